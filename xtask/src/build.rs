@@ -1,0 +1,151 @@
+//! `cargo xtask build`: from an upstream ref to `dist/<version>/`.
+
+use std::fs::{self, File};
+
+use anyhow::{Context, Result, anyhow};
+use camino::{Utf8Path, Utf8PathBuf};
+use clap::Args;
+use serde_json::json;
+
+use crate::model::build_info::BuildInfo;
+use crate::model::endpoint::Endpoint;
+use crate::model::metadata::Metadata;
+use crate::model::upstream_ref::UpstreamRef;
+use crate::model::{binary, dist, recipe};
+use crate::sys::files::{self, Staging};
+use crate::sys::go::{Go, Sources};
+use crate::sys::narrate::{note, say, size};
+use upstream::{Upstream, relative};
+
+mod compile;
+mod hand_over;
+mod upstream;
+
+/// Compile buildkitd and buildctl for linux/riscv64 into dist/<version>/
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  cargo xtask build                        the release that the submodule pins
+  cargo xtask build --ref v0.14.0          any release tag, branch or commit of upstream
+  cargo xtask build --ref master --json    what was made, as JSON on standard output
+  cargo xtask build --go /opt/go/bin/go    with a Go of your own
+
+The folder that was made is printed on standard output. A second run that would make the same
+thing does nothing. Exit status: 0 made or already there, 1 failed, 2 bad arguments.")]
+pub struct Build {
+    /// Release tag (v0.14.0), branch (master) or commit (7 to 40 hex digits) [default: the pinned commit]
+    #[arg(long, value_name = "REF")]
+    r#ref: Option<UpstreamRef>,
+    /// Where the folder <version>/ is put [default: dist/ of this checkout]
+    #[arg(long, value_name = "DIR")]
+    out: Option<Utf8PathBuf>,
+    /// A go command or GOROOT to use [default: the first that is new enough of PATH, an earlier download, a new one]
+    #[arg(long, value_name = "PATH")]
+    go: Option<Utf8PathBuf>,
+    /// Go's download page, or a mirror of it
+    #[arg(long, value_name = "URL", env = "XTASK_GO_PAGE", default_value = "https://go.dev/dl")]
+    go_page: Endpoint,
+    /// Print the record of the build as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// Runs the task in the checkout at `root`.
+///
+/// # Errors
+/// Each step's own: the ref, the source, Go, the compilation, the gate, the disk.
+pub fn run(root: &Utf8Path, arguments: &Build) -> Result<()> {
+    let out = match &arguments.out {
+        Some(out) => absolute(out)?,
+        None => root.join("dist"),
+    };
+    let upstream = Upstream::of(root)?;
+    let source = upstream.resolve(arguments.r#ref.as_ref())?;
+    say("source", format_args!("{} is {}, of {}", source.version, source.commit, source.source_date));
+    let wanted = upstream.go_version(&source.commit)?;
+    let downloads = root.join("target/go");
+    let go =
+        Sources { named: arguments.go.as_deref(), downloads: &downloads, page: &arguments.go_page }.find(wanted)?;
+    say("go", format_args!("{} ({})", go.version, go.reason));
+
+    let mut record = Metadata::new(source, go.version);
+    let folder = out.join(record.source.version.to_string());
+    let (worktree, lock) = match present(&folder, &record) {
+        Some(found) => return report(root, &folder, &found, true, arguments.json),
+        None => upstream.worktree(&record.source.commit)?,
+    };
+    // Another run may have made it while this one waited for the lock.
+    if let Some(found) = present(&folder, &record) {
+        return report(root, &folder, &found, true, arguments.json);
+    }
+    let staging = Staging::new(&folder).context("choose another folder with --out DIR, or mend this one")?;
+    make(&mut record, &go, &worktree, &staging, &lock)?;
+    staging.publish()?;
+    report(root, &folder, &record, false, arguments.json)
+}
+
+fn absolute(path: &Utf8Path) -> Result<Utf8PathBuf> {
+    let absolute = camino::absolute_utf8(path).with_context(|| format!("--out {path} is no path"))?;
+    Ok(absolute)
+}
+
+/// Compile, gate, hand over: all in the staging folder.
+fn make(record: &mut Metadata, go: &Go, worktree: &Utf8Path, staging: &Staging, lock: &File) -> Result<()> {
+    compile::compile(record, go, worktree, staging.path(), lock)?;
+    let [daemon, client] = dist::COMMANDS.map(|command| gate(record, command, staging.path()));
+    say("dist", "archive, SBOM and digests");
+    hand_over::hand_over(staging.path(), record, [daemon?, client?])
+}
+
+/// Refuses a binary that is not what was to be made.
+fn gate(record: &Metadata, command: &str, folder: &Utf8Path) -> Result<BuildInfo> {
+    let program = folder.join(command);
+    let file = File::open(&program).with_context(|| format!("Go made no {command}"))?;
+    let info = binary::inspect(file, command, record.go).map_err(|faults| anyhow!("{command} is refused: {faults}"))?;
+    let version = recipe::version_line(command, &record.source.version, &record.source.commit);
+    match compile::check_version(&program, &version)? {
+        Some(how) => say("gate", format_args!("{command} is static riscv64 and says {} {how}", record.source.version)),
+        None => {
+            say("gate", format_args!("{command} is static riscv64"));
+            note(format_args!(
+                "{command} --version was not run: no qemu-user here; `cargo xtask doctor` says how to get it"
+            ));
+        }
+    }
+    Ok(info)
+}
+
+/// The record of a folder that already is what `wanted` would make, every file of it unharmed.
+fn present(folder: &Utf8Path, wanted: &Metadata) -> Option<Metadata> {
+    let text = fs::read_to_string(folder.join(dist::METADATA)).ok()?;
+    let found: Metadata = serde_json::from_str(&text).ok()?;
+    let is_unharmed = |name: &str| {
+        let record = found.files.iter().find(|file| file.name == name)?;
+        let (size_bytes, sha256) = files::digest(&folder.join(name)).ok()?;
+        (record.size_bytes == size_bytes && record.sha256 == sha256).then_some(())
+    };
+    let described = |name: &String| name != dist::METADATA && name != dist::SHA256SUMS;
+    let same = found.makes_the_same_as(wanted)
+        && folder.join(dist::SHA256SUMS).exists()
+        && dist::files(&wanted.source.version)
+            .iter()
+            .filter(|name| described(name))
+            .all(|name| is_unharmed(name).is_some());
+    same.then_some(found)
+}
+
+fn report(root: &Utf8Path, folder: &Utf8Path, record: &Metadata, is_old: bool, json: bool) -> Result<()> {
+    let total_bytes = record.files.iter().map(|file| file.size_bytes).sum();
+    let done = if is_old { "is already this very build; nothing to do" } else { "is ready" };
+    say(
+        "dist",
+        format_args!("{} {done} ({} in {} files)", relative(root, folder), size(total_bytes), record.files.len() + 2),
+    );
+    if json {
+        let report = json!({ "dist": folder, "unchanged": is_old, "metadata": record });
+        println!("{}", serde_json::to_string_pretty(&report)?);
+    } else {
+        println!("{folder}");
+    }
+    Ok(())
+}

@@ -1,0 +1,139 @@
+//! Compiles both commands in one call of Go, so that they share every package, and shows how far
+//! it is: Go names each package as it compiles it, and is asked beside that which are stale.
+
+use std::collections::{HashSet, VecDeque};
+use std::fs::File;
+use std::sync::mpsc::{Receiver, TryRecvError, channel};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use camino::Utf8Path;
+
+use crate::model::metadata::Metadata;
+use crate::sys::go::{self, Go};
+use crate::sys::narrate::{Progress, Unit, clock, say};
+use crate::sys::process::{Event, Run};
+
+/// Emulated or slow riscv64 boards take an hour; a compiler that takes longer than this hangs.
+const LIMIT: Duration = Duration::from_secs(6 * 60 * 60);
+
+/// Compiles the commands of `record` from `worktree` into `folder`.
+///
+/// # Errors
+/// Where Go fails; what it said has been printed as it came.
+pub fn compile(record: &Metadata, go: &Go, worktree: &Utf8Path, folder: &Utf8Path, lock: &File) -> Result<()> {
+    let recipe = &record.recipe;
+    let run = |arguments: &[String]| {
+        let run = go::environment(Run::new(go.program.as_str())).directory(worktree).limit(LIMIT);
+        recipe.environment.iter().fold(run, |run, (name, value)| run.env(name, value)).args(arguments)
+    };
+    let (verb, flags) = recipe.arguments.split_first().expect("a recipe begins with Go's verb");
+    let build = run(&[vec![verb.clone(), "-v".into(), "-o".into(), format!("{folder}/")], flags.to_vec()].concat());
+    let list_form = ["-deps", "-f", "{{if .Stale}}{{.ImportPath}}{{end}}"].map(str::to_owned);
+    let list = run(&[vec!["list".to_owned()], list_form.to_vec(), flags.to_vec()].concat());
+
+    let mut shown = Shown {
+        stale: listed(list),
+        packages: None,
+        waiting: VecDeque::new(),
+        progress: Progress::new("compile", Unit::Count("packages")),
+        compiled: 0,
+    };
+    let status = build.follow(lock, |event| shown.take(event))?;
+    shown.flush();
+    if !status.success() {
+        bail!("Go could not compile {}: {status}; what it said is above\n  {build}", record.source.version);
+    }
+    say("compile", format_args!("{} packages in {}", shown.compiled, clock(shown.progress.elapsed())));
+    Ok(())
+}
+
+/// Asks for the packages that are to be compiled, on a thread of its own: the answer takes a
+/// second in which Go already works.
+fn listed(list: Run) -> Receiver<HashSet<String>> {
+    let (sender, receiver) = channel();
+    std::thread::spawn(move || {
+        // Where this fails, the build fails likewise and says why; nothing is a package then.
+        let packages = list.read().unwrap_or_default();
+        let _ = sender.send(packages.lines().filter(|line| !line.is_empty()).map(str::to_owned).collect());
+    });
+    receiver
+}
+
+/// Tells Go's names of packages from its errors, once it is known what the packages are.
+struct Shown {
+    stale: Receiver<HashSet<String>>,
+    packages: Option<HashSet<String>>,
+    waiting: VecDeque<String>,
+    progress: Progress,
+    compiled: u64,
+}
+
+impl Shown {
+    fn take(&mut self, event: Event<'_>) {
+        if let Event::Line(line) = event {
+            self.waiting.push_back(line.to_owned());
+        }
+        if self.packages.is_none() {
+            match self.stale.try_recv() {
+                Ok(packages) => self.learn(packages),
+                Err(TryRecvError::Empty | TryRecvError::Disconnected) => {}
+            }
+        }
+        if self.packages.is_some() {
+            self.show_waiting();
+        }
+        self.progress.tick();
+    }
+
+    /// At the end, waits for what the packages are.
+    fn flush(&mut self) {
+        if self.packages.is_none() {
+            let packages = self.stale.recv().unwrap_or_default();
+            self.learn(packages);
+        }
+        self.show_waiting();
+    }
+
+    fn learn(&mut self, packages: HashSet<String>) {
+        self.progress.set_total(packages.len() as u64);
+        self.packages = Some(packages);
+    }
+
+    fn show_waiting(&mut self) {
+        while let Some(line) = self.waiting.pop_front() {
+            if self.packages.as_ref().is_some_and(|packages| packages.contains(&line)) {
+                self.compiled += 1;
+                self.progress.advance(1);
+            } else {
+                self.progress.print(&line);
+            }
+        }
+    }
+}
+
+/// Runs a compiled command for its version where riscv64 programs run, and compares.
+/// Returns how it ran, or nothing where it did not.
+///
+/// # Errors
+/// Where it runs and says something else, or not at all.
+pub fn check_version(program: &Utf8Path, wanted: &str) -> Result<Option<String>> {
+    let host = crate::sys::host::Riscv64::here();
+    let Some(run) = host.run(program) else { return Ok(None) };
+    let run = run.arg("--version").limit(VERSION_LIMIT);
+    let mut printed = run.read();
+    for _ in 1..VERSION_ATTEMPTS {
+        if printed.is_err() {
+            printed = run.read();
+        }
+    }
+    let printed = printed.with_context(|| format!("{program} does not run {}", host.describe()))?;
+    if printed != wanted {
+        bail!("{program} says\n  {printed}\nand was stamped with\n  {wanted}");
+    }
+    Ok(Some(host.describe()))
+}
+
+/// Upstream's Dockerfile tries this again too: under emulation it now and then hangs.
+const VERSION_ATTEMPTS: u32 = 3;
+const VERSION_LIMIT: Duration = Duration::from_secs(30);

@@ -1,0 +1,81 @@
+//! Repository automation of docker-for-riscv64: `cargo xtask <task>`.
+//!
+//! This file parses the command line, finds the checkout, and calls the one task; each task is a
+//! file of its own.
+
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+use camino::{Utf8Path, Utf8PathBuf};
+use clap::{CommandFactory, Parser, Subcommand};
+
+mod build;
+mod ci;
+mod doctor;
+mod model;
+mod sys;
+
+/// Upstream BuildKit, made trustworthy for RISC-V.
+///
+/// Each task takes a folder dist/<version>/ or makes one, and can be run on its own. Long work shows its progress on standard error; standard output is data.
+#[derive(Parser)]
+#[command(bin_name = "cargo xtask", arg_required_else_help = true, disable_help_subcommand = true)]
+#[command(after_help = "\
+Examples:
+  cargo xtask doctor                     what this machine has and lacks for each task
+  cargo xtask build                      the pinned release, into dist/
+  cargo xtask build --ref master         any tag, branch or commit of upstream
+  cargo xtask ci                         every check that a change has to pass
+  cargo xtask completions bash           a completion script for your shell
+
+`cargo xtask <TASK> --help` tells more, with examples.")]
+struct Xtask {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    Build(build::Build),
+    Doctor(doctor::Doctor),
+    Ci(ci::Ci),
+    /// Print a script that completes these commands in your shell
+    #[command(after_help = "Example:\n  source <(cargo xtask completions bash)")]
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+}
+
+fn main() -> ExitCode {
+    match run(Xtask::parse().task) {
+        Ok(code) => code,
+        Err(error) => {
+            sys::narrate::fail(&error);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(task: Task) -> Result<ExitCode> {
+    match task {
+        Task::Build(arguments) => build::run(&root()?, &arguments).map(|()| ExitCode::SUCCESS),
+        Task::Doctor(arguments) => doctor::run(&root()?, &arguments),
+        Task::Ci(arguments) => ci::run(&root()?, &arguments),
+        Task::Completions { shell } => {
+            clap_complete::generate(shell, &mut Xtask::command(), "xtask", &mut std::io::stdout());
+            Ok(ExitCode::SUCCESS)
+        }
+    }
+}
+
+/// The checkout around the current folder.
+fn root() -> Result<Utf8PathBuf> {
+    let here = std::env::current_dir().context("the current folder is gone")?;
+    let here = Utf8PathBuf::try_from(here).context("the current folder has a name that is not UTF-8")?;
+    let is_root = |folder: &&Utf8Path| folder.join(".gitmodules").is_file() && folder.join("xtask").is_dir();
+    let root = here.ancestors().find(is_root).map(Utf8Path::to_owned);
+    root.with_context(|| {
+        format!("{here} is in no checkout of docker-for-riscv64 (a folder with .gitmodules and xtask/)")
+    })
+}

@@ -1,0 +1,18 @@
+//! The pure shelf: names, versions, digests, recipes and records. Nothing in here touches the
+//! world; a test (`tests/shelves.rs`) forbids processes, sockets, files, the environment and the
+//! clock in these files.
+
+pub mod binary;
+pub mod build_info;
+pub mod digest;
+pub mod dist;
+pub mod endpoint;
+pub mod go_version;
+pub mod metadata;
+pub mod recipe;
+pub mod sbom;
+pub mod upstream_ref;
+pub mod version;
+
+#[cfg(test)]
+pub mod samples;

@@ -1,0 +1,201 @@
+//! Files that appear whole or not at all, digests of them, and locks between runs.
+
+use std::fs::{self, File, Permissions};
+use std::io::{Read, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::time::{Duration, SystemTime};
+
+use anyhow::{Context, Result};
+use camino::{Utf8Path, Utf8PathBuf};
+use ring::digest::{Context as Hasher, SHA256};
+
+use crate::model::digest::Sha256;
+
+/// A folder in the making, beside the place where it is to stand. Dropped before it is published,
+/// it is gone; left behind by a killed run, it is removed by the next one.
+#[derive(Debug)]
+pub struct Staging {
+    path: Utf8PathBuf,
+    destination: Utf8PathBuf,
+}
+
+impl Staging {
+    /// Makes an empty folder for what will be `destination`. The caller holds the lock that keeps
+    /// every other run away from that destination.
+    ///
+    /// # Errors
+    /// Where the parent cannot be made or written to.
+    pub fn new(destination: &Utf8Path) -> Result<Self> {
+        let (parent, name) = split(destination);
+        fs::create_dir_all(parent).with_context(|| format!("cannot make {parent}"))?;
+        for leftover in parent.read_dir_utf8().with_context(|| format!("cannot list {parent}"))?.flatten() {
+            if leftover.file_name().starts_with(&format!(".{name}.partial-")) {
+                fs::remove_dir_all(leftover.path())
+                    .with_context(|| format!("cannot remove the leftover {}", leftover.path()))?;
+            }
+        }
+        let path = parent.join(format!(".{name}.partial-{}", std::process::id()));
+        fs::create_dir(&path).with_context(|| format!("cannot write in {parent}"))?;
+        Ok(Self { path, destination: destination.to_owned() })
+    }
+
+    /// Where to write for now.
+    pub fn path(&self) -> &Utf8Path {
+        &self.path
+    }
+
+    /// Puts the folder in its place; what stood there before goes.
+    ///
+    /// # Errors
+    /// Where a rename is refused; the old folder then still stands, or is beside its place under a
+    /// `.partial-` name for the instant between two renames.
+    pub fn publish(self) -> Result<()> {
+        let (parent, name) = split(&self.destination);
+        let old = parent.join(format!(".{name}.partial-{}-old", std::process::id()));
+        if self.destination.symlink_metadata().is_ok() {
+            fs::rename(&self.destination, &old).with_context(|| format!("cannot replace {}", self.destination))?;
+        }
+        fs::rename(&self.path, &self.destination)
+            .with_context(|| format!("cannot put {} in its place", self.destination))?;
+        if old.exists() {
+            fs::remove_dir_all(&old).with_context(|| format!("cannot remove {old}"))?;
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Staging {
+    fn drop(&mut self) {
+        if self.path.exists() {
+            // The next run removes what cannot be removed now.
+            let _ = fs::remove_dir_all(&self.path);
+        }
+    }
+}
+
+fn split(path: &Utf8Path) -> (&Utf8Path, &str) {
+    let parent = path.parent().expect("a destination has a parent");
+    (parent, path.file_name().expect("a destination has a name"))
+}
+
+/// Takes the lock at `path` for as long as the file that is returned is open, here or in a child.
+/// `on_wait` is called once if another run has it.
+///
+/// # Errors
+/// Where the file cannot be made or locked.
+pub fn lock(path: &Utf8Path, on_wait: impl FnOnce()) -> Result<File> {
+    let (parent, _) = split(path);
+    fs::create_dir_all(parent).with_context(|| format!("cannot make {parent}"))?;
+    let file = File::options().create(true).truncate(false).read(true).write(true).open(path);
+    let file = file.with_context(|| format!("cannot open the lock {path}"))?;
+    if file.try_lock().is_err() {
+        on_wait();
+        file.lock().with_context(|| format!("cannot lock {path}"))?;
+    }
+    Ok(file)
+}
+
+/// Size in bytes and digest of a file, read in constant memory.
+///
+/// # Errors
+/// Where it cannot be read.
+pub fn digest(path: &Utf8Path) -> Result<(u64, Sha256)> {
+    let mut file = File::open(path).with_context(|| format!("cannot open {path}"))?;
+    let mut hashed = HashingWriter::new(std::io::sink());
+    let size_bytes = copy(&mut file, &mut hashed).with_context(|| format!("cannot read {path}"))?;
+    Ok((size_bytes, hashed.finish().1))
+}
+
+/// Copies all, in pieces of 256 KiB.
+///
+/// # Errors
+/// As reading and writing do.
+pub fn copy(from: &mut impl Read, to: &mut impl Write) -> std::io::Result<u64> {
+    let mut buffer = vec![0; 256 << 10];
+    let mut total_bytes = 0;
+    loop {
+        match from.read(&mut buffer) {
+            Ok(0) => return Ok(total_bytes),
+            Ok(count) => {
+                to.write_all(&buffer[..count])?;
+                total_bytes += count as u64;
+            }
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// A writer that takes the SHA-256 of all that passes through.
+pub struct HashingWriter<W> {
+    inner: W,
+    hasher: Hasher,
+}
+
+impl<W: Write> HashingWriter<W> {
+    /// Wraps `inner`.
+    pub fn new(inner: W) -> Self {
+        Self { inner, hasher: Hasher::new(&SHA256) }
+    }
+
+    /// The inner writer, and the digest of what was written to it.
+    pub fn finish(self) -> (W, Sha256) {
+        (self.inner, Sha256::from_bytes(self.hasher.finish().as_ref()))
+    }
+}
+
+impl<W: Write> Write for HashingWriter<W> {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        let count = self.inner.write(bytes)?;
+        self.hasher.update(&bytes[..count]);
+        Ok(count)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.inner.flush()
+    }
+}
+
+/// Gives a file the mode and the time that it has on every machine, whatever the umask and clock.
+///
+/// # Errors
+/// Where the file system refuses.
+pub fn settle(path: &Utf8Path, mode: u32, modified: SystemTime) -> Result<()> {
+    let set = || {
+        fs::set_permissions(path, Permissions::from_mode(mode))?;
+        File::open(path)?.set_modified(modified)
+    };
+    set().with_context(|| format!("cannot set mode and time of {path}"))
+}
+
+/// The instant that many seconds from 1970.
+pub fn instant(epoch_seconds: i64) -> SystemTime {
+    let distance = Duration::from_secs(epoch_seconds.unsigned_abs());
+    if epoch_seconds < 0 { SystemTime::UNIX_EPOCH - distance } else { SystemTime::UNIX_EPOCH + distance }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn scratch(name: &str) -> Utf8PathBuf {
+        let folder = format!("xtask-{name}-{}", std::process::id());
+        Utf8PathBuf::try_from(std::env::temp_dir().join(folder)).expect("the temporary folder has a UTF-8 name")
+    }
+
+    #[test]
+    fn a_folder_appears_whole_or_not_at_all() {
+        let parent = scratch("staging");
+        let place = parent.join("v1");
+        drop(Staging::new(&place).expect("is made"));
+        assert!(!place.exists());
+        for content in ["one", "two"] {
+            let staging = Staging::new(&place).expect("is made");
+            fs::write(staging.path().join("file"), content).expect("is written");
+            staging.publish().expect("is published");
+            assert_eq!(fs::read_to_string(place.join("file")).expect("is there"), content);
+        }
+        assert_eq!(parent.read_dir_utf8().expect("lists").count(), 1);
+        fs::remove_dir_all(&parent).expect("is removed");
+    }
+}

@@ -1,0 +1,161 @@
+//! Narration on standard error: one line a step, a bar for long work on a terminal, and timed
+//! lines where there is none. Standard output stays for data.
+
+use std::fmt::Display;
+use std::time::{Duration, Instant};
+
+use console::{style, user_attended_stderr};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+/// Between two lines of progress where no terminal is.
+const LINE_EVERY: Duration = Duration::from_secs(15);
+
+/// Says one step: a word in a column, and what about it.
+pub fn say(step: &str, text: impl Display) {
+    eprintln!("{} {text}", style(format!("{step:>9}")).for_stderr().green().bold());
+}
+
+/// Says what a person should know and nothing fails for.
+pub fn note(text: impl Display) {
+    eprintln!("{} {text}", style("     note").for_stderr().yellow().bold());
+}
+
+/// Says why the run failed; on GitHub Actions also as an annotation.
+/// Source: "Workflow commands for GitHub Actions", setting an error message.
+pub fn fail(error: &anyhow::Error) {
+    eprintln!("{} {error:#}", style("    error").for_stderr().red().bold());
+    if std::env::var_os("GITHUB_ACTIONS").is_some_and(|value| value == "true") {
+        let escaped = format!("{error:#}").replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A");
+        eprintln!("::error::{escaped}");
+    }
+}
+
+/// `1:05`, minutes and seconds.
+pub fn clock(elapsed: Duration) -> String {
+    format!("{}:{:02}", elapsed.as_secs() / 60, elapsed.as_secs() % 60)
+}
+
+/// `4 kB`, `98.1 MB`: decimal units, as download pages use them.
+pub fn size(bytes: u64) -> String {
+    if bytes < 1_000_000 {
+        format!("{} kB", bytes.div_ceil(1000))
+    } else {
+        format!("{}.{} MB", bytes / 1_000_000, bytes % 1_000_000 / 100_000)
+    }
+}
+
+/// What a [`Progress`] counts.
+#[derive(Clone, Copy, Debug)]
+pub enum Unit {
+    /// Things of that name.
+    Count(&'static str),
+    /// Bytes.
+    Bytes,
+}
+
+impl Unit {
+    fn show(self, done: u64, total: u64) -> String {
+        match (self, total) {
+            (Self::Count(name), 0) => format!("{done} {name}"),
+            (Self::Count(name), total) => format!("{done}/{total} {name}"),
+            (Self::Bytes, total) => format!("{} of {}", size(done), size(total)),
+        }
+    }
+}
+
+/// Progress of one long piece of work.
+pub struct Progress {
+    step: &'static str,
+    unit: Unit,
+    bar: Option<ProgressBar>,
+    started: Instant,
+    last_line: Instant,
+    done: u64,
+    total: u64,
+}
+
+impl Progress {
+    /// Begins, with nothing done and no total known.
+    pub fn new(step: &'static str, unit: Unit) -> Self {
+        let bar = user_attended_stderr().then(|| {
+            let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr_with_hz(10));
+            let form = format!("{{prefix:.green.bold}} [{{bar:28.cyan}}] {{msg}} {{elapsed}}");
+            bar.set_style(
+                ProgressStyle::with_template(&form).expect("the template is a constant").progress_chars("━╸ "),
+            );
+            bar.set_prefix(format!("{step:>9}"));
+            bar.enable_steady_tick(Duration::from_millis(250));
+            bar
+        });
+        let now = Instant::now();
+        Self { step, unit, bar, started: now, last_line: now, done: 0, total: 0 }
+    }
+
+    /// How long it has taken.
+    pub fn elapsed(&self) -> Duration {
+        self.started.elapsed()
+    }
+
+    /// Sets how many there are in all.
+    pub fn set_total(&mut self, total: u64) {
+        self.total = total;
+        self.show();
+    }
+
+    /// Counts more as done.
+    pub fn advance(&mut self, count: u64) {
+        self.done += count;
+        self.show();
+    }
+
+    /// Gives the clock a chance to be shown.
+    pub fn tick(&mut self) {
+        self.show();
+    }
+
+    /// Prints a line of the work's own, above the bar.
+    pub fn print(&self, line: &str) {
+        match &self.bar {
+            Some(bar) => bar.suspend(|| eprintln!("{line}")),
+            None => eprintln!("{line}"),
+        }
+    }
+
+    fn show(&mut self) {
+        let text = || self.unit.show(self.done, self.total);
+        if let Some(bar) = &self.bar {
+            bar.set_length(self.total.max(1));
+            bar.set_position(self.done);
+            bar.set_message(text());
+        } else if self.last_line.elapsed() >= LINE_EVERY {
+            say(self.step, format_args!("{} after {}", text(), clock(self.elapsed())));
+            self.last_line = Instant::now();
+        }
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn figures_read_as_people_write_them() {
+        assert_eq!((clock(Duration::from_secs(65)), clock(Duration::from_secs(3600))), ("1:05".into(), "60:00".into()));
+        assert_eq!(
+            (size(0), size(1), size(999_999), size(98_149_000)),
+            ("0 kB".into(), "1 kB".into(), "1000 kB".into(), "98.1 MB".into())
+        );
+        assert_eq!(
+            (Unit::Count("packages").show(3, 0), Unit::Count("packages").show(3, 9)),
+            ("3 packages".into(), "3/9 packages".into())
+        );
+    }
+}
