@@ -1,6 +1,6 @@
 //! `cargo xtask build`: from an upstream ref to `dist/<version>/`.
 
-use std::fs::{self, File};
+use std::fs::File;
 
 use anyhow::{Context, Result, anyhow};
 use camino::{Utf8Path, Utf8PathBuf};
@@ -12,7 +12,8 @@ use crate::model::endpoint::Endpoint;
 use crate::model::metadata::Metadata;
 use crate::model::upstream_ref::UpstreamRef;
 use crate::model::{binary, dist, recipe};
-use crate::sys::files::{self, Staging};
+use crate::sys::dist::Dist;
+use crate::sys::files::Staging;
 use crate::sys::go::{Go, Sources};
 use crate::sys::narrate::{note, say, size};
 use upstream::{Upstream, relative};
@@ -117,21 +118,9 @@ fn gate(record: &Metadata, command: &str, folder: &Utf8Path) -> Result<BuildInfo
 
 /// The record of a folder that already is what `wanted` would make, every file of it unharmed.
 fn present(folder: &Utf8Path, wanted: &Metadata) -> Option<Metadata> {
-    let text = fs::read_to_string(folder.join(dist::METADATA)).ok()?;
-    let found: Metadata = serde_json::from_str(&text).ok()?;
-    let is_unharmed = |name: &str| {
-        let record = found.files.iter().find(|file| file.name == name)?;
-        let (size_bytes, sha256) = files::digest(&folder.join(name)).ok()?;
-        (record.size_bytes == size_bytes && record.sha256 == sha256).then_some(())
-    };
-    let described = |name: &String| name != dist::METADATA && name != dist::SHA256SUMS;
-    let same = found.makes_the_same_as(wanted)
-        && folder.join(dist::SHA256SUMS).exists()
-        && dist::files(&wanted.source.version)
-            .iter()
-            .filter(|name| described(name))
-            .all(|name| is_unharmed(name).is_some());
-    same.then_some(found)
+    let found = Dist::open(folder, Some(folder)).ok()?;
+    let is_whole = dist::files(&wanted.source.version).iter().all(|name| folder.join(name).is_file());
+    (is_whole && found.record.makes_the_same_as(wanted) && found.verify().is_ok()).then_some(found.record)
 }
 
 fn report(root: &Utf8Path, folder: &Utf8Path, record: &Metadata, is_old: bool, json: bool) -> Result<()> {

@@ -1,6 +1,7 @@
 //! The impure shelf: everything that runs a process, opens a socket or asks the machine. Nothing
 //! outside these files does (`tests/shelves.rs`).
 
+pub mod dist;
 pub mod files;
 pub mod git;
 pub mod go;

@@ -10,12 +10,10 @@ use flate2::{Compression, GzBuilder};
 
 use crate::model::build_info::BuildInfo;
 use crate::model::dist;
-use crate::model::metadata::{FileRecord, Metadata, sha256sums};
+use crate::model::metadata::{FileRecord, Metadata};
 use crate::model::{recipe, sbom};
-use crate::sys::files;
-
-const MODE_PROGRAM: u32 = 0o755;
-const MODE_FILE: u32 = 0o644;
+use crate::sys::dist::Dist;
+use crate::sys::files::{self, MODE_FILE, MODE_PROGRAM};
 
 /// Completes the folder in which the two commands already stand, and the record.
 ///
@@ -54,10 +52,7 @@ pub fn hand_over(folder: &Utf8Path, record: &mut Metadata, build_infos: [BuildIn
     for name in [tarball.as_str(), &sbom, dist::VERSION_TXT] {
         record.files.push(record_of(folder, name)?);
     }
-    let text = serde_json::to_string_pretty(record).context("the record cannot be written as JSON")?;
-    write(dist::METADATA, &(text + "\n"))?;
-    let of_metadata = record_of(folder, dist::METADATA)?;
-    write(dist::SHA256SUMS, &sha256sums(record.files.iter().chain([&of_metadata])))
+    Dist { folder: folder.to_owned(), record: record.clone() }.save()
 }
 
 /// Size and digest of one file of the folder.

@@ -3,6 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::check::Check;
 use super::digest::Sha256;
 use super::go_version::GoVersion;
 use super::recipe::{PACKAGE, Recipe};
@@ -41,8 +42,50 @@ pub struct Metadata {
     pub go: GoVersion,
     /// Environment and arguments of the compilation.
     pub recipe: Recipe,
-    /// Every file of the folder but this one and `SHA256SUMS`.
+    /// Every file of the folder but this one and `SHA256SUMS`, and the image, which has digests of its own.
     pub files: Vec<FileRecord>,
+    /// The image, once there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image: Option<ImageRecord>,
+    /// What was proved of the image, the latest of each name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub proofs: Vec<Proof>,
+}
+
+/// The image of a build, an OCI image layout in the folder.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ImageRecord {
+    /// Folder of the layout within `dist/<version>/`.
+    pub layout: String,
+    /// `sha256:…` of the image manifest.
+    pub digest: String,
+    /// Size of all blobs in bytes, as they are pulled.
+    pub size_bytes: u64,
+    /// Tags that it is published under.
+    pub tags: Vec<String>,
+    /// Name of the base image, as given to the engine.
+    pub base_name: String,
+    /// `sha256:…` of the base image's manifest for riscv64, where the engine told it.
+    pub base_digest: Option<String>,
+    /// What built it, such as `docker 20.10.24, buildx 0.13.1`.
+    pub engine: String,
+}
+
+/// What one task proved of the image, when and how.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Proof {
+    /// The task and its level: `verify-tini`, `smoke exec`.
+    pub name: String,
+    /// `sha256:…` of the image manifest that was proved.
+    pub image_digest: String,
+    /// When it began, RFC 3339 in UTC.
+    pub began: String,
+    /// How long it took.
+    pub seconds: u64,
+    /// Name and version of each tool that took part.
+    pub tools: Vec<(String, String)>,
+    /// What was looked at.
+    pub checks: Vec<Check>,
 }
 
 /// One file of the folder.
@@ -61,13 +104,13 @@ impl Metadata {
     pub fn new(source: Source, go: GoVersion) -> Self {
         assert_eq!(source.package, PACKAGE, "one module is built here");
         let recipe = Recipe::new(&source.version, &source.commit);
-        Self { schema: SCHEMA, source, go, recipe, files: Vec::new() }
+        Self { schema: SCHEMA, source, go, recipe, files: Vec::new(), image: None, proofs: Vec::new() }
     }
 
     /// Whether a build by `other` would make the same bytes as the one that is recorded here.
     pub fn makes_the_same_as(&self, other: &Self) -> bool {
-        let without_files = |record: &Self| Self { files: Vec::new(), ..record.clone() };
-        without_files(self) == without_files(other)
+        let inputs = |record: &Self| Self { files: Vec::new(), image: None, proofs: Vec::new(), ..record.clone() };
+        inputs(self) == inputs(other)
     }
 }
 

@@ -11,6 +11,11 @@ use ring::digest::{Context as Hasher, SHA256};
 
 use crate::model::digest::Sha256;
 
+/// Mode of a program, whatever the umask.
+pub const MODE_PROGRAM: u32 = 0o755;
+/// Mode of data, whatever the umask.
+pub const MODE_FILE: u32 = 0o644;
+
 /// A folder in the making, beside the place where it is to stand. Dropped before it is published,
 /// it is gone; left behind by a killed run, it is removed by the next one.
 #[derive(Debug)]
@@ -166,6 +171,18 @@ pub fn settle(path: &Utf8Path, mode: u32, modified: SystemTime) -> Result<()> {
         File::open(path)?.set_modified(modified)
     };
     set().with_context(|| format!("cannot set mode and time of {path}"))
+}
+
+/// Writes a file beside its place and renames it, with the mode of data and the given time.
+///
+/// # Errors
+/// Where it cannot be written.
+pub fn replace(path: &Utf8Path, content: &[u8], modified: SystemTime) -> Result<()> {
+    let (parent, name) = split(path);
+    let beside = parent.join(format!(".{name}.partial-{}", std::process::id()));
+    fs::write(&beside, content).with_context(|| format!("cannot write {beside}"))?;
+    settle(&beside, MODE_FILE, modified)?;
+    fs::rename(&beside, path).with_context(|| format!("cannot replace {path}"))
 }
 
 /// The instant that many seconds from 1970.
