@@ -258,18 +258,31 @@ impl Upstream {
         })
     }
 
-    /// What to do when upstream does not answer.
+    /// What to do when upstream does not answer; any other failure of git speaks for itself.
     fn explained(&self, error: anyhow::Error, what: &str) -> anyhow::Error {
         let (url, root) = (&self.url, &self.root);
+        let said = error.to_string();
+        if !UNREACHABLE.iter().any(|sign| said.contains(sign)) {
+            return error.context(format!("cannot get {what} of upstream"));
+        }
         error.context(format!(
             "cannot fetch {what} from {url}\n  \
-             Two ways out, if it cannot be reached from here:\n    \
+             If it cannot be reached from here, there are two ways out:\n    \
              a mirror:      git config --global url.MIRROR.insteadOf {url}\n    \
-             a local clone: git clone MIRROR {root}/{SUBMODULE}\n  \
-             What git said:"
+             a local clone: git clone MIRROR {root}/{SUBMODULE}"
         ))
     }
 }
+
+/// What git says when the other side does not answer, by transport.
+const UNREACHABLE: [&str; 6] = [
+    "unable to access",
+    "Could not read from remote repository",
+    "does not appear to be a git repository",
+    "unable to connect",
+    "promisor remote",
+    "hung up",
+];
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Depth {

@@ -23,9 +23,11 @@ pub fn note(text: impl Display) {
 /// Says why the run failed; on GitHub Actions also as an annotation.
 /// Source: "Workflow commands for GitHub Actions", setting an error message.
 pub fn fail(error: &anyhow::Error) {
-    eprintln!("{} {error:#}", style("    error").for_stderr().red().bold());
+    let causes: String = error.chain().skip(1).map(|cause| format!("\n  because: {cause}")).collect();
+    let message = format!("{error}{causes}");
+    eprintln!("{} {message}", style("    error").for_stderr().red().bold());
     if std::env::var_os("GITHUB_ACTIONS").is_some_and(|value| value == "true") {
-        let escaped = format!("{error:#}").replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A");
+        let escaped = message.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A");
         eprintln!("::error::{escaped}");
     }
 }

@@ -1,0 +1,314 @@
+//! `cargo xtask build` by its front door, on a small upstream with the real Go.
+
+mod support;
+
+use std::fs;
+use std::process::{Command, Stdio};
+
+use support::page::{Delivery, serve};
+use support::{World, contents, failure, text};
+
+/// All that a build calls where it has to fetch Go: git, and what git's own scripts call.
+const TOOLS: [&str; 5] = ["git", "sh", "sed", "basename", "uname"];
+
+#[test]
+fn a_fresh_checkout_builds_its_pinned_release_and_a_second_run_does_nothing() {
+    let Some(world) = World::new("pinned") else { return };
+    let checkout = world.checkout("project", "v0.1.0");
+    let narration = checkout.build(&[]);
+    assert!(narration.contains("cloning https://upstream.example"), "{narration}");
+
+    let dist = checkout.dist("v0.1.0");
+    let names: Vec<_> =
+        contents(&dist).into_iter().map(|(name, mode, _)| format!("{name} {:o}", mode & 0o777)).collect();
+    assert_eq!(
+        names,
+        [
+            "SHA256SUMS 644",
+            "VERSION.txt 644",
+            "buildctl 755",
+            "buildkit-v0.1.0.linux-riscv64.spdx.json 644",
+            "buildkit-v0.1.0.linux-riscv64.tar.gz 644",
+            "buildkitd 755",
+            "metadata.json 644"
+        ]
+    );
+    text(
+        &Command::new("sha256sum")
+            .args(["--check", "--strict", "SHA256SUMS"])
+            .current_dir(&dist)
+            .output()
+            .expect("runs"),
+    );
+    let commit = world.git("upstream", &["rev-parse", "v0.1.0^{commit}"]);
+    let package = "github.com/moby/buildkit";
+    let versions = format!("buildkitd {package} v0.1.0 {commit}\nbuildctl {package} v0.1.0 {commit}\n");
+    assert_eq!(fs::read_to_string(dist.join("VERSION.txt")).expect("is read"), versions);
+    let status = world.git("project", &["submodule", "status"]);
+    assert!(status.trim_start().starts_with(&commit), "the submodule is not initialised: {status:?}");
+
+    let again = checkout.build(&[]);
+    assert!(again.contains("nothing to do") && !again.contains("compile"), "{again}");
+
+    fs::write(dist.join("buildctl"), "harmed").expect("is written");
+    checkout.build(&[]);
+    assert!(fs::metadata(dist.join("buildctl")).expect("is there").len() > 1000, "a harmed file was not mended");
+}
+
+#[test]
+fn the_archive_is_laid_out_as_upstream_s_own() {
+    let Some(world) = World::new("archive") else { return };
+    let checkout = world.checkout("project", "v0.1.0");
+    checkout.build(&[]);
+    let archive = checkout.dist("v0.1.0").join("buildkit-v0.1.0.linux-riscv64.tar.gz");
+    let epoch: u64 =
+        world.git("upstream", &["show", "-s", "--format=%ct", "v0.1.0^{commit}"]).parse().expect("a number");
+    let mut tar = tar::Archive::new(flate2::read::GzDecoder::new(fs::File::open(archive).expect("opens")));
+    let members: Vec<_> = tar
+        .entries()
+        .expect("lists")
+        .map(|entry| {
+            let entry = entry.expect("an entry");
+            assert_eq!(entry.header().mtime().expect("a time"), epoch);
+            (entry.path().expect("a path").display().to_string(), entry.header().mode().expect("a mode"))
+        })
+        .collect();
+    assert_eq!(members, [("bin/".into(), 0o755), ("bin/buildctl".into(), 0o755), ("bin/buildkitd".into(), 0o755)]);
+}
+
+#[test]
+fn every_form_of_ref_gets_upstream_s_own_version_and_the_contributor_s_checkout_stays() {
+    let Some(world) = World::new("refs") else { return };
+    let checkout = world.checkout("project", "v0.1.0");
+    checkout.build(&[]);
+    fs::write(checkout.root.join("buildkit/NOTES"), "my own work").expect("is written");
+    fs::write(checkout.root.join("buildkit/cmd/buildctl/main.go"), "not even Go").expect("is written");
+    let before = world.git("project/buildkit", &["status", "--porcelain", "--branch"]);
+
+    let master =
+        world.git("upstream", &["describe", "--match", "v[0-9]*", "--always", "--tags", "--abbrev=9", "master"]);
+    assert!(master.starts_with("v0.2.0-2-g"), "{master}");
+    let whole = world.git("upstream", &["rev-parse", "master~1"]);
+    let described = world.git("upstream", &["describe", "--match", "v[0-9]*", "--tags", "--abbrev=9", "master~1"]);
+    for (asked, version) in [
+        ("v0.1.1", "v0.1.1"),
+        ("v0.2.0-rc1", "v0.2.0-rc1"),
+        ("v0.2.0", "v0.2.0"),
+        ("master", master.as_str()),
+        (&whole[..9], described.as_str()),
+        (&whole, described.as_str()),
+    ] {
+        let output = checkout.xtask(&["build", "--json", "--ref", asked]).output().expect("xtask starts");
+        let report: serde_json::Value = serde_json::from_str(&text(&output)).expect("JSON");
+        assert_eq!(report["metadata"]["version"], version, "{asked}");
+        let wanted_ref = if asked.starts_with(&whole[..9]) { &whole } else { asked };
+        assert_eq!(report["metadata"]["ref"], wanted_ref, "{asked}");
+    }
+    assert_eq!(world.git("project/buildkit", &["status", "--porcelain", "--branch"]), before);
+    assert_eq!(fs::read_to_string(checkout.root.join("buildkit/NOTES")).expect("is read"), "my own work");
+}
+
+#[test]
+fn a_shallow_submodule_learns_the_history_that_a_version_needs() {
+    let Some(world) = World::new("shallow") else { return };
+    let checkout = world.checkout("project", "v0.1.1");
+    world.git("project", &["submodule", "update", "--quiet", "--init", "--depth", "1", "buildkit"]);
+    assert_eq!(world.git("project/buildkit", &["rev-parse", "--is-shallow-repository"]), "true");
+    checkout.build(&["--ref", "v0.2.0"]);
+    assert_eq!(
+        world.git("project/buildkit", &["rev-parse", "--is-shallow-repository"]),
+        "true",
+        "a tag needs no history"
+    );
+    checkout.build(&["--ref", "master"]);
+    let master = world.git("upstream", &["describe", "--match", "v[0-9]*", "--tags", "--abbrev=9", "master"]);
+    assert!(checkout.dist(&master).is_dir(), "{master}");
+}
+
+#[test]
+fn the_same_bytes_come_of_another_place_umask_locale_and_noise() {
+    let Some(world) = World::new("same-bytes") else { return };
+    let quiet = world.checkout("one", "v0.2.0");
+    quiet.build(&[]);
+    let noisy = world.checkout("quite/another place", "v0.2.0");
+    let xtask = noisy.xtask(&["build"]);
+    let mut shell = Command::new("sh");
+    shell.args(["-c", "umask 077; exec \"$@\"", "sh"]).arg(xtask.get_program()).args(xtask.get_args());
+    shell.current_dir(&noisy.root).envs(xtask.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    for (name, value) in [
+        ("LC_ALL", "tr_TR.UTF-8"),
+        ("TZ", "Asia/Kathmandu"),
+        ("GOFLAGS", "-race -tags=other"),
+        ("GOROOT", "/nonexistent"),
+        ("GOOS", "plan9"),
+        ("GORISCV64", "rva22u64"),
+        ("GOEXPERIMENT", "nonsense"),
+        ("GIT_DIR", "/nonexistent"),
+        ("CGO_ENABLED", "1"),
+        ("SOURCE_DATE_EPOCH", "1"),
+    ] {
+        shell.env(name, value);
+    }
+    text(&shell.output().expect("sh starts"));
+    assert!(contents(&quiet.dist("v0.2.0")) == contents(&noisy.dist("v0.2.0")), "the two builds differ");
+}
+
+#[test]
+fn what_is_no_ref_never_reaches_git() {
+    let Some(world) = World::new("bad-refs") else { return };
+    let checkout = world.checkout("project", "v0.1.0");
+    let long = "x".repeat(10_000);
+    for text in ["", "-x", "--upload-pack=touch /tmp/x", "a..b", "a b", "a\u{1}b", long.as_str()] {
+        let (message, status) = failure(&mut checkout.xtask(&["build", &format!("--ref={text}")]));
+        assert_eq!(status, 2, "{message}");
+        assert!(message.contains("release tag (v0.14.0, v0.33.0-rc1), a branch (master) or a commit"), "{message}");
+    }
+    assert!(!checkout.root.join("target").exists(), "something was begun");
+}
+
+#[test]
+fn a_ref_that_upstream_does_not_have_is_named() {
+    let Some(world) = World::new("unknown-refs") else { return };
+    let checkout = world.checkout("project", "v0.1.0");
+    for asked in ["v9.9.9", "no-such-branch", "0123456", &"0123456789".repeat(4)] {
+        let (message, status) = failure(&mut checkout.xtask(&["build", "--ref", asked]));
+        assert!(status == 1 && message.contains(asked) && message.contains("https://upstream.example"), "{message}");
+    }
+}
+
+#[test]
+fn without_a_network_one_message_tells_the_two_ways_out() {
+    let Some(world) = World::new("no-network") else { return };
+    let checkout = world.checkout("project", "v0.1.0");
+    world.cut_the_network();
+    let (message, status) = failure(&mut checkout.xtask(&["build"]));
+    assert_eq!(status, 1);
+    for part in ["https://upstream.example/moby/buildkit.git", "insteadOf", "git clone MIRROR"] {
+        assert!(message.contains(part), "{message}");
+    }
+    assert!(!checkout.root.join("dist").exists());
+
+    // The second way out: a clone of one's own in place of the submodule.
+    world.git("project", &["clone", "--quiet", &format!("file://{}", world.path("upstream").display()), "buildkit"]);
+    checkout.build(&[]);
+    assert!(checkout.dist("v0.1.0").is_dir());
+}
+
+#[test]
+fn a_go_that_fails_is_quoted_whole_and_leaves_nothing() {
+    let Some(world) = World::new("failing-go") else { return };
+    let checkout = world.checkout("project", "v0.1.0");
+    let script = "case $1 in version|list) exec \"$GO\" \"$@\";; esac\necho '# some/package' >&2; echo 'x.go:1:1: it is broken' >&2; exit 1";
+    let go = world.go_script("failing-go", script);
+    let (message, status) = failure(checkout.bare_xtask(&["build", "--go"]).arg(go));
+    assert_eq!(status, 1);
+    assert!(message.contains("# some/package\nx.go:1:1: it is broken\n"), "{message}");
+    assert!(message.contains("could not compile v0.1.0"), "{message}");
+    assert_eq!(contents(&checkout.root.join("dist")), []);
+}
+
+#[test]
+fn a_binary_for_another_architecture_is_refused() {
+    let Some(world) = World::new("wrong-arch") else { return };
+    let checkout = world.checkout("project", "v0.1.0");
+    let go = world.go_script("amd64-go", "GOARCH=amd64 exec \"$GO\" \"$@\"");
+    let (message, status) = failure(checkout.bare_xtask(&["build", "--go"]).arg(go));
+    assert_eq!(status, 1);
+    assert!(message.contains("buildkitd is refused: it is for machine 62, not RISC-V (243)"), "{message}");
+    assert!(message.contains("its GOARCH is amd64, not riscv64"), "{message}");
+    assert_eq!(contents(&checkout.root.join("dist")), []);
+}
+
+#[test]
+fn a_go_that_is_too_old_or_none_is_refused() {
+    let Some(world) = World::new("old-go") else { return };
+    let checkout = world.checkout("project", "v0.1.0");
+    let old = world.go_script("old-go", "echo go version go1.19.8 linux/amd64");
+    let (message, _) = failure(checkout.bare_xtask(&["build", "--go"]).arg(old));
+    assert!(message.contains("is Go 1.19.8, and go.mod asks for"), "{message}");
+    let (message, _) = failure(checkout.bare_xtask(&["build", "--go"]).arg(world.path("absent")));
+    assert!(message.contains("there is no"), "{message}");
+}
+
+#[test]
+fn go_is_fetched_and_verified_once() {
+    let Some(world) = World::new("fetched-go") else { return };
+    let checkout = world.checkout("project", "v0.1.0");
+    let tools = world.only("tools", &TOOLS);
+    let script = fs::read_to_string(world.go_script("script", "exec \"$GO\" \"$@\"")).expect("is read");
+    let page = serve(&world.go_version(), &script, Delivery::Whole);
+    let build = |arguments: &[&str]| {
+        let output =
+            checkout.bare_xtask(&[&["build", "--go-page", &page], arguments].concat()).env("PATH", &tools).output();
+        let output = output.expect("xtask starts");
+        text(&output);
+        String::from_utf8_lossy(&output.stderr).into_owned()
+    };
+    let first = build(&[]);
+    assert!(first.contains("SHA-256 verified") && first.contains("there is none on PATH"), "{first}");
+    let second = build(&["--ref", "v0.2.0"]);
+    assert!(second.contains("fetched earlier"), "{second}");
+}
+
+#[test]
+fn an_archive_of_go_that_is_not_what_was_published_is_refused() {
+    let Some(world) = World::new("bad-go") else { return };
+    let checkout = world.checkout("project", "v0.1.0");
+    let tools = world.only("tools", &TOOLS);
+    for (delivery, said) in [
+        (Delivery::Tampered, "is not the archive that was published"),
+        (Delivery::CutShort, "is not the archive that was published"),
+        (Delivery::BrokenOff, "cannot download"),
+    ] {
+        let page = serve(&world.go_version(), "#!/bin/sh\nexit 9\n", delivery);
+        let (message, status) = failure(checkout.bare_xtask(&["build", "--go-page", &page]).env("PATH", &tools));
+        assert!(status == 1 && message.contains(said), "{message}");
+        let left: Vec<_> =
+            fs::read_dir(checkout.root.join("target/go")).expect("lists").flatten().map(|e| e.file_name()).collect();
+        assert!(left.iter().all(|name| name.to_string_lossy().ends_with(".lock")), "{left:?} was left");
+    }
+}
+
+#[test]
+fn without_any_go_one_message_tells_of_every_source() {
+    let Some(world) = World::new("no-go") else { return };
+    let checkout = world.checkout("project", "v0.1.0");
+    let tools = world.only("tools", &TOOLS);
+    let page = serve("1.0.1", "", Delivery::Whole);
+    let (message, status) = failure(checkout.bare_xtask(&["build", "--go-page", &page]).env("PATH", &tools));
+    assert_eq!(status, 1);
+    for part in
+        ["there is none on PATH", "lists no archive of Go", "there is no python3 on PATH", "--go PATH", "--go-page"]
+    {
+        assert!(message.contains(part), "{message}");
+    }
+}
+
+#[test]
+fn a_folder_that_cannot_be_written_is_named_before_anything_is_compiled() {
+    let Some(world) = World::new("read-only") else { return };
+    let checkout = world.checkout("project", "v0.1.0");
+    // Not even root makes a folder in /proc or below a file.
+    for out in ["/proc/xtask-dist", ".gitignore/dist"] {
+        let (message, status) = failure(&mut checkout.xtask(&["build", "--out", out]));
+        assert!(status == 1 && message.contains("--out DIR") && message.contains(out), "{message}");
+        assert!(!message.contains("compile"), "{message}");
+    }
+}
+
+#[test]
+fn two_refs_and_the_same_ref_twice_build_at_once() {
+    let Some(world) = World::new("at-once") else { return };
+    let checkout = world.checkout("project", "v0.1.0");
+    let runs: Vec<_> = ["v0.1.0", "v0.2.0", "v0.2.0", "master"]
+        .iter()
+        .map(|asked| {
+            let mut run = checkout.xtask(&["build", "--ref", asked]);
+            run.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("xtask starts")
+        })
+        .collect();
+    for mut run in runs {
+        assert!(run.wait().expect("is waited for").success());
+    }
+    assert_eq!(fs::read_dir(checkout.root.join("dist")).expect("lists").count(), 3);
+}

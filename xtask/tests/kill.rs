@@ -1,0 +1,50 @@
+//! `cargo xtask build`, killed at random moments: what it leaves is nothing or whole, and the same
+//! command run again completes.
+
+mod support;
+
+use std::fs;
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use support::{Checkout, World, contents};
+
+const KILLS: u64 = 10;
+
+#[test]
+fn killed_at_ten_moments_it_completes_when_run_again() {
+    let Some(world) = World::new("kill") else { return };
+    let whole = world.checkout("whole", "v0.2.0");
+    let started = Instant::now();
+    whole.build(&[]);
+    let one_run = started.elapsed();
+    let wanted = contents(&whole.dist("v0.2.0"));
+
+    let seed = seed();
+    println!("seed {seed}; run it again with XTASK_TEST_SEED={seed}");
+    let mut random = seed;
+    for number in 0..KILLS {
+        let checkout = world.checkout(&format!("killed-{number}"), "v0.2.0");
+        // A generator of Knuth's (MMIX), good enough to choose a moment by its upper bits.
+        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        let moment = one_run.mul_f64((random >> 33) as f64 / f64::from(1_u32 << 31));
+        kill_after(&checkout, moment);
+        let dist = checkout.dist("v0.2.0");
+        assert!(!dist.exists() || contents(&dist) == wanted, "half-written after {moment:?}, seed {seed}");
+        checkout.build(&[]);
+        assert!(contents(&dist) == wanted, "not mended after {moment:?}, seed {seed}");
+        assert_eq!(fs::read_dir(checkout.root.join("dist")).expect("lists").count(), 1, "a leftover, seed {seed}");
+    }
+}
+
+fn seed() -> u64 {
+    let given = std::env::var("XTASK_TEST_SEED").ok().map(|text| text.parse().expect("XTASK_TEST_SEED is a number"));
+    given.unwrap_or_else(|| u64::from(std::process::id()))
+}
+
+fn kill_after(checkout: &Checkout<'_>, moment: Duration) {
+    let mut run = checkout.xtask(&["build"]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("xtask starts");
+    std::thread::sleep(moment);
+    run.kill().expect("is killed");
+    run.wait().expect("is reaped");
+}
