@@ -20,7 +20,8 @@ use upstream::{Upstream, relative};
 
 mod compile;
 mod hand_over;
-mod upstream;
+mod submodule;
+pub mod upstream;
 
 /// Compile buildkitd and buildctl for linux/riscv64 into dist/<version>/
 #[derive(Args)]
@@ -93,8 +94,14 @@ fn absolute(path: &Utf8Path) -> Result<Utf8PathBuf> {
 /// Compile, gate, hand over: all in the staging folder.
 fn make(record: &mut Metadata, go: &Go, worktree: &Utf8Path, staging: &Staging, lock: &File) -> Result<()> {
     compile::compile(record, go, worktree, staging.path(), lock)?;
-    let [daemon, client] = dist::COMMANDS.map(|command| gate(record, command, staging.path()));
-    say("dist", "archive, SBOM and digests");
+    // Compressing takes longer than the gate: do both at once.
+    let build_infos = std::thread::scope(|scope| {
+        let archived = scope.spawn(|| hand_over::archive(staging.path(), record));
+        let build_infos = dist::COMMANDS.map(|command| gate(record, command, staging.path()));
+        archived.join().expect("the archive does not panic")?;
+        anyhow::Ok(build_infos)
+    })?;
+    let [daemon, client] = build_infos;
     hand_over::hand_over(staging.path(), record, [daemon?, client?])
 }
 

@@ -1,11 +1,142 @@
-//! ci
-use anyhow::Result;
-use camino::Utf8Path;
+//! `cargo xtask ci`: everything that must hold for a change, in one table at the end.
+
 use std::process::ExitCode;
-/// ci
-#[derive(clap::Args)]
-pub struct Ci {}
-/// x
-pub fn run(_: &Utf8Path, _: &Ci) -> Result<ExitCode> {
-    Ok(ExitCode::SUCCESS)
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use camino::Utf8Path;
+use clap::{Args, ValueEnum};
+use console::style;
+use serde_json::json;
+
+use crate::sys::narrate::{clock, end_group, group, say};
+
+mod checks;
+mod linters;
+
+/// Run every check that a change has to pass
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  cargo xtask ci                      everything, with a table at the end
+  cargo xtask ci --only clippy        one check (can be given several times)
+
+What cannot run here is reported as skipped, with the reason. Exit status: 0 if nothing failed, 1 if
+something did.")]
+pub struct Ci {
+    /// Run this check alone; can be given several times [default: all]
+    #[arg(long, value_name = "CHECK", value_enum)]
+    only: Vec<Name>,
+    /// Print the table as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// The checks, in the order in which they run: what is quick to fail first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Name {
+    /// rustfmt would change nothing
+    Format,
+    /// clippy has no warning
+    Clippy,
+    /// shellcheck, shfmt, actionlint, zizmor, hadolint and others, those that are installed
+    Linters,
+    /// unit tests, front-door tests, and the rules of the house
+    Tests,
+    /// the pinned release of the real upstream, built twice to the same bytes
+    Build,
+}
+
+/// How one check, or one test within it, came out.
+enum Outcome {
+    Passed(String),
+    Failed(String),
+    Skipped(String),
+}
+
+/// A line of the table.
+struct Row {
+    name: String,
+    outcome: Outcome,
+    took: Duration,
+    /// How many it stands for: a run of tests stands for all of them.
+    count: u64,
+}
+
+impl Row {
+    fn new(name: impl Into<String>, outcome: Outcome, started: Instant) -> Self {
+        Self { name: name.into(), outcome, took: started.elapsed(), count: 1 }
+    }
+
+    fn word(&self) -> &'static str {
+        match self.outcome {
+            Outcome::Passed(_) => "passed",
+            Outcome::Failed(_) => "failed",
+            Outcome::Skipped(_) => "skipped",
+        }
+    }
+
+    fn detail(&self) -> &str {
+        match &self.outcome {
+            Outcome::Passed(detail) | Outcome::Failed(detail) | Outcome::Skipped(detail) => detail,
+        }
+    }
+}
+
+/// Runs the task in the checkout at `root`.
+///
+/// # Errors
+/// Where a check could not even be started.
+pub fn run(root: &Utf8Path, arguments: &Ci) -> Result<ExitCode> {
+    let mut rows = Vec::new();
+    for name in Name::value_variants() {
+        if !arguments.only.is_empty() && !arguments.only.contains(name) {
+            continue;
+        }
+        let title = name.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned());
+        group(&title);
+        say("ci", &title);
+        let found = match name {
+            Name::Format => checks::format(root),
+            Name::Clippy => checks::clippy(root),
+            Name::Linters => linters::run(root),
+            Name::Tests => checks::tests(root),
+            Name::Build => checks::real_build(root),
+        };
+        rows.extend(found.with_context(|| format!("the check {title} could not run"))?);
+        end_group();
+    }
+    let total = |word: &str| rows.iter().filter(|row| row.word() == word).map(|row| row.count).sum::<u64>();
+    let (passed, failed, skipped) = (total("passed"), total("failed"), total("skipped"));
+    if arguments.json {
+        println!("{}", serde_json::to_string_pretty(&as_json(&rows))?);
+    } else {
+        print!("{}", as_table(&rows));
+        println!("\n{passed} passed, {failed} failed, {skipped} skipped");
+    }
+    Ok(if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn as_table(rows: &[Row]) -> String {
+    let widest = rows.iter().map(|row| row.name.chars().count()).max().unwrap_or(0);
+    let line = |row: &Row| {
+        let word = format!("{:<7}", row.word());
+        let word = match row.outcome {
+            Outcome::Passed(_) => style(word).green(),
+            Outcome::Failed(_) => style(word).red().bold(),
+            Outcome::Skipped(_) => style(word).yellow(),
+        };
+        format!("  {word}  {:<widest$}  {:>5}  {}\n", row.name, clock(row.took), row.detail())
+    };
+    std::iter::once("\n".to_owned()).chain(rows.iter().map(line)).collect()
+}
+
+fn as_json(rows: &[Row]) -> serde_json::Value {
+    let row = |row: &Row| {
+        json!({
+            "name": row.name, "outcome": row.word(), "detail": row.detail(),
+            "seconds": row.took.as_secs_f64(), "count": row.count,
+        })
+    };
+    rows.iter().map(row).collect()
 }

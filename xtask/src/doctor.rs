@@ -1,11 +1,92 @@
-//! doctor
+//! `cargo xtask doctor`: what this machine has and lacks, by task, each lack with the one line
+//! that mends it.
+
+use std::process::ExitCode;
+
 use anyhow::Result;
 use camino::Utf8Path;
-use std::process::ExitCode;
-/// doctor
-#[derive(clap::Args)]
-pub struct Doctor {}
-/// x
-pub fn run(_: &Utf8Path, _: &Doctor) -> Result<ExitCode> {
-    Ok(ExitCode::SUCCESS)
+use clap::Args;
+use console::style;
+use serde_json::json;
+
+use crate::model::remedy::{Family, Need};
+
+mod probe;
+
+/// Show what this machine has and lacks for each task, and how to mend each lack
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  cargo xtask doctor           a table by task
+  cargo xtask doctor --json    the same as JSON on standard output
+
+Exit status: 0 if `cargo xtask build` can run here, 1 if not.")]
+pub struct Doctor {
+    /// Print the findings as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// What was found of one need.
+struct Finding {
+    need: Need,
+    found: Result<String, String>,
+}
+
+/// Runs the task in the checkout at `root`.
+///
+/// # Errors
+/// Where JSON cannot be written.
+pub fn run(root: &Utf8Path, arguments: &Doctor) -> Result<ExitCode> {
+    let family = probe::family();
+    let findings: Vec<Finding> =
+        Need::ALL.into_iter().map(|need| Finding { need, found: probe::look(root, need) }).collect();
+    let can_build = findings.iter().all(|finding| !finding.need.stops_build() || finding.found.is_ok());
+    if arguments.json {
+        println!("{}", serde_json::to_string_pretty(&as_json(&findings, family, can_build))?);
+    } else {
+        print!("{}", as_table(&findings, family));
+        let verdict =
+            if can_build { "`cargo xtask build` can run here" } else { "`cargo xtask build` cannot run here yet" };
+        println!("\n{verdict}");
+    }
+    Ok(if can_build { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Task after task, a line a need, and below each lack how to mend it.
+fn as_table(findings: &[Finding], family: Option<Family>) -> String {
+    let mut lines = Vec::new();
+    let mut task = "";
+    for Finding { need, found } in findings {
+        if need.task() != task {
+            task = need.task();
+            lines.push(format!("{}{}", if lines.is_empty() { "" } else { "\n" }, style(task).bold()));
+        }
+        let name = format!("{:<18}", need.name());
+        match found {
+            Ok(what) => lines.push(format!("  {} {name} {what}", style("has  ").green())),
+            Err(lack) => {
+                lines.push(format!("  {} {name} {lack}", style("lacks").yellow()));
+                lines.extend(need.remedies(family).iter().map(|(place, line)| format!("{:27}{place}{line}", "")));
+            }
+        }
+    }
+    lines.join("\n") + "\n"
+}
+
+fn as_json(findings: &[Finding], family: Option<Family>, can_build: bool) -> serde_json::Value {
+    let findings: Vec<_> = findings
+        .iter()
+        .map(|Finding { need, found }| {
+            let remedies: Vec<String> = match found {
+                Ok(_) => Vec::new(),
+                Err(_) => need.remedies(family).into_iter().map(|(place, line)| format!("{place}{line}")).collect(),
+            };
+            json!({
+                "task": need.task(), "need": need.name(), "has": found.is_ok(),
+                "found": found.as_ref().map_or_else(Clone::clone, Clone::clone), "remedies": remedies,
+            })
+        })
+        .collect();
+    json!({ "can_build": can_build, "findings": findings })
 }

@@ -11,6 +11,7 @@ pub mod endpoint;
 pub mod go_version;
 pub mod metadata;
 pub mod recipe;
+pub mod remedy;
 pub mod sbom;
 pub mod upstream_ref;
 pub mod version;

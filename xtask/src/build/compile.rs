@@ -39,7 +39,7 @@ pub fn compile(record: &Metadata, go: &Go, worktree: &Utf8Path, folder: &Utf8Pat
         progress: Progress::new("compile", Unit::Count("packages")),
         compiled: 0,
     };
-    let status = build.follow(lock, |event| shown.take(event))?;
+    let status = build.follow(Some(lock), |event| shown.take(event))?.status;
     shown.flush();
     if !status.success() {
         bail!("Go could not compile {}: {status}; what it said is above\n  {build}", record.source.version);

@@ -15,7 +15,7 @@ use crate::model::{recipe, sbom};
 use crate::sys::dist::Dist;
 use crate::sys::files::{self, MODE_FILE, MODE_PROGRAM};
 
-/// Completes the folder in which the two commands already stand, and the record.
+/// Completes the folder in which the two commands and the archive already stand, and the record.
 ///
 /// # Errors
 /// Where something cannot be written.
@@ -37,7 +37,6 @@ pub fn hand_over(folder: &Utf8Path, record: &mut Metadata, build_infos: [BuildIn
     let commands = [daemon?, client?];
 
     let tarball = dist::tarball(&source.version);
-    archive(folder, &tarball, source.source_date_epoch)?;
     settle(&tarball, MODE_FILE)?;
 
     let [daemon_info, client_info] = build_infos;
@@ -63,12 +62,18 @@ fn record_of(folder: &Utf8Path, name: &str) -> Result<FileRecord> {
 
 /// The archive as upstream lays it out: `bin/` and the commands in it, sorted by name, with the
 /// date of the commit. Source: the `releaser` stage of upstream's Dockerfile.
-fn archive(folder: &Utf8Path, name: &str, modified_epoch: i64) -> Result<()> {
-    let path = folder.join(name);
+///
+/// # Errors
+/// Where it cannot be written.
+pub fn archive(folder: &Utf8Path, record: &Metadata) -> Result<()> {
+    let source = &record.source;
+    let path = folder.join(dist::tarball(&source.version));
+    let modified_epoch = source.source_date_epoch;
     let write = || -> Result<()> {
         let file = BufWriter::new(File::create(&path)?);
         // The header of gzip holds a time and an operating system: none and "unknown".
-        let gzip = GzBuilder::new().mtime(0).operating_system(255).write(file, Compression::new(6));
+        let gzip =
+            GzBuilder::new().mtime(0).operating_system(255).write(file, Compression::new(record.recipe.archive.level));
         let mut tar = tar::Builder::new(gzip);
         tar.append_data(&mut header(tar::EntryType::Directory, 0, modified_epoch)?, "bin/", std::io::empty())?;
         let mut commands = dist::COMMANDS;

@@ -7,21 +7,21 @@
 //! only those of the commits that are checked out.
 
 use std::fs::{self, File};
+use std::time::Duration;
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result, anyhow};
 use camino::{Utf8Path, Utf8PathBuf};
 
+use super::submodule::Submodule;
 use crate::model::go_version::GoVersion;
 use crate::model::metadata::Source;
 use crate::model::recipe::PACKAGE;
 use crate::model::upstream_ref::{CommitId, UpstreamRef};
 use crate::model::version::Version;
-use crate::sys::files::{self, Staging};
+use crate::sys::files;
 use crate::sys::git::{git, slow_git};
 use crate::sys::narrate::{note, say};
-use crate::sys::process::Run;
 
-const SUBMODULE: &str = "buildkit";
 /// Upstream's rule for a version, with the length of abbreviation that git chooses in a whole
 /// clone of upstream (135,000 objects): a partial clone has fewer objects and would choose less.
 /// Source: the `buildkit-version` stage of upstream's Dockerfile.
@@ -31,10 +31,8 @@ const ALL_BRANCHES: &str = "+refs/heads/*:refs/remotes/origin/*";
 
 /// Upstream as this checkout has it.
 pub struct Upstream {
-    root: Utf8PathBuf,
-    submodule: Utf8PathBuf,
+    submodule: Submodule,
     worktrees: Utf8PathBuf,
-    url: String,
 }
 
 impl Upstream {
@@ -43,23 +41,7 @@ impl Upstream {
     /// # Errors
     /// Where `root` is no git checkout or has no URL for the submodule.
     pub fn of(root: &Utf8Path) -> Result<Self> {
-        let key = format!("submodule.{SUBMODULE}.url");
-        let configured = git(root, ["config", "--get", &key])
-            .output()
-            .context("git is needed; `cargo xtask doctor` says how to get it")?;
-        let url = if configured.status.success() {
-            String::from_utf8_lossy(&configured.stdout).trim().to_owned()
-        } else {
-            git(root, ["config", "--file", ".gitmodules", "--get", &key])
-                .read()
-                .with_context(|| format!("{root}/.gitmodules names no URL for {SUBMODULE}"))?
-        };
-        Ok(Self {
-            root: root.to_owned(),
-            submodule: root.join(SUBMODULE),
-            worktrees: root.join("target/upstream"),
-            url,
-        })
+        Ok(Self { submodule: Submodule::of(root)?, worktrees: root.join("target/upstream") })
     }
 
     /// Finds the commit of a ref, or the pinned one, and all that its build is stamped with.
@@ -67,12 +49,9 @@ impl Upstream {
     /// # Errors
     /// Where upstream has no such ref, or cannot be reached although it has to be.
     pub fn resolve(&self, wanted: Option<&UpstreamRef>) -> Result<Source> {
-        let lock = files::lock(&self.worktrees.join("store.lock"), || {
-            note("another run is fetching upstream; waiting for it")
-        })?;
-        let pinned = self.pinned()?;
-        self.ensure_submodule(&lock)?;
-        self.remove_stale_locks()?;
+        let lock = self.store_lock()?;
+        let pinned = self.submodule.pinned()?;
+        self.submodule.ensure(&lock)?;
         let commit = match wanted {
             None => self.commit(&pinned, &lock)?,
             Some(UpstreamRef::Release(tag)) => {
@@ -80,7 +59,7 @@ impl Upstream {
                 if self.lookup(&name)?.is_none() {
                     self.fetch(&[&format!("{name}:{name}")], Depth::Tip, &lock)?;
                 }
-                self.lookup(&name)?.with_context(|| format!("{} has no tag {tag}", self.url))?
+                self.lookup(&name)?.with_context(|| format!("{} has no tag {tag}", self.submodule.url))?
             }
             Some(UpstreamRef::Branch(branch)) => {
                 let name = branch.as_str();
@@ -90,7 +69,7 @@ impl Upstream {
                     &lock,
                 )?;
                 let found = self.lookup(&format!("refs/remotes/origin/{name}"))?;
-                found.with_context(|| format!("{} has no branch {name}", self.url))?
+                found.with_context(|| format!("{} has no branch {name}", self.submodule.url))?
             }
             Some(UpstreamRef::Commit(prefix)) => self.commit(prefix.as_str(), &lock)?,
         };
@@ -103,7 +82,7 @@ impl Upstream {
             (_, Some(tag)) => tag.to_string(),
             (_, None) => commit.to_string(),
         };
-        let shown = self.store(["show", "-s", "--format=%ct", &commit.to_string()]).read()?;
+        let shown = self.submodule.git(["show", "-s", "--format=%ct", &commit.to_string()]).read()?;
         let source_date_epoch =
             shown.parse().with_context(|| format!("git gave {shown:?} for the date of {commit}"))?;
         let source_date = rfc3339(source_date_epoch)?;
@@ -115,9 +94,38 @@ impl Upstream {
     /// # Errors
     /// Where there is no such file or line.
     pub fn go_version(&self, commit: &CommitId) -> Result<GoVersion> {
-        let go_mod = self.store(["show", &format!("{commit}:go.mod")]);
-        let go_mod = go_mod.read().map_err(|error| self.explained(error, "go.mod"))?;
+        let go_mod = self.submodule.git(["show", &format!("{commit}:go.mod")]);
+        let go_mod = go_mod.read().map_err(|error| self.submodule.explained(error, "go.mod"))?;
         GoVersion::asked_by(&go_mod).map_err(|error| anyhow!("go.mod of {commit}: {error}"))
+    }
+
+    /// The version of Go that the pinned commit asks for, where the commit is there.
+    ///
+    /// # Errors
+    /// Where it is not.
+    pub fn pinned_go_version(&self) -> Result<GoVersion> {
+        let pinned = self.submodule.pinned()?;
+        let commit = self.present(&pinned)?.with_context(|| format!("{pinned} is not there yet"))?;
+        self.go_version(&commit)
+    }
+
+    /// Whether the pinned commit is there, or else its repository answers within `limit`.
+    ///
+    /// # Errors
+    /// Where neither is.
+    pub fn at_hand(&self, limit: Duration) -> Result<String> {
+        let pinned = self.submodule.pinned()?;
+        if self.present(&pinned)?.is_some() {
+            return Ok(format!("{} has the pinned commit {}", self.submodule.path, &pinned[..12]));
+        }
+        let url = &self.submodule.url;
+        let asked = git(&self.submodule.root, ["ls-remote", "--quiet", url, "HEAD"]).limit(limit).read();
+        asked.map(|_| format!("{url} answers")).with_context(|| format!("{url} does not answer"))
+    }
+
+    /// The commit of a name, where there is a submodule and it has it.
+    fn present(&self, name: &str) -> Result<Option<CommitId>> {
+        if self.submodule.path.join(".git").exists() { self.lookup(name) } else { Ok(None) }
     }
 
     /// A clean worktree of the commit, and the lock that keeps every other run out of it.
@@ -130,68 +138,23 @@ impl Upstream {
             note(format_args!("another run is building {commit}; waiting for it"));
         })?;
         if !is_clean(&path, commit) {
-            let store_lock = files::lock(&self.worktrees.join("store.lock"), || {
-                note("another run is fetching upstream; waiting for it")
-            })?;
-            say("source", format_args!("checking {commit} out to {}", relative(&self.root, &path)));
+            let store_lock = self.store_lock()?;
+            say("source", format_args!("checking {commit} out to {}", relative(&self.submodule.root, &path)));
             if path.exists() {
                 fs::remove_dir_all(&path).with_context(|| format!("cannot remove {path}"))?;
             }
-            self.store(["worktree", "prune"]).effect(&store_lock)?;
+            self.submodule.git(["worktree", "prune"]).effect(&store_lock)?;
             let add = ["worktree", "add", "--force", "--detach", path.as_str(), &commit.to_string()];
-            slow_git(&self.submodule, add).effect(&store_lock).map_err(|error| self.explained(error, "files"))?;
+            slow_git(&self.submodule.path, add)
+                .effect(&store_lock)
+                .map_err(|error| self.submodule.explained(error, "files"))?;
         }
         Ok((path, lock))
     }
 
-    fn store<'a>(&self, arguments: impl IntoIterator<Item = &'a str>) -> Run {
-        git(&self.submodule, arguments)
-    }
-
-    /// The commit that this checkout pins, from its index.
-    fn pinned(&self) -> Result<String> {
-        let entry = git(&self.root, ["ls-files", "--stage", "--", SUBMODULE]).read()?;
-        // "160000 991535e… 0\tbuildkit"
-        let commit = entry.strip_prefix("160000 ").and_then(|rest| rest.split(' ').next());
-        let commit = commit.with_context(|| format!("{} pins no commit for the submodule {SUBMODULE}", self.root))?;
-        Ok(commit.to_owned())
-    }
-
-    /// Initialises a submodule that is missing, whole or not at all, and finishes a checkout that
-    /// a killed run began: such a one has no index yet.
-    fn ensure_submodule(&self, lock: &File) -> Result<()> {
-        let is_there = self.submodule.join(".git").exists();
-        if is_there {
-            let index = self.store(["rev-parse", "--path-format=absolute", "--git-path", "index"]).read()?;
-            if Utf8Path::new(&index).exists() {
-                return Ok(());
-            }
-            remove_if_there(Utf8Path::new(&format!("{index}.lock")))?;
-        } else if self.submodule.read_dir_utf8().is_ok_and(|mut entries| entries.next().is_some()) {
-            bail!("{} holds files but is no git repository; move them away and run this again", self.submodule);
-        }
-        let path = ["rev-parse", "--path-format=absolute", "--git-path", &format!("modules/{SUBMODULE}")];
-        let modules = Utf8PathBuf::from(git(&self.root, path).read()?);
-        if !is_there && !modules.exists() {
-            say("source", format_args!("cloning {}", self.url));
-            let staging = Staging::new(&modules)?;
-            let clone = ["clone", "--quiet", "--no-checkout", "--filter=tree:0", &self.url, "clone"];
-            slow_git(staging.path(), clone).effect(lock).map_err(|error| self.explained(error, "the repository"))?;
-            fs::rename(staging.path().join("clone/.git"), &modules)
-                .with_context(|| format!("cannot make {modules}"))?;
-        }
-        let update = ["submodule", "update", "--init", "--force", "--no-fetch", "--", SUBMODULE];
-        slow_git(&self.root, update).effect(lock).map_err(|error| self.explained(error, "files"))
-    }
-
-    /// Removes lock files that a fetch left when it was killed. Ours cannot be at work: each holds
-    /// the store's lock for as long as it lives.
-    fn remove_stale_locks(&self) -> Result<()> {
-        let common = self.store(["rev-parse", "--path-format=absolute", "--git-common-dir"]).read()?;
-        for name in ["shallow.lock", "config.lock", "packed-refs.lock"] {
-            remove_if_there(&Utf8Path::new(&common).join(name))?;
-        }
-        Ok(())
+    fn store_lock(&self) -> Result<File> {
+        let wait = || note("another run is fetching upstream; waiting for it");
+        files::lock(&self.worktrees.join("store.lock"), wait)
     }
 
     /// The commit behind a whole or abbreviated name, fetched if it is not there yet.
@@ -204,14 +167,15 @@ impl Upstream {
             self.fetch(&[name], Depth::Tip, lock)?;
         }
         self.lookup(name)?
-            .with_context(|| format!("{} has no commit {name} (or more than one that begins so)", self.url))
+            .with_context(|| format!("{} has no commit {name} (or more than one that begins so)", self.submodule.url))
     }
 
     /// The commit that a name stands for in the object store, if it is there.
     fn lookup(&self, name: &str) -> Result<Option<CommitId>> {
         // A partial clone would otherwise ask upstream for each object that it lacks.
         let run = self
-            .store(["rev-parse", "--verify", "--quiet", &format!("{name}^{{commit}}")])
+            .submodule
+            .git(["rev-parse", "--verify", "--quiet", &format!("{name}^{{commit}}")])
             .env("GIT_NO_LAZY_FETCH", "1");
         let output = run.output()?;
         if !output.status.success() {
@@ -222,16 +186,16 @@ impl Upstream {
     }
 
     fn describe(&self, commit: &CommitId, lock: &File) -> Result<Version> {
-        let has_tags = !self.store(["for-each-ref", "--count=1", "refs/tags/v*"]).read()?.is_empty();
+        let has_tags = !self.submodule.git(["for-each-ref", "--count=1", "refs/tags/v*"]).read()?.is_empty();
         if !has_tags || self.is_shallow()? {
             self.fetch(&[ALL_BRANCHES, ALL_TAGS], Depth::History, lock)?;
         }
-        let described = self.store(DESCRIBE.into_iter().chain([commit.to_string().as_str()])).read()?;
+        let described = self.submodule.git(DESCRIBE.into_iter().chain([commit.to_string().as_str()])).read()?;
         described.parse().map_err(anyhow::Error::msg)
     }
 
     fn is_shallow(&self) -> Result<bool> {
-        Ok(self.store(["rev-parse", "--is-shallow-repository"]).read()? == "true")
+        Ok(self.submodule.git(["rev-parse", "--is-shallow-repository"]).read()? == "true")
     }
 
     /// Fetches refs. A contributor's whole clone stays whole, and a shallow one is deepened only
@@ -242,47 +206,23 @@ impl Upstream {
             (true, Depth::Tip) => &["--depth=1"],
             (true, Depth::History) => &["--unshallow", "--filter=tree:0"],
         };
-        say("source", format_args!("fetching {} from {}", refspecs[0].split(':').next().unwrap_or_default(), self.url));
+        let first = refspecs[0].split(':').next().unwrap_or_default().trim_start_matches('+');
+        say("source", format_args!("fetching {first} from {}", self.submodule.url));
         let arguments = ["fetch", "--quiet", "--no-write-fetch-head", "--no-recurse-submodules"];
         let arguments = arguments.iter().chain(flags).chain(["origin"].iter()).chain(refspecs);
-        let fetched = slow_git(&self.submodule, arguments.copied()).effect(lock);
+        let fetched = slow_git(&self.submodule.path, arguments.copied()).effect(lock);
         fetched.map_err(|error| {
             if error.to_string().contains("couldn't find remote ref") {
                 return anyhow!(
                     "{} has no {}",
-                    self.url,
+                    self.submodule.url,
                     refspecs[0].split(':').next().unwrap_or_default().trim_start_matches('+')
                 );
             }
-            self.explained(error, refspecs[0])
+            self.submodule.explained(error, refspecs[0])
         })
     }
-
-    /// What to do when upstream does not answer; any other failure of git speaks for itself.
-    fn explained(&self, error: anyhow::Error, what: &str) -> anyhow::Error {
-        let (url, root) = (&self.url, &self.root);
-        let said = error.to_string();
-        if !UNREACHABLE.iter().any(|sign| said.contains(sign)) {
-            return error.context(format!("cannot get {what} of upstream"));
-        }
-        error.context(format!(
-            "cannot fetch {what} from {url}\n  \
-             If it cannot be reached from here, there are two ways out:\n    \
-             a mirror:      git config --global url.MIRROR.insteadOf {url}\n    \
-             a local clone: git clone MIRROR {root}/{SUBMODULE}"
-        ))
-    }
 }
-
-/// What git says when the other side does not answer, by transport.
-const UNREACHABLE: [&str; 6] = [
-    "unable to access",
-    "Could not read from remote repository",
-    "does not appear to be a git repository",
-    "unable to connect",
-    "promisor remote",
-    "hung up",
-];
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Depth {
@@ -297,14 +237,6 @@ fn is_clean(path: &Utf8Path, commit: &CommitId) -> bool {
         && answer(&["rev-parse", "HEAD"]).is_some_and(|head| head == commit.to_string())
         && answer(&["status", "--porcelain", "--untracked-files=all", "--ignored"])
             .is_some_and(|status| status.is_empty())
-}
-
-fn remove_if_there(path: &Utf8Path) -> Result<()> {
-    if path.exists() {
-        note(format_args!("removing {path}, which a killed run left"));
-        fs::remove_file(path).with_context(|| format!("cannot remove {path}"))?;
-    }
-    Ok(())
 }
 
 /// A path as seen from the checkout, where it is inside.

@@ -26,6 +26,17 @@ pub struct Recipe {
     pub environment: Vec<(String, String)>,
     /// Arguments to `go`, but for `-v` and `-o`, which say where and not what.
     pub arguments: Vec<String>,
+    /// How the archive is packed; gzip's bytes depend on its level.
+    pub archive: Archive,
+}
+
+/// The form of the archive.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Archive {
+    /// `ustar+gzip`.
+    pub form: String,
+    /// Gzip's level. Against the usual 6, level 4 takes 0.55 of the time and gives 1.016 of the size.
+    pub level: u32,
 }
 
 impl Recipe {
@@ -44,6 +55,7 @@ impl Recipe {
         let packages = COMMANDS.map(|command| format!("./cmd/{command}"));
         Self {
             environment: ENVIRONMENT.map(|(name, value)| (name.to_owned(), value.to_owned())).into(),
+            archive: Archive { form: "ustar+gzip".to_owned(), level: 4 },
             arguments: flags.iter().map(ToString::to_string).chain(packages).collect(),
         }
     }

@@ -73,7 +73,7 @@ impl Sources<'_> {
     }
 
     /// The newest earlier download that is just what `wanted` asks for.
-    fn fetched_earlier(&self, wanted: GoVersion) -> Option<(Utf8PathBuf, GoVersion)> {
+    pub fn fetched_earlier(&self, wanted: GoVersion) -> Option<(Utf8PathBuf, GoVersion)> {
         let folders = self.downloads.read_dir_utf8().ok()?.flatten();
         let version_in = |folder: &Utf8Path| folder.file_name().and_then(|name| name.parse::<GoVersion>().ok());
         folders

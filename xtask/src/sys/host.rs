@@ -4,12 +4,27 @@ use std::env::consts::{ARCH, OS};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
+use anyhow::{Context, Result};
 use camino::{Utf8Path, Utf8PathBuf};
 
 use super::process::Run;
 
 /// Where Linux lists the interpreters of foreign binaries.
 const BINFMT_MISC: &str = "/proc/sys/fs/binfmt_misc";
+
+/// The checkout of the project around the current folder.
+///
+/// # Errors
+/// Where there is none.
+pub fn checkout() -> Result<Utf8PathBuf> {
+    let here = std::env::current_dir().context("the current folder is gone")?;
+    let here = Utf8PathBuf::try_from(here).context("the current folder has a name that is not UTF-8")?;
+    let is_root = |folder: &&Utf8Path| folder.join(".gitmodules").is_file() && folder.join("xtask").is_dir();
+    let root = here.ancestors().find(is_root).map(Utf8Path::to_owned);
+    root.with_context(|| {
+        format!("{here} is in no checkout of docker-for-riscv64 (a folder with .gitmodules and xtask/)")
+    })
+}
 
 /// `linux`, `darwin` …, as Go names this system.
 pub fn goos() -> &'static str {
@@ -38,6 +53,14 @@ pub fn is_executable(path: &Utf8Path) -> bool {
     fs::metadata(path).is_ok_and(|file| file.is_file() && file.permissions().mode() & 0o111 != 0)
 }
 
+/// The flags of an interpreter that is registered with `binfmt_misc` and enabled.
+/// Source: the kernel's `admin-guide/binfmt-misc.rst`.
+pub fn binfmt_flags(name: &str) -> Option<String> {
+    let text = fs::read_to_string(format!("{BINFMT_MISC}/{name}")).ok()?;
+    let flags = text.lines().find_map(|line| line.strip_prefix("flags: "))?;
+    text.starts_with("enabled").then(|| flags.to_owned())
+}
+
 /// How a riscv64 Linux program runs here.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Riscv64 {
@@ -45,7 +68,7 @@ pub enum Riscv64 {
     Natively,
     /// qemu-user, at this path.
     Emulated(Utf8PathBuf),
-    /// Through binfmt_misc, with an interpreter that the kernel has open.
+    /// Through `binfmt_misc`, with an interpreter that the kernel has open.
     Registered,
     /// Not at all.
     Nowhere,
@@ -60,11 +83,7 @@ impl Riscv64 {
         if let Some(qemu) = ["qemu-riscv64-static", "qemu-riscv64"].iter().find_map(|name| on_path(name)) {
             return Self::Emulated(qemu);
         }
-        let is_enabled = |text: String| text.starts_with("enabled");
-        if fs::read_to_string(format!("{BINFMT_MISC}/qemu-riscv64")).is_ok_and(is_enabled) {
-            return Self::Registered;
-        }
-        Self::Nowhere
+        binfmt_flags("qemu-riscv64").map_or(Self::Nowhere, |_| Self::Registered)
     }
 
     /// A run of the riscv64 `program`, where it can run.

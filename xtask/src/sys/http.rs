@@ -38,6 +38,17 @@ impl Http {
         Self { agent: config.into(), endpoint }
     }
 
+    /// Whether the endpoint answers at all, whatever it says.
+    ///
+    /// # Errors
+    /// Where no connection comes about.
+    pub fn reach(&self) -> Result<()> {
+        match self.agent.head(self.endpoint.to_string()).call() {
+            Ok(_) | Err(ureq::Error::StatusCode(_)) => Ok(()),
+            Err(error) => Err(error).with_context(|| format!("{} does not answer", self.endpoint)),
+        }
+    }
+
     /// The whole of a small document.
     ///
     /// # Errors

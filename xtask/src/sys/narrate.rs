@@ -20,13 +20,32 @@ pub fn note(text: impl Display) {
     eprintln!("{} {text}", style("     note").for_stderr().yellow().bold());
 }
 
+/// Opens a group of lines that GitHub Actions folds; elsewhere nothing is said.
+/// Source: "Workflow commands for GitHub Actions", grouping log lines.
+pub fn group(title: &str) {
+    if on_github_actions() {
+        eprintln!("::group::{title}");
+    }
+}
+
+/// Closes the group.
+pub fn end_group() {
+    if on_github_actions() {
+        eprintln!("::endgroup::");
+    }
+}
+
+fn on_github_actions() -> bool {
+    std::env::var_os("GITHUB_ACTIONS").is_some_and(|value| value == "true")
+}
+
 /// Says why the run failed; on GitHub Actions also as an annotation.
 /// Source: "Workflow commands for GitHub Actions", setting an error message.
 pub fn fail(error: &anyhow::Error) {
     let causes: String = error.chain().skip(1).map(|cause| format!("\n  because: {cause}")).collect();
     let message = format!("{error}{causes}");
     eprintln!("{} {message}", style("    error").for_stderr().red().bold());
-    if std::env::var_os("GITHUB_ACTIONS").is_some_and(|value| value == "true") {
+    if on_github_actions() {
         let escaped = message.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A");
         eprintln!("::error::{escaped}");
     }
@@ -37,8 +56,11 @@ pub fn clock(elapsed: Duration) -> String {
     format!("{}:{:02}", elapsed.as_secs() / 60, elapsed.as_secs() % 60)
 }
 
-/// `4 kB`, `98.1 MB`: decimal units, as download pages use them.
+/// `4 kB`, `98.1 MB`, `1.2 GB`: decimal units, as download pages use them.
 pub fn size(bytes: u64) -> String {
+    if bytes >= 1_000_000_000 {
+        return format!("{}.{} GB", bytes / 1_000_000_000, bytes % 1_000_000_000 / 100_000_000);
+    }
     if bytes < 1_000_000 {
         format!("{} kB", bytes.div_ceil(1000))
     } else {
@@ -81,9 +103,9 @@ impl Progress {
     pub fn new(step: &'static str, unit: Unit) -> Self {
         let bar = user_attended_stderr().then(|| {
             let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr_with_hz(10));
-            let form = format!("{{prefix:.green.bold}} [{{bar:28.cyan}}] {{msg}} {{elapsed}}");
+            let form = "{prefix:.green.bold} [{bar:28.cyan}] {msg} {elapsed}";
             bar.set_style(
-                ProgressStyle::with_template(&form).expect("the template is a constant").progress_chars("━╸ "),
+                ProgressStyle::with_template(form).expect("the template is a constant").progress_chars("━╸ "),
             );
             bar.set_prefix(format!("{step:>9}"));
             bar.enable_steady_tick(Duration::from_millis(250));

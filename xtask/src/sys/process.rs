@@ -41,7 +41,7 @@ pub struct Output {
 }
 
 /// What [`Run::follow`] reports of a running child.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub enum Event<'a> {
     /// One line of standard error, without its end.
     Line(&'a str),
@@ -108,7 +108,7 @@ impl Run {
     /// # Errors
     /// Where the program cannot be started, outlives its limit or prints more than 64 MiB.
     pub fn output(&self) -> Result<Output> {
-        self.follow_into(None, |_| {})
+        self.follow(None, |_| {})
     }
 
     /// Runs to the end and returns standard output without its last line end.
@@ -129,27 +129,16 @@ impl Run {
     /// # Errors
     /// As [`Run::read`].
     pub fn effect(&self, lock: &File) -> Result<()> {
-        let output = self.follow_into(Some(lock), |_| {})?;
+        let output = self.follow(Some(lock), |_| {})?;
         self.must_succeed(&output)
     }
 
-    /// Runs to the end, and reports each line of standard error as it comes. `lock` is as for
-    /// [`Run::effect`].
+    /// Runs to the end, and reports each line of standard error as it comes; the exit status is the
+    /// caller's to judge. `lock` is as for [`Run::effect`].
     ///
     /// # Errors
-    /// As [`Run::output`]; the exit status is the caller's to judge.
-    pub fn follow(&self, lock: &File, on_event: impl FnMut(Event<'_>)) -> Result<ExitStatus> {
-        Ok(self.follow_into(Some(lock), on_event)?.status)
-    }
-
-    fn must_succeed(&self, output: &Output) -> Result<()> {
-        if !output.status.success() {
-            bail!("`{self}` failed ({})\n{}", output.status, output.stderr.trim_end());
-        }
-        Ok(())
-    }
-
-    fn follow_into(&self, lock: Option<&File>, mut on_event: impl FnMut(Event<'_>)) -> Result<Output> {
+    /// As [`Run::output`].
+    pub fn follow(&self, lock: Option<&File>, mut on_event: impl FnMut(Event<'_>)) -> Result<Output> {
         let mut child = self.spawn(lock)?;
         let (mut stdout, mut stderr) = (Vec::new(), String::new());
         let pieces = pieces_of(&mut child);
@@ -182,6 +171,13 @@ impl Run {
         }
         let status = child.wait().with_context(|| format!("cannot wait for `{self}`"))?;
         Ok(Output { status, stdout, stderr })
+    }
+
+    fn must_succeed(&self, output: &Output) -> Result<()> {
+        if !output.status.success() {
+            bail!("`{self}` failed ({})\n{}", output.status, output.stderr.trim_end());
+        }
+        Ok(())
     }
 
     /// A child's standard input is the empty lock file where there is one: it reads as /dev/null
@@ -301,7 +297,7 @@ mod tests {
     #[test]
     fn lines_are_reported_as_they_come_and_output_is_whole() {
         let mut lines = Vec::new();
-        let output = sh("printf 'a\\nb' >&2; printf 'out\\n\\n'").follow_into(None, |event| {
+        let output = sh("printf 'a\\nb' >&2; printf 'out\\n\\n'").follow(None, |event| {
             if let Event::Line(line) = event {
                 lines.push(line.to_owned());
             }

@@ -116,10 +116,10 @@ impl World {
 
     /// Git in a folder of the scratch folder; it has to succeed.
     pub fn git(&self, folder: &str, arguments: &[&str]) -> String {
-        let mut git = Command::new("git");
-        self.environment(git.current_dir(self.path(folder)).args(arguments));
         // Dates that count up, so that git has an order of tags.
         static CLOCK: AtomicU32 = AtomicU32::new(1_700_000_000);
+        let mut git = Command::new("git");
+        self.environment(git.current_dir(self.path(folder)).args(arguments));
         let date = format!("{} +0200", CLOCK.fetch_add(60, Ordering::Relaxed));
         text(&git.env("GIT_COMMITTER_DATE", &date).env("GIT_AUTHOR_DATE", &date).output().expect("git runs"))
     }

@@ -1,0 +1,174 @@
+//! The checks that need cargo and the project alone, and the real build where upstream can be had.
+
+use std::fs;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use camino::Utf8Path;
+
+use super::{Outcome, Row};
+use crate::build::upstream::Upstream;
+use crate::model::endpoint::Endpoint;
+use crate::model::go_version::GoVersion;
+use crate::sys::go::Sources;
+use crate::sys::narrate::say;
+use crate::sys::process::{Event, Output, Run};
+
+/// Cold compilation, and a cold Go cache on a slow machine.
+const LIMIT: Duration = Duration::from_secs(60 * 60);
+const UPSTREAM_LIMIT: Duration = Duration::from_secs(20);
+/// The oldest Go that the small upstream of the tests compiles with.
+const TESTS_NEED_GO: &str = "1.21";
+
+/// `cargo fmt --check`.
+pub fn format(root: &Utf8Path) -> Result<Vec<Row>> {
+    one(root, "format", &["fmt", "--all", "--check"], "rustfmt would change nothing")
+}
+
+/// `cargo clippy`, warnings denied.
+pub fn clippy(root: &Utf8Path) -> Result<Vec<Row>> {
+    let arguments = ["clippy", "--quiet", "--locked", "--workspace", "--all-targets", "--", "--deny", "warnings"];
+    one(root, "clippy", &arguments, "no warning")
+}
+
+fn one(root: &Utf8Path, name: &str, arguments: &[&str], good: &str) -> Result<Vec<Row>> {
+    let started = Instant::now();
+    let output = followed(&cargo(root).args(arguments.iter().copied()))?;
+    let outcome = if output.status.success() {
+        Outcome::Passed(good.to_owned())
+    } else {
+        eprint!("{}", String::from_utf8_lossy(&output.stdout));
+        Outcome::Failed(format!("cargo {} found something", arguments[0]))
+    };
+    Ok(vec![Row::new(name, outcome, started)])
+}
+
+/// All tests. Those that cannot run say so in a line `SKIPPED name: reason`, and count as that.
+pub fn tests(root: &Utf8Path) -> Result<Vec<Row>> {
+    let started = Instant::now();
+    let mut run = cargo(root).args(["test", "--locked", "--workspace", "--no-fail-fast"]);
+    match go_for_tests(root) {
+        Ok(program) => run = run.env("XTASK_TEST_GO", program),
+        Err(error) => say("ci", format_args!("the tests that need Go are skipped: {error:#}")),
+    }
+    let output = followed(&run)?;
+    let stdout = String::from_utf8_lossy(&output.stdout);
+    let skips = skipped(&output.stderr);
+    let counted = counted(&stdout);
+    let passed = counted.passed.saturating_sub(skips.len() as u64);
+    let row = |outcome, count| Row { name: "tests".into(), outcome, took: started.elapsed(), count };
+    let mut rows = Vec::new();
+    if output.status.success() && counted.passed > 0 {
+        rows.push(row(Outcome::Passed(format!("{passed} tests")), passed));
+    } else {
+        print!("{stdout}");
+        let failed = counted.failed.max(1);
+        rows.push(row(Outcome::Failed(format!("{failed} of {} tests", counted.passed + counted.failed)), failed));
+    }
+    rows.extend(
+        skips.into_iter().map(|(name, reason)| Row::new(format!("test {name}"), Outcome::Skipped(reason), started)),
+    );
+    Ok(rows)
+}
+
+struct Counted {
+    passed: u64,
+    failed: u64,
+}
+
+/// Adds up libtest's lines `test result: ok. 30 passed; 0 failed; …`.
+fn counted(stdout: &str) -> Counted {
+    let results = stdout.lines().filter(|line| line.starts_with("test result:"));
+    results.fold(Counted { passed: 0, failed: 0 }, |sum, line| {
+        let before = |word: &str| {
+            let number = line.split(word).next().and_then(|front| front.trim_end().rsplit(' ').next());
+            number.and_then(|number| number.parse::<u64>().ok()).unwrap_or(0)
+        };
+        Counted { passed: sum.passed + before("passed"), failed: sum.failed + before("failed") }
+    })
+}
+
+/// Name and reason of each test that could not run.
+fn skipped(stderr: &str) -> Vec<(String, String)> {
+    let lines = stderr.lines().filter_map(|line| line.split_once("SKIPPED ")?.1.split_once(": "));
+    lines.map(|(name, reason)| (name.to_owned(), reason.to_owned())).collect()
+}
+
+/// A Go for the tests: one that the pinned release can be built with, where that is known.
+fn go_for_tests(root: &Utf8Path) -> Result<String> {
+    let pinned = Upstream::of(root).and_then(|upstream| upstream.pinned_go_version());
+    let wanted: GoVersion = match pinned {
+        Ok(wanted) => wanted,
+        Err(_) => TESTS_NEED_GO.parse().map_err(anyhow::Error::msg)?,
+    };
+    let page = std::env::var("XTASK_GO_PAGE").unwrap_or_else(|_| "https://go.dev/dl".to_owned());
+    let page: Endpoint = page.parse().map_err(anyhow::Error::msg).context("XTASK_GO_PAGE")?;
+    let sources = Sources { named: None, downloads: &root.join("target/go"), page: &page };
+    Ok(sources.find(wanted)?.program.into_string())
+}
+
+/// The pinned release, built to `dist/` and once more to another folder, with the same bytes.
+pub fn real_build(root: &Utf8Path) -> Result<Vec<Row>> {
+    let started = Instant::now();
+    let at_hand = Upstream::of(root).and_then(|upstream| upstream.at_hand(UPSTREAM_LIMIT));
+    if let Err(error) = at_hand {
+        let reason = format!("{error:#}").lines().next().unwrap_or_default().to_owned();
+        return Ok(vec![Row::new("real build", Outcome::Skipped(reason), started)]);
+    }
+    let again = root.join("target/ci/again");
+    if again.exists() {
+        fs::remove_dir_all(&again).with_context(|| format!("cannot remove {again}"))?;
+    }
+    let mut sums = Vec::new();
+    for arguments in [&["build"][..], &["build", "--out", again.as_str()]] {
+        let output = followed(&cargo(root).arg("xtask").args(arguments.iter().copied()))?;
+        if !output.status.success() {
+            return Ok(vec![Row::new("real build", Outcome::Failed("see above".to_owned()), started)]);
+        }
+        let folder = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+        let path = Utf8Path::new(&folder).join(crate::model::dist::SHA256SUMS);
+        sums.push((fs::read_to_string(&path).with_context(|| format!("cannot read {path}"))?, folder));
+    }
+    let outcome = if sums[0].0 == sums[1].0 {
+        Outcome::Passed(format!("{}, twice the same bytes", sums[0].1))
+    } else {
+        Outcome::Failed(format!("{} and {} differ", sums[0].1, sums[1].1))
+    };
+    Ok(vec![Row::new("real build", outcome, started)])
+}
+
+fn cargo(root: &Utf8Path) -> Run {
+    // The cargo that runs us is the one of the pinned toolchain. What it tells us of this package
+    // is not for the next one: build scripts that watch these variables would run anew.
+    let run = Run::new(std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned())).directory(root).limit(LIMIT);
+    let of_package = |name: &String| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_");
+    std::env::vars_os().filter_map(|(name, _)| name.into_string().ok()).filter(of_package).fold(run, Run::env_remove)
+}
+
+/// Runs it with its narration passed through.
+fn followed(run: &Run) -> Result<Output> {
+    run.follow(None, |event| {
+        if let Event::Line(line) = event {
+            eprintln!("{line}");
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn results_of_all_test_programs_are_added_up() {
+        let stdout = "test result: ok. 30 passed; 0 failed; 0 ignored;\nnoise\ntest result: FAILED. 4 passed; 2 failed; 1 ignored;\n";
+        let Counted { passed, failed } = counted(stdout);
+        assert_eq!((passed, failed), (34, 2));
+    }
+
+    #[test]
+    fn a_skip_is_told_by_name_and_reason() {
+        let skips = skipped("noise\nSKIPPED kill: no Go: none\ntest x ... SKIPPED y: z\n");
+        let expected = [("kill", "no Go: none"), ("y", "z")];
+        assert_eq!(skips, expected.map(|(name, reason)| (name.to_owned(), reason.to_owned())));
+    }
+}

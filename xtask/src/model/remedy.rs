@@ -1,0 +1,219 @@
+//! What the tasks need of a machine, and the line that brings it, by family of distributions.
+
+/// A family of distributions, by its package manager.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Family {
+    /// Debian, Ubuntu and their like.
+    Debian,
+    /// Fedora and its like.
+    Fedora,
+    /// Alpine.
+    Alpine,
+    /// Arch and its like.
+    Arch,
+}
+
+impl Family {
+    const ALL: [Self; 4] = [Self::Debian, Self::Fedora, Self::Alpine, Self::Arch];
+
+    /// The family that an `os-release` file tells of.
+    /// Source: os-release(5), the fields `ID` and `ID_LIKE`.
+    pub fn of_os_release(text: &str) -> Option<Self> {
+        let field = |name: &str| text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix('='));
+        let names = [field("ID"), field("ID_LIKE")].into_iter().flatten();
+        names.flat_map(|value| value.trim_matches(['"', '\'']).split(' ')).find_map(|name| match name {
+            "debian" | "ubuntu" => Some(Self::Debian),
+            "fedora" | "rhel" => Some(Self::Fedora),
+            "alpine" => Some(Self::Alpine),
+            "arch" => Some(Self::Arch),
+            _ => None,
+        })
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Debian => "Debian, Ubuntu",
+            Self::Fedora => "Fedora",
+            Self::Alpine => "Alpine",
+            Self::Arch => "Arch",
+        }
+    }
+
+    fn install(self) -> &'static str {
+        match self {
+            Self::Debian => "apt-get install",
+            Self::Fedora => "dnf install",
+            Self::Alpine => "apk add",
+            Self::Arch => "pacman -S",
+        }
+    }
+}
+
+/// One thing that a task needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Need {
+    /// Git, of a version that knows partial clones.
+    Git,
+    /// A C compiler, with which cargo links and builds xtask itself.
+    Compiler,
+    /// Go on PATH or fetched earlier, or a way to fetch it.
+    Go,
+    /// Free disk space.
+    Disk,
+    /// Upstream's repository.
+    Upstream,
+    /// Something that runs riscv64 programs.
+    Qemu,
+    /// riscv64 programs run as they are, in containers as well.
+    Binfmt,
+    /// A container engine that answers.
+    Engine,
+    /// The engine's buildx.
+    Buildx,
+    /// A riscv64 machine in software.
+    Machine,
+    /// A tool that makes its disk.
+    Mke2fs,
+    /// A token for GitHub.
+    Token,
+    /// GitHub's API.
+    GitHub,
+}
+
+impl Need {
+    /// All, in the order of the tasks.
+    pub const ALL: [Self; 13] = [
+        Self::Git,
+        Self::Compiler,
+        Self::Go,
+        Self::Disk,
+        Self::Upstream,
+        Self::Qemu,
+        Self::Binfmt,
+        Self::Engine,
+        Self::Buildx,
+        Self::Machine,
+        Self::Mke2fs,
+        Self::Token,
+        Self::GitHub,
+    ];
+
+    /// The first task that needs it.
+    pub fn task(self) -> &'static str {
+        match self {
+            Self::Git | Self::Compiler | Self::Go | Self::Disk | Self::Upstream | Self::Qemu => "build",
+            Self::Binfmt | Self::Engine | Self::Buildx => "image, verify-tini, smoke",
+            Self::Machine | Self::Mke2fs => "smoke --level machine",
+            Self::Token | Self::GitHub => "release, check-upstream",
+        }
+    }
+
+    /// Its name in a table.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Git => "git",
+            Self::Compiler => "C compiler",
+            Self::Go => "Go",
+            Self::Disk => "disk",
+            Self::Upstream => "upstream",
+            Self::Qemu => "qemu-user",
+            Self::Binfmt => "binfmt_misc",
+            Self::Engine => "engine",
+            Self::Buildx => "buildx",
+            Self::Machine => "qemu-system",
+            Self::Mke2fs => "mke2fs",
+            Self::Token => "token",
+            Self::GitHub => "GitHub",
+        }
+    }
+
+    /// Whether `build` cannot run without it.
+    pub fn stops_build(self) -> bool {
+        matches!(self, Self::Git | Self::Compiler | Self::Go | Self::Disk | Self::Upstream)
+    }
+
+    /// How to mend its lack: a place and a line for it. For a machine of known family one line,
+    /// for any other a line for each family.
+    pub fn remedies(self, family: Option<Family>) -> Vec<(String, String)> {
+        if let Some(line) = self.remedy_anywhere() {
+            return vec![(String::new(), line.to_owned())];
+        }
+        let families = Family::ALL.into_iter().filter(|known| family.is_none_or(|family| family == *known));
+        families
+            .map(|known| {
+                let place = if family.is_some() { String::new() } else { format!("{}: ", known.name()) };
+                (place, format!("sudo {} {}", known.install(), self.packages(known)))
+            })
+            .collect()
+    }
+
+    fn remedy_anywhere(self) -> Option<&'static str> {
+        match self {
+            Self::Disk => Some("free some, or move the checkout to a larger file system"),
+            Self::Upstream => Some(
+                "git config --global url.MIRROR.insteadOf https://github.com/moby/buildkit.git, or git clone MIRROR buildkit",
+            ),
+            Self::Token => Some("export GITHUB_TOKEN=..., with the scopes contents, issues, actions and packages"),
+            Self::GitHub => Some("check the network, or HTTPS_PROXY"),
+            _ => None,
+        }
+    }
+
+    /// Names of packages. Source: each distribution's own package index.
+    fn packages(self, family: Family) -> &'static str {
+        let [debian, fedora, alpine, arch] = match self {
+            Self::Git => ["git"; 4],
+            Self::Compiler => ["build-essential", "gcc", "build-base", "base-devel"],
+            Self::Go => ["python3-pip", "golang", "go", "go"],
+            Self::Qemu => ["qemu-user-static", "qemu-user-static-riscv", "qemu-riscv64", "qemu-user-static"],
+            Self::Binfmt => [
+                "qemu-user-static binfmt-support",
+                "qemu-user-static-riscv",
+                "qemu-riscv64 qemu-openrc && sudo rc-service qemu-binfmt start",
+                "qemu-user-static-binfmt",
+            ],
+            Self::Engine => ["docker.io", "moby-engine", "docker", "docker"],
+            Self::Buildx => ["docker-buildx", "docker-buildx", "docker-cli-buildx", "docker-buildx"],
+            Self::Machine => [
+                "qemu-system-misc opensbi u-boot-qemu",
+                "qemu-system-riscv",
+                "qemu-system-riscv64",
+                "qemu-system-riscv",
+            ],
+            Self::Mke2fs => ["e2fsprogs"; 4],
+            Self::Disk | Self::Upstream | Self::Token | Self::GitHub => unreachable!("these have one remedy anywhere"),
+        };
+        match family {
+            Family::Debian => debian,
+            Family::Fedora => fedora,
+            Family::Alpine => alpine,
+            Family::Arch => arch,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_family_is_told_by_os_release() {
+        let family = |text: &str| Family::of_os_release(text);
+        assert_eq!(family("PRETTY_NAME=\"Debian\"\nID=debian\n"), Some(Family::Debian));
+        assert_eq!(family("ID=linuxmint\nID_LIKE=\"ubuntu debian\"\n"), Some(Family::Debian));
+        assert_eq!(family("ID=\"rocky\"\nID_LIKE=\"rhel centos fedora\"\n"), Some(Family::Fedora));
+        assert_eq!(family("ID=endeavouros\nID_LIKE=arch\n"), Some(Family::Arch));
+        assert_eq!(family("ID=nixos\n"), None);
+    }
+
+    #[test]
+    fn every_lack_has_one_line_where_the_family_is_known_and_at_least_one_elsewhere() {
+        for need in Need::ALL {
+            for family in Family::ALL {
+                let lines = need.remedies(Some(family));
+                assert!(lines.len() == 1, "{need:?} on {family:?}: {lines:?}");
+            }
+            assert!(!need.remedies(None).is_empty(), "{need:?}");
+        }
+    }
+}
