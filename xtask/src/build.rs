@@ -80,7 +80,7 @@ pub fn run(root: &Utf8Path, arguments: &Build) -> Result<()> {
     if let Some(found) = present(&folder, &record) {
         return report(root, &folder, &found, true, arguments.json);
     }
-    let staging = Staging::new(&folder).context("choose another folder with --out DIR, or mend this one")?;
+    let staging = Staging::new(&folder).map_err(|error| anyhow!("{error:#}; choose another folder with --out DIR"))?;
     make(&mut record, &go, &worktree, &staging, &lock)?;
     staging.publish()?;
     report(root, &folder, &record, false, arguments.json)

@@ -1,18 +1,20 @@
 //! `cargo xtask build`, killed at random moments: what it leaves is nothing or whole, and the same
-//! command run again completes.
+//! command run again completes. Half the time it alone is killed, so that git or Go works on behind
+//! its back, and half the time git and Go with it, as when the power goes.
 
 mod support;
 
 use std::fs;
-use std::process::Stdio;
+use std::os::unix::process::CommandExt;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use support::{Checkout, World, contents};
 
-const KILLS: u64 = 10;
+const KILLS: u64 = 12;
 
 #[test]
-fn killed_at_ten_moments_it_completes_when_run_again() {
+fn killed_at_random_moments_it_completes_when_run_again() {
     let Some(world) = World::new("kill") else { return };
     let whole = world.checkout("whole", "v0.2.0");
     let started = Instant::now();
@@ -28,7 +30,7 @@ fn killed_at_ten_moments_it_completes_when_run_again() {
         // A generator of Knuth's (MMIX), good enough to choose a moment by its upper bits.
         random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         let moment = one_run.mul_f64((random >> 33) as f64 / f64::from(1_u32 << 31));
-        kill_after(&checkout, moment);
+        kill_after(&checkout, moment, number % 2 == 1);
         let dist = checkout.dist("v0.2.0");
         assert!(!dist.exists() || contents(&dist) == wanted, "half-written after {moment:?}, seed {seed}");
         checkout.build(&[]);
@@ -42,9 +44,21 @@ fn seed() -> u64 {
     given.unwrap_or_else(|| u64::from(std::process::id()))
 }
 
-fn kill_after(checkout: &Checkout<'_>, moment: Duration) {
-    let mut run = checkout.xtask(&["build"]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("xtask starts");
+fn kill_after(checkout: &Checkout<'_>, moment: Duration, with_children: bool) {
+    let mut run = checkout
+        .xtask(&["build"])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .process_group(0)
+        .spawn()
+        .expect("xtask starts");
     std::thread::sleep(moment);
-    run.kill().expect("is killed");
+    if with_children {
+        // It may have ended by itself, and its group with it.
+        let group = format!("-{}", run.id());
+        Command::new("kill").args(["-KILL", "--", &group]).stderr(Stdio::null()).status().expect("kill runs");
+    } else {
+        run.kill().expect("is killed");
+    }
     run.wait().expect("is reaped");
 }

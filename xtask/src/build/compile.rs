@@ -44,7 +44,12 @@ pub fn compile(record: &Metadata, go: &Go, worktree: &Utf8Path, folder: &Utf8Pat
     if !status.success() {
         bail!("Go could not compile {}: {status}; what it said is above\n  {build}", record.source.version);
     }
-    say("compile", format_args!("{} packages in {}", shown.compiled, clock(shown.progress.elapsed())));
+    let what = if shown.compiled == 0 {
+        "linked, all packages were cached".into()
+    } else {
+        format!("{} packages", shown.compiled)
+    };
+    say("compile", format_args!("{what}, {}", clock(shown.progress.elapsed())));
     Ok(())
 }
 

@@ -86,14 +86,18 @@ impl Run {
     }
 
     /// Sets a variable of the child's environment.
-    pub fn env(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
-        self.environment.push((name.into(), Some(value.into())));
-        self
+    pub fn env(self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.change(name.into(), Some(value.into()))
     }
 
     /// Takes a variable out of the child's environment.
-    pub fn env_remove(mut self, name: impl Into<String>) -> Self {
-        self.environment.push((name.into(), None));
+    pub fn env_remove(self, name: impl Into<String>) -> Self {
+        self.change(name.into(), None)
+    }
+
+    fn change(mut self, name: String, value: Option<String>) -> Self {
+        self.environment.retain(|(known, _)| *known != name);
+        self.environment.push((name, value));
         self
     }
 
