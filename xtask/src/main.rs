@@ -38,7 +38,10 @@ enum Task {
     Doctor(doctor::Doctor),
     Ci(ci::Ci),
     /// Print a script that completes these commands in your shell
-    #[command(after_help = "Example:\n  source <(cargo xtask completions bash)")]
+    #[command(after_help = "\
+The script completes a command of the name `xtask`, so give it one:
+  alias xtask='cargo xtask'
+  source <(cargo xtask completions bash)")]
     Completions {
         /// The shell
         shell: clap_complete::Shell,

