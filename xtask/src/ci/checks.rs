@@ -112,8 +112,7 @@ pub fn real_build(root: &Utf8Path) -> Result<Vec<Row>> {
     let started = Instant::now();
     let at_hand = Upstream::of(root).and_then(|upstream| upstream.at_hand(UPSTREAM_LIMIT));
     if let Err(error) = at_hand {
-        let reason = format!("{error:#}").lines().next().unwrap_or_default().to_owned();
-        return Ok(vec![Row::new("real build", Outcome::Skipped(reason), started)]);
+        return Ok(vec![Row::new("real build", Outcome::Skipped(error.to_string()), started)]);
     }
     let again = root.join("target/ci/again");
     if again.exists() {

@@ -87,7 +87,11 @@ fn lint(root: &Utf8Path, linter: &Linter, tracked: &[Utf8PathBuf]) -> Result<Row
             return row(Outcome::Failed(format!("`{run}` found something ({})", output.status)));
         }
     }
-    row(Outcome::Passed(if files.is_empty() { "the workspace".to_owned() } else { format!("{} files", files.len()) }))
+    row(Outcome::Passed(match files.len() {
+        0 => "the workspace".to_owned(),
+        1 => files[0].to_string(),
+        several => format!("{several} files"),
+    }))
 }
 
 fn files_for(root: &Utf8Path, reads: Reads, tracked: &[Utf8PathBuf]) -> Vec<Utf8PathBuf> {
