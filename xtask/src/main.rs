@@ -12,6 +12,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 mod build;
 mod ci;
 mod doctor;
+mod image;
 mod model;
 mod sys;
 
@@ -25,6 +26,7 @@ Examples:
   cargo xtask doctor                     what this machine has and lacks for each task
   cargo xtask build                      the pinned release, into dist/
   cargo xtask build --ref master         any tag, branch or commit of upstream
+  cargo xtask image                      the container image of it
   cargo xtask ci                         every check that a change has to pass
   cargo xtask completions bash           a completion script for your shell
 
@@ -37,6 +39,7 @@ struct Xtask {
 #[derive(Subcommand)]
 enum Task {
     Build(build::Build),
+    Image(image::Image),
     Doctor(doctor::Doctor),
     Ci(ci::Ci),
     /// Print a script that completes these commands in your shell
@@ -60,6 +63,7 @@ fn main() -> ExitCode {
 fn run(task: Task) -> Result<ExitCode> {
     match task {
         Task::Build(arguments) => build::run(&root()?, &arguments).map(|()| ExitCode::SUCCESS),
+        Task::Image(arguments) => image::run(&root()?, &arguments).map(|()| ExitCode::SUCCESS),
         Task::Doctor(arguments) => doctor::run(&root()?, &arguments),
         Task::Ci(arguments) => ci::run(&root()?, &arguments),
         Task::Completions { shell } => {

@@ -2,6 +2,7 @@
 //! outside these files does (`tests/shelves.rs`).
 
 pub mod dist;
+pub mod engine;
 pub mod files;
 pub mod git;
 pub mod go;

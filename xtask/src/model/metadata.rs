@@ -69,6 +69,8 @@ pub struct ImageRecord {
     pub base_digest: Option<String>,
     /// What built it, such as `docker 20.10.24, buildx 0.13.1`.
     pub engine: String,
+    /// Digest of all that went into it but Debian's packages: a run with the same inputs has nothing to do.
+    pub inputs: Sha256,
 }
 
 /// What one task proved of the image, when and how.

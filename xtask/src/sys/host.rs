@@ -86,3 +86,32 @@ impl Riscv64 {
         }
     }
 }
+
+/// How the kernel here runs riscv64 programs inside containers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Binfmt {
+    /// With an interpreter that it holds open (flag F): in every container.
+    Fixed,
+    /// With one that it looks up in the container's own files.
+    NotFixed,
+    /// Not at all.
+    Absent,
+    /// It cannot be seen from here: the kernel that counts is another one.
+    Unknown,
+}
+
+impl Binfmt {
+    /// Asks the kernel of this machine, where engines use it.
+    pub fn here() -> Self {
+        let is_elsewhere = |address: std::ffi::OsString| !address.to_string_lossy().starts_with("unix://");
+        if OS != "linux" || std::env::var_os("DOCKER_HOST").is_some_and(is_elsewhere) {
+            return Self::Unknown;
+        }
+        match fs::read_to_string(format!("{BINFMT_MISC}/qemu-riscv64")) {
+            Ok(text) if !text.starts_with("enabled") => Self::Absent,
+            Ok(text) if text.lines().any(|line| line.starts_with("flags:") && line.contains('F')) => Self::Fixed,
+            Ok(_) => Self::NotFixed,
+            Err(_) => Self::Absent,
+        }
+    }
+}

@@ -139,7 +139,15 @@ impl Run {
     /// # Errors
     /// As [`Run::output`]; the exit status is the caller's to judge.
     pub fn follow(&self, lock: &File, on_event: impl FnMut(Event<'_>)) -> Result<ExitStatus> {
-        Ok(self.follow_into(Some(lock), on_event)?.status)
+        Ok(self.watch(lock, on_event)?.status)
+    }
+
+    /// The same, with all that was printed.
+    ///
+    /// # Errors
+    /// As [`Run::follow`].
+    pub fn watch(&self, lock: &File, on_event: impl FnMut(Event<'_>)) -> Result<Output> {
+        self.follow_into(Some(lock), on_event)
     }
 
     fn must_succeed(&self, output: &Output) -> Result<()> {
