@@ -19,7 +19,7 @@ const LEVEL: u32 = 9;
 /// Everything in a layer.
 ///
 /// # Errors
-/// Where it is no tar archive, or has in it what no Debian package has: a device, a name that is not UTF-8.
+/// Where it is no tar archive, or has a name in it that is not UTF-8.
 pub fn read(layer: &Utf8Path) -> Result<Vec<Entry>> {
     let file = File::open(layer).with_context(|| format!("cannot open {layer}"))?;
     let mut tar = tar::Archive::new(BufReader::new(file));
@@ -38,7 +38,7 @@ pub fn read(layer: &Utf8Path) -> Result<Vec<Entry>> {
             EntryType::Symlink => Kind::Symlink(link(&entry)?),
             EntryType::Link => Kind::HardLink(link(&entry)?.trim_start_matches("./").trim_matches('/').to_owned()),
             EntryType::XGlobalHeader => continue,
-            other => bail!("{path} in a layer is of the kind {other:?}, which the image has no use for"),
+            _ => Kind::Special,
         };
         let mut attributes = Vec::new();
         for record in entry.pax_extensions()?.into_iter().flatten() {
@@ -129,6 +129,7 @@ fn append(tar: &mut tar::Builder<impl Write>, entry: &Entry, file: &mut File) ->
             header.set_entry_type(EntryType::Link);
             tar.append_link(&mut header, &entry.path, target)?;
         }
+        Kind::Special => bail!("it is a device or a pipe, which no package makes"),
     }
     Ok(())
 }

@@ -20,6 +20,8 @@ pub enum Kind {
     Symlink(String),
     /// Another name of a file of the same layer.
     HardLink(String),
+    /// A device or a pipe: a base may have one, our layers never.
+    Special,
 }
 
 /// One entry of a layer.
