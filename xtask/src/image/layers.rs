@@ -14,7 +14,7 @@ use crate::sys::files::{self, HashingWriter};
 
 /// Prefix of the PAX records that are extended attributes of a file.
 const ATTRIBUTE: &str = "SCHILY.xattr.";
-const LEVEL: u32 = 9;
+const LEVEL: u32 = 6;
 
 /// Everything in a layer.
 ///
