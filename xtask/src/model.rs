@@ -4,6 +4,7 @@
 
 pub mod binary;
 pub mod build_info;
+pub mod build_output;
 pub mod check;
 pub mod digest;
 pub mod dist;

@@ -159,6 +159,75 @@ fn a_build_that_is_not_as_recorded_never_gets_into_an_image() {
     assert!(message.contains("is not what was built") && !message.contains("reached"), "{message}");
 }
 
+/// A layer as one engine or another writes it: paths, and what is in the files; a folder ends in a slash.
+fn layer(entries: &[(&str, &str)], modified_epoch: u64) -> Vec<u8> {
+    let mut tar = tar::Builder::new(Vec::new());
+    for (path, content) in entries {
+        let mut header = tar::Header::new_gnu();
+        header.set_entry_type(if path.ends_with('/') { tar::EntryType::Directory } else { tar::EntryType::Regular });
+        header.set_mode(0o755);
+        header.set_uid(0);
+        header.set_gid(0);
+        header.set_size(content.len() as u64);
+        header.set_mtime(modified_epoch);
+        tar.append_data(&mut header, path, content.as_bytes()).expect("is appended");
+    }
+    tar.into_inner().expect("is whole")
+}
+
+/// What `docker save` gives of an image with these layers.
+fn archive(place: &Path, layers: &[Vec<u8>], architecture: &str) {
+    let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    let diff_id =
+        |layer: &Vec<u8>| format!("sha256:{}", hex(ring::digest::digest(&ring::digest::SHA256, layer).as_ref()));
+    let diff_ids: Vec<String> = layers.iter().map(diff_id).collect();
+    let names: Vec<String> = (0..layers.len()).map(|index| format!("{index}/layer.tar")).collect();
+    let labels = serde_json::json!({ "org.opencontainers.image.title": "t", "of.the.engine": place });
+    let config = serde_json::json!({
+        "architecture": architecture, "os": "linux", "created": "2026-11-22T20:38:14Z",
+        "config": { "Cmd": ["buildkitd"], "Labels": labels },
+        "rootfs": { "type": "layers", "diff_ids": diff_ids },
+    });
+    let manifest = serde_json::json!([{ "Config": "config.json", "RepoTags": ["x"], "Layers": names }]);
+    let documents = [("config.json", config.to_string()), ("manifest.json", manifest.to_string())];
+    let documents = documents.iter().map(|(name, text)| (*name, text.as_bytes()));
+    let mut tar = tar::Builder::new(fs::File::create(place).expect("is made"));
+    for (name, content) in names.iter().map(String::as_str).zip(layers.iter().map(|layer| &layer[..])).chain(documents)
+    {
+        let mut header = tar::Header::new_gnu();
+        header.set_size(content.len() as u64);
+        tar.append_data(&mut header, name, content).expect("is appended");
+    }
+}
+
+#[test]
+fn what_engines_and_clocks_add_is_not_in_the_layout() {
+    let checkout = Checkout::new("layout");
+    let saved = checkout.0.join("saved.tar");
+    let save = format!("case $2 in save) /bin/cp {} \"$4\" ;; *) exit 1 ;; esac", saved.display());
+    checkout
+        .stub("docker", &docker("28.0.0", "linux/riscv64", ":").replace("image) exit 1", &format!("image) {save}")));
+    let base = layer(&[("etc/", ""), ("etc/old", "x"), ("usr/", "")], 1);
+    let rest = |time| [(); 4].map(|()| layer(&[("usr/", ""), ("usr/b", "b")], time));
+    let make = |packages: Vec<u8>, time: u64| {
+        archive(&saved, &[vec![base.clone(), packages], rest(time).into()].concat(), "riscv64");
+        let output = checkout.image(&["--engine", "docker", "--json"]);
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let report: serde_json::Value = serde_json::from_slice(&output.stdout).expect("is JSON");
+        fs::remove_dir_all(checkout.0.join("dist/v0.32.2/image")).expect("is there");
+        report["image"]["digest"].as_str().expect("has a digest").to_owned()
+    };
+    let one =
+        layer(&[("etc/", ""), ("etc/.wh.old", ""), ("etc/hosts", ""), ("usr/a", "a"), ("usr/c", "c")], 1_800_000_000);
+    let other = layer(&[("usr/c", "c"), ("usr/a", "a"), ("etc/.wh.old", ""), ("etc/.wh.never", "")], 1_900_000_000);
+    let first = make(one, 1_800_000_000);
+    assert_eq!(make(other, 1_900_000_000), first);
+    assert_ne!(make(layer(&[("usr/a", "changed")], 1_800_000_000), 1_800_000_000), first);
+
+    archive(&saved, &[vec![base.clone()], vec![base; 5]].concat(), "amd64");
+    assert!(checkout.refusal(&["--engine", "docker"]).contains("the engine built for amd64 and not for riscv64"));
+}
+
 /// Takes minutes: twice the packages of Debian under emulation.
 #[test]
 fn a_real_engine_makes_the_same_image_twice_and_then_nothing() {

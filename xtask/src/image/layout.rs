@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::thread::ScopedJoinHandle;
 
 use anyhow::{Context, Result, anyhow, bail};
 use camino::{Utf8Path, Utf8PathBuf};
@@ -12,7 +13,7 @@ use super::archive::Archive;
 use super::inputs::Inputs;
 use super::layers::{self, Written};
 use crate::model::digest::Sha256;
-use crate::model::layer::Tree;
+use crate::model::layer::{Entry, Tree};
 use crate::model::metadata::Source;
 use crate::model::oci::{self, Descriptor, Facts, INDEX, Index, Manifest, OCI_LAYOUT, blob_path, digest_text};
 use crate::sys::files::{self, MODE_FILE};
@@ -77,18 +78,34 @@ fn write_layers(archive: &Archive, scratch: &Utf8Path, folder: &Utf8Path, wanted
     let mut progress = Progress::new("layout", Unit::Count("layers"));
     progress.set_total(all as u64);
     let mut tree = Tree::default();
-    let mut written = Vec::new();
-    for index in 0..all {
-        let (layer, blob) = (scratch.join("layer.tar"), folder.join("blob"));
-        archive.unpack(index, &layer)?;
-        let entries = tree.canonical(layers::read(&layer)?, latest_epoch);
-        let made =
-            if index < of_base { layers::compress(&layer, &blob)? } else { layers::rewrite(&layer, &entries, &blob)? };
-        let place = folder.join(blob_path(&made.digest));
-        fs::rename(&blob, &place).with_context(|| format!("cannot put {place} in its place"))?;
-        written.push(made);
-        progress.advance(1);
-    }
+    // Compression is all the work, and layers are compressed beside each other.
+    std::thread::scope(|scope| {
+        let mut writers = Vec::new();
+        for index in 0..all {
+            let layer = scratch.join(format!("layer-{index}.tar"));
+            archive.unpack(index, &layer)?;
+            let entries = tree.canonical(layers::read(&layer)?, latest_epoch);
+            let is_ours = index >= of_base;
+            writers.push(scope.spawn(move || write_layer(&layer, is_ours.then_some(&entries), folder, index)));
+        }
+        let join = |writer: ScopedJoinHandle<'_, Result<Written>>| {
+            let written = writer.join().expect("writing a layer does not panic");
+            progress.advance(1);
+            written
+        };
+        writers.into_iter().map(join).collect()
+    })
+}
+
+/// Writes one layer as a blob: the entries, or all of it as it is.
+fn write_layer(layer: &Utf8Path, entries: Option<&Vec<Entry>>, folder: &Utf8Path, index: usize) -> Result<Written> {
+    let blob = folder.join(format!("blob-{index}"));
+    let written = match entries {
+        Some(entries) => layers::rewrite(layer, entries, &blob)?,
+        None => layers::compress(layer, &blob)?,
+    };
+    let place = folder.join(blob_path(&written.digest));
+    fs::rename(&blob, &place).with_context(|| format!("cannot put {place} in its place"))?;
     Ok(written)
 }
 

@@ -11,13 +11,12 @@ use camino::Utf8Path;
 use super::host::{self, Binfmt};
 use super::narrate::{Progress, Unit, note};
 use super::process::{Event, Output, Run};
+use crate::model::build_output::{self, Cause};
 
 /// An emulated build takes minutes, one on a slow board an hour.
 const BUILD_LIMIT: Duration = Duration::from_secs(3 * 60 * 60);
 const COPY_LIMIT: Duration = Duration::from_secs(30 * 60);
 const PLATFORM: &str = "linux/riscv64";
-/// How much of what a failed build said is repeated.
-const LAST_LINES: usize = 15;
 
 /// What kernel and engine need to run riscv64 programs on another processor.
 pub const EMULATION_CURE: &str = "docker run --privileged --rm tonistiigi/binfmt --install riscv64\n\
@@ -97,7 +96,7 @@ impl Engine {
                 first_line(&told.stderr)
             );
         }
-        let (version, architecture) = version_and_architecture(&told, "docker version")?;
+        let (version, architecture) = told_by(&told, "docker")?;
         must_be_new_enough("Docker Engine", &version, (20, 10))?;
         let buildx = Run::new("docker").args(["buildx", "version"]).output()?;
         let builder = if buildx.status.success() {
@@ -123,7 +122,7 @@ impl Engine {
         if !told.status.success() {
             bail!("podman does not work here; `podman info` says why\n  {}", first_line(&told.stderr));
         }
-        let (version, architecture) = version_and_architecture(&told, "podman info")?;
+        let (version, architecture) = told_by(&told, "podman")?;
         must_be_new_enough("podman", &version, (4, 0))?;
         Ok(Self { version, architecture, builder: Builder::Podman })
     }
@@ -187,8 +186,8 @@ impl Engine {
         let mut done = 0;
         let output = self.build_run(build).watch(lock, |event| {
             if let Event::Line(line) = event {
-                from = from.take().or_else(|| base_digest_in(line));
-                if let Some((step, total)) = step_in(line).filter(|(step, _)| *step > done) {
+                from = from.take().or_else(|| build_output::base_digest(line));
+                if let Some((step, total)) = build_output::step(line).filter(|(step, _)| *step > done) {
                     progress.set_total(total);
                     progress.advance(step - done);
                     done = step;
@@ -222,21 +221,17 @@ impl Engine {
 
     fn explain(&self, output: &Output, build: &Build<'_>) -> String {
         let said = String::from_utf8_lossy(&output.stdout).into_owned() + &output.stderr;
-        let has = |text: &str| said.to_lowercase().contains(text);
-        let what = if has("no space left on device") {
-            format!("the disk of the engine is full; `{} system df` shows what can go", self.program())
-        } else if has("exec format error") {
-            format!("riscv64 programs do not run there; register the emulator with its kernel:\n  {EMULATION_CURE}")
-        } else {
-            format!("to see all of it:\n  {}", self.build_run(build))
+        let remedy = match build_output::cause(&said) {
+            Some(Cause::DiskIsFull) => {
+                format!("the disk of the engine is full; `{} system df` shows what can go", self.program())
+            }
+            Some(Cause::NoEmulation) => {
+                format!("riscv64 programs do not run there; register the emulator with its kernel:\n  {EMULATION_CURE}")
+            }
+            None => format!("to see all of it:\n  {}", self.build_run(build)),
         };
-        let lines: Vec<&str> = said.lines().filter(|line| !line.trim().is_empty()).collect();
-        let last = lines[lines.len().saturating_sub(LAST_LINES)..].join("\n  ");
-        format!(
-            "{} could not build the image ({}): {what}\nwhat it said last:\n  {last}",
-            self.describe(),
-            output.status
-        )
+        let (who, status, last) = (self.describe(), output.status, build_output::last_lines(&said));
+        format!("{who} could not build the image ({status}): {remedy}\nwhat it said last:\n  {last}")
     }
 
     /// The digest of the base that a builder left in the engine's store, where it does.
@@ -280,10 +275,11 @@ impl Engine {
     }
 }
 
-fn version_and_architecture(told: &Output, command: &str) -> Result<(String, String)> {
-    let text = String::from_utf8_lossy(&told.stdout).into_owned();
-    let parts: Vec<&str> = text.split_whitespace().collect();
-    let [version, architecture] = parts[..] else { bail!("`{command}` gave {text:?} for version and architecture") };
+/// Version and processor from `VERSION ARCHITECTURE`.
+fn told_by(output: &Output, program: &str) -> Result<(String, String)> {
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let parts = text.trim().split_once(' ');
+    let (version, architecture) = parts.with_context(|| format!("{program} gave {text:?} for its version"))?;
     Ok((version.to_owned(), architecture.to_owned()))
 }
 
@@ -300,20 +296,6 @@ fn first_line(text: &(impl ToString + ?Sized)) -> String {
     text.to_string().lines().next().unwrap_or_default().to_owned()
 }
 
-/// `[3/6]` of a line such as `#8 [3/6] COPY …`, as BuildKit and buildx print them.
-fn step_in(line: &str) -> Option<(u64, u64)> {
-    let (_, rest) = line.strip_prefix('#')?.split_once(" [")?;
-    let (step, total) = rest.split_once(']')?.0.rsplit(' ').next()?.split_once('/')?;
-    Some((step.parse().ok()?, total.parse().ok()?))
-}
-
-/// The digest of a line such as `#4 [1/6] FROM docker.io/library/debian:trixie-slim@sha256:3b2b…`.
-fn base_digest_in(line: &str) -> Option<String> {
-    let (_, name) = line.strip_prefix('#')?.split_once("] FROM ")?;
-    let (_, hex) = name.split_whitespace().next()?.split_once("@sha256:")?;
-    Some(format!("sha256:{hex}"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -324,13 +306,5 @@ mod tests {
         must_be_new_enough("Docker Engine", "29.0.1", (20, 10)).expect("is new enough");
         let message = must_be_new_enough("Docker Engine", "19.03.15", (20, 10)).expect_err("is too old").to_string();
         assert_eq!(message, "Docker Engine 19.03.15 is too old; 20.10 or newer is needed");
-    }
-
-    #[test]
-    fn progress_and_the_base_are_read_from_what_buildkit_prints() {
-        let line = "#4 [1/6] FROM docker.io/library/debian:trixie-slim@sha256:3b2b resolve";
-        assert_eq!((step_in(line), base_digest_in(line)), (Some((1, 6)), Some("sha256:3b2b".to_owned())));
-        assert_eq!(step_in("#8 [stage-0 3/6] COPY a b"), Some((3, 6)));
-        assert_eq!((step_in("#1 [internal] load"), base_digest_in("#6 1.2 [1/6]")), (None, None));
     }
 }
