@@ -31,10 +31,12 @@ pub fn last_lines(said: &str) -> String {
     lines[lines.len().saturating_sub(LAST_LINES)..].join("\n  ")
 }
 
-/// `[3/6]` of a line such as `#8 [3/6] COPY …`, as BuildKit and buildx print them.
+/// How far a builder is, 3 of 6, from a line such as `#8 [3/6] COPY …` of buildx, `STEP 3/6: COPY …`
+/// of podman, or `Step 3/6 : COPY …` of the engine's older builder.
 pub fn step(line: &str) -> Option<(u64, u64)> {
-    let (_, rest) = line.strip_prefix('#')?.split_once(" [")?;
-    let (step, total) = rest.split_once(']')?.0.rsplit(' ').next()?.split_once('/')?;
+    let of_buildx = || line.strip_prefix('#')?.split_once(" [")?.1.split_once(']')?.0.rsplit(' ').next();
+    let others = || line.strip_prefix("STEP ").or_else(|| line.strip_prefix("Step "))?.split([' ', ':']).next();
+    let (step, total) = of_buildx().or_else(others)?.split_once('/')?;
     Some((step.parse().ok()?, total.parse().ok()?))
 }
 
@@ -57,10 +59,12 @@ mod tests {
     }
 
     #[test]
-    fn progress_and_the_base_are_read_from_what_buildkit_prints() {
+    fn progress_and_the_base_are_read_from_what_builders_print() {
         let line = "#4 [1/6] FROM docker.io/library/debian:trixie-slim@sha256:3b2b resolve";
         assert_eq!((step(line), base_digest(line)), (Some((1, 6)), Some("sha256:3b2b".to_owned())));
-        assert_eq!(step("#8 [stage-0 3/6] COPY a b"), Some((3, 6)));
+        for line in ["#8 [stage-0 3/6] COPY a b", "STEP 3/6: COPY a b", "Step 3/6 : COPY a b"] {
+            assert_eq!(step(line), Some((3, 6)), "{line}");
+        }
         assert_eq!((step("#1 [internal] load"), base_digest("#6 1.2 [1/6]")), (None, None));
     }
 }

@@ -182,16 +182,22 @@ impl Engine {
     /// Where the build fails; the message ends with the last that it said.
     pub fn build(&self, build: &Build<'_>, lock: &File) -> Result<Option<String>> {
         let mut progress = Progress::new("build", Unit::Count("steps"));
-        let mut from = None;
-        let mut done = 0;
+        let (mut from, mut done) = (None, 0);
+        let mut take = |line: &str, progress: &mut Progress| {
+            from = from.take().or_else(|| build_output::base_digest(line));
+            if let Some((step, total)) = build_output::step(line).filter(|(step, _)| *step > done) {
+                progress.set_total(total);
+                progress.advance(step - done);
+                done = step;
+            }
+        };
         let output = self.build_run(build).watch(lock, |event| {
-            if let Event::Line(line) = event {
-                from = from.take().or_else(|| build_output::base_digest(line));
-                if let Some((step, total)) = build_output::step(line).filter(|(step, _)| *step > done) {
-                    progress.set_total(total);
-                    progress.advance(step - done);
-                    done = step;
+            match event {
+                Event::Line(line) => take(line, &mut progress),
+                Event::Piece(piece) => {
+                    String::from_utf8_lossy(piece).lines().for_each(|line| take(line, &mut progress))
                 }
+                Event::Tick => {}
             }
             progress.tick();
         })?;
