@@ -8,6 +8,7 @@ use clap::Args;
 use serde_json::json;
 
 use crate::model::dist::LAYOUT;
+use crate::model::image_name::ImageName;
 use crate::model::image_tag::ImageTag;
 use crate::model::metadata::ImageRecord;
 use crate::sys::dist::Dist;
@@ -46,7 +47,7 @@ pub struct Image {
     engine: Choice,
     /// Base image, a Debian of the release trixie or newer
     #[arg(long, value_name = "IMAGE", default_value = "debian:trixie-slim")]
-    base: String,
+    base: ImageName,
     /// Put the image into the engine too
     #[arg(long)]
     load: bool,
@@ -126,7 +127,7 @@ fn make(dist: &Dist, inputs: &Inputs, engine: &Engine, partial: &str, lock: &Fil
         digest,
         size_bytes,
         tags,
-        base_name: inputs.base.clone(),
+        base_name: inputs.base.to_string(),
         base_digest,
         engine: engine.describe(),
         inputs: inputs.digest.clone(),

@@ -11,6 +11,7 @@ pub mod dist;
 pub mod dockerfile;
 pub mod endpoint;
 pub mod go_version;
+pub mod image_name;
 pub mod image_tag;
 pub mod layer;
 pub mod metadata;

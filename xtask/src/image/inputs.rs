@@ -9,6 +9,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use crate::model::digest::Sha256;
 use crate::model::dist::COMMANDS;
 use crate::model::dockerfile;
+use crate::model::image_name::ImageName;
 use crate::sys::dist::Dist;
 use crate::sys::files::{self, MODE_PROGRAM};
 
@@ -25,7 +26,7 @@ pub struct Inputs {
     /// Digest of them all.
     pub digest: Sha256,
     /// Name of the base image.
-    pub base: String,
+    pub base: ImageName,
     /// The Dockerfile's instructions that make layers.
     pub instructions: Vec<String>,
     dockerfile: String,
@@ -37,7 +38,7 @@ impl Inputs {
     ///
     /// # Errors
     /// Where a file is missing.
-    pub fn read(root: &Utf8Path, dist: &Dist, base: &str) -> Result<Self> {
+    pub fn read(root: &Utf8Path, dist: &Dist, base: &ImageName) -> Result<Self> {
         let read = |name: &str| {
             let path = root.join(name);
             fs::read_to_string(&path).with_context(|| format!("cannot read {path}"))
@@ -47,7 +48,7 @@ impl Inputs {
         let scripts = [entrypoint?, daemonless?];
         let of_commands = dist.record.files.iter().filter(|file| COMMANDS.contains(&file.name.as_str()));
         let source = serde_json::to_string(&dist.record.source)?;
-        let lines: Vec<String> = [FORM, base, &source]
+        let lines: Vec<String> = [FORM, base.as_str(), &source]
             .into_iter()
             .map(str::to_owned)
             .chain([&dockerfile, &scripts[0], &scripts[1]].map(|text| files::sha256(text.as_bytes()).to_string()))
@@ -55,7 +56,7 @@ impl Inputs {
             .collect();
         let digest = files::sha256(lines.join("\n").as_bytes());
         let instructions = dockerfile::layers(&dockerfile);
-        Ok(Self { digest, base: base.to_owned(), instructions, dockerfile, scripts })
+        Ok(Self { digest, base: base.clone(), instructions, dockerfile, scripts })
     }
 
     /// Makes the context: the same paths as in a checkout with its `dist/`. Returns the Dockerfile.

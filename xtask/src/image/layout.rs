@@ -49,7 +49,7 @@ pub fn write(archive: &Utf8Path, scratch: &Utf8Path, folder: &Utf8Path, wanted: 
     let diff_ids: Vec<Sha256> = written.iter().map(|layer| layer.diff_id.clone()).collect();
     let facts = Facts {
         created: &wanted.source.source_date,
-        base_name: &wanted.inputs.base,
+        base_name: wanted.inputs.base.as_str(),
         base_digest: wanted.base_digest,
         diff_ids: &diff_ids,
         instructions: &wanted.inputs.instructions,

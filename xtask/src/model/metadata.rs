@@ -65,7 +65,7 @@ pub struct ImageRecord {
     pub tags: Vec<String>,
     /// Name of the base image, as given to the engine.
     pub base_name: String,
-    /// `sha256:…` of the base image's manifest for riscv64, where the engine told it.
+    /// `sha256:…` of the manifest or index that the name of the base led to, where the engine told it.
     pub base_digest: Option<String>,
     /// What built it, such as `docker 20.10.24, buildx 0.13.1`.
     pub engine: String,

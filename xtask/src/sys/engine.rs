@@ -12,6 +12,7 @@ use super::host::{self, Binfmt};
 use super::narrate::{Progress, Unit, note};
 use super::process::{Event, Output, Run};
 use crate::model::build_output::{self, Cause};
+use crate::model::image_name::ImageName;
 
 /// An emulated build takes minutes, one on a slow board an hour.
 const BUILD_LIMIT: Duration = Duration::from_secs(3 * 60 * 60);
@@ -62,7 +63,7 @@ pub struct Build<'a> {
     /// Build arguments.
     pub arguments: &'a [(&'a str, &'a str)],
     /// Name of the base image.
-    pub base: &'a str,
+    pub base: &'a ImageName,
     /// Name that the image gets in the engine.
     pub tag: &'a str,
 }
@@ -241,11 +242,12 @@ impl Engine {
     }
 
     /// The digest of the base that a builder left in the engine's store, where it does.
-    fn base_digest(&self, base: &str) -> Option<String> {
+    fn base_digest(&self, base: &ImageName) -> Option<String> {
         if matches!(self.builder, Builder::Buildx { .. }) {
             return None;
         }
-        let told = self.run(["image", "inspect", "--format", "{{range .RepoDigests}}{{println .}}{{end}}", base]);
+        let told =
+            self.run(["image", "inspect", "--format", "{{range .RepoDigests}}{{println .}}{{end}}", base.as_str()]);
         let told = told.read().ok()?;
         let digest = told.lines().find_map(|line| line.split_once('@'))?.1;
         digest.starts_with("sha256:").then(|| digest.to_owned())
