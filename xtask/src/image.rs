@@ -63,10 +63,7 @@ pub struct Image {
 pub fn run(root: &Utf8Path, arguments: &Image) -> Result<()> {
     let dist = Dist::open(root, arguments.dist.as_deref())?;
     let folder = dist.folder.canonicalize_utf8().with_context(|| format!("{} is gone", dist.folder))?;
-    let name = &files::sha256(folder.as_str().as_bytes()).to_string()[..12];
-    let lock = files::lock(&root.join(format!("target/image/{name}.lock")), || {
-        say("image", "another run is making this image; waiting for it");
-    })?;
+    let turn = Turn::take(root, &folder)?;
     // What another run did while this one waited counts.
     let dist = Dist::open(root, Some(&folder))?;
     let inputs = Inputs::read(root, &dist, &arguments.base)?;
@@ -76,13 +73,33 @@ pub fn run(root: &Utf8Path, arguments: &Image) -> Result<()> {
     let is_old = found.is_some();
     let engine = if is_old && !arguments.load { None } else { Some(Engine::find(arguments.engine)?) };
     let record = match (found, &engine) {
-        (None, Some(engine)) => make(&dist, &inputs, engine, &format!("{PARTIAL}:{name}"), &lock)?,
+        (None, Some(engine)) => make(&dist, &inputs, engine, &turn)?,
         (found, _) => found.expect("an engine was found for what is not there"),
     };
     if let Some(engine) = engine.filter(|_| arguments.load) {
-        load(&engine, &layout, &record, &lock)?;
+        load(&engine, &layout, &record, &turn.lock)?;
     }
     report(&layout, &record, is_old, arguments.json)
+}
+
+/// What a run holds while it makes the image of one folder, and no other run does.
+struct Turn {
+    lock: File,
+    /// Name in the engine of the image in the making.
+    partial: String,
+    /// Where a failed build leaves what it said.
+    log: Utf8PathBuf,
+}
+
+impl Turn {
+    fn take(root: &Utf8Path, folder: &Utf8Path) -> Result<Self> {
+        let name = &files::sha256(folder.as_str().as_bytes()).to_string()[..12];
+        let work = root.join("target/image");
+        let lock = files::lock(&work.join(format!("{name}.lock")), || {
+            say("image", "another run is making this image; waiting for it");
+        })?;
+        Ok(Self { lock, partial: format!("{PARTIAL}:{name}"), log: work.join(format!("{name}.log")) })
+    }
 }
 
 /// The record of a layout that already is what these inputs make, every blob of it unharmed.
@@ -92,11 +109,11 @@ fn present(layout: &Utf8Path, dist: &Dist, inputs: &Inputs) -> Option<ImageRecor
 }
 
 /// Builds in the engine, takes the image out of it in canonical form, and records it.
-fn make(dist: &Dist, inputs: &Inputs, engine: &Engine, partial: &str, lock: &File) -> Result<ImageRecord> {
+fn make(dist: &Dist, inputs: &Inputs, engine: &Engine, turn: &Turn) -> Result<ImageRecord> {
     dist.verify()?;
     engine.must_run_riscv64()?;
     // A killed run left these; the lock says that no other is alive.
-    engine.remove(partial)?;
+    engine.remove(&turn.partial)?;
     let scratch = Staging::new(&dist.folder.join("image-build"))?;
     let context = scratch.path().join("context");
     let dockerfile = inputs.stage(&context, dist)?;
@@ -109,12 +126,18 @@ fn make(dist: &Dist, inputs: &Inputs, engine: &Engine, partial: &str, lock: &Fil
         ("REVISION", revision.as_str()),
         ("CREATED", source.source_date.as_str()),
     ];
-    let build =
-        Build { context: &context, dockerfile: &dockerfile, arguments: &arguments, base: &inputs.base, tag: partial };
-    let base_digest = engine.build(&build, lock)?;
+    let build = Build {
+        context: &context,
+        dockerfile: &dockerfile,
+        arguments: &arguments,
+        base: &inputs.base,
+        tag: &turn.partial,
+        log: &turn.log,
+    };
+    let base_digest = engine.build(&build, &turn.lock)?;
     let archive = scratch.path().join("image.tar");
-    let saved = engine.save(partial, &archive, lock);
-    engine.remove(partial)?;
+    let saved = engine.save(&turn.partial, &archive, &turn.lock);
+    engine.remove(&turn.partial)?;
     saved?;
 
     say("layout", "layers in canonical form, compressed");

@@ -1,7 +1,7 @@
 //! The container engine at hand, docker or podman: found, asked what it can do, and made to build,
 //! save, load and remove an image. Every refusal is one message with the line that mends it.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -66,6 +66,8 @@ pub struct Build<'a> {
     pub base: &'a ImageName,
     /// Name that the image gets in the engine.
     pub tag: &'a str,
+    /// Where all that a failed build said is written.
+    pub log: &'a Utf8Path,
 }
 
 impl Engine {
@@ -235,7 +237,10 @@ impl Engine {
             Some(Cause::NoEmulation) => {
                 format!("riscv64 programs do not run there; register the emulator with its kernel:\n  {EMULATION_CURE}")
             }
-            None => format!("to see all of it:\n  {}", self.build_run(build)),
+            None => match fs::write(build.log, &said) {
+                Ok(()) => format!("all that it said is in {}", build.log),
+                Err(error) => format!("all that it said cannot be written to {}: {error}", build.log),
+            },
         };
         let (who, status, last) = (self.describe(), output.status, build_output::last_lines(&said));
         format!("{who} could not build the image ({status}): {remedy}\nwhat it said last:\n  {last}")
