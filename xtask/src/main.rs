@@ -10,6 +10,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 mod build;
 mod ci;
 mod doctor;
+mod image;
 mod model;
 mod sys;
 
@@ -23,6 +24,7 @@ Examples:
   cargo xtask doctor                     what this machine has and lacks for each task
   cargo xtask build                      the pinned release, into dist/
   cargo xtask build --ref master         any tag, branch or commit of upstream
+  cargo xtask image                      the container image of it
   cargo xtask ci                         every check that a change has to pass
   cargo xtask completions bash           a completion script for your shell
 
@@ -35,6 +37,7 @@ struct Xtask {
 #[derive(Subcommand)]
 enum Task {
     Build(build::Build),
+    Image(image::Image),
     Doctor(doctor::Doctor),
     Ci(ci::Ci),
     /// Print a script that completes these commands in your shell
@@ -60,9 +63,10 @@ fn main() -> ExitCode {
 
 fn run(task: Task) -> Result<ExitCode> {
     match task {
-        Task::Build(arguments) => build::run(&sys::host::checkout()?, &arguments).map(|()| ExitCode::SUCCESS),
-        Task::Doctor(arguments) => doctor::run(&sys::host::checkout()?, &arguments),
-        Task::Ci(arguments) => ci::run(&sys::host::checkout()?, &arguments),
+        Task::Build(arguments) => build::run(&sys::checkout::root()?, &arguments).map(|()| ExitCode::SUCCESS),
+        Task::Image(arguments) => image::run(&sys::checkout::root()?, &arguments).map(|()| ExitCode::SUCCESS),
+        Task::Doctor(arguments) => doctor::run(&sys::checkout::root()?, &arguments),
+        Task::Ci(arguments) => ci::run(&sys::checkout::root()?, &arguments),
         Task::Completions { shell } => {
             clap_complete::generate(shell, &mut Xtask::command(), "xtask", &mut std::io::stdout());
             Ok(ExitCode::SUCCESS)

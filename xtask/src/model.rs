@@ -4,12 +4,18 @@
 
 pub mod binary;
 pub mod build_info;
+pub mod build_output;
 pub mod check;
 pub mod digest;
 pub mod dist;
+pub mod dockerfile;
 pub mod endpoint;
 pub mod go_version;
+pub mod image_name;
+pub mod image_tag;
+pub mod layer;
 pub mod metadata;
+pub mod oci;
 pub mod recipe;
 pub mod remedy;
 pub mod sbom;

@@ -1,7 +1,9 @@
 //! The impure shelf: everything that runs a process, opens a socket or asks the machine. Nothing
 //! outside these files does (`tests/shelves.rs`).
 
+pub mod checkout;
 pub mod dist;
+pub mod engine;
 pub mod files;
 pub mod git;
 pub mod go;

@@ -15,6 +15,9 @@ pub const METADATA: &str = "metadata.json";
 /// Digests of every other file, for `sha256sum -c`.
 pub const SHA256SUMS: &str = "SHA256SUMS";
 
+/// The folder of the image, an OCI image layout.
+pub const LAYOUT: &str = "image";
+
 /// Upstream's own name for its archive, `buildkit-v0.32.2.linux-riscv64.tar.gz`.
 /// Source: the `releaser` stage of upstream's Dockerfile.
 pub fn tarball(version: &Version) -> String {

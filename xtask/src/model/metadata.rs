@@ -65,10 +65,12 @@ pub struct ImageRecord {
     pub tags: Vec<String>,
     /// Name of the base image, as given to the engine.
     pub base_name: String,
-    /// `sha256:…` of the base image's manifest for riscv64, where the engine told it.
+    /// `sha256:…` of the manifest or index that the name of the base led to, where the engine told it.
     pub base_digest: Option<String>,
     /// What built it, such as `docker 20.10.24, buildx 0.13.1`.
     pub engine: String,
+    /// Digest of all that went into it but Debian's packages: a run with the same inputs has nothing to do.
+    pub inputs: Sha256,
 }
 
 /// What one task proved of the image, when and how.

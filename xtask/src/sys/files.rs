@@ -111,6 +111,11 @@ pub fn digest(path: &Utf8Path) -> Result<(u64, Sha256)> {
     Ok((size_bytes, hashed.finish().1))
 }
 
+/// Digest of bytes in memory.
+pub fn sha256(bytes: &[u8]) -> Sha256 {
+    Sha256::from_bytes(ring::digest::digest(&SHA256, bytes).as_ref())
+}
+
 /// Copies all, in pieces of 256 KiB.
 ///
 /// # Errors

@@ -4,27 +4,12 @@ use std::env::consts::{ARCH, OS};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
-use anyhow::{Context, Result};
 use camino::{Utf8Path, Utf8PathBuf};
 
 use super::process::Run;
 
 /// Where Linux lists the interpreters of foreign binaries.
 const BINFMT_MISC: &str = "/proc/sys/fs/binfmt_misc";
-
-/// The checkout of the project around the current folder.
-///
-/// # Errors
-/// Where there is none.
-pub fn checkout() -> Result<Utf8PathBuf> {
-    let here = std::env::current_dir().context("the current folder is gone")?;
-    let here = Utf8PathBuf::try_from(here).context("the current folder has a name that is not UTF-8")?;
-    let is_root = |folder: &&Utf8Path| folder.join(".gitmodules").is_file() && folder.join("xtask").is_dir();
-    let root = here.ancestors().find(is_root).map(Utf8Path::to_owned);
-    root.with_context(|| {
-        format!("{here} is in no checkout of docker-for-riscv64 (a folder with .gitmodules and xtask/)")
-    })
-}
 
 /// `linux`, `darwin` …, as Go names this system.
 pub fn goos() -> &'static str {
@@ -102,6 +87,35 @@ impl Riscv64 {
             Self::Emulated(qemu) => format!("under {}", qemu.file_name().unwrap_or("qemu")),
             Self::Registered => "through binfmt_misc".to_owned(),
             Self::Nowhere => "not here".to_owned(),
+        }
+    }
+}
+
+/// How the kernel here runs riscv64 programs inside containers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Binfmt {
+    /// With an interpreter that it holds open (flag F): in every container.
+    Fixed,
+    /// With one that it looks up in the container's own files.
+    NotFixed,
+    /// Not at all.
+    Absent,
+    /// It cannot be seen from here: the kernel that counts is another one.
+    Unknown,
+}
+
+impl Binfmt {
+    /// Asks the kernel of this machine, where engines use it.
+    pub fn here() -> Self {
+        let is_elsewhere = |address: std::ffi::OsString| !address.to_string_lossy().starts_with("unix://");
+        if OS != "linux" || std::env::var_os("DOCKER_HOST").is_some_and(is_elsewhere) {
+            return Self::Unknown;
+        }
+        match fs::read_to_string(format!("{BINFMT_MISC}/qemu-riscv64")) {
+            Ok(text) if !text.starts_with("enabled") => Self::Absent,
+            Ok(text) if text.lines().any(|line| line.starts_with("flags:") && line.contains('F')) => Self::Fixed,
+            Ok(_) => Self::NotFixed,
+            Err(_) => Self::Absent,
         }
     }
 }

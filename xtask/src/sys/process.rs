@@ -45,6 +45,8 @@ pub struct Output {
 pub enum Event<'a> {
     /// One line of standard error, without its end.
     Line(&'a str),
+    /// A piece of standard output, which may begin and end anywhere.
+    Piece(&'a [u8]),
     /// Half a second has gone by.
     Tick,
 }
@@ -149,7 +151,10 @@ impl Run {
         let (deadline, mut ends) = (Instant::now() + self.limit, 0);
         while ends < 2 {
             match pieces.recv_timeout(TICK.min(deadline.saturating_duration_since(Instant::now()))) {
-                Ok(Piece::Out(bytes)) => stdout.extend(bytes),
+                Ok(Piece::Out(bytes)) => {
+                    on_event(Event::Piece(&bytes));
+                    stdout.extend(bytes);
+                }
                 Ok(Piece::ErrorLine(line)) => {
                     on_event(Event::Line(&line));
                     stderr.push_str(&line);

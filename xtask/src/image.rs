@@ -1,0 +1,192 @@
+//! `cargo xtask image`: from `dist/<version>/` to an OCI image layout in it, whichever engine is here.
+
+use std::fs::File;
+
+use anyhow::{Context, Result};
+use camino::{Utf8Path, Utf8PathBuf};
+use clap::Args;
+use serde_json::json;
+
+use crate::model::dist::LAYOUT;
+use crate::model::image_name::ImageName;
+use crate::model::image_tag::ImageTag;
+use crate::model::metadata::ImageRecord;
+use crate::sys::dist::Dist;
+use crate::sys::engine::{Build, Choice, Engine};
+use crate::sys::files::{self, Staging};
+use crate::sys::narrate::{say, size};
+use inputs::Inputs;
+
+mod archive;
+mod inputs;
+mod layers;
+mod layout;
+
+/// Name in the engine of an image that is being made; the tag tells folders apart.
+const PARTIAL: &str = "xtask-partial";
+
+/// Build the container image of dist/<version>/ as an OCI layout in image/ of it
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  cargo xtask image                           of the only build in dist/
+  cargo xtask image --dist dist/v0.32.2       of that one
+  cargo xtask image --load                    and put it into the engine, under its own names
+  cargo xtask image --base debian@sha256:…    on a base that cannot move
+  cargo xtask image --engine podman --json    the record of it, as JSON on standard output
+
+The layout that was made is printed on standard output. A second run that would make the same thing
+does nothing; remove the layout to have it built again with Debian's newest packages. Exit status: 0
+made or already there, 1 failed, 2 bad arguments.")]
+pub struct Image {
+    /// Folder that `cargo xtask build` made [default: the only one in dist/ of this checkout]
+    #[arg(long, value_name = "DIR")]
+    dist: Option<Utf8PathBuf>,
+    /// What builds: docker with buildx or without, podman, or the first of them that answers
+    #[arg(long, value_name = "ENGINE", default_value = "auto")]
+    engine: Choice,
+    /// Base image, a Debian of the release trixie or newer
+    #[arg(long, value_name = "IMAGE", default_value = "debian:trixie-slim")]
+    base: ImageName,
+    /// Put the image into the engine too
+    #[arg(long)]
+    load: bool,
+    /// Print the record of the image as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// Runs the task in the checkout at `root`.
+///
+/// # Errors
+/// Each step's own: the folder, the engine, the build, the disk.
+pub fn run(root: &Utf8Path, arguments: &Image) -> Result<()> {
+    let dist = Dist::open(root, arguments.dist.as_deref())?;
+    let folder = dist.folder.canonicalize_utf8().with_context(|| format!("{} is gone", dist.folder))?;
+    let turn = Turn::take(root, &folder)?;
+    // What another run did while this one waited counts.
+    let dist = Dist::open(root, Some(&folder))?;
+    let inputs = Inputs::read(root, &dist, &arguments.base)?;
+    let layout = folder.join(LAYOUT);
+
+    let found = present(&layout, &dist, &inputs);
+    let is_old = found.is_some();
+    let engine = if is_old && !arguments.load { None } else { Some(Engine::find(arguments.engine)?) };
+    let record = match (found, &engine) {
+        (None, Some(engine)) => make(&dist, &inputs, engine, &turn)?,
+        (found, _) => found.expect("an engine was found for what is not there"),
+    };
+    if let Some(engine) = engine.filter(|_| arguments.load) {
+        load(&engine, &layout, &record, &turn.lock)?;
+    }
+    report(&layout, &record, is_old, arguments.json)
+}
+
+/// What a run holds while it makes the image of one folder, and no other run does.
+struct Turn {
+    lock: File,
+    /// Name in the engine of the image in the making.
+    partial: String,
+    /// Where a failed build leaves what it said.
+    log: Utf8PathBuf,
+}
+
+impl Turn {
+    fn take(root: &Utf8Path, folder: &Utf8Path) -> Result<Self> {
+        let name = &files::sha256(folder.as_str().as_bytes()).to_string()[..12];
+        let work = root.join("target/image");
+        let lock = files::lock(&work.join(format!("{name}.lock")), || {
+            say("image", "another run is making this image; waiting for it");
+        })?;
+        Ok(Self { lock, partial: format!("{PARTIAL}:{name}"), log: work.join(format!("{name}.log")) })
+    }
+}
+
+/// The record of a layout that already is what these inputs make, every blob of it unharmed.
+fn present(layout: &Utf8Path, dist: &Dist, inputs: &Inputs) -> Option<ImageRecord> {
+    let record = dist.record.image.clone().filter(|record| record.inputs == inputs.digest)?;
+    layout::verify(layout, &record.digest).ok().map(|_| record)
+}
+
+/// Builds in the engine, takes the image out of it in canonical form, and records it.
+fn make(dist: &Dist, inputs: &Inputs, engine: &Engine, turn: &Turn) -> Result<ImageRecord> {
+    dist.verify()?;
+    engine.must_run_riscv64()?;
+    // A killed run left these; the lock says that no other is alive.
+    engine.remove(&turn.partial)?;
+    let scratch = Staging::new(&dist.folder.join("image-build"))?;
+    let context = scratch.path().join("context");
+    let dockerfile = inputs.stage(&context, dist)?;
+    say("build", format_args!("{} on {} with {}", dist.record.source.version, inputs.base, engine.describe()));
+    let source = &dist.record.source;
+    let (version, revision) = (source.version.to_string(), source.commit.to_string());
+    let arguments = [
+        ("BASE", inputs.base.as_str()),
+        ("VERSION", version.as_str()),
+        ("REVISION", revision.as_str()),
+        ("CREATED", source.source_date.as_str()),
+    ];
+    let build = Build {
+        context: &context,
+        dockerfile: &dockerfile,
+        arguments: &arguments,
+        base: &inputs.base,
+        tag: &turn.partial,
+        log: &turn.log,
+    };
+    let base_digest = engine.build(&build, &turn.lock)?;
+    let archive = scratch.path().join("image.tar");
+    let saved = engine.save(&turn.partial, &archive, &turn.lock);
+    engine.remove(&turn.partial)?;
+    saved?;
+
+    say("layout", "layers in canonical form, compressed");
+    let tags: Vec<String> = ImageTag::of(source).iter().map(ToString::to_string).collect();
+    let staging = Staging::new(&dist.folder.join(LAYOUT))?;
+    let wanted = layout::Wanted { source, inputs, base_digest: base_digest.as_deref(), tag: &tags[0] };
+    let (digest, size_bytes) = layout::write(&archive, scratch.path(), staging.path(), &wanted)?;
+    let record = ImageRecord {
+        layout: LAYOUT.to_owned(),
+        digest,
+        size_bytes,
+        tags,
+        base_name: inputs.base.to_string(),
+        base_digest,
+        engine: engine.describe(),
+        inputs: inputs.digest.clone(),
+    };
+    layout::verify(staging.path(), &record.digest)?;
+    staging.publish()?;
+    record_in(dist, &record)?;
+    Ok(record)
+}
+
+/// Writes the record, and drops the proofs of another image. The record is read anew: other tasks write to it too.
+fn record_in(dist: &Dist, image: &ImageRecord) -> Result<()> {
+    let mut dist = Dist::open(&dist.folder, Some(&dist.folder))?;
+    dist.record.image = Some(image.clone());
+    dist.record.proofs.retain(|proof| proof.image_digest == image.digest);
+    dist.save()
+}
+
+/// Puts the layout into the engine under the names that it is published under.
+fn load(engine: &Engine, layout: &Utf8Path, record: &ImageRecord, lock: &File) -> Result<()> {
+    let scratch = Staging::new(&layout.with_file_name("image-load"))?;
+    let file = scratch.path().join("image.tar");
+    let names = archive::write(layout, record, &file)?;
+    engine.load(&file, lock)?;
+    say("load", format_args!("{} is in {}", names.join(", "), engine.describe()));
+    Ok(())
+}
+
+fn report(layout: &Utf8Path, record: &ImageRecord, is_old: bool, json: bool) -> Result<()> {
+    let done = if is_old { "is already of these inputs; nothing to do" } else { "is ready" };
+    say("image", format_args!("{} {done}: {} ({})", record.tags.join(", "), record.digest, size(record.size_bytes)));
+    if json {
+        let report = json!({ "layout": layout, "unchanged": is_old, "image": record });
+        println!("{}", serde_json::to_string_pretty(&report)?);
+    } else {
+        println!("{layout}");
+    }
+    Ok(())
+}

@@ -1,0 +1,86 @@
+//! All that goes into an image but Debian's packages: read, named by one digest, and staged as the
+//! context of the build, with the modes and times that it has on every machine.
+
+use std::fs;
+
+use anyhow::{Context, Result};
+use camino::{Utf8Path, Utf8PathBuf};
+
+use crate::model::digest::Sha256;
+use crate::model::dist::COMMANDS;
+use crate::model::dockerfile;
+use crate::model::image_name::ImageName;
+use crate::sys::dist::Dist;
+use crate::sys::files::{self, MODE_PROGRAM};
+
+const DOCKERFILE: &str = "Dockerfile.buildkit-riscv64";
+/// What the Dockerfile copies of the checkout.
+const SCRIPTS: [&str; 2] = ["image/entrypoint", "image/buildctl-daemonless.sh"];
+/// Changes when the same files would make another layout: the form of layers, their compression,
+/// the manifest.
+const FORM: &str = "1";
+
+/// The inputs.
+#[derive(Debug)]
+pub struct Inputs {
+    /// Digest of them all.
+    pub digest: Sha256,
+    /// Name of the base image.
+    pub base: ImageName,
+    /// The Dockerfile's instructions that make layers.
+    pub instructions: Vec<String>,
+    dockerfile: String,
+    scripts: [String; 2],
+}
+
+impl Inputs {
+    /// Reads them from the checkout at `root` and from the record of the build.
+    ///
+    /// # Errors
+    /// Where a file is missing.
+    pub fn read(root: &Utf8Path, dist: &Dist, base: &ImageName) -> Result<Self> {
+        let read = |name: &str| {
+            let path = root.join(name);
+            fs::read_to_string(&path).with_context(|| format!("cannot read {path}"))
+        };
+        let dockerfile = read(DOCKERFILE)?;
+        let [entrypoint, daemonless] = SCRIPTS.map(read);
+        let scripts = [entrypoint?, daemonless?];
+        let of_commands = dist.record.files.iter().filter(|file| COMMANDS.contains(&file.name.as_str()));
+        let source = serde_json::to_string(&dist.record.source)?;
+        let lines: Vec<String> = [FORM, base.as_str(), &source]
+            .into_iter()
+            .map(str::to_owned)
+            .chain([&dockerfile, &scripts[0], &scripts[1]].map(|text| files::sha256(text.as_bytes()).to_string()))
+            .chain(of_commands.map(|file| file.sha256.to_string()))
+            .collect();
+        let digest = files::sha256(lines.join("\n").as_bytes());
+        let instructions = dockerfile::layers(&dockerfile);
+        Ok(Self { digest, base: base.clone(), instructions, dockerfile, scripts })
+    }
+
+    /// Makes the context: the same paths as in a checkout with its `dist/`. Returns the Dockerfile.
+    ///
+    /// # Errors
+    /// Where it cannot be written.
+    pub fn stage(&self, context: &Utf8Path, dist: &Dist) -> Result<Utf8PathBuf> {
+        let modified = files::instant(dist.record.source.source_date_epoch);
+        let commands = Utf8Path::new("dist").join(dist.record.source.version.to_string());
+        for folder in [Utf8Path::new("image"), &commands] {
+            fs::create_dir_all(context.join(folder)).with_context(|| format!("cannot make {context}/{folder}"))?;
+        }
+        for (name, text) in SCRIPTS.iter().zip(&self.scripts) {
+            let path = context.join(name);
+            fs::write(&path, text).with_context(|| format!("cannot write {path}"))?;
+            files::settle(&path, MODE_PROGRAM, modified)?;
+        }
+        for name in COMMANDS {
+            let path = context.join(&commands).join(name);
+            fs::copy(dist.folder.join(name), &path).with_context(|| format!("cannot write {path}"))?;
+            files::settle(&path, MODE_PROGRAM, modified)?;
+        }
+        let path = context.join(DOCKERFILE);
+        fs::write(&path, &self.dockerfile).with_context(|| format!("cannot write {path}"))?;
+        Ok(path)
+    }
+}

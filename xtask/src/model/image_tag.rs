@@ -1,0 +1,124 @@
+//! The tags of an image, from what was built: names in a registry that people pull by.
+
+use std::fmt;
+use std::str::FromStr;
+
+use super::metadata::Source;
+
+/// Where the image is published, without a tag.
+pub const REPOSITORY: &str = "ghcr.io/gounthar/buildkit-riscv64";
+
+const LONGEST_BYTES: usize = 128;
+
+/// A tag: a letter, digit or underscore, then at most 127 more of these, dots and dashes.
+/// Source: the OCI distribution specification, "Pulling manifests".
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ImageTag(String);
+
+impl ImageTag {
+    /// The tags that an image of this source is published under, the lasting one first.
+    ///
+    /// ```text
+    /// a release tag          v0.32.2-riscv64
+    /// the branch master      master-20260804, latest
+    /// another branch         v0.30-20260804, dependabot-go_modules-x-20260804
+    /// a commit of no release v0.32.0-57-g73ed6825c-riscv64
+    /// ```
+    ///
+    /// `latest` follows master and nothing else: a release, which may be a patch to an old line,
+    /// never moves it. The date is that of the source, so that building an old commit again does
+    /// not make it look new.
+    pub fn of(source: &Source) -> Vec<Self> {
+        let date: String = source.source_date.chars().take(10).filter(char::is_ascii_digit).collect();
+        let named_by_version = [source.commit.to_string(), source.version.to_string()].contains(&source.r#ref)
+            || source.version.release_tag().is_some_and(|tag| tag.to_string() == source.r#ref);
+        match source.r#ref.as_str() {
+            _ if named_by_version => vec![Self::fitting(&source.version.to_string(), "riscv64")],
+            "master" => vec![Self::fitting("master", &date), Self("latest".to_owned())],
+            branch => vec![Self::fitting(branch, &date)],
+        }
+    }
+
+    /// `NAME-SUFFIX`, with a dash for each character that no tag has, and `NAME` cut where it is long.
+    fn fitting(name: &str, suffix: &str) -> Self {
+        let is_legal = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+        let name: String = name
+            .chars()
+            .map(|c| if is_legal(c) { c } else { '-' })
+            .skip_while(|c| !c.is_ascii_alphanumeric() && *c != '_')
+            .take(LONGEST_BYTES - 1 - suffix.len())
+            .collect();
+        Self(if name.is_empty() { suffix.to_owned() } else { format!("{name}-{suffix}") })
+    }
+}
+
+impl FromStr for ImageTag {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let is_word = |c: char| c.is_ascii_alphanumeric() || c == '_';
+        let is_legal = |c: char| is_word(c) || ".-".contains(c);
+        if text.len() <= LONGEST_BYTES && text.starts_with(is_word) && text.chars().all(is_legal) {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(format!("{text:?} is no tag of an image (letters, digits and `._-`, at most {LONGEST_BYTES})"))
+        }
+    }
+}
+
+impl fmt::Display for ImageTag {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::recipe::PACKAGE;
+    use crate::model::samples;
+
+    fn tags(r#ref: &str, version: &str) -> Vec<String> {
+        let source = Source {
+            r#ref: r#ref.to_owned(),
+            commit: samples::commit(),
+            version: version.parse().expect(version),
+            package: PACKAGE.to_owned(),
+            source_date: "2026-08-04T12:27:40Z".to_owned(),
+            source_date_epoch: 1_785_846_460,
+        };
+        let tags = ImageTag::of(&source);
+        for tag in &tags {
+            assert_eq!(tag.to_string().parse().as_ref(), Ok(tag), "is not a legal tag");
+        }
+        tags.iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn a_release_has_its_own_tag_and_never_moves_latest() {
+        assert_eq!(tags("v0.32.2", "v0.32.2"), ["v0.32.2-riscv64"]);
+        assert_eq!(tags("v0.33.0-rc1", "v0.33.0-rc1"), ["v0.33.0-rc1-riscv64"]);
+    }
+
+    #[test]
+    fn master_has_its_date_and_latest_even_at_the_commit_of_a_release() {
+        assert_eq!(tags("master", "v0.32.0-57-g73ed6825c"), ["master-20260804", "latest"]);
+        assert_eq!(tags("master", "v0.32.2"), ["master-20260804", "latest"]);
+    }
+
+    #[test]
+    fn another_branch_or_commit_is_named_and_moves_nothing() {
+        assert_eq!(tags("v0.30", "v0.30.1-2-gabcdef012"), ["v0.30-20260804"]);
+        assert_eq!(tags("dependabot/go_modules/x", "abcdef012"), ["dependabot-go_modules-x-20260804"]);
+        let commit = samples::commit().to_string();
+        assert_eq!(tags(&commit, "v0.32.0-57-g73ed6825c"), ["v0.32.0-57-g73ed6825c-riscv64"]);
+        assert_eq!(tags(&"x".repeat(200), "abcdef012")[0].len(), LONGEST_BYTES);
+    }
+
+    #[test]
+    fn what_a_registry_refuses_is_refused() {
+        for text in ["", ".a", "-a", "a/b", "a:b", "a b", "ä", &"a".repeat(129)] {
+            text.parse::<ImageTag>().expect_err(text);
+        }
+    }
+}

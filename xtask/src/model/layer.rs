@@ -1,0 +1,244 @@
+//! A layer of the image in one canonical form: engines differ in what they put into a layer beside
+//! what the Dockerfile did (folders that did not change, mount points, whiteouts of things that
+//! never were, the order), and two builds differ in times. What is left is the same for all.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+/// What an entry is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A file, with its size and where its content begins in the archive.
+    File {
+        /// Size in bytes.
+        size_bytes: u64,
+        /// Offset in bytes.
+        offset_bytes: u64,
+    },
+    /// A folder.
+    Folder,
+    /// A symbolic link and what it says.
+    Symlink(String),
+    /// Another name of a file of the same layer.
+    HardLink(String),
+    /// A device or a pipe: a base may have one, our layers never.
+    Special,
+}
+
+/// One entry of a layer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// Path without a slash at either end.
+    pub path: String,
+    /// What it is.
+    pub kind: Kind,
+    /// Permission bits, set-user-id, set-group-id and sticky included.
+    pub mode: u32,
+    /// Owner and group.
+    pub owner: (u64, u64),
+    /// Modification time, seconds since 1970.
+    pub modified_epoch: u64,
+    /// Extended attributes, as PAX records without their prefix, sorted.
+    pub attributes: Vec<(String, Vec<u8>)>,
+}
+
+/// Prefix of the name of an entry that removes what lower layers have. Source: the OCI image
+/// specification, "Whiteouts".
+const WHITEOUT: &str = ".wh.";
+const OPAQUE: &str = ".wh..wh..opq";
+
+/// Files that an engine mounts over while it builds; an empty one in a layer is what is left of that.
+const MOUNT_POINTS: [&str; 4] = ["etc/hostname", "etc/hosts", "etc/resolv.conf", "run/.containerenv"];
+
+/// All that the layers so far amount to: of folders what can be told apart, of other entries that
+/// they are there.
+#[derive(Debug, Default)]
+pub struct Tree(BTreeMap<String, Option<Folder>>);
+
+#[derive(Debug, PartialEq, Eq)]
+struct Folder {
+    mode: u32,
+    owner: (u64, u64),
+    attributes: Vec<(String, Vec<u8>)>,
+}
+
+impl Tree {
+    /// Puts a layer on top and returns its canonical form: only what changes the tree, sorted, with
+    /// no time after `latest_epoch`.
+    pub fn canonical(&mut self, entries: Vec<Entry>, latest_epoch: u64) -> Vec<Entry> {
+        // A path may come twice; the last one counts.
+        let by_path: BTreeMap<String, Entry> = entries
+            .into_iter()
+            .filter(|entry| !entry.path.is_empty())
+            .map(|entry| (entry.path.clone(), entry))
+            .collect();
+        let (whiteouts, made): (Vec<_>, Vec<_>) = by_path.into_values().partition(|entry| {
+            let (_, name) = split(&entry.path);
+            name.starts_with(WHITEOUT)
+        });
+        let made_paths: BTreeSet<&str> = made.iter().map(|entry| entry.path.as_str()).collect();
+        let removed = self.removed(&whiteouts, &made_paths);
+        let mut layer: Vec<Entry> = removed.iter().map(|path| whiteout_of(path, latest_epoch)).collect();
+        for path in &removed {
+            self.remove(path);
+        }
+        for mut entry in made {
+            if self.is_the_same_folder(&entry) || (is_mount_point(&entry) && !self.0.contains_key(&entry.path)) {
+                continue;
+            }
+            self.put(&entry);
+            entry.modified_epoch = entry.modified_epoch.min(latest_epoch);
+            layer.push(entry);
+        }
+        // A hard link comes after what it names.
+        layer.sort_by(|a, b| (is_hard_link(a), &a.path).cmp(&(is_hard_link(b), &b.path)));
+        layer
+    }
+
+    /// What of the lower layers the whiteouts remove, without what goes with its folder.
+    fn removed(&self, whiteouts: &[Entry], made: &BTreeSet<&str>) -> BTreeSet<String> {
+        let mut removed = BTreeSet::new();
+        for entry in whiteouts {
+            let (parent, name) = split(&entry.path);
+            let path = join(parent, &name[WHITEOUT.len()..]);
+            let emptied = if name == OPAQUE { parent } else { path.as_str() };
+            if name != OPAQUE && !made.contains(path.as_str()) {
+                removed.extend(self.0.contains_key(&path).then_some(path));
+                continue;
+            }
+            let is_top = |path: &str| {
+                let (parent, _) = split(path);
+                !made.contains(path) && (parent == emptied || made.contains(parent))
+            };
+            removed.extend(self.below(emptied).filter(|path| is_top(path)).map(ToOwned::to_owned));
+        }
+        removed
+    }
+
+    fn below<'a>(&'a self, folder: &str) -> impl Iterator<Item = &'a str> {
+        let prefix = format!("{folder}/");
+        let from = self.0.range(prefix.clone()..);
+        from.map(|(path, _)| path.as_str()).take_while(move |path| path.starts_with(&prefix))
+    }
+
+    fn remove(&mut self, path: &str) {
+        let below: Vec<String> = self.below(path).map(ToOwned::to_owned).collect();
+        for path in below.iter().map(String::as_str).chain([path]) {
+            self.0.remove(path);
+        }
+    }
+
+    fn is_the_same_folder(&self, entry: &Entry) -> bool {
+        entry.kind == Kind::Folder
+            && self.0.get(&entry.path).is_some_and(|there| there.as_ref() == Some(&folder_of(entry)))
+    }
+
+    fn put(&mut self, entry: &Entry) {
+        let is_folder = entry.kind == Kind::Folder;
+        if !is_folder {
+            self.remove(&entry.path);
+        }
+        self.0.insert(entry.path.clone(), is_folder.then(|| folder_of(entry)));
+    }
+}
+
+fn folder_of(entry: &Entry) -> Folder {
+    Folder { mode: entry.mode, owner: entry.owner, attributes: entry.attributes.clone() }
+}
+
+fn whiteout_of(path: &str, modified_epoch: u64) -> Entry {
+    let (folder, name) = split(path);
+    Entry {
+        path: join(folder, &format!("{WHITEOUT}{name}")),
+        kind: Kind::File { size_bytes: 0, offset_bytes: 0 },
+        mode: 0,
+        owner: (0, 0),
+        modified_epoch,
+        attributes: Vec::new(),
+    }
+}
+
+fn is_hard_link(entry: &Entry) -> bool {
+    matches!(entry.kind, Kind::HardLink(_))
+}
+
+fn is_mount_point(entry: &Entry) -> bool {
+    matches!(entry.kind, Kind::File { size_bytes: 0, .. }) && MOUNT_POINTS.contains(&entry.path.as_str())
+}
+
+fn split(path: &str) -> (&str, &str) {
+    path.rsplit_once('/').unwrap_or(("", path))
+}
+
+fn join(folder: &str, name: &str) -> String {
+    if folder.is_empty() { name.to_owned() } else { format!("{folder}/{name}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(path: &str, kind: Kind) -> Entry {
+        Entry { path: path.to_owned(), kind, mode: 0o755, owner: (0, 0), modified_epoch: 500, attributes: Vec::new() }
+    }
+
+    fn file(path: &str) -> Entry {
+        entry(path, Kind::File { size_bytes: 1, offset_bytes: 512 })
+    }
+
+    fn folder(path: &str) -> Entry {
+        entry(path, Kind::Folder)
+    }
+
+    fn mount_point(path: &str) -> Entry {
+        entry(path, Kind::File { size_bytes: 0, offset_bytes: 512 })
+    }
+
+    fn paths(layer: &[Entry]) -> Vec<&str> {
+        layer.iter().map(|entry| entry.path.as_str()).collect()
+    }
+
+    fn base() -> Tree {
+        let mut tree = Tree::default();
+        tree.canonical(vec![folder("etc"), file("etc/old"), folder("etc/d"), file("etc/d/x"), folder("tmp")], 1000);
+        tree
+    }
+
+    #[test]
+    fn what_only_engines_add_is_gone_and_the_rest_is_sorted() {
+        let made = vec![file("z"), folder("etc"), file("a"), mount_point("etc/hosts"), file("etc/.wh.never")];
+        assert_eq!(paths(&base().canonical(made, 1000)), ["a", "z"]);
+    }
+
+    #[test]
+    fn an_opaque_folder_reads_as_whiteouts_of_what_was_there() {
+        let opaque = base().canonical(vec![folder("etc"), file("etc/.wh..wh..opq"), file("etc/new")], 1000);
+        let plain = base().canonical(vec![file("etc/.wh.old"), file("etc/.wh.d"), file("etc/new")], 1000);
+        assert_eq!(paths(&opaque), ["etc/.wh.d", "etc/.wh.old", "etc/new"]);
+        assert_eq!(opaque, plain);
+        let anew = base().canonical(vec![file(".wh.etc"), folder("etc"), file("etc/new")], 1000);
+        assert_eq!(anew, opaque);
+        let of_new = base().canonical(vec![folder("opt"), file("opt/.wh..wh..opq"), file("opt/f")], 1000);
+        assert_eq!(paths(&of_new), ["opt", "opt/f"]);
+    }
+
+    #[test]
+    fn a_folder_that_changes_and_a_hard_link_stay() {
+        let mut changed = folder("tmp");
+        changed.mode = 0o1777;
+        let link = entry("a", Kind::HardLink("b".to_owned()));
+        assert_eq!(paths(&base().canonical(vec![changed, link, file("b")], 1000)), ["b", "tmp", "a"]);
+    }
+
+    #[test]
+    fn no_time_is_after_the_source() {
+        let times = |latest| base().canonical(vec![file("f")], latest)[0].modified_epoch;
+        assert_eq!((times(1000), times(400)), (500, 400));
+    }
+
+    #[test]
+    fn what_was_removed_can_come_back() {
+        let mut tree = base();
+        assert_eq!(paths(&tree.canonical(vec![file(".wh.etc")], 1000)), [".wh.etc"]);
+        assert_eq!(paths(&tree.canonical(vec![folder("etc"), file(".wh.tmp")], 1000)), [".wh.tmp", "etc"]);
+    }
+}

@@ -1,0 +1,193 @@
+//! The image's entrypoint and `buildctl-daemonless.sh` on their own: the real scripts under the real
+//! `sh`, with commands on PATH that print how they were called.
+
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+/// A folder with stubs on PATH, and the script with its places moved into that folder.
+struct Stage(PathBuf);
+
+const SOCKET: &str = "--addr unix:///run/buildkit/buildkitd.sock";
+
+impl Stage {
+    fn new(name: &str) -> Self {
+        let folder = std::env::temp_dir().join(format!("xtask-entrypoint-{name}-{}", std::process::id()));
+        let _ = fs::remove_dir_all(&folder);
+        fs::create_dir_all(folder.join("bin")).expect("the temporary folder can be written to");
+        let stage = Self(folder);
+        stage.stub("buildkitd", "echo \"buildkitd $*\"");
+        stage.stub("id", "echo 0");
+        stage.stub("unshare", "exit 1");
+        let moved = [("/etc/buildkit/certs", "certs"), ("/sys/fs/cgroup", "cgroup"), ("/proc/self/", "proc/")];
+        let script = moved.iter().fold(script("entrypoint"), |text, (from, to)| {
+            assert!(text.contains(from), "the entrypoint does not name {from} any more");
+            text.replace(from, &format!("{}/{to}", stage.0.display()))
+        });
+        stage.write("entrypoint", &script);
+        stage.write("proc/cgroup", "0::/\n");
+        stage.write("proc/mounts", "");
+        stage
+    }
+
+    fn write(&self, name: &str, text: &str) {
+        let path = self.0.join(name);
+        fs::create_dir_all(path.parent().expect("is in the stage")).expect("can be made");
+        fs::write(path, text).expect("can be written");
+    }
+
+    fn stub(&self, name: &str, body: &str) {
+        self.write(&format!("bin/{name}"), &format!("#!/bin/sh\n{body}\n"));
+        let path = self.0.join("bin").join(name);
+        fs::set_permissions(path, Permissions::from_mode(0o755)).expect("can be made executable");
+    }
+
+    fn run(&self, script: &Path, arguments: &[&str]) -> Output {
+        let path = format!("{}:{}", self.0.join("bin").display(), std::env::var("PATH").unwrap_or_default());
+        let run = Command::new("sh").arg(script).args(arguments).env("PATH", path).env("TMPDIR", &self.0).output();
+        run.expect("sh is here")
+    }
+
+    /// What the entrypoint makes of these arguments: standard output, without its end.
+    fn says(&self, arguments: &[&str]) -> String {
+        let output = self.run(&self.0.join("entrypoint"), arguments);
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stdout).expect("is text").trim_end().to_owned()
+    }
+}
+
+impl Drop for Stage {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+fn script(name: &str) -> String {
+    let path = script_path(name);
+    fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+fn script_path(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../image").join(name)
+}
+
+#[test]
+fn no_argument_and_leading_flags_start_the_daemon() {
+    let stage = Stage::new("flags");
+    assert_eq!(stage.says(&[]), "buildkitd");
+    assert_eq!(stage.says(&[""]), "buildkitd", "an empty word is no command");
+    let of_buildx = "--allow-insecure-entitlement=network.host";
+    assert_eq!(stage.says(&[of_buildx]), format!("buildkitd {of_buildx}"));
+    assert_eq!(stage.says(&["--config", "/etc/x.toml"]), "buildkitd --config /etc/x.toml");
+}
+
+#[test]
+fn a_command_is_run_as_it_is() {
+    let stage = Stage::new("command");
+    assert_eq!(stage.says(&["printf", "%s|", "a b", "--addr", "tcp://x"]), "a b|--addr|tcp://x|");
+    let output = stage.run(&stage.0.join("entrypoint"), &["sh", "-c", "exit 42"]);
+    assert_eq!(output.status.code(), Some(42), "the exit status is the command's");
+    let output = stage.run(&stage.0.join("entrypoint"), &["no-such-command-here"]);
+    assert_eq!(output.status.code(), Some(127), "as every shell says it");
+}
+
+#[test]
+fn the_daemon_has_its_socket_beside_every_address() {
+    let stage = Stage::new("socket");
+    for form in [&["--addr", "tcp://0.0.0.0:1234"][..], &["--addr=tcp://0.0.0.0:1234"], &["-addr", "unix:///x.sock"]] {
+        let mut arguments = vec!["buildkitd"];
+        arguments.extend(form);
+        assert_eq!(stage.says(&arguments), format!("buildkitd {} {SOCKET}", form.join(" ")));
+        assert_eq!(stage.says(form), format!("buildkitd {} {SOCKET}", form.join(" ")));
+    }
+    for form in [SOCKET.to_owned(), SOCKET.replace(' ', "=")] {
+        let arguments: Vec<&str> = form.split(' ').chain(["--debug"]).collect();
+        assert_eq!(stage.says(&arguments), format!("buildkitd {form} --debug"), "it is not added twice");
+    }
+    stage.stub("id", "echo 1000");
+    assert_eq!(stage.says(&["--addr", "tcp://x"]), "buildkitd --addr tcp://x", "another user cannot make it");
+}
+
+#[test]
+fn version_and_help_are_left_alone() {
+    let stage = Stage::new("version");
+    stage.write("certs/ca.pem", "");
+    assert_eq!(stage.says(&["buildkitd", "--version"]), "buildkitd --version");
+    assert_eq!(stage.says(&["--addr", "tcp://x", "--help"]), "buildkitd --addr tcp://x --help");
+}
+
+#[test]
+fn certificates_turn_on_mutual_tls_and_some_of_them_are_refused() {
+    let stage = Stage::new("tls");
+    let certs = stage.0.join("certs");
+    let certs = certs.display();
+    stage.write("certs/ca.pem", "");
+    let output = stage.run(&stage.0.join("entrypoint"), &["--addr", "tcp://0.0.0.0:1234"]);
+    let message = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!((output.status.code(), output.stdout.is_empty()), (Some(1), true), "nothing may be started");
+    assert!(message.contains("must hold ca.pem, cert.pem and key.pem"), "{message}");
+
+    stage.write("certs/cert.pem", "");
+    stage.write("certs/key.pem", "");
+    let flags = format!("--tlscacert {certs}/ca.pem --tlscert {certs}/cert.pem --tlskey {certs}/key.pem");
+    assert_eq!(stage.says(&["--addr", "tcp://x"]), format!("buildkitd --addr tcp://x {SOCKET} {flags}"));
+    assert_eq!(
+        stage.says(&["--debug"]),
+        format!("buildkitd --debug {flags}"),
+        "the configuration file may name a port"
+    );
+    let own = "--tlscert=/c --tlskey=/k";
+    assert_eq!(stage.says(&own.split(' ').collect::<Vec<_>>()), format!("buildkitd {own}"), "flags come first");
+}
+
+#[test]
+fn on_cgroup_v2_a_namespace_is_made_where_it_can_be() {
+    let stage = Stage::new("cgroup");
+    stage.stub("unshare", "echo \"unshare $1 $2\"; shift 2; exec \"$@\"");
+    stage.stub("umount", "echo \"umount $*\"");
+    stage.stub("mount", "echo \"mount $*\"");
+    assert_eq!(stage.says(&["--debug"]), "buildkitd --debug", "cgroup v1 needs nothing");
+    stage.write("cgroup/cgroup.controllers", "");
+    assert_eq!(stage.says(&["--debug"]), "buildkitd --debug", "at the root there is a namespace already");
+
+    stage.write("proc/cgroup", "0::/kubepods/pod1\n");
+    let tree = stage.0.join("cgroup");
+    let tree = tree.display();
+    stage.write("proc/mounts", &format!("proc /proc proc rw 0 0\ncgroup2 {tree} cgroup2 ro,nosuid,nsdelegate 0 0\n"));
+    let made =
+        format!("unshare --cgroup --mount\numount {tree}\nmount -t cgroup2 -o ro,nosuid,nsdelegate cgroup2 {tree}");
+    assert_eq!(stage.says(&["--debug"]), format!("{made}\n{made}\nbuildkitd --debug"), "tried first, then done");
+
+    stage.stub("umount", "exit 32");
+    let output = stage.run(&stage.0.join("entrypoint"), &["--debug"]);
+    let stdout = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success() && stdout.ends_with("buildkitd --debug\n"), "it goes on without: {output:?}");
+    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(stderr.contains("going on in cgroup /kubepods/pod1"), "{stderr}");
+}
+
+#[test]
+fn a_daemon_for_one_command_ends_with_it() {
+    let stage = Stage::new("daemonless");
+    let daemonless = script_path("buildctl-daemonless.sh");
+    stage.stub("buildkitd", "echo \"$$ $*\" >\"$TMPDIR/started\"; exec sleep 60");
+    stage
+        .stub("buildctl", "case $* in *'debug workers') test -e \"$TMPDIR/started\" ;; *) echo \"$*\"; exit 7 ;; esac");
+    let output = stage.run(&daemonless, &["build", "--progress", "plain"]);
+    let stdout = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert_eq!(output.status.code(), Some(7), "the exit status is buildctl's: {output:?}");
+    assert!(stdout.starts_with("--addr unix:///") && stdout.ends_with("build --progress plain\n"), "{stdout}");
+    let started = fs::read_to_string(stage.0.join("started")).expect("the daemon was started");
+    let process = started.split(' ').next().expect("its number").to_owned();
+    assert!(!Path::new("/proc").join(process).exists(), "the daemon outlives the command");
+    let left: Vec<_> = fs::read_dir(&stage.0).expect("lists").flatten().map(|entry| entry.file_name()).collect();
+    assert!(!left.iter().any(|name| name.to_string_lossy().starts_with("tmp.")), "{left:?}");
+
+    stage.stub("buildkitd", "echo cannot start >&2; exit 1");
+    fs::remove_file(stage.0.join("started")).expect("is there");
+    let output = stage.run(&daemonless, &["build"]);
+    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(stderr.contains("buildkitd does not answer; it said:\ncannot start"), "{stderr}");
+}

@@ -1,0 +1,278 @@
+//! `cargo xtask image` by its front door: against an engine that is absent, down, too old or without
+//! emulation (a `docker` on PATH that says so), and, where a real engine and a real build are here,
+//! end to end.
+
+use std::fs::{self, Permissions};
+use std::io::Write as _;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+/// Names the build to use and allows the minutes that a real image takes: the path of a `dist/<version>`.
+const DIST: &str = "XTASK_TEST_DIST";
+
+/// A checkout with a record of a build, and a folder of its own on PATH.
+struct Checkout(PathBuf);
+
+impl Checkout {
+    fn new(name: &str) -> Self {
+        let folder = std::env::temp_dir().join(format!("xtask-image-{name}-{}", std::process::id()));
+        let _ = fs::remove_dir_all(&folder);
+        let checkout = Self(folder);
+        let root = root();
+        for file in ["Dockerfile.buildkit-riscv64", "image/entrypoint", "image/buildctl-daemonless.sh"] {
+            checkout.write(file, &fs::read_to_string(root.join(file)).expect(file));
+        }
+        checkout.write(".gitmodules", "");
+        checkout.write("xtask/x", "");
+        checkout.write("bin/x", "");
+        for name in ["buildkitd", "buildctl"] {
+            checkout.write(&format!("dist/v0.32.2/{name}"), name);
+        }
+        checkout.write("dist/v0.32.2/metadata.json", METADATA);
+        checkout
+    }
+
+    fn write(&self, name: &str, text: &str) {
+        let path = self.0.join(name);
+        fs::create_dir_all(path.parent().expect("is in the checkout")).expect("can be made");
+        fs::write(path, text).expect("can be written");
+    }
+
+    fn stub(&self, name: &str, body: &str) {
+        self.write(&format!("bin/{name}"), &format!("#!/bin/sh\n{body}\n"));
+        let path = self.0.join("bin").join(name);
+        fs::set_permissions(path, Permissions::from_mode(0o755)).expect("can be made executable");
+    }
+
+    /// Runs the task with nothing on PATH but the stubs, and an engine whose kernel is not this one.
+    fn image(&self, arguments: &[&str]) -> Output {
+        let mut run = xtask(&self.0, arguments);
+        run.env("PATH", self.0.join("bin")).env("DOCKER_HOST", "tcp://127.0.0.1:1").output().expect("xtask runs")
+    }
+
+    fn refusal(&self, arguments: &[&str]) -> String {
+        let output = self.image(arguments);
+        assert_eq!((output.status.code(), output.stdout.is_empty()), (Some(1), true), "{output:?}");
+        let folder = fs::read_dir(self.0.join("dist/v0.32.2")).expect("lists").flatten();
+        let left: Vec<_> = folder.map(|entry| entry.file_name().into_string().expect("is text")).collect();
+        assert!(left.iter().all(|name| !name.contains("partial") && name != "image"), "leaves {left:?}");
+        String::from_utf8_lossy(&output.stderr).into_owned()
+    }
+}
+
+impl Drop for Checkout {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the crate is in the checkout")
+}
+
+fn xtask(directory: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
+    command.arg("image").args(arguments).current_dir(directory);
+    command
+}
+
+/// The record of a build whose files hold the words `buildkitd` and `buildctl`.
+const METADATA: &str = r#"{
+  "schema": 1, "ref": "v0.32.2", "commit": "991535e0973488b6a429096d21fa13f81f2d89d8", "version": "v0.32.2",
+  "package": "github.com/moby/buildkit", "source_date": "2026-08-04T12:27:40Z", "source_date_epoch": 1785846460,
+  "go": "1.26.3", "recipe": { "environment": [], "arguments": [] },
+  "files": [
+    { "name": "buildkitd", "size_bytes": 9, "sha256": "bf8682d7314ad30ae6c467d0176d38152e6419cb23a769acae9bbe02ec6b303b" },
+    { "name": "buildctl", "size_bytes": 8, "sha256": "4d0078b4db6c16b4dbc5df15e31c4f30f2bd8ec086fe64937a83ad591ac8177c" }
+  ]
+}"#;
+
+/// A docker that answers as this version, with buildx, and emulates what is given.
+fn docker(version: &str, platforms: &str, build: &str) -> String {
+    format!(
+        "case $1 in\n\
+         version) echo '{version} amd64' ;;\n\
+         buildx) case $2 in version) echo 'github.com/docker/buildx v0.13.1 x' ;; \
+         inspect) echo 'Platforms: {platforms}' ;; build) {build} ;; esac ;;\n\
+         context) echo default ;;\n\
+         image) exit 1 ;;\n\
+         esac"
+    )
+}
+
+#[test]
+fn an_engine_that_cannot_build_is_told_apart_and_each_has_its_remedy() {
+    let checkout = Checkout::new("engines");
+    let message = checkout.refusal(&["--engine", "docker"]);
+    assert!(message.contains("docker is not installed") && message.contains("--engine podman"), "{message}");
+    let message = checkout.refusal(&[]);
+    assert!(message.contains("docker is not installed") && message.contains("podman is not installed"), "{message}");
+
+    checkout.stub("docker", "echo 'Cannot connect to the Docker daemon' >&2; exit 1");
+    let message = checkout.refusal(&["--engine", "docker"]);
+    assert!(message.contains("does not answer; start it (`sudo systemctl start docker`)"), "{message}");
+    assert!(message.contains("Cannot connect to the Docker daemon"), "{message}");
+
+    checkout.stub("docker", &docker("19.03.15", "linux/amd64", ":"));
+    let message = checkout.refusal(&["--engine", "docker"]);
+    assert!(message.contains("Docker Engine 19.03.15 is too old; 20.10 or newer is needed"), "{message}");
+
+    checkout.stub("podman", "echo 'cannot find newuidmap' >&2; exit 125");
+    let message = checkout.refusal(&["--engine", "podman"]);
+    assert!(message.contains("podman does not work here") && message.contains("newuidmap"), "{message}");
+}
+
+#[test]
+fn emulation_that_is_missing_is_found_before_the_build() {
+    let checkout = Checkout::new("emulation");
+    checkout.stub("docker", &docker("28.0.0", "linux/amd64, linux/386", "echo reached >&2; exit 1"));
+    let message = checkout.refusal(&["--engine", "docker"]);
+    assert!(message.contains("cannot run riscv64 programs on amd64"), "{message}");
+    assert!(message.contains("docker run --privileged --rm tonistiigi/binfmt --install riscv64"), "{message}");
+    assert!(!message.contains("reached"), "{message}");
+}
+
+#[test]
+fn a_build_that_fails_says_why_it_did() {
+    let checkout = Checkout::new("builds");
+    let failing = |line: &str| docker("28.0.0", "linux/amd64, linux/riscv64", &format!("echo '{line}' >&2; exit 1"));
+    checkout.stub("docker", &failing("#6 write /usr/bin/git: no space left on device"));
+    let message = checkout.refusal(&["--engine", "docker"]);
+    assert!(message.contains("the disk of the engine is full; `docker system df`"), "{message}");
+
+    checkout.stub("docker", &failing("#6 exec /bin/sh: exec format error"));
+    let message = checkout.refusal(&["--engine", "docker"]);
+    assert!(message.contains("--install riscv64"), "{message}");
+
+    checkout.stub("docker", &failing("#6 E: Unable to locate package tini"));
+    let message = checkout.refusal(&["--engine", "docker"]);
+    assert!(
+        message.contains("Unable to locate package tini") && message.contains("all that it said is in "),
+        "{message}"
+    );
+}
+
+#[test]
+fn a_build_that_is_not_as_recorded_never_gets_into_an_image() {
+    let checkout = Checkout::new("damaged");
+    checkout.stub("docker", &docker("28.0.0", "linux/riscv64", "echo reached >&2; exit 1"));
+    checkout.write("dist/v0.32.2/buildkitd", "another");
+    let message = checkout.refusal(&["--engine", "docker"]);
+    assert!(message.contains("is not what was built") && !message.contains("reached"), "{message}");
+}
+
+/// A layer as one engine or another writes it: paths, and what is in the files; a folder ends in a slash.
+fn layer(entries: &[(&str, &str)], modified_epoch: u64) -> Vec<u8> {
+    let mut tar = tar::Builder::new(Vec::new());
+    for (path, content) in entries {
+        let mut header = tar::Header::new_gnu();
+        header.set_entry_type(if path.ends_with('/') { tar::EntryType::Directory } else { tar::EntryType::Regular });
+        header.set_mode(0o755);
+        header.set_uid(0);
+        header.set_gid(0);
+        header.set_size(content.len() as u64);
+        header.set_mtime(modified_epoch);
+        tar.append_data(&mut header, path, content.as_bytes()).expect("is appended");
+    }
+    tar.into_inner().expect("is whole")
+}
+
+/// What `docker save` gives of an image with these layers.
+fn archive(place: &Path, layers: &[Vec<u8>], architecture: &str) {
+    let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    let diff_id =
+        |layer: &Vec<u8>| format!("sha256:{}", hex(ring::digest::digest(&ring::digest::SHA256, layer).as_ref()));
+    let diff_ids: Vec<String> = layers.iter().map(diff_id).collect();
+    let names: Vec<String> = (0..layers.len()).map(|index| format!("{index}/layer.tar")).collect();
+    let labels = serde_json::json!({ "org.opencontainers.image.title": "t", "of.the.engine": place });
+    let config = serde_json::json!({
+        "architecture": architecture, "os": "linux", "created": "2026-11-22T20:38:14Z",
+        "config": { "Cmd": ["buildkitd"], "Labels": labels },
+        "rootfs": { "type": "layers", "diff_ids": diff_ids },
+    });
+    let manifest = serde_json::json!([{ "Config": "config.json", "RepoTags": ["x"], "Layers": names }]);
+    let documents = [("config.json", config.to_string()), ("manifest.json", manifest.to_string())];
+    let documents = documents.iter().map(|(name, text)| (*name, text.as_bytes()));
+    let mut tar = tar::Builder::new(fs::File::create(place).expect("is made"));
+    for (name, content) in names.iter().map(String::as_str).zip(layers.iter().map(|layer| &layer[..])).chain(documents)
+    {
+        let mut header = tar::Header::new_gnu();
+        header.set_size(content.len() as u64);
+        tar.append_data(&mut header, name, content).expect("is appended");
+    }
+}
+
+#[test]
+fn what_engines_and_clocks_add_is_not_in_the_layout() {
+    let checkout = Checkout::new("layout");
+    let saved = checkout.0.join("saved.tar");
+    let save = format!("case $2 in save) /bin/cp {} \"$4\" ;; *) exit 1 ;; esac", saved.display());
+    checkout
+        .stub("docker", &docker("28.0.0", "linux/riscv64", ":").replace("image) exit 1", &format!("image) {save}")));
+    let base = layer(&[("etc/", ""), ("etc/old", "x"), ("usr/", "")], 1);
+    let rest = |time| [(); 4].map(|()| layer(&[("usr/", ""), ("usr/b", "b")], time));
+    let make = |packages: Vec<u8>, time: u64| {
+        archive(&saved, &[vec![base.clone(), packages], rest(time).into()].concat(), "riscv64");
+        let output = checkout.image(&["--engine", "docker", "--json"]);
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let report: serde_json::Value = serde_json::from_slice(&output.stdout).expect("is JSON");
+        fs::remove_dir_all(checkout.0.join("dist/v0.32.2/image")).expect("is there");
+        report["image"]["digest"].as_str().expect("has a digest").to_owned()
+    };
+    let one =
+        layer(&[("etc/", ""), ("etc/.wh.old", ""), ("etc/hosts", ""), ("usr/a", "a"), ("usr/c", "c")], 1_800_000_000);
+    let other = layer(&[("usr/c", "c"), ("usr/a", "a"), ("etc/.wh.old", ""), ("etc/.wh.never", "")], 1_900_000_000);
+    let first = make(one, 1_800_000_000);
+    assert_eq!(make(other, 1_900_000_000), first);
+    assert_ne!(make(layer(&[("usr/a", "changed")], 1_800_000_000), 1_800_000_000), first);
+
+    archive(&saved, &[vec![base.clone()], vec![base; 5]].concat(), "amd64");
+    assert!(checkout.refusal(&["--engine", "docker"]).contains("the engine built for amd64 and not for riscv64"));
+}
+
+/// Takes minutes: twice the packages of Debian under emulation.
+#[test]
+fn a_real_engine_makes_the_same_image_twice_and_then_nothing() {
+    let Some(dist) = real_dist() else { return };
+    let folder = std::env::temp_dir().join(format!("xtask-image-real-{}", std::process::id()));
+    let _ = fs::remove_dir_all(&folder);
+    let dist_copy = folder.join("v");
+    fs::create_dir_all(&dist_copy).expect("can be made");
+    for entry in fs::read_dir(dist).expect("the build is there").flatten().filter(|entry| entry.path().is_file()) {
+        fs::copy(entry.path(), dist_copy.join(entry.file_name())).expect("can be copied");
+    }
+    let make = |unchanged: bool| {
+        let output = xtask(root(), &["--json", "--dist", dist_copy.to_str().expect("is text")]).output().expect("runs");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let report: serde_json::Value = serde_json::from_slice(&output.stdout).expect("is JSON");
+        assert_eq!(report["unchanged"], unchanged);
+        report["image"]["digest"].as_str().expect("has a digest").to_owned()
+    };
+    let first = make(false);
+    assert_eq!(make(true), first);
+    let layout = dist_copy.join("image");
+    let blob = fs::read_dir(layout.join("blobs/sha256")).expect("lists").flatten().next().expect("has a blob").path();
+    fs::write(&blob, "damaged").expect("can be written");
+    assert_eq!(make(false), first, "a layout that is damaged is made again, the same");
+    let left: Vec<_> = fs::read_dir(&dist_copy).expect("lists").flatten().map(|entry| entry.file_name()).collect();
+    assert!(left.iter().all(|name| !name.to_string_lossy().contains("partial")), "leaves {left:?}");
+    fs::remove_dir_all(&folder).expect("can be removed");
+}
+
+/// The build to make an image of, or the reason why there is none, on standard error.
+fn real_dist() -> Option<PathBuf> {
+    let skip = |reason: &str| {
+        let _ = writeln!(std::io::stderr(), "SKIPPED image: {reason}");
+    };
+    let Some(dist) = std::env::var_os(DIST).map(PathBuf::from) else {
+        skip(&format!("{DIST} names no dist/<version> (it takes minutes, and an engine)"));
+        return None;
+    };
+    let answers = |engine: &str| Command::new(engine).arg("info").output().is_ok_and(|told| told.status.success());
+    if !["docker", "podman"].iter().any(|engine| answers(engine)) {
+        skip("neither docker nor podman answers here");
+        return None;
+    }
+    Some(dist)
+}
