@@ -14,6 +14,7 @@ mod ci;
 mod doctor;
 mod model;
 mod sys;
+mod verify_tini;
 
 /// Upstream BuildKit, made trustworthy for RISC-V.
 ///
@@ -25,6 +26,7 @@ Examples:
   cargo xtask doctor                     what this machine has and lacks for each task
   cargo xtask build                      the pinned release, into dist/
   cargo xtask build --ref master         any tag, branch or commit of upstream
+  cargo xtask verify-tini                the init path of an image, and the host's side of it
   cargo xtask ci                         every check that a change has to pass
   cargo xtask completions bash           a completion script for your shell
 
@@ -37,6 +39,7 @@ struct Xtask {
 #[derive(Subcommand)]
 enum Task {
     Build(build::Build),
+    VerifyTini(verify_tini::VerifyTini),
     Doctor(doctor::Doctor),
     Ci(ci::Ci),
     /// Print a script that completes these commands in your shell
@@ -60,6 +63,7 @@ fn main() -> ExitCode {
 fn run(task: Task) -> Result<ExitCode> {
     match task {
         Task::Build(arguments) => build::run(&root()?, &arguments).map(|()| ExitCode::SUCCESS),
+        Task::VerifyTini(arguments) => verify_tini::run(&root()?, &arguments),
         Task::Doctor(arguments) => doctor::run(&root()?, &arguments),
         Task::Ci(arguments) => ci::run(&root()?, &arguments),
         Task::Completions { shell } => {
