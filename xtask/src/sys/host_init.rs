@@ -121,8 +121,8 @@ fn look(binary: &str, folders: &[&str], reason: &str) -> Result<Found> {
         let path = Utf8Path::new(folder).join(binary);
         host::is_executable(&path).then_some(path)
     };
-    let found = folders.iter().find_map(|folder| in_folder(folder)).or_else(|| host::on_path(binary));
-    match found.or_else(|| SERVICE_PATH.iter().find_map(|folder| in_folder(folder))) {
+    let found = folders.iter().find_map(in_folder).or_else(|| host::on_path(binary));
+    match found.or_else(|| SERVICE_PATH.iter().find_map(in_folder)) {
         Some(path) => HostInit::of_file(&path, reason, Source::Found).map(Found::Here),
         None => Ok(Found::Absent(binary.to_owned())),
     }

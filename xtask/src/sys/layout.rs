@@ -13,7 +13,7 @@ use super::files::{HashingWriter, copy};
 use crate::model::digest::Sha256;
 use crate::model::file_tree::{FileTree, Node};
 use crate::model::layer_members::{self, Kind};
-use crate::model::oci_image::{Compression, Config, Descriptor, Digest, Index, Manifest, SavedImage};
+use crate::model::oci_image::{Compression, Config, Descriptor, Digest, Index, Manifest, Platform, SavedImage};
 
 const MOST_LAYERS: usize = 512;
 const DEEPEST_INDEX: usize = 4;
@@ -72,7 +72,7 @@ impl Image {
         let chosen = match found.as_slice() {
             [only] => only,
             several => {
-                let fits = |found: &&Descriptor| found.platform.as_ref().is_some_and(|platform| platform.is_wanted());
+                let fits = |found: &&Descriptor| found.platform.as_ref().is_some_and(Platform::is_wanted);
                 let mut fitting = several.iter().filter(fits);
                 match (fitting.next(), fitting.next()) {
                     (Some(one), None) => one,
@@ -236,5 +236,45 @@ impl<R: Read> Read for Hashed<R> {
         std::io::Write::write_all(&mut self.hasher, &buffer[..count])?;
         self.size_bytes += count as u64;
         Ok(count)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::sample_image::{ENTRYPOINT, Item, config, layer};
+
+    #[test]
+    fn contents_are_those_of_the_files_that_are_left() {
+        let file = |path, content: &str| Item::File(path, 0o644, content.into());
+        let tars = [
+            layer(&[file("a", "one"), Item::HardLink("again", "a"), file("b", "two")]),
+            layer(&[file("b", "three"), file("c", "four")]),
+        ];
+        let diff_ids = tars.clone().map(|tar| Digest::from(sha256(&mut tar.as_slice()).expect("memory")).to_string());
+        let config = config(&ENTRYPOINT, &diff_ids).to_string();
+        let list = r#"[{"Config":"c.json","Layers":["0/layer.tar","1/layer.tar"]}]"#;
+        let folder = std::env::temp_dir().join(format!("xtask-layout-{}", std::process::id()));
+        let folder = camino::Utf8PathBuf::try_from(folder).expect("UTF-8");
+        for (name, content) in [
+            ("0/layer.tar", tars[0].as_slice()),
+            ("1/layer.tar", &tars[1]),
+            ("c.json", config.as_bytes()),
+            ("manifest.json", list.as_bytes()),
+        ] {
+            let path = folder.join(name);
+            std::fs::create_dir_all(path.parent().expect("is in the folder")).expect("is made");
+            std::fs::write(path, content).expect("is written");
+        }
+        let image = Image::open(&folder).expect("an image");
+        let tree = image.files().expect("honest layers");
+        let mut seen = Vec::new();
+        let visit = |paths: &[&str], _: &Node, content: &mut dyn Read| {
+            seen.push(format!("{}={}", paths.join(","), std::io::read_to_string(content)?));
+            Ok(())
+        };
+        image.contents(&tree, |path, _| path != "c", visit).expect("is read");
+        assert_eq!(seen, ["a,again=one", "b=three"]);
+        std::fs::remove_dir_all(&folder).expect("is removed");
     }
 }

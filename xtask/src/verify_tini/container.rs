@@ -122,7 +122,8 @@ impl<'a> Containers<'a> {
         let said = match self.run(init, &[], &["true"]) {
             Ok((_, output)) if output.status.success() => return None,
             Ok((_, output)) => output.stderr,
-            Err(error) => format!("{error:#}"),
+            // One that hangs will hang in each of the others too, for a minute each.
+            Err(error) => return Some((Verdict::Fail, format!("{error:#}"))),
         };
         if said.contains(NO_INTERPRETER) {
             return Some((Verdict::Fail, format!("`{NO_INTERPRETER}`: host-init-in-image has the cause and the cure")));
