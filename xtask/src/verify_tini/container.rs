@@ -9,6 +9,7 @@ use anyhow::{Context, Result, bail};
 use super::contents::{BUILDX_FLAGS, DOCKER_INIT, TINI};
 use crate::model::check::{Check, Verdict};
 use crate::sys::engine::{Engine, Kind};
+use crate::sys::host::Riscv64;
 use crate::sys::process::{Output, Run};
 
 /// Put on every container, with the checkout that made it, so that what a killed run left behind is
@@ -17,9 +18,10 @@ pub const LABEL: &str = "io.github.gounthar.xtask.verify-tini";
 
 /// A container that does one small thing takes a second, emulated three; a board is slower.
 const CONTAINER_LIMIT: Duration = Duration::from_secs(60);
-const DAEMON_LIMIT: Duration = Duration::from_secs(90);
+const DAEMON_LIMIT: Duration = Duration::from_secs(60);
 /// What the kernel's ENOENT for a missing ELF interpreter reads like.
 const NO_INTERPRETER: &str = "exec /sbin/docker-init: no such file or directory";
+const SILENCE: &str = "it said nothing";
 const POLL: Duration = Duration::from_millis(400);
 
 /// A process whose parent ends before it: process 1 inherits it, and has to reap it when it ends.
@@ -196,7 +198,7 @@ impl<'a> Containers<'a> {
 fn said(stdout: &str, stderr: &str) -> String {
     let lines: Vec<&str> =
         stdout.lines().chain(stderr.lines()).map(str::trim).filter(|line| !line.is_empty()).collect();
-    if lines.is_empty() { "it said nothing".to_owned() } else { lines[lines.len().saturating_sub(3)..].join(" / ") }
+    if lines.is_empty() { SILENCE.to_owned() } else { lines[lines.len().saturating_sub(3)..].join(" / ") }
 }
 
 fn version(containers: &Containers<'_>, init: bool) -> Result<String> {
@@ -252,8 +254,21 @@ fn sigterm(containers: &Containers<'_>, init: bool) -> Result<String> {
     Ok("the child's trap ran on SIGTERM, and its exit status 7 is the container's".to_owned())
 }
 
-/// buildkitd comes up, and `buildctl` inside the container reaches it, as buildx asks for it.
+/// buildkitd comes up, and `buildctl` inside the container reaches it, as buildx asks for it. Under
+/// qemu-user a Go program now and then hangs before its first line: that alone is tried again, aloud.
 fn daemon(containers: &Containers<'_>, init: bool, arguments: &[&str]) -> Result<String> {
+    let first = daemon_once(containers, init, arguments);
+    let is_hang = |error: &anyhow::Error| error.to_string().ends_with(SILENCE);
+    match first {
+        Err(error) if is_hang(&error) && Riscv64::here() != Riscv64::Natively => {
+            let again = daemon_once(containers, init, arguments)?;
+            Ok(format!("{again} (the first attempt hung without a line, as emulated programs now and then do)"))
+        }
+        other => other,
+    }
+}
+
+fn daemon_once(containers: &Containers<'_>, init: bool, arguments: &[&str]) -> Result<String> {
     let started = Instant::now();
     let container = containers.detached(init, "--privileged", arguments)?;
     let mut workers = String::new();
