@@ -11,8 +11,9 @@ use crate::model::dist::LAYOUT;
 use crate::model::image_name::ImageName;
 use crate::model::image_tag::ImageTag;
 use crate::model::metadata::ImageRecord;
+use crate::sys::builder::{Build, Builder};
 use crate::sys::dist::Dist;
-use crate::sys::engine::{Build, Choice, Engine};
+use crate::sys::engine::{Choice, Engine};
 use crate::sys::files::{self, Staging};
 use crate::sys::narrate::{say, size};
 use inputs::Inputs;
@@ -42,7 +43,7 @@ pub struct Image {
     /// Folder that `cargo xtask build` made [default: the only one in dist/ of this checkout]
     #[arg(long, value_name = "DIR")]
     dist: Option<Utf8PathBuf>,
-    /// What builds: docker with buildx or without, podman, or the first of them that answers
+    /// What builds: auto, docker (with buildx or without) or podman
     #[arg(long, value_name = "ENGINE", default_value = "auto")]
     engine: Choice,
     /// Base image, a Debian of the release trixie or newer
@@ -77,7 +78,7 @@ pub fn run(root: &Utf8Path, arguments: &Image) -> Result<()> {
         (found, _) => found.expect("an engine was found for what is not there"),
     };
     if let Some(engine) = engine.filter(|_| arguments.load) {
-        load(&engine, &layout, &record, &turn.lock)?;
+        load(&engine, &layout, &record)?;
     }
     report(&layout, &record, is_old, arguments.json)
 }
@@ -111,13 +112,14 @@ fn present(layout: &Utf8Path, dist: &Dist, inputs: &Inputs) -> Option<ImageRecor
 /// Builds in the engine, takes the image out of it in canonical form, and records it.
 fn make(dist: &Dist, inputs: &Inputs, engine: &Engine, turn: &Turn) -> Result<ImageRecord> {
     dist.verify()?;
-    engine.must_run_riscv64()?;
+    let builder = Builder::of(engine)?;
+    builder.must_run_riscv64()?;
     // A killed run left these; the lock says that no other is alive.
     engine.remove(&turn.partial)?;
     let scratch = Staging::new(&dist.folder.join("image-build"))?;
     let context = scratch.path().join("context");
     let dockerfile = inputs.stage(&context, dist)?;
-    say("build", format_args!("{} on {} with {}", dist.record.source.version, inputs.base, engine.describe()));
+    say("build", format_args!("{} on {} with {}", dist.record.source.version, inputs.base, builder.describe()));
     let source = &dist.record.source;
     let (version, revision) = (source.version.to_string(), source.commit.to_string());
     let arguments = [
@@ -134,9 +136,9 @@ fn make(dist: &Dist, inputs: &Inputs, engine: &Engine, turn: &Turn) -> Result<Im
         tag: &turn.partial,
         log: &turn.log,
     };
-    let base_digest = engine.build(&build, &turn.lock)?;
+    let base_digest = builder.build(&build, &turn.lock)?;
     let archive = scratch.path().join("image.tar");
-    let saved = engine.save(&turn.partial, &archive, &turn.lock);
+    let saved = engine.save(&turn.partial, &archive);
     engine.remove(&turn.partial)?;
     saved?;
 
@@ -152,7 +154,7 @@ fn make(dist: &Dist, inputs: &Inputs, engine: &Engine, turn: &Turn) -> Result<Im
         tags,
         base_name: inputs.base.to_string(),
         base_digest,
-        engine: engine.describe(),
+        engine: builder.describe(),
         inputs: inputs.digest.clone(),
     };
     layout::verify(staging.path(), &record.digest)?;
@@ -170,12 +172,12 @@ fn record_in(dist: &Dist, image: &ImageRecord) -> Result<()> {
 }
 
 /// Puts the layout into the engine under the names that it is published under.
-fn load(engine: &Engine, layout: &Utf8Path, record: &ImageRecord, lock: &File) -> Result<()> {
+fn load(engine: &Engine, layout: &Utf8Path, record: &ImageRecord) -> Result<()> {
     let scratch = Staging::new(&layout.with_file_name("image-load"))?;
     let file = scratch.path().join("image.tar");
     let names = archive::write(layout, record, &file)?;
-    engine.load(&file, lock)?;
-    say("load", format_args!("{} is in {}", names.join(", "), engine.describe()));
+    engine.load(&file)?;
+    say("load", format_args!("{} is in {}", names.join(", "), engine.kind.command()));
     Ok(())
 }
 

@@ -13,6 +13,7 @@ mod doctor;
 mod image;
 mod model;
 mod sys;
+mod verify_tini;
 
 /// Upstream BuildKit, made trustworthy for RISC-V.
 ///
@@ -25,6 +26,7 @@ Examples:
   cargo xtask build                      the pinned release, into dist/
   cargo xtask build --ref master         any tag, branch or commit of upstream
   cargo xtask image                      the container image of it
+  cargo xtask verify-tini                the init path of an image, and the host's side of it
   cargo xtask ci                         every check that a change has to pass
   cargo xtask completions bash           a completion script for your shell
 
@@ -38,6 +40,7 @@ struct Xtask {
 enum Task {
     Build(build::Build),
     Image(image::Image),
+    VerifyTini(verify_tini::VerifyTini),
     Doctor(doctor::Doctor),
     Ci(ci::Ci),
     /// Print a script that completes these commands in your shell
@@ -65,6 +68,7 @@ fn run(task: Task) -> Result<ExitCode> {
     match task {
         Task::Build(arguments) => build::run(&sys::checkout::root()?, &arguments).map(|()| ExitCode::SUCCESS),
         Task::Image(arguments) => image::run(&sys::checkout::root()?, &arguments).map(|()| ExitCode::SUCCESS),
+        Task::VerifyTini(arguments) => verify_tini::run(&sys::checkout::root()?, &arguments),
         Task::Doctor(arguments) => doctor::run(&sys::checkout::root()?, &arguments),
         Task::Ci(arguments) => ci::run(&sys::checkout::root()?, &arguments),
         Task::Completions { shell } => {

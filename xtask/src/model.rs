@@ -10,17 +10,23 @@ pub mod digest;
 pub mod dist;
 pub mod dockerfile;
 pub mod endpoint;
+pub mod file_tree;
 pub mod go_version;
 pub mod image_name;
 pub mod image_tag;
 pub mod layer;
+pub mod layer_members;
+pub mod linkage;
 pub mod metadata;
 pub mod oci;
+pub mod oci_image;
 pub mod recipe;
 pub mod remedy;
 pub mod sbom;
 pub mod upstream_ref;
 pub mod version;
 
+#[cfg(test)]
+pub mod sample_image;
 #[cfg(test)]
 pub mod samples;

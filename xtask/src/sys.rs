@@ -1,14 +1,21 @@
 //! The impure shelf: everything that runs a process, opens a socket or asks the machine. Nothing
 //! outside these files does (`tests/shelves.rs`).
 
+pub mod blobs;
+pub mod builder;
 pub mod checkout;
+pub mod clock;
 pub mod dist;
+pub mod docker_archive;
 pub mod engine;
 pub mod files;
 pub mod git;
 pub mod go;
 pub mod go_download;
 pub mod host;
+pub mod host_init;
 pub mod http;
+pub mod layout;
 pub mod narrate;
 pub mod process;
+pub mod table;

@@ -1,73 +1,74 @@
-//! The container engine at hand, docker or podman: found, asked what it can do, and made to build,
-//! save, load and remove an image. Every refusal is one message with the line that mends it.
+//! The container engine, docker or podman, whichever answers: found, and made to load, save and
+//! remove images. Each refusal is one message with the line that mends it, and each call ends, at the
+//! latest, at its limit.
 
-use std::fs::{self, File};
 use std::str::FromStr;
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail};
 use camino::Utf8Path;
 
-use super::host::{self, Binfmt};
-use super::narrate::{Progress, Unit, note};
-use super::process::{Event, Output, Run};
-use crate::model::build_output::{self, Cause};
-use crate::model::image_name::ImageName;
+use super::host;
+use super::process::{Output, Run};
 
-/// An emulated build takes minutes, one on a slow board an hour.
-const BUILD_LIMIT: Duration = Duration::from_secs(3 * 60 * 60);
-const COPY_LIMIT: Duration = Duration::from_secs(30 * 60);
-const PLATFORM: &str = "linux/riscv64";
+/// A healthy engine answers a question at once; one that hangs is reported.
+const QUESTION_LIMIT: Duration = Duration::from_secs(30);
+/// Several hundred megabytes, on the slow disk of a small board.
+const TRANSFER_LIMIT: Duration = Duration::from_secs(30 * 60);
 
-/// What kernel and engine need to run riscv64 programs on another processor.
-pub const EMULATION_CURE: &str = "docker run --privileged --rm tonistiigi/binfmt --install riscv64\n\
-    or, on Debian and Ubuntu:\n  sudo apt-get install --yes qemu-user-static binfmt-support";
-
-/// Which engine a person asks for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+/// Which engine to use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Choice {
-    /// docker, else podman.
+    /// The first that answers: docker, then podman.
     Auto,
+    /// This one.
+    Only(Kind),
+    /// None at all.
+    None,
+}
+
+/// The engines that are known here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
     /// Docker Engine.
     Docker,
     /// Podman.
     Podman,
 }
 
-/// What builds in an engine.
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Builder {
-    /// The engine's own BuildKit, driven by buildx of that version; the builder's name.
-    Buildx { version: String, name: String },
-    /// The builder of Docker Engine from before BuildKit.
-    Classic,
-    /// Podman's.
-    Podman,
+impl Kind {
+    /// Its command.
+    pub fn command(self) -> &'static str {
+        match self {
+            Self::Docker => "docker",
+            Self::Podman => "podman",
+        }
+    }
+}
+
+impl FromStr for Choice {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "auto" => Ok(Self::Auto),
+            "docker" => Ok(Self::Only(Kind::Docker)),
+            "podman" => Ok(Self::Only(Kind::Podman)),
+            "none" => Ok(Self::None),
+            _ => Err(format!("{text:?} is none of auto, docker, podman, none")),
+        }
+    }
 }
 
 /// An engine that answers and is new enough.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Engine {
-    version: String,
-    architecture: String,
-    builder: Builder,
-}
-
-/// What to build.
-#[derive(Debug)]
-pub struct Build<'a> {
-    /// Folder with all that the Dockerfile copies.
-    pub context: &'a Utf8Path,
-    /// The Dockerfile.
-    pub dockerfile: &'a Utf8Path,
-    /// Build arguments.
-    pub arguments: &'a [(&'a str, &'a str)],
-    /// Name of the base image.
-    pub base: &'a ImageName,
-    /// Name that the image gets in the engine.
-    pub tag: &'a str,
-    /// Where all that a failed build said is written.
-    pub log: &'a Utf8Path,
+    /// Which one.
+    pub kind: Kind,
+    /// Its version: of the server, not of the client.
+    pub version: String,
+    /// The processor that it runs on, as it says itself: `x86_64`, `amd64`, `riscv64`.
+    pub architecture: String,
 }
 
 impl Engine {
@@ -77,223 +78,95 @@ impl Engine {
     /// Where it is absent, down or too old: each says so, and what to do.
     pub fn find(choice: Choice) -> Result<Self> {
         match choice {
-            Choice::Docker => Self::docker(),
-            Choice::Podman => Self::podman(),
-            Choice::Auto => Self::docker().or_else(|docker| {
-                let engine =
-                    Self::podman().map_err(|podman| anyhow!("no engine can build here\n{docker:#}\n{podman:#}"))?;
-                note(format_args!("podman builds: {}", first_line(&docker)));
-                Ok(engine)
-            }),
+            Choice::Only(kind) => Self::ask(kind),
+            Choice::None => bail!("--engine none"),
+            Choice::Auto => Self::ask(Kind::Docker)
+                .or_else(|docker| Self::ask(Kind::Podman).map_err(|podman| anyhow!("{docker:#}\n{podman:#}"))),
         }
     }
 
-    fn docker() -> Result<Self> {
-        if host::on_path("docker").is_none() {
-            bail!("docker is not installed; see https://docs.docker.com/engine/install/, or `--engine podman`");
-        }
-        let told = Run::new("docker").args(["version", "--format", "{{.Server.Version}} {{.Server.Arch}}"]).output()?;
-        if !told.status.success() {
-            bail!(
-                "Docker Engine does not answer; start it (`sudo systemctl start docker`) or point DOCKER_HOST at it\n  {}",
-                first_line(&told.stderr)
-            );
-        }
-        let (version, architecture) = told_by(&told, "docker")?;
-        must_be_new_enough("Docker Engine", &version, (20, 10))?;
-        let buildx = Run::new("docker").args(["buildx", "version"]).output()?;
-        let builder = if buildx.status.success() {
-            // "github.com/docker/buildx v0.13.1 788433953…"
-            let text = String::from_utf8_lossy(&buildx.stdout).into_owned();
-            let version = text.split_whitespace().nth(1).unwrap_or("of no version").trim_start_matches('v').to_owned();
-            let context = Run::new("docker").args(["context", "show"]).read();
-            Builder::Buildx { version, name: context.unwrap_or_else(|_| "default".to_owned()) }
-        } else {
-            note(
-                "docker has no buildx here; the engine's older builder does it (Debian: docker-buildx, elsewhere docker-buildx-plugin)",
-            );
-            Builder::Classic
-        };
-        Ok(Self { version, architecture, builder })
-    }
-
-    fn podman() -> Result<Self> {
-        if host::on_path("podman").is_none() {
-            bail!("podman is not installed; `sudo apt-get install --yes podman`, or `--engine docker`");
-        }
-        let told = Run::new("podman").args(["info", "--format", "{{.Version.Version}} {{.Host.Arch}}"]).output()?;
-        if !told.status.success() {
-            bail!("podman does not work here; `podman info` says why\n  {}", first_line(&told.stderr));
-        }
-        let (version, architecture) = told_by(&told, "podman")?;
-        must_be_new_enough("podman", &version, (4, 0))?;
-        Ok(Self { version, architecture, builder: Builder::Podman })
-    }
-
-    /// Name and version of what builds: `docker 20.10.24+dfsg1, buildx 0.13.1`.
-    pub fn describe(&self) -> String {
-        match &self.builder {
-            Builder::Buildx { version, .. } => format!("docker {}, buildx {version}", self.version),
-            Builder::Classic => format!("docker {}, classic builder", self.version),
-            Builder::Podman => format!("podman {}", self.version),
-        }
-    }
-
-    fn program(&self) -> &'static str {
-        if self.builder == Builder::Podman { "podman" } else { "docker" }
-    }
-
-    fn run<'a>(&self, arguments: impl IntoIterator<Item = &'a str>) -> Run {
-        Run::new(self.program()).args(arguments).limit(COPY_LIMIT)
-    }
-
-    /// Makes sure, before anything is built, that riscv64 programs run in this engine.
-    ///
-    /// # Errors
-    /// Where they do not; the message has the line that mends it.
-    pub fn must_run_riscv64(&self) -> Result<()> {
-        if self.architecture == "riscv64" || self.lists_riscv64()? {
-            return Ok(());
-        }
-        match Binfmt::here() {
-            Binfmt::Fixed => Ok(()),
-            // The engine is elsewhere: where it cannot emulate, the build says so.
-            Binfmt::Unknown if !matches!(self.builder, Builder::Buildx { .. }) => Ok(()),
-            Binfmt::NotFixed => bail!(
-                "qemu-riscv64 is registered here without the flag F, so that containers do not find it; register it anew:\n  {EMULATION_CURE}"
+    fn ask(kind: Kind) -> Result<Self> {
+        let command = kind.command();
+        let (install, form, mend, oldest) = match kind {
+            Kind::Docker => (
+                "see https://docs.docker.com/engine/install/",
+                ["version", "--format", "{{.Server.Version}} {{.Server.Arch}}"],
+                "start it (`sudo systemctl start docker`) or point DOCKER_HOST at it",
+                (20, 10),
             ),
-            Binfmt::Absent | Binfmt::Unknown => bail!(
-                "{} cannot run riscv64 programs on {}; register the emulator with the kernel:\n  {EMULATION_CURE}",
-                self.describe(),
-                self.architecture
+            Kind::Podman => (
+                "`sudo apt-get install --yes podman`",
+                ["info", "--format", "{{.Version.Version}} {{.Host.Arch}}"],
+                "`podman info` says why",
+                (4, 0),
             ),
-        }
-    }
-
-    /// Whether buildx says that the engine's own BuildKit runs riscv64 programs.
-    fn lists_riscv64(&self) -> Result<bool> {
-        let Builder::Buildx { name, .. } = &self.builder else { return Ok(false) };
-        let told = self.run(["buildx", "inspect", name]).read().context("buildx cannot see the engine's builder")?;
-        let platforms = told.lines().filter_map(|line| line.trim().strip_prefix("Platforms:"));
-        Ok(platforms.flat_map(|list| list.split(',')).any(|name| name.trim().trim_end_matches('*') == PLATFORM))
-    }
-
-    /// Builds for linux/riscv64 with the newest base and nothing from a cache, and returns the
-    /// digest that the base's name resolved to, where it is told. The caller holds `lock`.
-    ///
-    /// # Errors
-    /// Where the build fails; the message ends with the last that it said.
-    pub fn build(&self, build: &Build<'_>, lock: &File) -> Result<Option<String>> {
-        let mut progress = Progress::new("build", Unit::Count("steps"));
-        let (mut from, mut done) = (None, 0);
-        let mut take = |line: &str, progress: &mut Progress| {
-            from = from.take().or_else(|| build_output::base_digest(line));
-            if let Some((step, total)) = build_output::step(line).filter(|(step, _)| *step > done) {
-                progress.set_total(total);
-                progress.advance(step - done);
-                done = step;
-            }
         };
-        let output = self.build_run(build).follow(Some(lock), |event| {
-            match event {
-                Event::Line(line) => take(line, &mut progress),
-                Event::Piece(piece) => {
-                    String::from_utf8_lossy(piece).lines().for_each(|line| take(line, &mut progress))
-                }
-                Event::Tick => {}
-            }
-            progress.tick();
-        })?;
+        if host::on_path(command).is_none() {
+            bail!("{command} is not installed; {install}");
+        }
+        let output = Run::new(command).args(form).limit(QUESTION_LIMIT).output()?;
         if !output.status.success() {
-            bail!("{}", self.explain(&output, build));
+            bail!("{command} does not answer; {mend}\n  {}", output.stderr.lines().next().unwrap_or_default());
         }
-        Ok(from.or_else(|| self.base_digest(build.base)))
+        let text = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+        let parts = text.split_once(' ').filter(|(version, _)| !version.is_empty());
+        let (version, architecture) = parts.with_context(|| format!("{command} gave {text:?} for its version"))?;
+        must_be_new_enough(command, version, oldest)?;
+        Ok(Self { kind, version: version.to_owned(), architecture: architecture.to_owned() })
     }
 
-    fn build_run(&self, build: &Build<'_>) -> Run {
-        let run = match &self.builder {
-            Builder::Buildx { name, .. } => {
-                let own = ["buildx", "build", "--builder", name, "--load", "--progress", "plain", "--pull"];
-                // Attestations would make an index of the image.
-                self.run(own).env("BUILDX_NO_DEFAULT_ATTESTATIONS", "1")
-            }
-            Builder::Classic => self.run(["build", "--rm", "--force-rm", "--pull"]).env("DOCKER_BUILDKIT", "0"),
-            Builder::Podman => self.run(["build", "--force-rm", "--pull=always"]),
-        };
-        let run = run.args(["--no-cache", "--platform", PLATFORM, "--file", build.dockerfile.as_str()]);
-        let run = build
-            .arguments
-            .iter()
-            .fold(run, |run, (name, value)| run.arg("--build-arg").arg(format!("{name}={value}")));
-        run.args(["--tag", build.tag, build.context.as_str()]).limit(BUILD_LIMIT)
+    /// A call of the engine's command.
+    pub fn run<S: Into<String>>(&self, arguments: impl IntoIterator<Item = S>) -> Run {
+        Run::new(self.kind.command()).args(arguments).limit(QUESTION_LIMIT)
     }
 
-    fn explain(&self, output: &Output, build: &Build<'_>) -> String {
-        let said = String::from_utf8_lossy(&output.stdout).into_owned() + &output.stderr;
-        let remedy = match build_output::cause(&said) {
-            Some(Cause::DiskIsFull) => {
-                format!("the disk of the engine is full; `{} system df` shows what can go", self.program())
-            }
-            Some(Cause::NoEmulation) => {
-                format!("riscv64 programs do not run there; register the emulator with its kernel:\n  {EMULATION_CURE}")
-            }
-            None => match fs::write(build.log, &said) {
-                Ok(()) => format!("all that it said is in {}", build.log),
-                Err(error) => format!("all that it said cannot be written to {}: {error}", build.log),
-            },
-        };
-        let (who, status, last) = (self.describe(), output.status, build_output::last_lines(&said));
-        format!("{who} could not build the image ({status}): {remedy}\nwhat it said last:\n  {last}")
-    }
-
-    /// The digest of the base that a builder left in the engine's store, where it does.
-    fn base_digest(&self, base: &ImageName) -> Option<String> {
-        if matches!(self.builder, Builder::Buildx { .. }) {
-            return None;
-        }
-        let told =
-            self.run(["image", "inspect", "--format", "{{range .RepoDigests}}{{println .}}{{end}}", base.as_str()]);
-        let told = told.read().ok()?;
-        let digest = told.lines().find_map(|line| line.split_once('@'))?.1;
-        digest.starts_with("sha256:").then(|| digest.to_owned())
-    }
-
-    /// Writes an image of the engine to a file, in the form that `docker load` takes.
+    /// Asks the engine for one field of `info`.
     ///
     /// # Errors
-    /// Where it is not there, or the file cannot be written.
-    pub fn save(&self, tag: &str, file: &Utf8Path, lock: &File) -> Result<()> {
-        let form: &[&str] = if self.builder == Builder::Podman { &["--format", "docker-archive"] } else { &[] };
-        let run = self.run(["image", "save"]).args(form.iter().copied());
-        run.args(["--output", file.as_str(), tag]).effect(lock)
+    /// Where it does not answer.
+    pub fn info(&self, form: &str) -> Result<String> {
+        self.run(["info", "--format", form]).read()
     }
 
-    /// Reads an archive with its names into the engine.
+    /// Reads an archive in the form of `docker save`, with its names, into the engine.
     ///
     /// # Errors
-    /// Where the engine refuses it.
-    pub fn load(&self, file: &Utf8Path, lock: &File) -> Result<()> {
-        self.run(["image", "load", "--input", file.as_str()]).effect(lock)
+    /// What the engine says.
+    pub fn load(&self, archive: &Utf8Path) -> Result<()> {
+        self.run(["image", "load", "--input", archive.as_str()]).limit(TRANSFER_LIMIT).read().map(|_| ())
+    }
+
+    /// Writes an image of the engine into an archive, in the form of `docker save`.
+    ///
+    /// # Errors
+    /// Where the engine has no such image, above all.
+    pub fn save(&self, image: &str, archive: &Utf8Path) -> Result<()> {
+        let form: &[&str] = if self.kind == Kind::Podman { &["--format", "docker-archive"] } else { &[] };
+        let save = self.run(["image", "save"]).args(form.iter().copied()).args(["--output", archive.as_str(), image]);
+        let output = save.limit(TRANSFER_LIMIT).output()?;
+        succeeded(&output).with_context(|| {
+            let command = self.kind.command();
+            format!("{image:?} is neither a folder or file here nor an image that {command} has; `{command} pull {image}` fetches it")
+        })
     }
 
     /// Removes an image by its name; none is there after it.
     ///
     /// # Errors
     /// Where the engine refuses.
-    pub fn remove(&self, tag: &str) -> Result<()> {
-        if self.run(["image", "inspect", tag]).output()?.status.success() {
-            self.run(["image", "rm", "--force", tag]).read()?;
+    pub fn remove(&self, image: &str) -> Result<()> {
+        if self.run(["image", "inspect", image]).output()?.status.success() {
+            self.run(["image", "rm", "--force", image]).limit(TRANSFER_LIMIT).read()?;
         }
         Ok(())
     }
 }
 
-/// Version and processor from `VERSION ARCHITECTURE`.
-fn told_by(output: &Output, program: &str) -> Result<(String, String)> {
-    let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    let parts = text.trim().split_once(' ');
-    let (version, architecture) = parts.with_context(|| format!("{program} gave {text:?} for its version"))?;
-    Ok((version.to_owned(), architecture.to_owned()))
+fn succeeded(output: &Output) -> Result<()> {
+    if !output.status.success() {
+        bail!("{}", output.stderr.trim_end());
+    }
+    Ok(())
 }
 
 fn must_be_new_enough(name: &str, version: &str, oldest: (u32, u32)) -> Result<()> {
@@ -303,10 +176,6 @@ fn must_be_new_enough(name: &str, version: &str, oldest: (u32, u32)) -> Result<(
         bail!("{name} {version} is too old; {}.{} or newer is needed", oldest.0, oldest.1);
     }
     Ok(())
-}
-
-fn first_line(text: &(impl ToString + ?Sized)) -> String {
-    text.to_string().lines().next().unwrap_or_default().to_owned()
 }
 
 #[cfg(test)]

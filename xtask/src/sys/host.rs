@@ -25,6 +25,12 @@ pub fn goarch() -> &'static str {
     }
 }
 
+/// The name of this machine, where the kernel tells it.
+pub fn name() -> Option<String> {
+    let name = fs::read_to_string("/proc/sys/kernel/hostname").ok()?;
+    Some(name.trim().to_owned())
+}
+
 /// The first executable file of that name on PATH.
 pub fn on_path(name: &str) -> Option<Utf8PathBuf> {
     let path = std::env::var_os("PATH")?;

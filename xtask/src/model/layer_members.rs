@@ -1,0 +1,196 @@
+//! The members of one layer, a tar archive that may be hostile: long names and PAX records are read
+//! here, within limits, because the tar crate would read a gigabyte of either into memory.
+
+use std::io::Read;
+
+use tar::{Archive, EntryType, PaxExtensions};
+
+/// A name or a set of PAX records larger than this is an attack.
+const LARGEST_EXTENSION_BYTES: u64 = 1 << 20;
+/// `PATH_MAX` of Linux.
+const LONGEST_PATH_BYTES: usize = 4096;
+/// Debian's largest images have a tenth of this.
+const MOST_MEMBERS: usize = 1_000_000;
+
+/// One member of a layer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Member {
+    /// Its path from the root, without a slash at either end; empty for the root itself.
+    pub path: String,
+    /// What it is.
+    pub kind: Kind,
+    /// Permission bits, with setuid, setgid and sticky.
+    pub mode: u32,
+    /// Owner.
+    pub uid: u64,
+    /// Group.
+    pub gid: u64,
+    /// Modification time in seconds since 1970.
+    pub modified_epoch: u64,
+    /// Size in bytes.
+    pub size_bytes: u64,
+    /// Its number among the members of its layer, by which its content is found again.
+    pub ordinal: usize,
+}
+
+/// What a member or a file of an image is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A regular file.
+    File,
+    /// A folder.
+    Directory,
+    /// A symbolic link, with its target as it was written.
+    Symlink(String),
+    /// A further name of the file at that path from the root.
+    HardLink(String),
+    /// A character device, by major and minor number.
+    CharacterDevice(u32, u32),
+    /// A block device, by major and minor number.
+    BlockDevice(u32, u32),
+    /// A named pipe.
+    Fifo,
+}
+
+/// What GNU's long names and PAX records say of the member after them.
+#[derive(Default)]
+struct Extensions {
+    path: Option<String>,
+    link: Option<String>,
+    uid: Option<u64>,
+    gid: Option<u64>,
+    modified_epoch: Option<u64>,
+    size_bytes: Option<u64>,
+}
+
+/// Reads an uncompressed layer and hands each member to `each`, with its content.
+///
+/// # Errors
+/// Where it is no tar archive, is cut short, or has what no honest layer has; and those of `each`.
+pub fn read(layer: impl Read, mut each: impl FnMut(Member, &mut dyn Read) -> Result<(), String>) -> Result<(), String> {
+    let unreadable = |error: std::io::Error| format!("the layer cannot be read as a tar archive: {error}");
+    let mut archive = Archive::new(layer);
+    let mut extensions = Extensions::default();
+    for (ordinal, entry) in archive.entries().map_err(unreadable)?.raw(true).enumerate() {
+        let mut entry = entry.map_err(unreadable)?;
+        if ordinal >= MOST_MEMBERS {
+            return Err(format!("the layer has more than {MOST_MEMBERS} members"));
+        }
+        let kind = entry.header().entry_type();
+        if matches!(
+            kind,
+            EntryType::GNULongName | EntryType::GNULongLink | EntryType::XHeader | EntryType::XGlobalHeader
+        ) {
+            let bytes = extension(&mut entry)?;
+            extensions.take(kind, &bytes)?;
+            continue;
+        }
+        let member = member(entry.header(), std::mem::take(&mut extensions), ordinal)?;
+        each(member, &mut entry)?;
+    }
+    Ok(())
+}
+
+fn extension(entry: &mut (impl Read + ?Sized)) -> Result<Vec<u8>, String> {
+    let mut bytes = Vec::new();
+    let mut limited = entry.take(LARGEST_EXTENSION_BYTES + 1);
+    limited.read_to_end(&mut bytes).map_err(|error| format!("a header of the layer is cut short: {error}"))?;
+    if bytes.len() as u64 > LARGEST_EXTENSION_BYTES {
+        return Err(format!("a header of the layer is larger than {LARGEST_EXTENSION_BYTES} bytes; it is refused"));
+    }
+    Ok(bytes)
+}
+
+impl Extensions {
+    fn take(&mut self, kind: EntryType, bytes: &[u8]) -> Result<(), String> {
+        let name = || text(bytes.strip_suffix(b"\0").unwrap_or(bytes));
+        match kind {
+            EntryType::GNULongName => self.path = Some(name()?),
+            EntryType::GNULongLink => self.link = Some(name()?),
+            // Engines ignore records that are for all members, and git writes one with its commit.
+            EntryType::XGlobalHeader => {}
+            _ => self.take_records(bytes)?,
+        }
+        Ok(())
+    }
+
+    fn take_records(&mut self, bytes: &[u8]) -> Result<(), String> {
+        for record in PaxExtensions::new(bytes) {
+            let record = record.map_err(|error| format!("a PAX header of the layer is malformed: {error}"))?;
+            let number = || {
+                let text = std::str::from_utf8(record.value_bytes()).ok();
+                let whole = text.and_then(|text| text.split('.').next());
+                whole.and_then(|text| text.parse().ok()).ok_or("a PAX header of the layer has a number that is none")
+            };
+            match record.key_bytes() {
+                b"path" => self.path = Some(text(record.value_bytes())?),
+                b"linkpath" => self.link = Some(text(record.value_bytes())?),
+                b"uid" => self.uid = Some(number()?),
+                b"gid" => self.gid = Some(number()?),
+                // A date before 1970 is written as a negative number; it becomes 1970.
+                b"mtime" if record.value_bytes().starts_with(b"-") => self.modified_epoch = Some(0),
+                b"mtime" => self.modified_epoch = Some(number()?),
+                b"size" => self.size_bytes = Some(number()?),
+                key if key.starts_with(b"GNU.sparse.") => return Err(SPARSE.to_owned()),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+}
+
+const SPARSE: &str = "the layer has a sparse file, which engines do not read alike; it is refused";
+
+fn member(header: &tar::Header, extensions: Extensions, ordinal: usize) -> Result<Member, String> {
+    let malformed = |error: std::io::Error| format!("a header of the layer is malformed: {error}");
+    let path = extensions.path.map_or_else(|| text(&header.path_bytes()), Ok)?;
+    let size_bytes = header.entry_size().map_err(malformed)?;
+    if extensions.size_bytes.is_some_and(|said| said != size_bytes) {
+        return Err(format!("{path:?} is said to have two sizes; it is refused"));
+    }
+    let link = || extensions.link.clone().map_or_else(|| text(&header.link_name_bytes().unwrap_or_default()), Ok);
+    let numbers = || {
+        let number = |value: Option<u32>| value.ok_or_else(|| format!("the device {path:?} has no number"));
+        let [major, minor] = [header.device_major(), header.device_minor()].map(|field| field.map_err(malformed));
+        Ok::<_, String>((number(major?)?, number(minor?)?))
+    };
+    let kind = match header.entry_type() {
+        EntryType::Regular | EntryType::Continuous => Kind::File,
+        EntryType::Directory => Kind::Directory,
+        EntryType::Symlink => Kind::Symlink(link()?),
+        EntryType::Link => Kind::HardLink(clean(&link()?)?),
+        EntryType::Char => numbers().map(|(major, minor)| Kind::CharacterDevice(major, minor))?,
+        EntryType::Block => numbers().map(|(major, minor)| Kind::BlockDevice(major, minor))?,
+        EntryType::Fifo => Kind::Fifo,
+        EntryType::GNUSparse => return Err(SPARSE.to_owned()),
+        other => return Err(format!("{path:?} is of tar type {:#04x}, which no layer has", other.as_byte())),
+    };
+    Ok(Member {
+        path: clean(&path)?,
+        kind,
+        mode: header.mode().map_err(malformed)? & 0o7777,
+        uid: extensions.uid.map_or_else(|| header.uid().map_err(malformed), Ok)?,
+        gid: extensions.gid.map_or_else(|| header.gid().map_err(malformed), Ok)?,
+        modified_epoch: extensions.modified_epoch.map_or_else(|| header.mtime().map_err(malformed), Ok)?,
+        size_bytes,
+        ordinal,
+    })
+}
+
+fn text(bytes: &[u8]) -> Result<String, String> {
+    let text = std::str::from_utf8(bytes)
+        .map_err(|_| format!("the name {:?} is not UTF-8", String::from_utf8_lossy(bytes)))?;
+    if text.len() > LONGEST_PATH_BYTES || text.contains('\0') {
+        return Err(format!("a name in the layer is no path ({} bytes): {:.40}…", text.len(), text));
+    }
+    Ok(text.to_owned())
+}
+
+/// A path from the root without slashes at its ends and without `.`; `..` is refused.
+fn clean(path: &str) -> Result<String, String> {
+    let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty() && *part != ".").collect();
+    if parts.contains(&"..") {
+        return Err(format!("the name {path:?} leads out of its folder by `..`; such a layer is refused"));
+    }
+    Ok(parts.join("/"))
+}

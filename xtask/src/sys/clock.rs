@@ -1,0 +1,18 @@
+//! The time of day, for records that say when something was proved.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use anyhow::{Context, Result};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+/// Now, in whole seconds, as RFC 3339 in UTC.
+///
+/// # Errors
+/// Where the clock of this machine is set to before 1970 or after 9999.
+pub fn now() -> Result<String> {
+    let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).context("the clock is set to before 1970")?;
+    let seconds = i64::try_from(since_1970.as_secs()).context("the clock is out of range")?;
+    let date = OffsetDateTime::from_unix_timestamp(seconds).context("the clock is out of range")?;
+    date.format(&Rfc3339).context("the time cannot be written")
+}

@@ -1,0 +1,240 @@
+//! What an image's layers and configuration alone say of its init path: checks that need no engine.
+
+use crate::model::check::Check;
+use crate::model::file_tree::{FileTree, Node};
+use crate::model::linkage::{Format, RISCV64};
+use crate::model::oci_image::{Config, Execution};
+
+/// The init of the image.
+pub const TINI: &str = "/usr/bin/tini";
+/// The path at which engines put their own, and at which people and tools call it.
+pub const DOCKER_INIT: &str = "/sbin/docker-init";
+/// The flags that buildx starts the container with, and nothing else.
+pub const BUILDX_FLAGS: &str = "--allow-insecure-entitlement=network.host";
+
+const CMD: [&str; 3] = ["buildkitd", "--addr", "tcp://0.0.0.0:1234"];
+/// What a container gets where the image sets no PATH (moby, `oci.DefaultPathEnv`).
+const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// All of them, in the order in which one explains the next.
+pub fn checks(config: &Config, tree: &FileTree) -> Vec<Check> {
+    let execution = &config.config;
+    let mut checks = vec![platform(config), tini_present(tree)];
+    checks.extend(tini_runs(tree));
+    checks.extend([
+        docker_init(tree),
+        entrypoint(execution),
+        entrypoint_script(execution, tree),
+        command(execution, tree),
+        environment(execution),
+        runc(execution, tree),
+    ]);
+    checks
+}
+
+fn platform(config: &Config) -> Check {
+    let name = "platform";
+    if config.platform.is_wanted() {
+        Check::pass(name, format!("the image is for {}", config.platform))
+    } else {
+        Check::fail(name, format!("the image is for {}, not linux/riscv64", config.platform))
+    }
+}
+
+fn tini_present(tree: &FileTree) -> Check {
+    let name = "tini-present";
+    match tree.resolve(TINI) {
+        Err(error) => Check::fail(name, format!("{error}; install Debian's package tini in the image")),
+        Ok((place, node)) if node.is_executable() => {
+            Check::pass(name, format!("{place} is an executable file, mode {:04o}", node.mode))
+        }
+        Ok((place, node)) => {
+            Check::fail(name, format!("{place} is no executable file (mode {:04o}); set mode 0755", node.mode))
+        }
+    }
+}
+
+/// Architecture, then what it needs to start: separate, because the one is a wrong package and the
+/// other a wrong base.
+fn tini_runs(tree: &FileTree) -> [Check; 2] {
+    let (architecture, loads) = ("tini-architecture", "tini-loads");
+    let Ok((place, node)) = tree.resolve(TINI) else {
+        return [architecture, loads].map(|name| Check::not_run(name, format!("there is no {TINI}")));
+    };
+    let linkage = match &node.format {
+        Format::Elf(linkage) if linkage.machine == RISCV64 => linkage,
+        Format::Elf(linkage) => {
+            return [
+                Check::fail(
+                    architecture,
+                    format!(
+                        "{place} is for {}, not riscv64; build with --platform linux/riscv64, and copy no tini of the host into the image",
+                        linkage.machine
+                    ),
+                ),
+                Check::not_run(loads, format!("{place} is for another processor")),
+            ];
+        }
+        Format::Damaged(why) => {
+            return [architecture, loads].map(|name| Check::fail(name, format!("{place} is damaged: {why}")));
+        }
+        Format::Script(_) | Format::Data => {
+            return [
+                Check::fail(architecture, format!("{place} is no ELF program; install Debian's package tini")),
+                Check::not_run(loads, format!("{place} is no ELF program")),
+            ];
+        }
+    };
+    let loads = match linkage.loads_in(tree, &place) {
+        Ok(found) if found.is_empty() => Check::pass(loads, format!("{place} is static: it needs no other file")),
+        Ok(found) => Check::pass(loads, format!("what {place} needs is in the image: {}", found.join(", "))),
+        Err(lack) => Check::fail(
+            loads,
+            format!("{place} cannot start: {lack}; keep libc6 in the image, or install tini-static's file instead"),
+        ),
+    };
+    [Check::pass(architecture, format!("{place} is an ELF program for riscv64")), loads]
+}
+
+fn docker_init(tree: &FileTree) -> Check {
+    let name = "docker-init-link";
+    let cure = format!("in the Dockerfile: RUN ln -sf {TINI} {DOCKER_INIT}");
+    match (tree.resolve(DOCKER_INIT), tree.resolve(TINI)) {
+        (Err(error), _) => Check::fail(name, format!("{error}; {cure}")),
+        (Ok((place, _)), Ok((tini, _))) if place == tini => {
+            Check::pass(name, format!("{DOCKER_INIT} leads to {place}"))
+        }
+        (Ok((place, _)), _) => Check::fail(name, format!("{DOCKER_INIT} leads to {place}, not to {TINI}; {cure}")),
+    }
+}
+
+fn entrypoint(execution: &Execution) -> Check {
+    let name = "entrypoint";
+    let words: Vec<&str> = execution.entrypoint().iter().map(String::as_str).collect();
+    let shown = json(&words);
+    match words.as_slice() {
+        [TINI, "--"] => Check::fail(
+            name,
+            format!(
+                "{shown} alone: buildx starts the container with flags and no command, and tini would take the first \
+                 flag for the program (`[FATAL tini] exec {BUILDX_FLAGS} failed`), so that `docker buildx inspect \
+                 --bootstrap` fails; put a script behind `--` that adds buildkitd before leading flags"
+            ),
+        ),
+        [TINI, "--", "buildkitd" | "/usr/bin/buildkitd", ..] => Check::fail(
+            name,
+            format!(
+                "{shown}: any command is taken for an argument of buildkitd, so that `docker run IMAGE ls -la \
+                 {DOCKER_INIT}` cannot work; put a script behind `--` that runs a command as it is"
+            ),
+        ),
+        [TINI, "--", script] => Check::pass(name, format!("tini, then {script}")),
+        _ => Check::fail(name, format!("{shown} is not [\"{TINI}\", \"--\", SCRIPT]")),
+    }
+}
+
+fn entrypoint_script(execution: &Execution, tree: &FileTree) -> Check {
+    let name = "entrypoint-script";
+    let [_, _, script, ..] = execution.entrypoint() else {
+        return Check::not_run(name, "the entrypoint names none");
+    };
+    let found = program(execution, tree, script).and_then(|(place, node)| Ok((starts(tree, &place, node)?, place)));
+    match found {
+        Ok((how, place)) => Check::pass(name, format!("{place} can be started: {how}")),
+        Err(why) => Check::fail(name, why),
+    }
+}
+
+fn command(execution: &Execution, tree: &FileTree) -> Check {
+    let name = "command";
+    if execution.cmd() != CMD {
+        return Check::fail(name, format!("{} is not {}", json(execution.cmd()), json(&CMD)));
+    }
+    match program(execution, tree, CMD[0]).and_then(|(place, node)| Ok((starts(tree, &place, node)?, place))) {
+        Ok((how, place)) => Check::pass(name, format!("{}; {place} can be started: {how}", CMD.join(" "))),
+        Err(why) => Check::fail(name, why),
+    }
+}
+
+fn environment(execution: &Execution) -> Check {
+    let name = "environment";
+    match (execution.variable("TINI_VERBOSITY"), execution.variable("TINI_SUBREAPER")) {
+        (_, Some(_)) => Check::fail(
+            name,
+            "TINI_SUBREAPER is set: where tini runs under qemu-user that is fatal (`PR_SET_CHILD_SUBREAPER is \
+             unavailable`); take it out, and set TINI_VERBOSITY=0 against the warning under `docker run --init`",
+        ),
+        (Some("0"), None) => Check::pass(name, "TINI_VERBOSITY=0: no warning at each start under `docker run --init`"),
+        (other, None) => Check::fail(
+            name,
+            format!(
+                "TINI_VERBOSITY is {}, not 0: under `docker run --init`, and so under buildx, tini warns at each \
+                 start that it is not PID 1; in the Dockerfile: ENV TINI_VERBOSITY=0",
+                other.unwrap_or("not set")
+            ),
+        ),
+    }
+}
+
+fn runc(execution: &Execution, tree: &FileTree) -> Check {
+    let name = "runc";
+    let found = ["buildkit-runc", "runc"].iter().find_map(|command| program(execution, tree, command).ok());
+    let Some((place, node)) = found else {
+        return Check::fail(
+            name,
+            "neither buildkit-runc nor runc is on the image's PATH: buildkitd finds no worker and ends; install \
+             Debian's package runc in the image",
+        );
+    };
+    match starts(tree, &place, node) {
+        Ok(how) => Check::pass(name, format!("{place} can be started: {how}")),
+        Err(why) => Check::fail(name, why),
+    }
+}
+
+/// An executable file, by its path or looked up on the image's PATH.
+fn program<'t>(execution: &Execution, tree: &'t FileTree, name: &str) -> Result<(String, &'t Node), String> {
+    if name.contains('/') {
+        let (place, node) = tree.resolve(name).map_err(|error| error.to_string())?;
+        return if node.is_executable() {
+            Ok((place, node))
+        } else {
+            Err(format!("{place} is not executable (mode {:04o}); set mode 0755", node.mode))
+        };
+    }
+    let path = execution.variable("PATH").unwrap_or(DEFAULT_PATH);
+    let candidates = path.split(':').filter_map(|folder| tree.resolve(&format!("{folder}/{name}")).ok());
+    candidates
+        .into_iter()
+        .find(|(_, node)| node.is_executable())
+        .ok_or_else(|| format!("no program {name} on the image's PATH ({path})"))
+}
+
+/// How a file is started, with all that it needs; or what is missing.
+fn starts(tree: &FileTree, place: &str, node: &Node) -> Result<String, String> {
+    let linkage = match &node.format {
+        Format::Elf(linkage) => linkage,
+        Format::Script(interpreter) => {
+            let lack = |why: String| format!("{place} cannot start: its interpreter {interpreter}: {why}");
+            let (shell, node) = tree.resolve(interpreter).map_err(|error| lack(error.to_string()))?;
+            let Format::Elf(_) = &node.format else { return Err(lack("it is no program".to_owned())) };
+            let how = starts(tree, &shell, node)?;
+            return Ok(format!("a script for {interpreter}, {how}"));
+        }
+        Format::Damaged(why) => return Err(format!("{place} is damaged: {why}")),
+        Format::Data => return Err(format!("{place} is no program: neither ELF nor a script with a `#!` line")),
+    };
+    if linkage.machine != RISCV64 {
+        return Err(format!("{place} is for {}, not riscv64", linkage.machine));
+    }
+    let found = linkage.loads_in(tree, place).map_err(|lack| format!("{place} cannot start: {lack}"))?;
+    Ok(if found.is_empty() { "static riscv64".to_owned() } else { format!("riscv64, with {}", found.join(", ")) })
+}
+
+fn json(words: &[impl AsRef<str>]) -> String {
+    let quoted: Vec<String> = words.iter().map(|word| format!("{:?}", word.as_ref())).collect();
+    format!("[{}]", quoted.join(", "))
+}
+
+#[cfg(test)]
+mod tests;
