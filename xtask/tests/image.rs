@@ -81,7 +81,7 @@ fn xtask(directory: &Path, arguments: &[&str]) -> Command {
 const METADATA: &str = r#"{
   "schema": 1, "ref": "v0.32.2", "commit": "991535e0973488b6a429096d21fa13f81f2d89d8", "version": "v0.32.2",
   "package": "github.com/moby/buildkit", "source_date": "2026-08-04T12:27:40Z", "source_date_epoch": 1785846460,
-  "go": "1.26.3", "recipe": { "environment": [], "arguments": [] },
+  "go": "1.26.3", "recipe": { "environment": [], "arguments": [], "archive": { "form": "ustar+gzip", "level": 4 } },
   "files": [
     { "name": "buildkitd", "size_bytes": 9, "sha256": "bf8682d7314ad30ae6c467d0176d38152e6419cb23a769acae9bbe02ec6b303b" },
     { "name": "buildctl", "size_bytes": 8, "sha256": "4d0078b4db6c16b4dbc5df15e31c4f30f2bd8ec086fe64937a83ad591ac8177c" }
@@ -120,7 +120,10 @@ fn an_engine_that_cannot_build_is_told_apart_and_each_has_its_remedy() {
 
     checkout.stub("podman", "echo 'cannot find newuidmap' >&2; exit 125");
     let message = checkout.refusal(&["--engine", "podman"]);
-    assert!(message.contains("podman does not work here") && message.contains("newuidmap"), "{message}");
+    assert!(
+        message.contains("podman does not answer; `podman info` says why") && message.contains("newuidmap"),
+        "{message}"
+    );
 }
 
 #[test]

@@ -144,7 +144,7 @@ impl<'a> Builder<'a> {
             match event {
                 Event::Line(line) => take(line, &mut progress),
                 Event::Piece(piece) => {
-                    String::from_utf8_lossy(piece).lines().for_each(|line| take(line, &mut progress))
+                    String::from_utf8_lossy(piece).lines().for_each(|line| take(line, &mut progress));
                 }
                 Event::Tick => {}
             }

@@ -87,14 +87,16 @@ impl Engine {
 
     fn ask(kind: Kind) -> Result<Self> {
         let command = kind.command();
-        let (install, form, mend, oldest) = match kind {
+        let (name, install, form, mend, oldest) = match kind {
             Kind::Docker => (
-                "see https://docs.docker.com/engine/install/",
+                "Docker Engine",
+                "see https://docs.docker.com/engine/install/, or take `--engine podman`",
                 ["version", "--format", "{{.Server.Version}} {{.Server.Arch}}"],
                 "start it (`sudo systemctl start docker`) or point DOCKER_HOST at it",
                 (20, 10),
             ),
             Kind::Podman => (
+                "podman",
                 "`sudo apt-get install --yes podman`",
                 ["info", "--format", "{{.Version.Version}} {{.Host.Arch}}"],
                 "`podman info` says why",
@@ -106,12 +108,12 @@ impl Engine {
         }
         let output = Run::new(command).args(form).limit(QUESTION_LIMIT).output()?;
         if !output.status.success() {
-            bail!("{command} does not answer; {mend}\n  {}", output.stderr.lines().next().unwrap_or_default());
+            bail!("{name} does not answer; {mend}\n  {}", output.stderr.lines().next().unwrap_or_default());
         }
         let text = String::from_utf8_lossy(&output.stdout).trim().to_owned();
         let parts = text.split_once(' ').filter(|(version, _)| !version.is_empty());
         let (version, architecture) = parts.with_context(|| format!("{command} gave {text:?} for its version"))?;
-        must_be_new_enough(command, version, oldest)?;
+        must_be_new_enough(name, version, oldest)?;
         Ok(Self { kind, version: version.to_owned(), architecture: architecture.to_owned() })
     }
 
