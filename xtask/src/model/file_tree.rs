@@ -3,14 +3,14 @@
 //! streamed past, so that memory grows with the number of files and never with their size.
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::io::Read;
 
 use super::layer_members::{self, Kind, Member};
 use super::linkage::{Format, LARGEST_BYTES};
+use path::{MOST_LINKS, parts};
 
-/// As the kernel counts them (`MAXSYMLINKS`).
-const MOST_LINKS: usize = 40;
+mod path;
+
 /// Debian's largest images have a tenth of this.
 const MOST_FILES: usize = 1_000_000;
 /// A hundred bytes for each of them.
@@ -62,32 +62,6 @@ impl Node {
     }
 }
 
-/// A path that leads nowhere, and how far it led.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum DeadEnd {
-    /// Nothing is at that path, to which the links before it lead.
-    Missing(Vec<String>),
-    /// The links lead in a circle.
-    Loop(Vec<String>),
-}
-
-impl fmt::Display for DeadEnd {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Missing(way) => match way.split_last() {
-                Some((last, [])) => write!(out, "{last} is not in the image"),
-                Some((last, links)) => {
-                    write!(out, "{} leads to {last}, which is not in the image", links.join(" -> "))
-                }
-                None => out.write_str("it is not in the image"),
-            },
-            Self::Loop(way) => {
-                write!(out, "{} is a link that leads in a circle", way.first().map_or("", String::as_str))
-            }
-        }
-    }
-}
-
 impl FileTree {
     /// Lays one more layer, uncompressed, over those before it.
     ///
@@ -105,61 +79,12 @@ impl FileTree {
         self.names.iter().map(|(path, name)| (path.as_str(), &self.nodes[name.node]))
     }
 
-    /// What a path leads to, links followed as in a container whose root this is; with the path at
-    /// which it really is, beginning with a slash.
-    ///
-    /// # Errors
-    /// Where it leads nowhere.
-    pub fn resolve(&self, path: &str) -> Result<(String, &Node), DeadEnd> {
-        let real = self.follow(path, true)?;
-        let name = self.names.get(&real).ok_or_else(|| DeadEnd::Missing(vec![format!("/{real}")]))?;
-        Ok((format!("/{real}"), &self.nodes[name.node]))
-    }
-
     /// The names in a folder.
     pub fn children(&self, folder: &str) -> impl Iterator<Item = &str> {
         let real = self.follow(folder, true).ok();
         let length = real.as_deref().map_or(0, |real| below(real).len());
         let inside = real.into_iter().flat_map(|real| self.inside(&real).map(|(path, _)| path));
         inside.map(move |path| &path[length..]).filter(|name| !name.contains('/'))
-    }
-
-    /// Walks a path. The result is a name of this tree, or, where only its end is not there yet, a
-    /// name that can be given.
-    fn follow(&self, path: &str, follows_last: bool) -> Result<String, DeadEnd> {
-        let shown = if path.starts_with('/') { path.to_owned() } else { format!("/{path}") };
-        let mut way = vec![shown];
-        let mut at: Vec<String> = Vec::new();
-        let mut rest: Vec<String> = parts(path);
-        while let Some(part) = rest.pop() {
-            if part == ".." {
-                at.pop();
-                continue;
-            }
-            at.push(part);
-            let here = at.join("/");
-            let is_last = rest.is_empty();
-            match self.names.get(&here).map(|name| &self.nodes[name.node].kind) {
-                Some(Kind::Symlink(target)) if follows_last || !is_last => {
-                    if target.starts_with('/') {
-                        at.clear();
-                    } else {
-                        at.pop();
-                    }
-                    rest.extend(parts(target));
-                    let ahead: Vec<&str> = at.iter().chain(rest.iter().rev()).map(String::as_str).collect();
-                    way.push(format!("/{}", ahead.join("/")));
-                    if way.len() > MOST_LINKS {
-                        return Err(DeadEnd::Loop(way));
-                    }
-                }
-                Some(Kind::Directory) => {}
-                Some(_) if is_last => {}
-                None if is_last && !follows_last => {}
-                _ => return Err(DeadEnd::Missing(way)),
-            }
-        }
-        Ok(at.join("/"))
     }
 
     fn add(&mut self, layer: usize, member: Member, content: &mut dyn Read) -> Result<(), String> {
@@ -308,11 +233,6 @@ impl FileTree {
 /// What every path in a folder begins with.
 fn below(folder: &str) -> String {
     if folder.is_empty() { String::new() } else { format!("{folder}/") }
-}
-
-/// The parts of a path, the first one last.
-fn parts(path: &str) -> Vec<String> {
-    path.rsplit('/').filter(|part| !part.is_empty() && *part != ".").map(str::to_owned).collect()
 }
 
 fn format_of(content: &mut dyn Read) -> Result<Format, String> {

@@ -4,12 +4,11 @@
 use std::cell::Cell;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 
-use super::contents::{BUILDX_FLAGS, DOCKER_INIT, TINI};
+use super::contents::BUILDX_FLAGS;
 use crate::model::check::{Check, Verdict};
 use crate::sys::engine::{Engine, Kind};
-use crate::sys::host::Riscv64;
 use crate::sys::process::{Output, Run};
 
 /// Put on every container, with the checkout that made it, so that what a killed run left behind is
@@ -23,13 +22,6 @@ const DAEMON_LIMIT: Duration = Duration::from_secs(60);
 const NO_INTERPRETER: &str = "exec /sbin/docker-init: no such file or directory";
 const SILENCE: &str = "it said nothing";
 const POLL: Duration = Duration::from_millis(400);
-
-/// A process whose parent ends before it: process 1 inherits it, and has to reap it when it ends.
-/// A zombie is still in /proc.
-const ORPHAN: &str = "orphan=$(sh -c 'sleep 0.3 >/dev/null & echo $!'); tries=0; \
-    while [ -e /proc/$orphan ] && [ $tries -lt 40 ]; do sleep 0.2; tries=$((tries + 1)); done; \
-    if [ -e /proc/$orphan ]; then grep State /proc/$orphan/status; exit 9; fi; echo orphan $orphan is gone";
-const TRAP: &str = "trap 'echo got SIGTERM; exit 7' TERM; echo ready; while :; do sleep 5 & wait $!; done";
 
 /// Containers of one image in one engine.
 pub struct Containers<'a> {
@@ -53,17 +45,19 @@ impl Drop for Container<'_> {
     }
 }
 
+mod looks;
+
 type Look = fn(&Containers<'_>, bool) -> Result<String>;
 
 /// Names and what is behind them.
 const CHECKS: [(&str, Look); 7] = [
-    ("version", version),
-    ("form-no-argument", |containers, init| daemon(containers, init, &[])),
-    ("form-flags-only", |containers, init| daemon(containers, init, &[BUILDX_FLAGS])),
-    ("form-command", command),
-    ("exit-status", exit_status),
-    ("sigterm", sigterm),
-    ("orphans-reaped", orphans),
+    ("version", looks::version),
+    ("form-no-argument", |containers, init| looks::daemon(containers, init, &[])),
+    ("form-flags-only", |containers, init| looks::daemon(containers, init, &[BUILDX_FLAGS])),
+    ("form-command", looks::command),
+    ("exit-status", looks::exit_status),
+    ("sigterm", looks::sigterm),
+    ("orphans-reaped", looks::orphans),
 ];
 
 /// The same checks, none of them run.
@@ -199,88 +193,6 @@ fn said(stdout: &str, stderr: &str) -> String {
     let lines: Vec<&str> =
         stdout.lines().chain(stderr.lines()).map(str::trim).filter(|line| !line.is_empty()).collect();
     if lines.is_empty() { SILENCE.to_owned() } else { lines[lines.len().saturating_sub(3)..].join(" / ") }
-}
-
-fn version(containers: &Containers<'_>, init: bool) -> Result<String> {
-    let mut evidence = Vec::new();
-    for path in [TINI, DOCKER_INIT] {
-        let (shown, text) = containers.expect(init, &["--entrypoint", path], &["--version"], 0)?;
-        if !text.starts_with("tini version ") {
-            bail!("`{shown}` says {:?}, which is not tini's version", said(&text, ""));
-        }
-        evidence.push(format!("{path}: {}", text.lines().next().unwrap_or_default()));
-    }
-    Ok(evidence.join("; "))
-}
-
-fn command(containers: &Containers<'_>, init: bool) -> Result<String> {
-    let (shown, text) = containers.expect(init, &[], &["ls", "-la", DOCKER_INIT], 0)?;
-    if !text.contains(DOCKER_INIT) {
-        bail!("`{shown}` did not list it: {}", said(&text, ""));
-    }
-    Ok(format!("`{shown}`: {}", said(&text, "")))
-}
-
-fn exit_status(containers: &Containers<'_>, init: bool) -> Result<String> {
-    for (script, status) in [("exit 42", 42), ("kill -9 $$", 137)] {
-        containers.expect(init, &[], &["sh", "-c", script], status)?;
-    }
-    Ok("`exit 42` ends the container with 42, a child that SIGKILL ended with 137".to_owned())
-}
-
-fn orphans(containers: &Containers<'_>, init: bool) -> Result<String> {
-    if init {
-        // The engine's init is process 1 and says nothing: the empty place in /proc is the evidence.
-        let (_, text) = containers.expect(init, &[], &["sh", "-c", ORPHAN], 0)?;
-        return Ok(format!("an orphan that ended left no zombie: {text}"));
-    }
-    // -w lets tini tell what it reaps. Not with -s: as a subreaper it is refused by qemu-user.
-    let options = ["--entrypoint", TINI, "--env", "TINI_VERBOSITY=1"];
-    let (shown, text) = containers.expect(init, &options, &["-w", "--", "sh", "-c", ORPHAN], 0)?;
-    let reaped = text.lines().find(|line| line.contains("Reaped zombie process with pid="));
-    let reaped = reaped.with_context(|| format!("`{shown}` told of no reaped process: {}", said(&text, "")))?;
-    Ok(format!("{}; {}", reaped.trim(), said(text.lines().next().unwrap_or_default(), "")))
-}
-
-fn sigterm(containers: &Containers<'_>, init: bool) -> Result<String> {
-    let container = containers.detached(init, "--network=none", &["sh", "-c", TRAP])?;
-    container.wait_for("ready", CONTAINER_LIMIT, |container| Ok(container.logs()?.contains("ready")))?;
-    container.call(["kill", "--signal", "TERM"])?;
-    let status = container.call(["wait"]).context("it did not end on SIGTERM")?;
-    let logs = container.logs()?;
-    if status.trim() != "7" || !logs.contains("got SIGTERM") {
-        bail!("on SIGTERM the container ended with {}, not with 7 by its own trap: {}", status.trim(), said(&logs, ""));
-    }
-    Ok("the child's trap ran on SIGTERM, and its exit status 7 is the container's".to_owned())
-}
-
-/// buildkitd comes up, and `buildctl` inside the container reaches it, as buildx asks for it. Under
-/// qemu-user a Go program now and then hangs before its first line: that alone is tried again, aloud.
-fn daemon(containers: &Containers<'_>, init: bool, arguments: &[&str]) -> Result<String> {
-    let first = daemon_once(containers, init, arguments);
-    let is_hang = |error: &anyhow::Error| error.to_string().ends_with(SILENCE);
-    match first {
-        Err(error) if is_hang(&error) && Riscv64::here() != Riscv64::Natively => {
-            let again = daemon_once(containers, init, arguments)?;
-            Ok(format!("{again} (the first attempt hung without a line, as emulated programs now and then do)"))
-        }
-        other => other,
-    }
-}
-
-fn daemon_once(containers: &Containers<'_>, init: bool, arguments: &[&str]) -> Result<String> {
-    let started = Instant::now();
-    let container = containers.detached(init, "--privileged", arguments)?;
-    let mut workers = String::new();
-    container.wait_for("`buildctl debug workers` to answer", DAEMON_LIMIT, |container| {
-        let exec = ["exec", &container.name, "buildctl", "debug", "workers"];
-        let output = container.engine.run(exec).output()?;
-        workers = String::from_utf8_lossy(&output.stdout).into_owned();
-        Ok(output.status.success() && workers.contains("linux/"))
-    })?;
-    let platforms = workers.lines().last().and_then(|line| line.split_whitespace().nth(1)).unwrap_or_default();
-    let seconds = started.elapsed().as_secs_f32();
-    Ok(format!("buildkitd answered `buildctl debug workers` after {seconds:.1} s: {platforms}"))
 }
 
 impl Container<'_> {
