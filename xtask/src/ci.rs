@@ -13,6 +13,7 @@ use crate::sys::narrate::{clock, end_group, group, say};
 
 mod checks;
 mod linters;
+mod real;
 
 /// Run every check that a change has to pass
 #[derive(Args)]
@@ -45,6 +46,8 @@ enum Name {
     Tests,
     /// the pinned release of the real upstream, built twice to the same bytes
     Build,
+    /// the image of that release, and what proves it, where an engine runs riscv64 programs
+    Image,
 }
 
 /// How one check, or one test within it, came out.
@@ -101,7 +104,8 @@ pub fn run(root: &Utf8Path, arguments: &Ci) -> Result<ExitCode> {
             Name::Clippy => checks::clippy(root),
             Name::Linters => linters::run(root),
             Name::Tests => checks::tests(root),
-            Name::Build => checks::real_build(root),
+            Name::Build => real::build(root),
+            Name::Image => real::image(root),
         };
         rows.extend(found.with_context(|| format!("the check {title} could not run"))?);
         end_group();

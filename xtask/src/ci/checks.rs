@@ -1,6 +1,5 @@
-//! The checks that need cargo and the project alone, and the real build where upstream can be had.
+//! The checks that need cargo and the project alone.
 
-use std::fs;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
@@ -16,7 +15,6 @@ use crate::sys::process::{Event, Output, Run};
 
 /// Cold compilation, and a cold Go cache on a slow machine.
 const LIMIT: Duration = Duration::from_secs(60 * 60);
-const UPSTREAM_LIMIT: Duration = Duration::from_secs(20);
 /// The oldest Go that the small upstream of the tests compiles with.
 const TESTS_NEED_GO: &str = "1.21";
 
@@ -107,36 +105,8 @@ fn go_for_tests(root: &Utf8Path) -> Result<String> {
     Ok(sources.find(wanted)?.program.into_string())
 }
 
-/// The pinned release, built to `dist/` and once more to another folder, with the same bytes.
-pub fn real_build(root: &Utf8Path) -> Result<Vec<Row>> {
-    let started = Instant::now();
-    let at_hand = Upstream::of(root).and_then(|upstream| upstream.at_hand(UPSTREAM_LIMIT));
-    if let Err(error) = at_hand {
-        return Ok(vec![Row::new("real build", Outcome::Skipped(error.to_string()), started)]);
-    }
-    let again = root.join("target/ci/again");
-    if again.exists() {
-        fs::remove_dir_all(&again).with_context(|| format!("cannot remove {again}"))?;
-    }
-    let mut sums = Vec::new();
-    for arguments in [&["build"][..], &["build", "--out", again.as_str()]] {
-        let output = followed(&cargo(root).arg("xtask").args(arguments.iter().copied()))?;
-        if !output.status.success() {
-            return Ok(vec![Row::new("real build", Outcome::Failed("see above".to_owned()), started)]);
-        }
-        let folder = String::from_utf8_lossy(&output.stdout).trim().to_owned();
-        let path = Utf8Path::new(&folder).join(crate::model::dist::SHA256SUMS);
-        sums.push((fs::read_to_string(&path).with_context(|| format!("cannot read {path}"))?, folder));
-    }
-    let outcome = if sums[0].0 == sums[1].0 {
-        Outcome::Passed(format!("{}, twice the same bytes", sums[0].1))
-    } else {
-        Outcome::Failed(format!("{} and {} differ", sums[0].1, sums[1].1))
-    };
-    Ok(vec![Row::new("real build", outcome, started)])
-}
-
-fn cargo(root: &Utf8Path) -> Run {
+/// A call of cargo in the checkout.
+pub fn cargo(root: &Utf8Path) -> Run {
     // The cargo that runs us is the one of the pinned toolchain. What it tells us of this package
     // is not for the next one: build scripts that watch these variables would run anew.
     let run = Run::new(std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned())).directory(root).limit(LIMIT);
@@ -145,7 +115,7 @@ fn cargo(root: &Utf8Path) -> Run {
 }
 
 /// Runs it with its narration passed through.
-fn followed(run: &Run) -> Result<Output> {
+pub fn followed(run: &Run) -> Result<Output> {
     run.follow(None, |event| {
         if let Event::Line(line) = event {
             eprintln!("{line}");
