@@ -13,6 +13,7 @@ mod build;
 mod ci;
 mod doctor;
 mod model;
+mod smoke;
 mod sys;
 mod verify_tini;
 
@@ -27,6 +28,7 @@ Examples:
   cargo xtask build                      the pinned release, into dist/
   cargo xtask build --ref master         any tag, branch or commit of upstream
   cargo xtask verify-tini                the init path of an image, and the host's side of it
+  cargo xtask smoke                      the image run: commands, a builder, builds in a machine
   cargo xtask ci                         every check that a change has to pass
   cargo xtask completions bash           a completion script for your shell
 
@@ -40,6 +42,7 @@ struct Xtask {
 enum Task {
     Build(build::Build),
     VerifyTini(verify_tini::VerifyTini),
+    Smoke(smoke::Smoke),
     Doctor(doctor::Doctor),
     Ci(ci::Ci),
     /// Print a script that completes these commands in your shell
@@ -64,6 +67,7 @@ fn run(task: Task) -> Result<ExitCode> {
     match task {
         Task::Build(arguments) => build::run(&root()?, &arguments).map(|()| ExitCode::SUCCESS),
         Task::VerifyTini(arguments) => verify_tini::run(&root()?, &arguments),
+        Task::Smoke(arguments) => smoke::run(&root()?, &arguments),
         Task::Doctor(arguments) => doctor::run(&root()?, &arguments),
         Task::Ci(arguments) => ci::run(&root()?, &arguments),
         Task::Completions { shell } => {

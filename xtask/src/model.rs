@@ -5,17 +5,22 @@
 pub mod binary;
 pub mod build_info;
 pub mod check;
+pub mod cpio;
+pub mod debian;
 pub mod digest;
 pub mod dist;
 pub mod endpoint;
 pub mod file_tree;
 pub mod go_version;
+pub mod guest;
+pub mod kernel_module;
 pub mod layer_members;
 pub mod linkage;
 pub mod metadata;
 pub mod oci_image;
 pub mod recipe;
 pub mod sbom;
+pub mod shell;
 pub mod upstream_ref;
 pub mod version;
 

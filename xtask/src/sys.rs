@@ -3,6 +3,7 @@
 
 pub mod blobs;
 pub mod clock;
+pub mod debian;
 pub mod dist;
 pub mod docker_archive;
 pub mod engine;
@@ -13,7 +14,9 @@ pub mod go_download;
 pub mod host;
 pub mod host_init;
 pub mod http;
+pub mod ingredients;
 pub mod layout;
+pub mod machine;
 pub mod narrate;
 pub mod process;
 pub mod table;
