@@ -4,6 +4,7 @@
 
 pub mod binary;
 pub mod build_info;
+pub mod builder;
 pub mod check;
 pub mod cpio;
 pub mod debian;

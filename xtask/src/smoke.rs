@@ -17,6 +17,8 @@ use crate::sys::dist::Dist;
 use crate::sys::layout::Image;
 use crate::sys::{clock, narrate, table};
 
+mod builder;
+mod exec;
 mod initramfs;
 mod machine;
 mod results;
@@ -73,6 +75,8 @@ enum Choice {
 /// One level.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Level {
+    Exec,
+    Builder,
     Machine,
 }
 
@@ -87,10 +91,10 @@ pub struct Outcome {
 impl Choice {
     fn levels(self) -> &'static [Level] {
         match self {
-            Self::Exec => &[],
-            Self::Builder => &[],
+            Self::Exec => &[Level::Exec],
+            Self::Builder => &[Level::Builder],
             Self::Machine => &[Level::Machine],
-            Self::All => &[Level::Machine],
+            Self::All => &[Level::Exec, Level::Builder, Level::Machine],
         }
     }
 }
@@ -99,6 +103,8 @@ impl Level {
     /// Its name in the record and on the terminal.
     fn name(self) -> &'static str {
         match self {
+            Self::Exec => "exec",
+            Self::Builder => "builder",
             Self::Machine => "machine",
         }
     }
@@ -106,6 +112,8 @@ impl Level {
     /// What this machine lacks for it, each with the line that mends it.
     fn lacking(self) -> Vec<String> {
         match self {
+            Self::Exec => exec::lacking(),
+            Self::Builder => builder::lacking(),
             Self::Machine => machine::Level::lacking(),
         }
     }
@@ -135,7 +143,10 @@ pub fn run(root: &Utf8Path, arguments: &Smoke) -> Result<ExitCode> {
     for level in levels {
         let (began, started) = (clock::now()?, Instant::now());
         table::heading(&format!("{}: {} {}", level.name(), subject.shown, subject.image.digest));
+        let source = subject.dist.as_ref().map(|dist| &dist.record.source);
         let outcome = match level {
+            Level::Exec => exec::run(root, &subject.image, &subject.tree, source)?,
+            Level::Builder => builder::run(root, &subject.image, source)?,
             Level::Machine => {
                 let limit = Duration::from_secs(arguments.machine_limit);
                 let level = machine::Level::prepare(root, &arguments.debian_archive, limit)?;

@@ -44,6 +44,17 @@ pub fn is_executable(path: &Utf8Path) -> bool {
     fs::metadata(path).is_ok_and(|file| file.is_file() && file.permissions().mode() & 0o111 != 0)
 }
 
+/// Whether riscv64 containers can run here, as far as can be told: on other systems than Linux the
+/// engine has a Linux of its own.
+pub fn runs_riscv64_containers() -> bool {
+    OS != "linux" || ARCH == "riscv64" || is_registered()
+}
+
+/// Whether binfmt_misc hands riscv64 programs to an emulator.
+fn is_registered() -> bool {
+    fs::read_to_string(format!("{BINFMT_MISC}/qemu-riscv64")).is_ok_and(|text| text.starts_with("enabled"))
+}
+
 /// How a riscv64 Linux program runs here.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Riscv64 {
@@ -66,8 +77,7 @@ impl Riscv64 {
         if let Some(qemu) = ["qemu-riscv64-static", "qemu-riscv64"].iter().find_map(|name| on_path(name)) {
             return Self::Emulated(qemu);
         }
-        let is_enabled = |text: String| text.starts_with("enabled");
-        if fs::read_to_string(format!("{BINFMT_MISC}/qemu-riscv64")).is_ok_and(is_enabled) {
+        if is_registered() {
             return Self::Registered;
         }
         Self::Nowhere
