@@ -5,8 +5,7 @@
 
 use std::process::ExitCode;
 
-use anyhow::{Context, Result};
-use camino::{Utf8Path, Utf8PathBuf};
+use anyhow::Result;
 use clap::{CommandFactory, Parser, Subcommand};
 
 mod build;
@@ -65,25 +64,14 @@ fn main() -> ExitCode {
 
 fn run(task: Task) -> Result<ExitCode> {
     match task {
-        Task::Build(arguments) => build::run(&root()?, &arguments).map(|()| ExitCode::SUCCESS),
-        Task::VerifyTini(arguments) => verify_tini::run(&root()?, &arguments),
-        Task::Smoke(arguments) => smoke::run(&root()?, &arguments),
-        Task::Doctor(arguments) => doctor::run(&root()?, &arguments),
-        Task::Ci(arguments) => ci::run(&root()?, &arguments),
+        Task::Build(arguments) => build::run(&sys::checkout::root()?, &arguments).map(|()| ExitCode::SUCCESS),
+        Task::VerifyTini(arguments) => verify_tini::run(&sys::checkout::root()?, &arguments),
+        Task::Smoke(arguments) => smoke::run(&sys::checkout::root()?, &arguments),
+        Task::Doctor(arguments) => doctor::run(&sys::checkout::root()?, &arguments),
+        Task::Ci(arguments) => ci::run(&sys::checkout::root()?, &arguments),
         Task::Completions { shell } => {
             clap_complete::generate(shell, &mut Xtask::command(), "xtask", &mut std::io::stdout());
             Ok(ExitCode::SUCCESS)
         }
     }
-}
-
-/// The checkout around the current folder.
-fn root() -> Result<Utf8PathBuf> {
-    let here = std::env::current_dir().context("the current folder is gone")?;
-    let here = Utf8PathBuf::try_from(here).context("the current folder has a name that is not UTF-8")?;
-    let is_root = |folder: &&Utf8Path| folder.join(".gitmodules").is_file() && folder.join("xtask").is_dir();
-    let root = here.ancestors().find(is_root).map(Utf8Path::to_owned);
-    root.with_context(|| {
-        format!("{here} is in no checkout of docker-for-riscv64 (a folder with .gitmodules and xtask/)")
-    })
 }

@@ -26,4 +26,6 @@ pub mod upstream_ref;
 pub mod version;
 
 #[cfg(test)]
+pub mod sample_image;
+#[cfg(test)]
 pub mod samples;

@@ -2,6 +2,7 @@
 //! outside these files does (`tests/shelves.rs`).
 
 pub mod blobs;
+pub mod checkout;
 pub mod clock;
 pub mod debian;
 pub mod dist;

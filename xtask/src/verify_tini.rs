@@ -14,7 +14,7 @@ use crate::model::file_tree::FileTree;
 use crate::model::metadata::Proof;
 use crate::sys::dist::Dist;
 use crate::sys::engine::{Choice, Engine, Kind};
-use crate::sys::host_init::{Found, HostInit};
+use crate::sys::host_init::{Found, HostInit, Source};
 use crate::sys::layout::Image;
 use crate::sys::{blobs, clock, docker_archive, files, host, narrate, table};
 use container::Containers;
@@ -165,7 +165,7 @@ fn open(root: &Utf8Path, scratch: &Utf8Path, arguments: &VerifyTini, engine: &Re
 fn host_checks(named: Option<&Utf8Path>, engine: &Result<Engine>, tree: &FileTree) -> Result<Vec<Check>> {
     let kind = engine.as_ref().map_or(Kind::Docker, |engine| engine.kind);
     let found = match (named, engine) {
-        (Some(file), _) => HostInit::of_file(file, "named by --host-init", false).map(Found::Here)?,
+        (Some(file), _) => HostInit::of_file(file, "named by --host-init", Source::Given).map(Found::Here)?,
         (None, Ok(engine)) => HostInit::of_engine(engine)?,
         (None, Err(error)) => {
             let why = format!("no engine: {error:#}; a file can be given with --host-init FILE");

@@ -77,7 +77,7 @@ impl fmt::Display for DeadEnd {
             Self::Missing(way) => match way.split_last() {
                 Some((last, [])) => write!(out, "{last} is not in the image"),
                 Some((last, links)) => {
-                    write!(out, "{} is a link to {last}, which is not in the image", links.join(" -> "))
+                    write!(out, "{} leads to {last}, which is not in the image", links.join(" -> "))
                 }
                 None => out.write_str("it is not in the image"),
             },
@@ -100,6 +100,7 @@ impl FileTree {
     }
 
     /// Every name with its node, parents before what is in them.
+    #[allow(dead_code, reason = "smoke takes the root file system out by it")]
     pub fn entries(&self) -> impl Iterator<Item = (&str, &Node)> {
         self.names.iter().map(|(path, name)| (path.as_str(), &self.nodes[name.node]))
     }
@@ -113,12 +114,6 @@ impl FileTree {
         let real = self.follow(path, true)?;
         let name = self.names.get(&real).ok_or_else(|| DeadEnd::Missing(vec![format!("/{real}")]))?;
         Ok((format!("/{real}"), &self.nodes[name.node]))
-    }
-
-    /// The same without following the last link.
-    pub fn look(&self, path: &str) -> Option<&Node> {
-        let real = self.follow(path, false).ok()?;
-        self.names.get(&real).map(|name| &self.nodes[name.node])
     }
 
     /// The names in a folder.
@@ -331,3 +326,6 @@ fn format_of(content: &mut dyn Read) -> Result<Format, String> {
     }
     Ok(Format::of(&bytes))
 }
+
+#[cfg(test)]
+mod tests;

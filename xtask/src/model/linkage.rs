@@ -256,3 +256,69 @@ impl std::fmt::Display for Lack {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::sample_image::{Item, LOADER, RISCV, X86_64, elf, good, layer};
+
+    fn tree(items: &[Item]) -> FileTree {
+        let mut tree = FileTree::default();
+        tree.apply(layer(items).as_slice()).expect("an honest layer");
+        tree
+    }
+
+    fn linkage(machine: u16, interpreter: Option<&str>, needed: &[&str]) -> Linkage {
+        match Format::of(&elf(machine, interpreter, needed)) {
+            Format::Elf(linkage) => linkage,
+            other => panic!("{other:?} is not what was made"),
+        }
+    }
+
+    #[test]
+    fn headers_are_read_without_sections() {
+        let read = linkage(RISCV, Some(LOADER), &["libc.so.6", "libm.so.6"]);
+        assert_eq!((read.machine, read.interpreter.as_deref()), (RISCV64, Some(LOADER)));
+        assert_eq!(read.needed, ["libc.so.6", "libm.so.6"]);
+        assert!(linkage(X86_64, None, &[]).is_static());
+        assert_eq!(Format::of(b"#!/bin/sh -e\nx"), Format::Script("/bin/sh".to_owned()));
+        assert_eq!((Format::of(b"text"), Format::of(b"")), (Format::Data, Format::Data));
+    }
+
+    #[test]
+    fn a_program_cut_anywhere_never_panics() {
+        let whole = elf(RISCV, Some(LOADER), &["libc.so.6"]);
+        for length in 4..whole.len() {
+            assert!(!matches!(Format::of(&whole[..length]), Format::Data | Format::Script(_)));
+        }
+    }
+
+    #[test]
+    fn libraries_are_followed_to_the_last() {
+        let mut items = good();
+        items.push(Item::File("usr/lib/liba.so", 0o644, elf(RISCV, None, &["libb.so", "libc.so.6"])));
+        items.push(Item::File("usr/local/lib/libb.so", 0o644, elf(RISCV, None, &["liba.so"])));
+        let found =
+            linkage(RISCV, Some(LOADER), &["liba.so"]).loads_in(&tree(&items), "/usr/bin/x").expect("all there");
+        assert_eq!(
+            found,
+            [
+                "/usr/lib/riscv64-linux-gnu/ld-linux-riscv64-lp64d.so.1",
+                "/usr/lib/liba.so",
+                "/usr/local/lib/libb.so",
+                "/usr/lib/riscv64-linux-gnu/libc.so.6"
+            ]
+        );
+        items.retain(|item| !matches!(item, Item::File("usr/local/lib/libb.so", ..)));
+        let lack = linkage(RISCV, Some(LOADER), &["liba.so"]).loads_in(&tree(&items), "/usr/bin/x").expect_err("lacks");
+        assert_eq!(lack.to_string(), "the library libb.so that /usr/lib/liba.so asks for: it is nowhere in the image");
+    }
+
+    #[test]
+    fn a_library_of_another_processor_is_none() {
+        let mut items = good();
+        items.push(Item::File("usr/lib/libx.so", 0o644, elf(X86_64, None, &[])));
+        let lack = linkage(RISCV, None, &["libx.so"]).loads_in(&tree(&items), "/x").expect_err("is for another");
+        assert_eq!(lack.to_string(), "the library libx.so that /x asks for: /usr/lib/libx.so is for x86-64");
+    }
+}

@@ -36,10 +36,21 @@ pub struct HostInit {
     pub real: Utf8PathBuf,
     /// How the engine comes to it, in a few words.
     pub reason: String,
-    /// Whether it was named in the engine's configuration, and not found by name.
-    pub is_configured: bool,
+    /// Who says so.
+    pub source: Source,
     /// What it is.
     pub format: Format,
+}
+
+/// How a file came to be the engine's init.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// The engine looked for a file of its name.
+    Found,
+    /// It is named in the engine's configuration.
+    Configured,
+    /// The user says that it is the init of some host.
+    Given,
 }
 
 /// What is known of the engine's init.
@@ -58,14 +69,14 @@ impl HostInit {
     ///
     /// # Errors
     /// Where it cannot be read.
-    pub fn of_file(path: &Utf8Path, reason: &str, is_configured: bool) -> Result<Self> {
+    pub fn of_file(path: &Utf8Path, reason: &str, source: Source) -> Result<Self> {
         let real = path.canonicalize_utf8().with_context(|| format!("cannot find the init {path}"))?;
         let mut content = Vec::new();
         File::open(&real)
             .and_then(|file| file.take(LARGEST_BYTES).read_to_end(&mut content))
             .with_context(|| format!("cannot read the init {real}"))?;
         let format = Format::of(&content);
-        Ok(Self { path: path.to_owned(), real, reason: reason.to_owned(), is_configured, format })
+        Ok(Self { path: path.to_owned(), real, reason: reason.to_owned(), source, format })
     }
 
     /// Finds the one that `engine` uses.
@@ -89,7 +100,7 @@ fn of_docker(engine: &Engine) -> Result<Found> {
     }
     if binary.starts_with('/') {
         let reason = "named by --init-path or \"init-path\" in daemon.json";
-        return HostInit::of_file(Utf8Path::new(&binary), reason, true).map(Found::Here);
+        return HostInit::of_file(Utf8Path::new(&binary), reason, Source::Configured).map(Found::Here);
     }
     let binary = if binary.is_empty() { "docker-init".to_owned() } else { binary };
     let major: u32 = engine.version.split('.').next().and_then(|text| text.parse().ok()).unwrap_or(u32::MAX);
@@ -110,9 +121,9 @@ fn look(binary: &str, folders: &[&str], reason: &str) -> Result<Found> {
         let path = Utf8Path::new(folder).join(binary);
         host::is_executable(&path).then_some(path)
     };
-    let found = folders.iter().find_map(|folder| in_folder(folder)).or_else(|| host::on_path(binary));
-    match found.or_else(|| SERVICE_PATH.iter().find_map(|folder| in_folder(folder))) {
-        Some(path) => HostInit::of_file(&path, reason, false).map(Found::Here),
+    let found = folders.iter().find_map(in_folder).or_else(|| host::on_path(binary));
+    match found.or_else(|| SERVICE_PATH.iter().find_map(in_folder)) {
+        Some(path) => HostInit::of_file(&path, reason, Source::Found).map(Found::Here),
         None => Ok(Found::Absent(binary.to_owned())),
     }
 }

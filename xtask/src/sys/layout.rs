@@ -13,7 +13,7 @@ use super::files::{HashingWriter, copy};
 use crate::model::digest::Sha256;
 use crate::model::file_tree::{FileTree, Node};
 use crate::model::layer_members::{self, Kind};
-use crate::model::oci_image::{Compression, Config, Descriptor, Digest, Index, Manifest, SavedImage};
+use crate::model::oci_image::{Compression, Config, Descriptor, Digest, Index, Manifest, Platform, SavedImage};
 
 const MOST_LAYERS: usize = 512;
 const DEEPEST_INDEX: usize = 4;
@@ -39,7 +39,6 @@ pub struct Image {
 #[derive(Debug)]
 struct Layer {
     blob: String,
-    size_bytes: u64,
     compression: Compression,
     diff_id: Digest,
 }
@@ -73,7 +72,7 @@ impl Image {
         let chosen = match found.as_slice() {
             [only] => only,
             several => {
-                let fits = |found: &&Descriptor| found.platform.as_ref().is_some_and(|platform| platform.is_wanted());
+                let fits = |found: &&Descriptor| found.platform.as_ref().is_some_and(Platform::is_wanted);
                 let mut fitting = several.iter().filter(fits);
                 match (fitting.next(), fitting.next()) {
                     (Some(one), None) => one,
@@ -90,8 +89,8 @@ impl Image {
         for (descriptor, diff_id) in manifest.layers.iter().zip(&config.rootfs.diff_ids) {
             let blob = descriptor.digest.blob();
             let compression = Compression::of_media_type(&descriptor.media_type).map_err(|error| anyhow!(error))?;
-            let size_bytes = store.check(&blob, descriptor)?;
-            layers.push(Layer { blob, size_bytes, compression, diff_id: diff_id.clone() });
+            store.check(&blob, descriptor)?;
+            layers.push(Layer { blob, compression, diff_id: diff_id.clone() });
         }
         Ok(Self { digest: chosen.digest.clone(), form: "OCI image layout", config, config_json, store, layers })
     }
@@ -105,11 +104,11 @@ impl Image {
         ensure!(saved.layers.len() == config.rootfs.diff_ids.len(), "list and configuration differ in layers");
         let mut layers = Vec::new();
         for (blob, diff_id) in saved.layers.iter().zip(&config.rootfs.diff_ids) {
-            let (content, size_bytes) = store.reader(blob)?;
+            let (content, _) = store.reader(blob)?;
             let mut head = Vec::new();
             content.take(4).read_to_end(&mut head).with_context(|| format!("cannot read {blob}"))?;
             let compression = Compression::of_magic(&head).map_err(|error| anyhow!(error))?;
-            layers.push(Layer { blob: blob.clone(), size_bytes, compression, diff_id: diff_id.clone() });
+            layers.push(Layer { blob: blob.clone(), compression, diff_id: diff_id.clone() });
         }
         Ok(Self { digest, form: "docker save archive", config, config_json, store, layers })
     }
@@ -143,6 +142,7 @@ impl Image {
     ///
     /// # Errors
     /// Where a layer cannot be read, and those of `visit`.
+    #[allow(dead_code, reason = "smoke takes the root file system out by it")]
     pub fn contents(
         &self,
         tree: &FileTree,
@@ -179,11 +179,6 @@ impl Image {
             let (content, size_bytes) = self.store.reader(&layer.blob)?;
             Ok((format!("{}.tar", layer.diff_id.sha256()), size_bytes, content))
         })
-    }
-
-    /// Size of all layers in bytes, as they are stored.
-    pub fn size_bytes(&self) -> u64 {
-        self.layers.iter().map(|layer| layer.size_bytes).sum()
     }
 
     fn layer(&self, layer: &Layer) -> Result<Box<dyn Read + '_>> {
@@ -241,5 +236,45 @@ impl<R: Read> Read for Hashed<R> {
         std::io::Write::write_all(&mut self.hasher, &buffer[..count])?;
         self.size_bytes += count as u64;
         Ok(count)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::sample_image::{ENTRYPOINT, Item, config, layer};
+
+    #[test]
+    fn contents_are_those_of_the_files_that_are_left() {
+        let file = |path, content: &str| Item::File(path, 0o644, content.into());
+        let tars = [
+            layer(&[file("a", "one"), Item::HardLink("again", "a"), file("b", "two")]),
+            layer(&[file("b", "three"), file("c", "four")]),
+        ];
+        let diff_ids = tars.clone().map(|tar| Digest::from(sha256(&mut tar.as_slice()).expect("memory")).to_string());
+        let config = config(&ENTRYPOINT, &diff_ids).to_string();
+        let list = r#"[{"Config":"c.json","Layers":["0/layer.tar","1/layer.tar"]}]"#;
+        let folder = std::env::temp_dir().join(format!("xtask-layout-{}", std::process::id()));
+        let folder = camino::Utf8PathBuf::try_from(folder).expect("UTF-8");
+        for (name, content) in [
+            ("0/layer.tar", tars[0].as_slice()),
+            ("1/layer.tar", &tars[1]),
+            ("c.json", config.as_bytes()),
+            ("manifest.json", list.as_bytes()),
+        ] {
+            let path = folder.join(name);
+            std::fs::create_dir_all(path.parent().expect("is in the folder")).expect("is made");
+            std::fs::write(path, content).expect("is written");
+        }
+        let image = Image::open(&folder).expect("an image");
+        let tree = image.files().expect("honest layers");
+        let mut seen = Vec::new();
+        let visit = |paths: &[&str], _: &Node, content: &mut dyn Read| {
+            seen.push(format!("{}={}", paths.join(","), std::io::read_to_string(content)?));
+            Ok(())
+        };
+        image.contents(&tree, |path, _| path != "c", visit).expect("is read");
+        assert_eq!(seen, ["a,again=one", "b=three"]);
+        std::fs::remove_dir_all(&folder).expect("is removed");
     }
 }

@@ -5,7 +5,7 @@ use console::{Term, style};
 
 use crate::model::check::{Check, Verdict};
 
-const NAME_WIDTH: usize = 24;
+const NAME_WIDTH: usize = 26;
 const WIDTH_ELSEWHERE: usize = 120;
 const NARROWEST_EVIDENCE: usize = 40;
 

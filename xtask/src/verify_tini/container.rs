@@ -7,8 +7,9 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 
 use super::contents::{BUILDX_FLAGS, DOCKER_INIT, TINI};
-use crate::model::check::Check;
+use crate::model::check::{Check, Verdict};
 use crate::sys::engine::{Engine, Kind};
+use crate::sys::host::Riscv64;
 use crate::sys::process::{Output, Run};
 
 /// Put on every container, with the checkout that made it, so that what a killed run left behind is
@@ -17,14 +18,17 @@ pub const LABEL: &str = "io.github.gounthar.xtask.verify-tini";
 
 /// A container that does one small thing takes a second, emulated three; a board is slower.
 const CONTAINER_LIMIT: Duration = Duration::from_secs(60);
-const DAEMON_LIMIT: Duration = Duration::from_secs(90);
+const DAEMON_LIMIT: Duration = Duration::from_secs(60);
+/// What the kernel's ENOENT for a missing ELF interpreter reads like.
+const NO_INTERPRETER: &str = "exec /sbin/docker-init: no such file or directory";
+const SILENCE: &str = "it said nothing";
 const POLL: Duration = Duration::from_millis(400);
 
 /// A process whose parent ends before it: process 1 inherits it, and has to reap it when it ends.
 /// A zombie is still in /proc.
 const ORPHAN: &str = "orphan=$(sh -c 'sleep 0.3 >/dev/null & echo $!'); tries=0; \
     while [ -e /proc/$orphan ] && [ $tries -lt 40 ]; do sleep 0.2; tries=$((tries + 1)); done; \
-    if [ -e /proc/$orphan ]; then grep State /proc/$orphan/status; exit 9; fi; echo gone $orphan";
+    if [ -e /proc/$orphan ]; then grep State /proc/$orphan/status; exit 9; fi; echo orphan $orphan is gone";
 const TRAP: &str = "trap 'echo got SIGTERM; exit 7' TERM; echo ready; while :; do sleep 5 & wait $!; done";
 
 /// Containers of one image in one engine.
@@ -96,46 +100,47 @@ impl<'a> Containers<'a> {
     pub fn checks(&self, mut report: impl FnMut(&[Check])) -> Vec<Check> {
         let mut all = Vec::new();
         for init in [false, true] {
-            let done = match self.obstacle(init) {
-                Some(why) => {
-                    let checks = CHECKS.map(|(name, _)| Check::not_run(&named(name, init), &why)).to_vec();
-                    report(&checks);
-                    checks
-                }
-                None => CHECKS
-                    .map(|(name, look)| {
-                        let name = named(name, init);
-                        let check = match look(self, init) {
-                            Ok(evidence) => Check::pass(&name, evidence),
-                            Err(error) => Check::fail(&name, format!("{error:#}")),
-                        };
-                        report(std::slice::from_ref(&check));
-                        check
-                    })
-                    .to_vec(),
-            };
-            all.extend(done);
+            if let Some((verdict, why)) = self.obstacle(init) {
+                let stopped = CHECKS.map(|(name, _)| Check { name: named(name, init), verdict, evidence: why.clone() });
+                report(&stopped);
+                all.extend(stopped);
+                continue;
+            }
+            for (name, look) in CHECKS {
+                let name = named(name, init);
+                let check = match look(self, init) {
+                    Ok(evidence) => Check::pass(&name, evidence),
+                    Err(error) => Check::fail(&name, format!("{error:#}")),
+                };
+                report(std::slice::from_ref(&check));
+                all.push(check);
+            }
         }
         all
     }
 
-    /// What keeps every container from running here, whatever the image.
-    fn obstacle(&self, init: bool) -> Option<String> {
+    /// What keeps every container from running here, and whether that is a failure.
+    fn obstacle(&self, init: bool) -> Option<(Verdict, String)> {
         let said = match self.run(init, &[], &["true"]) {
             Ok((_, output)) if output.status.success() => return None,
             Ok((_, output)) => output.stderr,
-            Err(error) => format!("{error:#}"),
+            // One that hangs will hang in each of the others too, for a minute each.
+            Err(error) => return Some((Verdict::Fail, format!("{error:#}"))),
         };
+        if said.contains(NO_INTERPRETER) {
+            return Some((Verdict::Fail, format!("`{NO_INTERPRETER}`: host-init-in-image has the cause and the cure")));
+        }
         if !init && said.contains("exec format error") {
-            return Some(format!(
-                "this machine runs no programs for {}: apt-get install qemu-user-static (binfmt-support), or docker \
-                 run --privileged --rm tonistiigi/binfmt --install riscv64",
+            let why = format!(
+                "this machine runs no programs for {}: apt-get install qemu-user-static binfmt-support, or docker run \
+                 --privileged --rm tonistiigi/binfmt --install riscv64",
                 self.platform
-            ));
+            );
+            return Some((Verdict::NotRun, why));
         }
         let lacks_init =
             self.engine.kind == Kind::Podman && (said.contains("catatonit") || said.contains("init binary"));
-        (init && lacks_init).then(|| "podman has no init here: apt-get install catatonit".to_owned())
+        (init && lacks_init).then(|| (Verdict::NotRun, "podman has no init here: apt-get install catatonit".to_owned()))
     }
 
     fn start(&self, init: bool, options: &[&str], arguments: &[&str]) -> (Container<'a>, Run) {
@@ -157,10 +162,24 @@ impl<'a> Containers<'a> {
     fn run(&self, init: bool, options: &[&str], arguments: &[&str]) -> Result<(String, Output)> {
         let (_container, run) = self.start(init, &[&["--network", "none"], options].concat(), arguments);
         let output = run.output()?;
-        let mut shown = vec![self.engine.kind.command(), "run"];
-        shown.extend(init.then_some("--init"));
-        shown.extend(options.iter().chain(&["IMAGE"]).chain(arguments));
-        Ok((shown.join(" "), output))
+        let shown = self.shown(init, options, arguments);
+        Ok((shown, output))
+    }
+
+    /// A container that goes on by itself.
+    fn detached(&self, init: bool, option: &str, arguments: &[&str]) -> Result<Container<'a>> {
+        let (container, run) = self.start(init, &["--detach", option], arguments);
+        let output = run.output()?;
+        if !output.status.success() {
+            bail!("`{}` did not start: {}", self.shown(init, &[option], arguments), said("", &output.stderr));
+        }
+        Ok(container)
+    }
+
+    /// The call as a person would write it.
+    fn shown(&self, init: bool, options: &[&str], arguments: &[&str]) -> String {
+        let run = Run::new(self.engine.kind.command()).arg("run").args(init.then_some("--init"));
+        run.args(options.iter().copied()).arg("IMAGE").args(arguments.iter().copied()).to_string()
     }
 
     /// The same; anything but `status` is a failure.
@@ -179,7 +198,7 @@ impl<'a> Containers<'a> {
 fn said(stdout: &str, stderr: &str) -> String {
     let lines: Vec<&str> =
         stdout.lines().chain(stderr.lines()).map(str::trim).filter(|line| !line.is_empty()).collect();
-    if lines.is_empty() { "it said nothing".to_owned() } else { lines[lines.len().saturating_sub(3)..].join(" / ") }
+    if lines.is_empty() { SILENCE.to_owned() } else { lines[lines.len().saturating_sub(3)..].join(" / ") }
 }
 
 fn version(containers: &Containers<'_>, init: bool) -> Result<String> {
@@ -210,22 +229,21 @@ fn exit_status(containers: &Containers<'_>, init: bool) -> Result<String> {
 }
 
 fn orphans(containers: &Containers<'_>, init: bool) -> Result<String> {
-    // tini itself reports what it reaps where it is process 1 (-w); under the engine's init it is
-    // the latter that reaps, and the empty place in /proc is the evidence.
+    if init {
+        // The engine's init is process 1 and says nothing: the empty place in /proc is the evidence.
+        let (_, text) = containers.expect(init, &[], &["sh", "-c", ORPHAN], 0)?;
+        return Ok(format!("an orphan that ended left no zombie: {text}"));
+    }
+    // -w lets tini tell what it reaps. Not with -s: as a subreaper it is refused by qemu-user.
     let options = ["--entrypoint", TINI, "--env", "TINI_VERBOSITY=1"];
     let (shown, text) = containers.expect(init, &options, &["-w", "--", "sh", "-c", ORPHAN], 0)?;
     let reaped = text.lines().find(|line| line.contains("Reaped zombie process with pid="));
-    match reaped {
-        Some(line) => Ok(line.trim().to_owned()),
-        None if init => Ok(format!("an orphan that ended left no zombie: {}", said(&text, ""))),
-        None => bail!("`{shown}` told of no reaped process: {}", said(&text, "")),
-    }
+    let reaped = reaped.with_context(|| format!("`{shown}` told of no reaped process: {}", said(&text, "")))?;
+    Ok(format!("{}; {}", reaped.trim(), said(text.lines().next().unwrap_or_default(), "")))
 }
 
 fn sigterm(containers: &Containers<'_>, init: bool) -> Result<String> {
-    let options = ["--detach", "--network", "none"];
-    let (container, run) = containers.start(init, &options, &["sh", "-c", TRAP]);
-    run.read()?;
+    let container = containers.detached(init, "--network=none", &["sh", "-c", TRAP])?;
     container.wait_for("ready", CONTAINER_LIMIT, |container| Ok(container.logs()?.contains("ready")))?;
     container.call(["kill", "--signal", "TERM"])?;
     let status = container.call(["wait"]).context("it did not end on SIGTERM")?;
@@ -236,11 +254,23 @@ fn sigterm(containers: &Containers<'_>, init: bool) -> Result<String> {
     Ok("the child's trap ran on SIGTERM, and its exit status 7 is the container's".to_owned())
 }
 
-/// buildkitd comes up, and `buildctl` inside the container reaches it, as buildx asks for it.
+/// buildkitd comes up, and `buildctl` inside the container reaches it, as buildx asks for it. Under
+/// qemu-user a Go program now and then hangs before its first line: that alone is tried again, aloud.
 fn daemon(containers: &Containers<'_>, init: bool, arguments: &[&str]) -> Result<String> {
+    let first = daemon_once(containers, init, arguments);
+    let is_hang = |error: &anyhow::Error| error.to_string().ends_with(SILENCE);
+    match first {
+        Err(error) if is_hang(&error) && Riscv64::here() != Riscv64::Natively => {
+            let again = daemon_once(containers, init, arguments)?;
+            Ok(format!("{again} (the first attempt hung without a line, as emulated programs now and then do)"))
+        }
+        other => other,
+    }
+}
+
+fn daemon_once(containers: &Containers<'_>, init: bool, arguments: &[&str]) -> Result<String> {
     let started = Instant::now();
-    let (container, run) = containers.start(init, &["--detach", "--privileged"], arguments);
-    run.read()?;
+    let container = containers.detached(init, "--privileged", arguments)?;
     let mut workers = String::new();
     container.wait_for("`buildctl debug workers` to answer", DAEMON_LIMIT, |container| {
         let exec = ["exec", &container.name, "buildctl", "debug", "workers"];

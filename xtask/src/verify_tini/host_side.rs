@@ -7,7 +7,7 @@ use crate::model::check::Check;
 use crate::model::file_tree::FileTree;
 use crate::model::linkage::{Format, Lack};
 use crate::sys::engine::Kind;
-use crate::sys::host_init::{Found, HostInit};
+use crate::sys::host_init::{Found, HostInit, Source};
 
 const IS_FOUND: &str = "host-init";
 const FITS: &str = "host-init-in-image";
@@ -84,11 +84,11 @@ fn prediction(kind: Kind, init: &HostInit, lack: &Lack) -> String {
     };
     let file = &init.real;
     let (message, cause) = match lack {
-        Lack::Interpreter { path, why } => (
+        Lack::Interpreter { why, .. } => (
             format!("exec {mounted}: no such file or directory"),
             format!(
-                "the file that is missing is not {mounted}: the engine mounts this host's {file} there, and the \
-                 kernel looks inside the image for the interpreter which that file names, {path} ({why})"
+                "the file that is missing is not {mounted}: the engine mounts this host's {file} there, the kernel \
+                 looks inside the image for the ELF interpreter that this file names, and {why}"
             ),
         ),
         Lack::Library { name, why, .. } => (
@@ -106,17 +106,95 @@ fn prediction(kind: Kind, init: &HostInit, lack: &Lack) -> String {
 }
 
 fn cure(kind: Kind, init: &HostInit) -> String {
-    match kind {
-        Kind::Docker if init.is_configured => {
+    match (kind, init.source) {
+        (Kind::Podman, _) => "apt-get install --reinstall catatonit (Debian's is static)".to_owned(),
+        (Kind::Docker, Source::Configured) => {
             "set \"init-path\" to tini-static (Debian: /usr/bin/tini-static, of the package tini) in daemon.json or in \
              --init-path, and restart the engine"
                 .to_owned()
         }
-        Kind::Docker => format!(
-            "ln -sf \"$(command -v tini-static)\" {} (docker-init -> tini-static; Debian has it in the package tini); \
-             the next container uses it, no restart needed",
+        (Kind::Docker, Source::Found) => format!(
+            "ln -sf \"$(command -v tini-static)\" {} (docker-init -> tini-static, of Debian's package tini); the next \
+             container uses it, no restart needed",
             init.path
         ),
-        Kind::Podman => "apt-get install --reinstall catatonit (Debian's is static)".to_owned(),
+        (Kind::Docker, Source::Given) => {
+            "make docker-init there a link to tini-static (of Debian's package tini)".to_owned()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::check::Verdict;
+    use crate::model::sample_image::{Item, RISCV, X86_64, elf, good, layer};
+    use crate::sys::host_init::Source;
+
+    const X86_LOADER: &str = "/lib64/ld-linux-x86-64.so.2";
+
+    fn init(machine: u16, interpreter: Option<&str>, source: Source) -> Found {
+        let format = Format::of(&elf(machine, interpreter, if interpreter.is_some() { &["libc.so.6"] } else { &[] }));
+        let path = "/usr/bin/docker-init".into();
+        Found::Here(HostInit { path, real: "/usr/bin/tini".into(), reason: "a test".to_owned(), source, format })
+    }
+
+    fn judged(found: &Found, items: &[Item]) -> [(Verdict, String); 2] {
+        let mut tree = FileTree::default();
+        tree.apply(layer(items).as_slice()).expect("an honest layer");
+        checks(Kind::Docker, found, &tree).map(|check| (check.verdict, check.evidence))
+    }
+
+    #[test]
+    fn a_dynamic_init_and_an_image_without_its_interpreter_is_foretold() {
+        let only_static = [Item::File("usr/bin/tini", 0o755, elf(X86_64, None, &[]))];
+        for image in [&only_static[..], &good()] {
+            let [found, fits] = judged(&init(X86_64, Some(X86_LOADER), Source::Found), image);
+            assert_eq!((found.0, fits.0), (Verdict::Pass, Verdict::Fail));
+            for part in [
+                "`exec /sbin/docker-init: no such file or directory`",
+                "the file that is missing is not /sbin/docker-init",
+                "/lib64/ld-linux-x86-64.so.2 is not in the image",
+                "/usr/bin/docker-init (docker-init -> tini-static",
+            ] {
+                assert!(fits.1.contains(part), "{part} is not in: {}", fits.1);
+            }
+        }
+        let [_, fits] = judged(&init(X86_64, Some(X86_LOADER), Source::Configured), &only_static);
+        assert!(fits.1.contains("daemon.json"), "{}", fits.1);
+    }
+
+    #[test]
+    fn a_static_init_starts_anywhere() {
+        let [found, fits] = judged(&init(X86_64, None, Source::Found), &good());
+        assert_eq!((found.0, fits.0), (Verdict::Pass, Verdict::Pass));
+        assert!(found.1.contains("for x86-64, statically linked"), "{}", found.1);
+    }
+
+    #[test]
+    fn a_dynamic_init_whose_loader_and_libraries_the_image_has_passes_with_a_warning() {
+        let native = init(RISCV, Some(crate::model::sample_image::LOADER), Source::Found);
+        let [_, fits] = judged(&native, &good());
+        assert_eq!(fits.0, Verdict::Pass);
+        assert!(fits.1.starts_with("this image happens to hold"), "{}", fits.1);
+        let without_libc: Vec<_> = good()
+            .into_iter()
+            .filter(|item| !matches!(item, Item::File("usr/lib/riscv64-linux-gnu/libc.so.6", ..)))
+            .collect();
+        let [_, fits] = judged(&native, &without_libc);
+        assert!(
+            fits.0 == Verdict::Fail && fits.1.contains("error while loading shared libraries: libc.so.6"),
+            "{}",
+            fits.1
+        );
+    }
+
+    #[test]
+    fn what_cannot_be_looked_at_says_why() {
+        let [found, fits] = judged(&Found::Elsewhere("board (Debian)".to_owned()), &good());
+        assert_eq!((found.0, fits.0), (Verdict::NotRun, Verdict::NotRun));
+        assert!(found.1.contains("another machine, board (Debian)"));
+        let [found, fits] = judged(&Found::Absent("docker-init".to_owned()), &good());
+        assert_eq!((found.0, fits.0), (Verdict::Fail, Verdict::NotRun));
     }
 }

@@ -1,0 +1,268 @@
+//! `cargo xtask verify-tini` by its front door, on image layouts and archives made here, and, where
+//! an engine answers, on containers of one.
+
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use ring::digest::{SHA256, digest};
+use serde_json::{Value, json};
+
+#[path = "../src/model/sample_image.rs"]
+mod sample_image;
+
+use sample_image::{ENTRYPOINT, Item, X86_64, config, elf, good, layer};
+
+/// A folder that is gone at the end of its test.
+struct Scratch(PathBuf);
+
+impl Scratch {
+    fn new(name: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("xtask-verify-tini-{name}-{}", std::process::id()));
+        fs::create_dir_all(&path).expect("the temporary folder can be written to");
+        Self(path)
+    }
+
+    fn path(&self, name: &str) -> String {
+        self.0.join(name).to_str().expect("UTF-8").to_owned()
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    digest(&SHA256, bytes).as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    gzip.write_all(bytes).and_then(|()| gzip.finish()).expect("memory can be written to")
+}
+
+/// Puts a blob into a layout; returns its descriptor.
+fn blob(layout: &Path, media_type: &str, bytes: &[u8]) -> Value {
+    let folder = layout.join("blobs/sha256");
+    fs::create_dir_all(&folder).expect("is made");
+    fs::write(folder.join(hex(bytes)), bytes).expect("is written");
+    json!({ "mediaType": media_type, "digest": format!("sha256:{}", hex(bytes)), "size": bytes.len() })
+}
+
+/// An image layout of those layers; the digest of its manifest.
+fn layout(folder: &str, layers: &[&[Item]], entrypoint: &[&str]) -> String {
+    let folder = Path::new(folder);
+    let tars: Vec<Vec<u8>> = layers.iter().map(|items| layer(items)).collect();
+    let diff_ids: Vec<String> = tars.iter().map(|tar| format!("sha256:{}", hex(tar))).collect();
+    let config =
+        blob(folder, "application/vnd.oci.image.config.v1+json", config(entrypoint, &diff_ids).to_string().as_bytes());
+    let layers: Vec<Value> =
+        tars.iter().map(|tar| blob(folder, "application/vnd.oci.image.layer.v1.tar+gzip", &gzip(tar))).collect();
+    let manifest = json!({ "schemaVersion": 2, "config": config, "layers": layers }).to_string();
+    let mut manifest = blob(folder, "application/vnd.oci.image.manifest.v1+json", manifest.as_bytes());
+    manifest["platform"] = json!({ "os": "linux", "architecture": "riscv64" });
+    let attestation = json!({
+        "mediaType": "application/vnd.oci.image.manifest.v1+json", "digest": format!("sha256:{}", "0".repeat(64)),
+        "size": 1, "platform": { "os": "unknown", "architecture": "unknown" },
+    });
+    let index = json!({ "schemaVersion": 2, "manifests": [manifest, attestation] }).to_string();
+    let mut index = blob(folder, "application/vnd.oci.image.index.v1+json", index.as_bytes());
+    index["annotations"] = json!({ "org.opencontainers.image.ref.name": "latest" });
+    fs::write(folder.join("index.json"), json!({ "schemaVersion": 2, "manifests": [index] }).to_string())
+        .expect("is written");
+    fs::write(folder.join("oci-layout"), r#"{"imageLayoutVersion":"1.0.0"}"#).expect("is written");
+    manifest["digest"].as_str().expect("a digest").to_owned()
+}
+
+/// Runs the command in this checkout.
+fn verify(arguments: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
+    command.arg("verify-tini").args(arguments).current_dir(env!("CARGO_MANIFEST_DIR")).env_remove("GITHUB_ACTIONS");
+    command.output().expect("the command starts")
+}
+
+/// Names of the checks that failed, from the JSON; and the exit status.
+fn failed(arguments: &[&str]) -> (Vec<String>, Option<i32>) {
+    let output = verify(&[&["--json", "--engine", "none"], arguments].concat());
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {stderr}"));
+    let checks = report["proof"]["checks"].as_array().expect("checks").clone();
+    let is_failed = |check: &&Value| check["verdict"] == "fail";
+    let names = checks.iter().filter(is_failed).filter_map(|check| check["name"].as_str()).map(str::to_owned).collect();
+    (names, output.status.code())
+}
+
+/// What it says where it cannot begin.
+fn refusal(path: &str) -> String {
+    let output = verify(&["--engine", "none", path]);
+    assert_eq!(output.status.code(), Some(1));
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+#[test]
+fn a_good_image_passes_in_every_form() {
+    let scratch = Scratch::new("good");
+    let folder = scratch.path("layout");
+    let upper = [Item::File("usr/share/doc/.wh.tini", 0o644, Vec::new())];
+    layout(&folder, &[&good(), &upper], &ENTRYPOINT);
+    assert_eq!(failed(&[&folder]), (vec![], Some(0)));
+
+    let archive = scratch.path("oci.tar");
+    let mut tar = tar::Builder::new(fs::File::create(&archive).expect("is made"));
+    tar.append_dir_all(".", &folder).and_then(|()| tar.finish()).expect("is written");
+    assert_eq!(failed(&[&archive]), (vec![], Some(0)));
+
+    let saved = scratch.path("saved.tar");
+    let (lower, upper) = (layer(&good()), layer(&upper));
+    let diff_ids = [&lower, &upper].map(|tar| format!("sha256:{}", hex(tar)));
+    let config = config(&ENTRYPOINT, &diff_ids).to_string();
+    let list = json!([{ "Config": format!("{}.json", hex(config.as_bytes())), "RepoTags": null,
+        "Layers": ["a/layer.tar", "b/layer.tar"] }])
+    .to_string();
+    let mut tar = tar::Builder::new(fs::File::create(&saved).expect("is made"));
+    for (name, content) in [
+        (format!("{}.json", hex(config.as_bytes())).as_str(), config.as_bytes()),
+        ("a/layer.tar", &lower),
+        ("b/layer.tar", &upper),
+        ("manifest.json", list.as_bytes()),
+    ] {
+        let mut header = tar::Header::new_ustar();
+        header.set_size(content.len() as u64);
+        tar.append_data(&mut header, name, content).expect("is written");
+    }
+    tar.finish().expect("is written");
+    assert_eq!(failed(&[&saved]), (vec![], Some(0)));
+}
+
+#[test]
+fn each_defect_is_caught_by_name() {
+    let scratch = Scratch::new("defects");
+    let without = |path: &'static str| Item::File(path, 0o644, Vec::new());
+    for (number, (upper, entrypoint, names)) in [
+        (without("usr/sbin/.wh.docker-init"), &ENTRYPOINT[..], &["docker-init-link"][..]),
+        (Item::Symlink("sbin/docker-init", "/opt/tini"), &ENTRYPOINT, &["docker-init-link"]),
+        (Item::File("usr/bin/tini", 0o755, elf(X86_64, None, &[])), &ENTRYPOINT, &["tini-architecture"]),
+        (without("lib/.wh.ld-linux-riscv64-lp64d.so.1"), &ENTRYPOINT, &["tini-loads", "entrypoint-script", "runc"]),
+        (without("usr/sbin/.wh.runc"), &ENTRYPOINT, &["runc"]),
+        (Item::Folder("usr/"), &ENTRYPOINT[..2], &["entrypoint"]),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let folder = scratch.path(&number.to_string());
+        layout(&folder, &[&good(), &[upper]], entrypoint);
+        let (found, status) = failed(&[&folder]);
+        assert_eq!((found, status), (names.iter().map(|name| (*name).to_owned()).collect(), Some(1)));
+    }
+}
+
+#[test]
+fn the_init_of_another_host_is_judged_by_its_file() {
+    let scratch = Scratch::new("host");
+    let (folder, init) = (scratch.path("layout"), scratch.path("docker-init"));
+    layout(&folder, &[&good()], &ENTRYPOINT);
+    fs::write(&init, elf(X86_64, Some("/lib64/ld-linux-x86-64.so.2"), &["libc.so.6"])).expect("is written");
+    assert_eq!(failed(&[&folder, "--host-init", &init]), (vec!["host-init-in-image".to_owned()], Some(1)));
+    fs::write(&init, elf(X86_64, None, &[])).expect("is written");
+    assert_eq!(failed(&[&folder, "--host-init", &init]), (vec![], Some(0)));
+}
+
+#[test]
+fn what_is_no_honest_image_is_refused_in_one_message() {
+    let scratch = Scratch::new("refused");
+    let folder = scratch.path("layout");
+    layout(&folder, &[&good()], &ENTRYPOINT);
+    let blobs = Path::new(&folder).join("blobs/sha256");
+    let largest = fs::read_dir(&blobs)
+        .expect("lists")
+        .flatten()
+        .max_by_key(|entry| entry.metadata().map_or(0, |file| file.len()));
+    let largest = largest.expect("a blob").path();
+    let whole = fs::read(&largest).expect("is read");
+    let mut damaged = whole.clone();
+    damaged[100] ^= 1;
+    fs::write(&largest, damaged).expect("is written");
+    assert!(refusal(&folder).contains("is damaged: its digest is"));
+    fs::write(&largest, &whole[1..]).expect("is written");
+    assert!(refusal(&folder).contains("were announced"));
+    fs::remove_file(&largest).expect("is removed");
+    assert!(refusal(&folder).contains("is missing"));
+
+    let hostile = scratch.path("hostile");
+    layout(&hostile, &[&good(), &[Item::File("../../etc/shadow", 0o644, Vec::new())]], &ENTRYPOINT);
+    assert!(refusal(&hostile).contains("leads out of its folder by `..`"));
+
+    let plain = scratch.path("plain");
+    fs::create_dir(&plain).expect("is made");
+    assert!(refusal(&plain).contains("neither index.json (OCI image layout) nor manifest.json (docker save)"));
+    let zstd = scratch.path("image.tar.zst");
+    fs::write(&zstd, [0x28, 0xb5, 0x2f, 0xfd, 0]).expect("is written");
+    assert!(refusal(&zstd).contains("unpack it first"));
+    assert!(refusal("no-such-image:1").contains("there is no folder or file no-such-image:1"));
+}
+
+#[test]
+fn the_proof_of_an_image_in_dist_is_kept_in_its_record() {
+    let scratch = Scratch::new("dist");
+    let dist = scratch.path("v0.32.2");
+    let digest = layout(&format!("{dist}/image"), &[&good()], &ENTRYPOINT);
+    let record = |digest: &str| {
+        json!({
+            "schema": 1, "ref": "v0.32.2", "commit": "991535e0973488b6a429096d21fa13f81f2d89d8", "version": "v0.32.2",
+            "package": "github.com/moby/buildkit", "source_date": "2026-08-04T12:27:40Z",
+            "source_date_epoch": 1_785_846_460, "go": "1.26.3", "recipe": { "environment": [], "arguments": [] },
+            "files": [],
+            "image": { "layout": "image", "digest": digest, "size_bytes": 1, "tags": [], "base_name": "debian:trixie-slim",
+                "base_digest": null, "engine": "a test", "inputs": "0".repeat(64) },
+            "proofs": [{ "name": "smoke exec", "image_digest": digest, "began": "2026-01-01T00:00:00Z", "seconds": 1,
+                "tools": [], "checks": [] }],
+        })
+    };
+    let metadata = Path::new(&dist).join("metadata.json");
+    fs::write(&metadata, record(&digest).to_string()).expect("is written");
+    for _ in 0..2 {
+        assert_eq!(failed(&["--dist", &dist]), (vec![], Some(0)));
+    }
+    let kept: Value = serde_json::from_slice(&fs::read(&metadata).expect("is read")).expect("JSON");
+    let names: Vec<&Value> = kept["proofs"].as_array().expect("proofs").iter().map(|proof| &proof["name"]).collect();
+    assert_eq!(names, ["smoke exec", "verify-tini"]);
+    assert_eq!(kept["proofs"][1]["image_digest"], digest.as_str());
+    assert!(kept["proofs"][1]["checks"].as_array().expect("checks").len() > 20);
+
+    fs::write(&metadata, record(&format!("sha256:{}", "0".repeat(64))).to_string()).expect("is written");
+    let output = verify(&["--engine", "none", "--dist", &dist]);
+    assert!(String::from_utf8_lossy(&output.stderr).contains("`cargo xtask image` mends it"));
+}
+
+/// An image without the dynamic loader cannot run; that each way of running it fails by name, and that nothing
+/// is left in the engine, is what can be seen of an engine without a real image.
+#[test]
+fn containers_of_an_image_that_cannot_run_fail_and_leave_nothing_behind() {
+    let docker = |arguments: &[&str]| {
+        let output = Command::new("docker").args(arguments).output();
+        output
+            .ok()
+            .filter(|output| output.status.success())
+            .map(|output| String::from_utf8_lossy(&output.stdout).into_owned())
+    };
+    if docker(&["version"]).is_none() {
+        let _ = writeln!(std::io::stderr(), "SKIPPED verify-tini: no docker answers here");
+        return;
+    }
+    let scratch = Scratch::new("engine");
+    let folder = scratch.path("layout");
+    let without_loader = [Item::File("lib/.wh.ld-linux-riscv64-lp64d.so.1", 0o644, Vec::new())];
+    layout(&folder, &[&good(), &without_loader], &ENTRYPOINT);
+    let output = verify(&["--json", "--engine", "docker", &folder]);
+    assert_eq!(output.status.code(), Some(1), "{}", String::from_utf8_lossy(&output.stderr));
+    let report: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    let checks = report["proof"]["checks"].as_array().expect("checks").clone();
+    let verdict = |name: &str| checks.iter().find(|check| check["name"] == name).map(|check| check["verdict"].clone());
+    assert_eq!((verdict("tini-loads"), verdict("version")), (Some(json!("fail")), Some(json!("fail"))));
+    let left = docker(&["ps", "--all", "--quiet", "--filter", "label=io.github.gounthar.xtask.verify-tini"]);
+    let images = docker(&["images", "--quiet", "localhost/xtask-verify-tini"]);
+    assert_eq!((left.as_deref(), images.as_deref()), (Some(""), Some("")));
+}
