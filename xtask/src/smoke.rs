@@ -162,7 +162,9 @@ pub fn run(root: &Utf8Path, arguments: &Smoke) -> Result<ExitCode> {
             tools: outcome.tools,
             checks: outcome.checks,
         };
-        keep(&subject, &proof)?;
+        if let Some(dist) = &subject.dist {
+            Dist::keep(&dist.folder, proof.clone())?;
+        }
         proofs.push(proof);
     }
     report(&subject, &proofs, arguments.json)
@@ -188,16 +190,6 @@ fn open(root: &Utf8Path, arguments: &Smoke) -> Result<Subject> {
     }
     let tree = image.files()?;
     Ok(Subject { image, tree, shown: path.to_string(), dist })
-}
-
-/// Writes the proof into the record of dist, where the image is from there.
-fn keep(subject: &Subject, proof: &Proof) -> Result<()> {
-    let Some(dist) = &subject.dist else { return Ok(()) };
-    // Read again: another task may have added its own proof in the meantime.
-    let mut dist = Dist::open(&dist.folder, Some(&dist.folder))?;
-    dist.record.proofs.retain(|old| old.name != proof.name);
-    dist.record.proofs.push(proof.clone());
-    dist.save()
 }
 
 fn report(subject: &Subject, proofs: &[Proof], as_json: bool) -> Result<ExitCode> {

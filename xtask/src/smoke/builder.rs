@@ -3,7 +3,7 @@
 //!
 //! buildx keeps its list of builders in a folder of this run's own, so that the user's list and
 //! current builder stay as they are. What a killed run left in the engine is known by its name, which
-//! holds [`checkout`], and is removed by the next run.
+//! holds [`checkout::owner`], and is removed by the next run.
 
 use std::fs;
 use std::time::Duration;
@@ -21,7 +21,7 @@ use crate::sys::host::{self, Riscv64};
 use crate::sys::layout::Image;
 use crate::sys::narrate::{note, say};
 use crate::sys::process::Run;
-use crate::sys::{blobs, docker_archive};
+use crate::sys::{checkout, docker_archive};
 
 const DOCKERFILE: &str = "FROM scratch\nCOPY hello /hello\n";
 /// The start under qemu-user takes three seconds on a desktop; buildx itself gives up after a minute
@@ -76,9 +76,7 @@ struct Names {
 
 impl Names {
     fn of(root: &Utf8Path) -> Result<Self> {
-        // Two checkouts, or two machines, may use one engine at the same time.
-        let owner = format!("{}\n{root}", host::name().unwrap_or_default());
-        let owner = blobs::sha256(&mut owner.as_bytes())?.to_string()[..12].to_owned();
+        let owner = checkout::owner(root)?;
         Ok(Self {
             builder: format!("xtask-smoke-{owner}"),
             image: format!("localhost/xtask-smoke:{owner}"),

@@ -27,6 +27,9 @@ fail() {
   power_off
 }
 
+# What /settings sets, here so that a shell checker knows it.
+modules='' limit_seconds=300 daemon_limit_seconds=200
+# shellcheck source=/dev/null
 . /settings
 touch /daemon.log
 say userspace "$(uname -r)"

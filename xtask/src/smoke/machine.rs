@@ -112,7 +112,7 @@ impl Level {
             environment: execution.environment(),
             command: &[execution.entrypoint(), execution.cmd()].concat(),
             limit: self.limit,
-            daemon_limit: self.limit / 2,
+            daemon_limit: self.limit * 3 / 4,
         }
         .text()
     }

@@ -22,7 +22,7 @@ use crate::model::metadata::FileRecord;
 
 /// The kernel.
 pub const KERNEL: &str = "kernel";
-/// OpenSBI, which the machine starts before the kernel.
+/// The firmware that the machine starts before the kernel, OpenSBI's `fw_dynamic`.
 pub const FIRMWARE: &str = "firmware";
 /// A static busybox for riscv64.
 pub const BUSYBOX_RISCV64: &str = "busybox-riscv64";

@@ -34,7 +34,7 @@ pub struct Machine {
 pub struct Boot<'a> {
     /// The kernel, an `Image`.
     pub kernel: &'a Utf8Path,
-    /// OpenSBI.
+    /// The firmware that comes before it.
     pub firmware: &'a Utf8Path,
     /// What the kernel unpacks into memory as its first file system.
     pub initramfs: &'a Utf8Path,
