@@ -27,6 +27,8 @@ const DOCKERFILE: &str = "FROM scratch\nCOPY hello /hello\n";
 /// The start under qemu-user takes three seconds on a desktop; buildx itself gives up after a minute
 /// or two.
 const BOOTSTRAP_LIMIT: Duration = Duration::from_secs(180);
+/// Of starts that hang under qemu-user.
+const MOST_STARTS: usize = 4;
 const BUILD_LIMIT: Duration = Duration::from_secs(180);
 const REMOVE_LIMIT: Duration = Duration::from_secs(60);
 const CHECKS: [&str; 5] =
@@ -111,8 +113,8 @@ pub fn run(root: &Utf8Path, image: &Image, source: Option<&Source>) -> Result<Ou
     let mut checks: Vec<Check> = Vec::new();
     let inspection = builder.bootstrap();
     match &inspection {
-        Ok(inspection) => {
-            checks.push(Check::pass(CHECKS[0], format!("buildx started it: {}", inspection.status)));
+        Ok((how, inspection)) => {
+            checks.push(Check::pass(CHECKS[0], format!("buildx started it: {how}")));
             checks.push(check(CHECKS[1], version(inspection, source)));
             checks.push(check(CHECKS[2], platforms(inspection)));
             checks.push(check(CHECKS[3], builder.build()));
@@ -154,29 +156,53 @@ impl Builder<'_> {
         self.engine.run(["buildx"]).args(arguments).env("BUILDX_CONFIG", self.work.join("buildx"))
     }
 
-    fn bootstrap(&self) -> Result<Inspection> {
-        let Names { builder, image, .. } = &self.names;
-        let options = ["--driver", "docker-container", "--driver-opt", &format!("image={image}")];
-        self.buildx(["create", "--name", builder]).args(options).read().context("buildx makes no builder of it")?;
-        let inspected = self.buildx(["inspect", "--bootstrap", builder]).limit(BOOTSTRAP_LIMIT).read();
-        match inspected {
-            Ok(text) => Inspection::parse(&text).map_err(anyhow::Error::msg),
-            Err(error) => {
-                let said = format!("{error:#}");
-                let last = said.lines().rfind(|line| !line.trim().is_empty()).unwrap_or_default();
-                bail!("the builder does not start: {} (its log: {})", last.trim(), self.log());
+    /// Starts it; how, and what buildx then says of it. Under qemu-user one start in eight hangs before
+    /// the daemon's first line, in the child of a fork: that alone is tried again, and told.
+    fn bootstrap(&self) -> Result<(String, Inspection)> {
+        let mut hung = 0;
+        loop {
+            match self.bootstrap_once() {
+                Ok(inspection) if hung == 0 => return Ok((inspection.status.clone(), inspection)),
+                Ok(inspection) => {
+                    let how = format!(
+                        "{} at start {}; before, it hung silently under qemu-user",
+                        inspection.status,
+                        hung + 1
+                    );
+                    return Ok((how, inspection));
+                }
+                Err(error) => {
+                    let log = self.log();
+                    hung += 1;
+                    if !log.is_empty() || Riscv64::here() == Riscv64::Natively || hung == MOST_STARTS {
+                        let log = if log.is_empty() { "empty" } else { &log };
+                        let said = format!("{error:#}");
+                        let last = said.lines().rfind(|line| !line.trim().is_empty()).unwrap_or_default();
+                        bail!("the builder does not start: {} (the daemon's log: {log})", last.trim());
+                    }
+                    note("the daemon hung before its first line, as emulated programs now and then do; again");
+                    self.buildx(["rm", "--force", &self.names.builder]).limit(REMOVE_LIMIT).read()?;
+                }
             }
         }
     }
 
-    /// The last lines of the builder's log, on one line.
+    fn bootstrap_once(&self) -> Result<Inspection> {
+        let Names { builder, image, .. } = &self.names;
+        let options = ["--driver", "docker-container", "--driver-opt", &format!("image={image}")];
+        self.buildx(["create", "--name", builder]).args(options).read().context("buildx makes no builder of it")?;
+        let text = self.buildx(["inspect", "--bootstrap", builder]).limit(BOOTSTRAP_LIMIT).read()?;
+        Inspection::parse(&text).map_err(anyhow::Error::msg)
+    }
+
+    /// The last lines of the daemon's log, on one line.
     fn log(&self) -> String {
         let container = format!("buildx_buildkit_{}0", self.names.builder);
         let Ok(output) = self.engine.run(["logs", "--tail", "4", &container]).output() else {
             return "cannot be read".to_owned();
         };
         let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), output.stderr);
-        if said.trim().is_empty() { "empty".to_owned() } else { said.lines().collect::<Vec<_>>().join(" | ") }
+        said.trim().lines().collect::<Vec<_>>().join(" | ")
     }
 
     /// Builds an image through it, and reads it back from the engine.
