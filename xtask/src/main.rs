@@ -12,6 +12,7 @@ mod ci;
 mod doctor;
 mod image;
 mod model;
+mod smoke;
 mod sys;
 mod verify_tini;
 
@@ -27,6 +28,7 @@ Examples:
   cargo xtask build --ref master         any tag, branch or commit of upstream
   cargo xtask image                      the container image of it
   cargo xtask verify-tini                the init path of an image, and the host's side of it
+  cargo xtask smoke                      the image run: commands, a builder, builds in a machine
   cargo xtask ci                         every check that a change has to pass
   cargo xtask completions bash           a completion script for your shell
 
@@ -41,6 +43,7 @@ enum Task {
     Build(build::Build),
     Image(image::Image),
     VerifyTini(verify_tini::VerifyTini),
+    Smoke(smoke::Smoke),
     Doctor(doctor::Doctor),
     Ci(ci::Ci),
     /// Print a script that completes these commands in your shell
@@ -69,6 +72,7 @@ fn run(task: Task) -> Result<ExitCode> {
         Task::Build(arguments) => build::run(&sys::checkout::root()?, &arguments).map(|()| ExitCode::SUCCESS),
         Task::Image(arguments) => image::run(&sys::checkout::root()?, &arguments).map(|()| ExitCode::SUCCESS),
         Task::VerifyTini(arguments) => verify_tini::run(&sys::checkout::root()?, &arguments),
+        Task::Smoke(arguments) => smoke::run(&sys::checkout::root()?, &arguments),
         Task::Doctor(arguments) => doctor::run(&sys::checkout::root()?, &arguments),
         Task::Ci(arguments) => ci::run(&sys::checkout::root()?, &arguments),
         Task::Completions { shell } => {

@@ -5,15 +5,20 @@
 pub mod binary;
 pub mod build_info;
 pub mod build_output;
+pub mod builder;
 pub mod check;
+pub mod cpio;
+pub mod debian;
 pub mod digest;
 pub mod dist;
 pub mod dockerfile;
 pub mod endpoint;
 pub mod file_tree;
 pub mod go_version;
+pub mod guest;
 pub mod image_name;
 pub mod image_tag;
+pub mod kernel_module;
 pub mod layer;
 pub mod layer_members;
 pub mod linkage;
@@ -23,6 +28,7 @@ pub mod oci_image;
 pub mod recipe;
 pub mod remedy;
 pub mod sbom;
+pub mod shell;
 pub mod upstream_ref;
 pub mod version;
 

@@ -16,7 +16,7 @@ use crate::sys::dist::Dist;
 use crate::sys::engine::{Choice, Engine, Kind};
 use crate::sys::host_init::{Found, HostInit, Source};
 use crate::sys::layout::Image;
-use crate::sys::{blobs, clock, docker_archive, files, host, narrate, table};
+use crate::sys::{checkout, clock, docker_archive, files, host, narrate, table};
 use container::Containers;
 
 mod container;
@@ -178,7 +178,7 @@ fn host_checks(named: Option<&Utf8Path>, engine: &Result<Engine>, tree: &FileTre
 /// Puts the image into the engine under a name of this checkout, where it does not have it, and
 /// takes it out again.
 fn container_checks(engine: &Engine, subject: &Subject, root: &Utf8Path, scratch: &Utf8Path) -> Result<Vec<Check>> {
-    let owner = owner(root)?;
+    let owner = checkout::owner(root)?;
     let tag = format!("localhost/xtask-verify-tini:{owner}");
     let reference = subject.reference.as_deref().unwrap_or(&tag);
     let platform = subject.image.config.platform.to_string();
@@ -206,12 +206,6 @@ impl Drop for Loaded<'_> {
     }
 }
 
-/// Stands for this checkout on this machine: two of them may use one engine at the same time.
-fn owner(root: &Utf8Path) -> Result<String> {
-    let text = format!("{}\n{root}", host::name().unwrap_or_default());
-    Ok(blobs::sha256(&mut text.as_bytes())?.to_string()[..12].to_owned())
-}
-
 fn tools(engine: Option<&Engine>) -> Vec<(String, String)> {
     let riscv64 = ("riscv64 programs".to_owned(), host::Riscv64::here().describe());
     let engine = engine.map(|engine| (engine.kind.command().to_owned(), engine.version.clone()));
@@ -237,11 +231,7 @@ fn report(subject: &Subject, proof: Proof, as_json: bool) -> Result<ExitCode> {
         println!("{}", serde_json::to_string_pretty(&report)?);
     }
     if let Some(folder) = &subject.dist {
-        // Read again: another task may have added its own proof in the meantime.
-        let mut dist = Dist::open(folder, Some(folder))?;
-        dist.record.proofs.retain(|old| old.name != proof.name);
-        dist.record.proofs.push(proof);
-        dist.save()?;
+        Dist::keep(folder, proof)?;
     }
     Ok(code)
 }

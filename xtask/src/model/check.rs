@@ -37,6 +37,11 @@ impl Check {
         Self { name: name.to_owned(), verdict: Verdict::Fail, evidence: evidence.into() }
     }
 
+    /// Whether it does not hold.
+    pub fn is_failure(&self) -> bool {
+        self.verdict == Verdict::Fail
+    }
+
     /// A check that could not be looked at.
     pub fn not_run(name: &str, why: impl Into<String>) -> Self {
         Self { name: name.to_owned(), verdict: Verdict::NotRun, evidence: why.into() }

@@ -180,6 +180,11 @@ impl Execution {
         self.cmd.as_deref().unwrap_or_default()
     }
 
+    /// Its environment, each entry in the form `NAME=value`.
+    pub fn environment(&self) -> &[String] {
+        self.env.as_deref().unwrap_or_default()
+    }
+
     /// A variable of the environment.
     pub fn variable(&self, name: &str) -> Option<&str> {
         let value = |entry: &'_ String| entry.split_once('=').is_some_and(|(key, _)| key == name);

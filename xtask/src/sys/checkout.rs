@@ -3,6 +3,8 @@
 use anyhow::{Context, Result};
 use camino::{Utf8Path, Utf8PathBuf};
 
+use super::{blobs, host};
+
 /// The checkout around the current folder.
 ///
 /// # Errors
@@ -15,4 +17,14 @@ pub fn root() -> Result<Utf8PathBuf> {
     root.with_context(|| {
         format!("{here} is in no checkout of docker-for-riscv64 (a folder with .gitmodules and xtask/)")
     })
+}
+
+/// Twelve hexadecimal digits that stand for this checkout on this machine: two of them may use one
+/// engine at the same time, and each knows its own things there.
+///
+/// # Errors
+/// None that can happen: a text in memory can be read.
+pub fn owner(root: &Utf8Path) -> Result<String> {
+    let text = format!("{}\n{root}", host::name().unwrap_or_default());
+    Ok(blobs::sha256(&mut text.as_bytes())?.to_string()[..12].to_owned())
 }

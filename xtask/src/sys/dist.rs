@@ -8,7 +8,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use super::files::{self, digest};
 use crate::model::dist::{METADATA, SHA256SUMS};
-use crate::model::metadata::{FileRecord, Metadata, SCHEMA, sha256sums};
+use crate::model::metadata::{FileRecord, Metadata, Proof, SCHEMA, sha256sums};
 
 /// A folder that a build handed over.
 #[derive(Debug)]
@@ -53,6 +53,18 @@ impl Dist {
             }
         }
         Ok(())
+    }
+
+    /// Adds a proof to the record in `folder`, in place of an older one of that name.
+    ///
+    /// # Errors
+    /// Where the record cannot be read or written.
+    pub fn keep(folder: &Utf8Path, proof: Proof) -> Result<()> {
+        // Read again: another task may have added its own proof since.
+        let mut dist = Self::open(folder, Some(folder))?;
+        dist.record.proofs.retain(|old| old.name != proof.name);
+        dist.record.proofs.push(proof);
+        dist.save()
     }
 
     /// Writes the record, and `SHA256SUMS` after it.

@@ -52,6 +52,12 @@ pub fn binfmt_flags(name: &str) -> Option<String> {
     text.starts_with("enabled").then(|| flags.to_owned())
 }
 
+/// Whether riscv64 containers can run here, as far as can be told: on other systems than Linux the
+/// engine has a Linux of its own.
+pub fn runs_riscv64_containers() -> bool {
+    OS != "linux" || ARCH == "riscv64" || binfmt_flags("qemu-riscv64").is_some()
+}
+
 /// How a riscv64 Linux program runs here.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Riscv64 {

@@ -14,6 +14,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use camino::{Utf8Path, Utf8PathBuf};
 
+use crate::model::shell::quoted;
+
 /// How often a child that is followed gives a tick, output or not.
 const TICK: Duration = Duration::from_millis(500);
 const LARGEST_OUTPUT_BYTES: usize = 64 << 20;
@@ -254,16 +256,6 @@ impl fmt::Display for Run {
         }
         out.write_str(&quoted(&self.program))?;
         self.arguments.iter().try_for_each(|argument| write!(out, " {}", quoted(argument)))
-    }
-}
-
-/// A word as a POSIX shell reads it back.
-fn quoted(word: &str) -> String {
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=@,+%^".contains(c);
-    if !word.is_empty() && word.chars().all(is_plain) {
-        word.to_owned()
-    } else {
-        format!("'{}'", word.replace('\'', r"'\''"))
     }
 }
 

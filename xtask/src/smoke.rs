@@ -1,0 +1,213 @@
+//! `cargo xtask smoke`: runs the image, at three levels, each of which proves what the one before
+//! cannot.
+
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, anyhow, bail};
+use camino::{Utf8Path, Utf8PathBuf};
+use clap::{Args, ValueEnum};
+use serde_json::json;
+
+use crate::model::check::{Check, Verdict};
+use crate::model::endpoint::Endpoint;
+use crate::model::file_tree::FileTree;
+use crate::model::metadata::Proof;
+use crate::sys::dist::Dist;
+use crate::sys::layout::Image;
+use crate::sys::{clock, narrate, table};
+
+mod builder;
+mod exec;
+mod initramfs;
+mod machine;
+mod results;
+
+/// Run the image: its commands, a buildx builder made of it, and real builds in a riscv64 machine
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  cargo xtask smoke                       all three levels, of the image in dist/
+  cargo xtask smoke --level machine       boot its files under a riscv64 kernel, and build in there
+  cargo xtask smoke --level exec x.tar    an OCI layout or archive in place of the image in dist/
+  cargo xtask smoke --json                the checks as JSON on standard output
+
+Levels:
+  exec      the image's commands run here, natively or under qemu-user
+  builder   buildx makes a builder of it, and that builds; needs a Docker Engine, buildx, binfmt_misc
+  machine   builds with RUN for linux/riscv64 and linux/amd64 in a machine; needs qemu-system, no root
+
+Exit status: 0 nothing failed, 1 a check failed or could not be begun, 2 bad arguments.")]
+pub struct Smoke {
+    /// An OCI image layout or an archive of one [default: the image in dist]
+    #[arg(value_name = "LAYOUT|ARCHIVE", conflicts_with = "dist")]
+    image: Option<Utf8PathBuf>,
+    /// What to run
+    #[arg(long, value_name = "LEVEL", default_value = "all")]
+    level: Choice,
+    /// The folder that `build` and `image` made [default: the only one in dist/ of this checkout]
+    #[arg(long, value_name = "DIR")]
+    dist: Option<Utf8PathBuf>,
+    /// Debian's archive or a mirror of it, for the machine's kernel
+    #[arg(long, value_name = "URL", env = "XTASK_DEBIAN_ARCHIVE", default_value = "https://deb.debian.org/debian")]
+    debian_archive: Endpoint,
+    /// When a machine that hangs is ended
+    #[arg(long, value_name = "SECONDS", default_value = "300", value_parser = clap::value_parser!(u64).range(10..))]
+    machine_limit: u64,
+    /// Print the checks as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// What was asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Choice {
+    /// The image's commands
+    Exec,
+    /// A buildx builder
+    Builder,
+    /// A riscv64 machine
+    Machine,
+    /// One after the other
+    All,
+}
+
+/// One level.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Level {
+    Exec,
+    Builder,
+    Machine,
+}
+
+/// What a level found out, and with which tools.
+pub struct Outcome {
+    /// One after the other.
+    pub checks: Vec<Check>,
+    /// Name and version of each tool that took part.
+    pub tools: Vec<(String, String)>,
+}
+
+impl Choice {
+    fn levels(self) -> &'static [Level] {
+        match self {
+            Self::Exec => &[Level::Exec],
+            Self::Builder => &[Level::Builder],
+            Self::Machine => &[Level::Machine],
+            Self::All => &[Level::Exec, Level::Builder, Level::Machine],
+        }
+    }
+}
+
+impl Level {
+    /// Its name in the record and on the terminal.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Exec => "exec",
+            Self::Builder => "builder",
+            Self::Machine => "machine",
+        }
+    }
+
+    /// What this machine lacks for it, each with the line that mends it.
+    fn lacking(self) -> Vec<String> {
+        match self {
+            Self::Exec => exec::lacking(),
+            Self::Builder => builder::lacking(),
+            Self::Machine => machine::Level::lacking(),
+        }
+    }
+}
+
+/// The image, with its files.
+struct Subject {
+    image: Image,
+    tree: FileTree,
+    shown: String,
+    dist: Option<Dist>,
+}
+
+/// Runs the task in the checkout at `root`.
+///
+/// # Errors
+/// Where the image cannot be read, or this machine lacks a tool. A check that fails is no error, but
+/// an exit status.
+pub fn run(root: &Utf8Path, arguments: &Smoke) -> Result<ExitCode> {
+    let levels = arguments.level.levels();
+    let lacking: Vec<String> = levels.iter().flat_map(|level| level.lacking()).collect();
+    if !lacking.is_empty() {
+        bail!("nothing was run: {}", lacking.join("\n          "));
+    }
+    let subject = open(root, arguments)?;
+    let mut proofs = Vec::new();
+    for level in levels {
+        let (began, started) = (clock::now()?, Instant::now());
+        table::heading(&format!("{}: {} {}", level.name(), subject.shown, subject.image.digest));
+        let source = subject.dist.as_ref().map(|dist| &dist.record.source);
+        let outcome = match level {
+            Level::Exec => exec::run(root, &subject.image, &subject.tree, source)?,
+            Level::Builder => builder::run(root, &subject.image, source)?,
+            Level::Machine => {
+                let limit = Duration::from_secs(arguments.machine_limit);
+                let level = machine::Level::prepare(root, &arguments.debian_archive, limit)?;
+                level.run(root, &subject.image, &subject.tree)?
+            }
+        };
+        outcome.checks.iter().for_each(table::row);
+        let proof = Proof {
+            name: format!("smoke {}", level.name()),
+            image_digest: subject.image.digest.to_string(),
+            began,
+            seconds: started.elapsed().as_secs(),
+            tools: outcome.tools,
+            checks: outcome.checks,
+        };
+        if let Some(dist) = &subject.dist {
+            Dist::keep(&dist.folder, proof.clone())?;
+        }
+        proofs.push(proof);
+    }
+    report(&subject, &proofs, arguments.json)
+}
+
+/// The image that was named, or the one in dist.
+fn open(root: &Utf8Path, arguments: &Smoke) -> Result<Subject> {
+    let (path, dist) = match &arguments.image {
+        Some(path) => (path.clone(), None),
+        None => {
+            let dist = Dist::open(root, arguments.dist.as_deref())?;
+            let Some(record) = &dist.record.image else {
+                bail!("{} has no image yet; `cargo xtask image` makes it", dist.folder)
+            };
+            (dist.folder.join(&record.layout), Some(dist))
+        }
+    };
+    let image = Image::open(&path)?;
+    if let Some(record) = dist.as_ref().and_then(|dist| dist.record.image.as_ref())
+        && image.digest.to_string() != record.digest
+    {
+        bail!("{path} holds {}, and metadata.json says {}; `cargo xtask image` mends it", image.digest, record.digest);
+    }
+    let tree = image.files()?;
+    Ok(Subject { image, tree, shown: path.to_string(), dist })
+}
+
+fn report(subject: &Subject, proofs: &[Proof], as_json: bool) -> Result<ExitCode> {
+    let checks: Vec<&Check> = proofs.iter().flat_map(|proof| &proof.checks).collect();
+    let count = |verdict| checks.iter().filter(|check| check.verdict == verdict).count();
+    let failed: Vec<&str> = checks.iter().filter(|check| check.is_failure()).map(|check| check.name.as_str()).collect();
+    let (passed, not_run) = (count(Verdict::Pass), count(Verdict::NotRun));
+    let times: Vec<String> = proofs.iter().map(|proof| format!("{} {} s", proof.name, proof.seconds)).collect();
+    narrate::say(
+        "smoke",
+        format_args!("{passed} passed, {} failed, {not_run} not run; {}", failed.len(), times.join(", ")),
+    );
+    if !failed.is_empty() {
+        narrate::fail(&anyhow!("{}: {}", subject.shown, failed.join(", ")));
+    }
+    if as_json {
+        let report = json!({ "image": subject.shown, "passed": failed.is_empty(), "proofs": proofs });
+        println!("{}", serde_json::to_string_pretty(&report)?);
+    }
+    Ok(if failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}

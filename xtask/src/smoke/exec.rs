@@ -1,0 +1,180 @@
+//! The level `exec`: the image's commands are taken out of its layers, with the libraries that they
+//! need, and run here, natively or under qemu-user. Needs no engine and no root: the image's own
+//! dynamic loader is what is started, and is told where the image's libraries are.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+
+use anyhow::{Context, Result, bail, ensure};
+use camino::{Utf8Path, Utf8PathBuf};
+
+use super::Outcome;
+use crate::model::check::Check;
+use crate::model::file_tree::FileTree;
+use crate::model::linkage::{Format, Linkage};
+use crate::model::metadata::Source;
+use crate::model::{dist, recipe};
+use crate::sys::files::{self, MODE_PROGRAM, Staging};
+use crate::sys::host::Riscv64;
+use crate::sys::layout::Image;
+use crate::sys::narrate::note;
+
+/// What the image is for, and what BuildKit calls for its work, each with the argument that makes it
+/// say its version.
+const COMMANDS: [(&str, &str); 9] = [
+    (dist::BUILDKITD, "--version"),
+    (dist::BUILDCTL, "--version"),
+    ("tini", "--version"),
+    ("runc", "--version"),
+    ("fuse-overlayfs", "--version"),
+    ("git", "--version"),
+    ("ssh", "-V"),
+    ("pigz", "--version"),
+    ("xz", "--version"),
+];
+/// PATH of the image, in the order in which it is searched.
+const FOLDERS: [&str; 6] = ["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"];
+
+/// A command of the image, and what has to be beside it.
+struct Program {
+    command: &'static str,
+    argument: &'static str,
+    /// Real path in the image.
+    path: String,
+    /// The image's dynamic loader, where it needs one.
+    loader: Option<String>,
+    /// The real path of each library, by the name under which it is asked for.
+    libraries: BTreeMap<String, String>,
+}
+
+/// What is lacking here.
+pub fn lacking() -> Vec<String> {
+    let mends = "this machine runs no riscv64 programs; Debian and Ubuntu: apt-get install qemu-user-static";
+    if Riscv64::here() == Riscv64::Nowhere { vec![mends.to_owned()] } else { Vec::new() }
+}
+
+/// Runs every command.
+///
+/// # Errors
+/// Where the files cannot be taken out of the image.
+pub fn run(root: &Utf8Path, image: &Image, tree: &FileTree, source: Option<&Source>) -> Result<Outcome> {
+    let folder = root.join("target/smoke/exec");
+    let _lock = files::lock(&folder.with_extension("lock"), || note("another run of smoke is at work; waiting"))?;
+    let work = Staging::new(&folder)?;
+    let found: Vec<Result<Program>> =
+        COMMANDS.into_iter().map(|(command, argument)| find(tree, command, argument)).collect();
+    take_out(image, tree, found.iter().flatten(), work.path())?;
+    let emulation = Riscv64::here();
+    let checks = found.into_iter().zip(COMMANDS).map(|(program, (command, _))| {
+        let said = program.and_then(|program| say_version(&program, &emulation, work.path(), source));
+        match said {
+            Ok(said) => Check::pass(&format!("{command}-runs"), said),
+            Err(error) => Check::fail(&format!("{command}-runs"), format!("{error:#}")),
+        }
+    });
+    Ok(Outcome { checks: checks.collect(), tools: vec![("riscv64 programs".to_owned(), emulation.describe())] })
+}
+
+/// Looks a command up as a shell in the image would, and what it loads as the loader would.
+fn find(tree: &FileTree, command: &'static str, argument: &'static str) -> Result<Program> {
+    let places = FOLDERS.iter().filter_map(|folder| tree.resolve(&format!("{folder}/{command}")).ok());
+    let Some((path, node)) = places.into_iter().find(|(_, node)| node.is_executable()) else {
+        bail!("{command} is not in the image, in no folder of PATH; the Dockerfile installs it");
+    };
+    let linkage = match &node.format {
+        Format::Elf(linkage) => linkage,
+        Format::Script(interpreter) => bail!("{path} is a script for {interpreter}, and should be a program"),
+        Format::Damaged(why) => bail!("{path}: {why}"),
+        Format::Data => bail!("{path} is no program"),
+    };
+    let loaded = linkage.loads_in(tree, &path).map_err(|lack| anyhow::anyhow!("{path}: {lack}"))?;
+    let loader = match &linkage.interpreter {
+        Some(loader) => Some(tree.resolve(loader).map_err(|error| anyhow::anyhow!("{error}"))?.0),
+        None => None,
+    };
+    let libraries = names_of(tree, linkage, &loaded);
+    Ok(Program { command, argument, path, loader, libraries })
+}
+
+/// Libraries are asked for by names that are mostly links in the folder of the real file.
+fn names_of(tree: &FileTree, program: &Linkage, loaded: &[String]) -> BTreeMap<String, String> {
+    let mut wanted: Vec<&String> = program.needed.iter().collect();
+    for path in loaded {
+        if let Ok((_, node)) = tree.resolve(path)
+            && let Format::Elf(linkage) = &node.format
+        {
+            wanted.extend(&linkage.needed);
+        }
+    }
+    let place_of = |name: &String| {
+        loaded.iter().find(|path| {
+            let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder);
+            tree.resolve(&format!("{folder}/{name}")).is_ok_and(|(real, _)| real == **path)
+        })
+    };
+    wanted.into_iter().filter_map(|name| Some((name.clone(), place_of(name)?.clone()))).collect()
+}
+
+/// Writes every file that is needed to `folder`, under its own name, or the name that it is asked by.
+fn take_out<'p>(
+    image: &Image,
+    tree: &FileTree,
+    programs: impl Iterator<Item = &'p Program>,
+    folder: &Utf8Path,
+) -> Result<()> {
+    let mut places: BTreeMap<String, Vec<Utf8PathBuf>> = BTreeMap::new();
+    fs::create_dir(folder.join("lib")).with_context(|| format!("cannot write in {folder}"))?;
+    let mut want = |path: &str, place: Utf8PathBuf| {
+        let places = places.entry(path.trim_start_matches('/').to_owned()).or_default();
+        if !places.contains(&place) {
+            places.push(place);
+        }
+    };
+    for program in programs {
+        want(&program.path, folder.join(program.command));
+        for (name, path) in &program.libraries {
+            want(path, folder.join("lib").join(name));
+        }
+        if let Some(loader) = &program.loader {
+            want(loader, folder.join("loader"));
+        }
+    }
+    image.contents(
+        tree,
+        |path, _| places.contains_key(path),
+        |paths, _, content| {
+            let mut wanted = paths.iter().filter_map(|path| places.get(*path)).flatten();
+            let Some(first) = wanted.next() else { return Ok(()) };
+            let write = || -> Result<()> {
+                files::copy(&mut &mut *content, &mut File::create(first)?)?;
+                files::settle(first, MODE_PROGRAM, files::instant(0))?;
+                wanted.try_for_each(|place| fs::copy(first, place).map(|_| ()))?;
+                Ok(())
+            };
+            let mut write = write;
+            write().with_context(|| format!("cannot write {first}"))
+        },
+    )
+}
+
+fn say_version(program: &Program, emulation: &Riscv64, folder: &Utf8Path, source: Option<&Source>) -> Result<String> {
+    let Program { command, argument, .. } = program;
+    let file = folder.join(command);
+    let run = match &program.loader {
+        Some(_) => emulation.run(&folder.join("loader")).map(|run| {
+            let libraries = folder.join("lib");
+            run.args(["--argv0", command, "--library-path", libraries.as_str(), file.as_str()])
+        }),
+        None => emulation.run(&file),
+    };
+    let output = run.context("this machine runs no riscv64 programs")?.arg(*argument).output()?;
+    let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), output.stderr);
+    let said = said.lines().find(|line| !line.trim().is_empty()).unwrap_or_default().trim().to_owned();
+    ensure!(output.status.success(), "{command} {argument} ended with {}: {said}", output.status);
+    ensure!(!said.is_empty(), "{command} {argument} says nothing");
+    if let (Some(source), true) = (source, dist::COMMANDS.contains(command)) {
+        let wanted = recipe::version_line(command, &source.version, &source.commit);
+        ensure!(said == wanted, "{command} says {said:?}, and what was built is {wanted:?}");
+    }
+    Ok(said)
+}

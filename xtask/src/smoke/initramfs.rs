@@ -1,0 +1,95 @@
+//! The first file system of the machine: the files of the image below `image/`, as their layers
+//! have them, and around it what boots them and asks for the builds.
+
+use std::fs::File;
+use std::io::{BufWriter, Write};
+
+use anyhow::{Context, Result};
+use camino::Utf8Path;
+
+use crate::model::cpio::{Attributes, Special, Writer};
+use crate::model::file_tree::{FileTree, Node};
+use crate::model::layer_members::Kind;
+use crate::sys::ingredients::{BUSYBOX_AMD64, BUSYBOX_RISCV64, EMULATOR_AMD64, Ingredients};
+use crate::sys::layout::Image;
+
+const INIT: &str = include_str!("init.sh");
+const DOCKERFILE: &str = include_str!("Dockerfile");
+const FOLDER: Attributes = Attributes { mode: 0o755, uid: 0, gid: 0, modified_epoch: 0 };
+const PROGRAM: Attributes = FOLDER;
+const DATA: Attributes = Attributes { mode: 0o644, ..FOLDER };
+
+/// Writes it to `path`.
+///
+/// # Errors
+/// Where a layer cannot be read, or the file not be written.
+pub fn write(path: &Utf8Path, image: &Image, tree: &FileTree, ingredients: &Ingredients, settings: &str) -> Result<()> {
+    let fill = || -> Result<()> {
+        let mut archive = Writer::new(BufWriter::with_capacity(1 << 20, File::create(path)?));
+        boot_files(&mut archive, ingredients, settings)?;
+        image_files(&mut archive, image, tree)?;
+        archive.finish()?;
+        Ok(())
+    };
+    fill().with_context(|| format!("cannot write {path}"))
+}
+
+fn boot_files(archive: &mut Writer<impl Write>, ingredients: &Ingredients, settings: &str) -> Result<()> {
+    for folder in ["bin", "proc", "sys", "dev", "modules", "context", "context/riscv64", "context/amd64"] {
+        archive.special(folder, FOLDER, Special::Directory)?;
+    }
+    // Where the kernel finds no console, the first process has no place to say anything.
+    archive.special("dev/console", Attributes { mode: 0o600, ..FOLDER }, Special::CharacterDevice(5, 1))?;
+    let mut text =
+        |path: &str, attributes, text: &str| archive.file(&[path], attributes, text.len() as u64, &mut text.as_bytes());
+    text("init", PROGRAM, INIT)?;
+    text("settings", DATA, settings)?;
+    text("context/Dockerfile", DATA, DOCKERFILE)?;
+    let mut copy = |paths: &[&str], attributes, from: &Utf8Path| -> Result<()> {
+        let mut file = File::open(from).with_context(|| format!("cannot open {from}"))?;
+        let size_bytes = file.metadata()?.len();
+        Ok(archive.file(paths, attributes, size_bytes, &mut file)?)
+    };
+    copy(&["bin/busybox", "context/riscv64/busybox"], PROGRAM, &ingredients.path(BUSYBOX_RISCV64))?;
+    copy(&["context/amd64/busybox"], PROGRAM, &ingredients.path(BUSYBOX_AMD64))?;
+    copy(&["bin/qemu-x86_64"], PROGRAM, &ingredients.path(EMULATOR_AMD64))?;
+    for module in ingredients.modules() {
+        copy(&[&format!("modules/{module}.ko.xz")], DATA, &ingredients.module(module))?;
+    }
+    Ok(())
+}
+
+/// Folders first, then what is no file, then the files in the order in which they are stored.
+fn image_files(archive: &mut Writer<impl Write>, image: &Image, tree: &FileTree) -> Result<()> {
+    if tree.entries().all(|(path, _)| !path.is_empty()) {
+        archive.special("image", FOLDER, Special::Directory)?;
+    }
+    for (path, node) in tree.entries() {
+        let special = match &node.kind {
+            Kind::Directory => Special::Directory,
+            Kind::Symlink(target) => Special::Symlink(target),
+            Kind::CharacterDevice(major, minor) => Special::CharacterDevice(*major, *minor),
+            Kind::BlockDevice(major, minor) => Special::BlockDevice(*major, *minor),
+            Kind::Fifo => Special::Fifo,
+            Kind::File | Kind::HardLink(_) => continue,
+        };
+        archive.special(&place(path), attributes(node), special)?;
+    }
+    image.contents(
+        tree,
+        |_, _| true,
+        |paths, node, content| {
+            let places: Vec<String> = paths.iter().map(|path| place(path)).collect();
+            let places: Vec<&str> = places.iter().map(String::as_str).collect();
+            Ok(archive.file(&places, attributes(node), node.size_bytes, content)?)
+        },
+    )
+}
+
+fn place(path: &str) -> String {
+    if path.is_empty() { "image".to_owned() } else { format!("image/{path}") }
+}
+
+fn attributes(node: &Node) -> Attributes {
+    Attributes { mode: node.mode, uid: node.uid, gid: node.gid, modified_epoch: node.modified_epoch }
+}

@@ -1,0 +1,234 @@
+//! The level `machine`: the image's own files under a real riscv64 kernel. BuildKit is started by
+//! the image's own entrypoint, makes a build with `RUN` for riscv64, then one for riscv64 and
+//! amd64, and what it made is read back and checked here.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, ensure};
+use camino::{Utf8Path, Utf8PathBuf};
+
+use super::results::{self, Built};
+use super::{Outcome, initramfs};
+use crate::model::check::Check;
+use crate::model::endpoint::Endpoint;
+use crate::model::file_tree::FileTree;
+use crate::model::guest::{PHASES, Settings, Word, plain};
+use crate::sys::files::{self, Staging};
+use crate::sys::host;
+use crate::sys::ingredients::{FIRMWARE, Ingredients, KERNEL};
+use crate::sys::layout::Image;
+use crate::sys::machine::{self, Boot, Machine};
+use crate::sys::narrate::{Progress, Unit, clock, note, say};
+
+/// What was built takes 4 MB.
+const DISK_BYTES: u64 = 64 << 20;
+const TAIL_LINES: usize = 30;
+/// A check for each of [`PHASES`], in the same order.
+const CHECKS: [&str; 6] =
+    ["machine-boots", "daemon-answers", "build-riscv64", "build-multi-platform", "daemon-stops", "machine-powers-off"];
+
+/// The level, with everything that it needs from this machine found.
+pub struct Level {
+    machine: Machine,
+    ingredients: Ingredients,
+    limit: Duration,
+}
+
+/// What the console said, by phase.
+#[derive(Default)]
+struct Heard {
+    reached: Vec<(&'static str, String, String)>,
+    failed: Option<(&'static str, String)>,
+    tail: Vec<String>,
+}
+
+impl Level {
+    /// The tools that are lacking, a message each. Nothing is fetched yet.
+    pub fn lacking() -> Vec<String> {
+        let machine = Machine::find().err().map(|error| format!("{error:#}"));
+        let xz = host::on_path("xz").is_none().then(|| {
+            "xz is not installed, which unpacks Debian's packages; Debian and Ubuntu: apt-get install xz-utils".into()
+        });
+        machine.into_iter().chain(xz).collect()
+    }
+
+    /// Obtains a kernel, once; it stays in `target/`.
+    ///
+    /// # Errors
+    /// Where it cannot be had.
+    pub fn prepare(root: &Utf8Path, archive: &Endpoint, limit: Duration) -> Result<Self> {
+        let ingredients = Ingredients::obtain(&root.join("target/smoke/debian"), archive)?;
+        Ok(Self { machine: Machine::find()?, ingredients, limit })
+    }
+
+    /// Boots the image, and looks at all that came of it.
+    ///
+    /// # Errors
+    /// Where the machine cannot be made. What goes wrong in it is a check that fails.
+    pub fn run(&self, root: &Utf8Path, image: &Image, tree: &FileTree) -> Result<Outcome> {
+        let folder = root.join("target/smoke");
+        let console = folder.join("console.log");
+        let lock = files::lock(&folder.join("machine.lock"), || note("another run of smoke has the machine; waiting"))?;
+        let work = Staging::new(&folder.join("machine"))?;
+        let (initramfs, disk) = (work.path().join("initramfs"), work.path().join("disk"));
+        let started = Instant::now();
+        initramfs::write(&initramfs, image, tree, &self.ingredients, &self.settings(image))?;
+        machine::make_disk(&disk, DISK_BYTES)?;
+        say("machine", format_args!("the image's files, as the kernel takes them, in {}", clock(started.elapsed())));
+
+        let (kernel, firmware) = (self.ingredients.path(KERNEL), self.ingredients.path(FIRMWARE));
+        let boot = Boot {
+            kernel: &kernel,
+            firmware: &firmware,
+            initramfs: &initramfs,
+            disk: &disk,
+            console: &console,
+            limit: self.limit,
+        };
+        let mut heard = Heard::default();
+        let mut progress = Progress::new("machine", Unit::Count("phases"));
+        progress.set_total(PHASES.len() as u64);
+        let ended = self.machine.run(boot, &lock, |line| match line {
+            Some(line) => heard.take(line, &mut progress),
+            None => progress.tick(),
+        });
+        drop(progress);
+        let ended = ended.and_then(|status| {
+            ensure!(status.success(), "qemu ended with {status}");
+            Ok(())
+        });
+        let checks = self.checks(&heard, ended, &disk, work.path());
+        if checks.iter().any(Check::is_failure) {
+            show(&heard.tail, &console);
+        }
+        let qemu = ("qemu-system-riscv64".to_owned(), format!("{}, {}", self.machine.version, self.machine.describe()));
+        Ok(Outcome { checks, tools: [vec![qemu], self.ingredients.origin()].concat() })
+    }
+
+    fn settings(&self, image: &Image) -> String {
+        let execution = &image.config.config;
+        Settings {
+            modules: self.ingredients.modules(),
+            environment: execution.environment(),
+            command: &[execution.entrypoint(), execution.cmd()].concat(),
+            limit: self.limit,
+            daemon_limit: self.limit * 3 / 4,
+        }
+        .text()
+    }
+
+    /// A check for each phase; what the machine says it built is believed when it was read back.
+    fn checks(&self, heard: &Heard, ended: Result<()>, disk: &Utf8Path, folder: &Utf8Path) -> Vec<Check> {
+        let unpacked = results::unpack(disk, folder);
+        let read = |name: &str| match &unpacked {
+            Ok(()) => results::read(folder, name),
+            Err(error) => Err(anyhow::anyhow!("{error:#}")),
+        };
+        let ended = ended.map_err(|error| first_line(&error));
+        let mut checks: Vec<Check> = Vec::new();
+        for (phase, name) in PHASES.into_iter().zip(CHECKS) {
+            let check = match heard.detail(phase) {
+                Some((seconds, detail)) => {
+                    let evidence = match phase {
+                        "userspace" => Ok(format!("Linux {detail}, {}", self.machine.describe())),
+                        "daemon" => daemon(detail),
+                        "riscv64" => read(phase).and_then(|built| expect(&built, &["riscv64"])),
+                        "both" => read(phase).and_then(|built| expect(&built, &["amd64", "riscv64"])),
+                        "stopped" => Ok(format!("on SIGTERM to the image's init, with exit status {detail}")),
+                        _ => ended.clone().map(|()| "cleanly".to_owned()).map_err(anyhow::Error::msg),
+                    };
+                    match evidence {
+                        Ok(evidence) => Check::pass(name, format!("{evidence}; {seconds} s after the start")),
+                        Err(error) => Check::fail(name, format!("{error:#}")),
+                    }
+                }
+                None => heard.missing(phase, name, &ended, self.limit, checks.iter().any(Check::is_failure)),
+            };
+            checks.push(check);
+        }
+        checks
+    }
+}
+
+/// The daemon's platforms, which have to have both.
+fn daemon(platforms: &str) -> Result<String> {
+    for platform in ["linux/riscv64", "linux/amd64"] {
+        let is_there = platforms.split(',').any(|found| found == platform);
+        ensure!(is_there, "buildkitd answers, and says that it builds for {platforms}, not for {platform}");
+    }
+    Ok(format!("buildkitd builds for {platforms}"))
+}
+
+/// Whether a result has just these architectures, and `RUN` was run by each.
+fn expect(built: &[Built], architectures: &[&str]) -> Result<String> {
+    let wanted: Vec<Built> = architectures
+        .iter()
+        .map(|architecture| Built {
+            platform: format!("linux/{architecture}"),
+            // As `uname -m` names them.
+            written: format!("hello from {}", architecture.replace("amd64", "x86_64")),
+        })
+        .collect();
+    let show = |built: &[Built]| {
+        let texts: Vec<String> = built.iter().map(|built| format!("{}: {:?}", built.platform, built.written)).collect();
+        texts.join(", ")
+    };
+    ensure!(built == wanted, "what was built is {}, and should be {}", show(built), show(&wanted));
+    Ok(format!("RUN wrote, read back from the layers, {}", show(built)))
+}
+
+fn first_line(error: &anyhow::Error) -> String {
+    format!("{error:#}").lines().next().unwrap_or_default().to_owned()
+}
+
+impl Heard {
+    fn take(&mut self, line: &str, progress: &mut Progress) {
+        if self.tail.len() == TAIL_LINES {
+            self.tail.remove(0);
+        }
+        self.tail.push(plain(line));
+        match Word::parse(line) {
+            Some(Word::Reached { phase, seconds, detail }) if self.detail(phase).is_none() => {
+                progress.advance(1);
+                progress.print(&format!("{:>9} {phase:<10} {} {detail}", "", clock(progress.elapsed())));
+                self.reached.push((phase, seconds, plain(&detail)));
+            }
+            Some(Word::Failed { phase, why }) => {
+                self.failed.get_or_insert((phase, plain(&why)));
+            }
+            _ => {}
+        }
+    }
+
+    fn detail(&self, phase: &str) -> Option<(&str, &str)> {
+        let found = self.reached.iter().find(|(reached, ..)| *reached == phase)?;
+        Some((&found.1, &found.2))
+    }
+
+    /// The check of a phase that was not reached.
+    fn missing(
+        &self,
+        phase: &str,
+        name: &str,
+        ended: &Result<(), String>,
+        limit: Duration,
+        has_failure: bool,
+    ) -> Check {
+        match (&self.failed, ended) {
+            (Some((failed, why)), _) if *failed == phase => Check::fail(name, why),
+            _ if has_failure => Check::not_run(name, "the machine did not get that far"),
+            (_, Ok(())) => Check::fail(name, "the machine turned itself off before; its console says why"),
+            (_, Err(why)) if why.contains("took longer than") => {
+                Check::fail(name, format!("the machine hung: it was ended after {} s", limit.as_secs()))
+            }
+            (_, Err(why)) => Check::fail(name, why),
+        }
+    }
+}
+
+fn show(tail: &[String], console: &Utf8PathBuf) {
+    eprintln!("--- the end of the machine's console, {console}");
+    for line in tail {
+        eprintln!("    {line}");
+    }
+}
