@@ -175,7 +175,7 @@ impl Builder<'_> {
                     let log = self.log();
                     hung += 1;
                     if !log.is_empty() || Riscv64::here() == Riscv64::Natively || hung == MOST_STARTS {
-                        let log = if log.is_empty() { "empty" } else { &log };
+                        let log = if log.is_empty() { format!("empty at each of {hung} starts") } else { log };
                         let said = format!("{error:#}");
                         let last = said.lines().rfind(|line| !line.trim().is_empty()).unwrap_or_default();
                         bail!("the builder does not start: {} (the daemon's log: {log})", last.trim());
