@@ -48,9 +48,9 @@ pub struct Smoke {
     /// The folder that `build` and `image` made [default: the only one in dist/ of this checkout]
     #[arg(long, value_name = "DIR")]
     dist: Option<Utf8PathBuf>,
-    /// Debian's archive or a mirror of it, for the machine's kernel
-    #[arg(long, value_name = "URL", env = "XTASK_DEBIAN_ARCHIVE", default_value = "https://deb.debian.org/debian")]
-    debian_archive: Endpoint,
+    /// Debian's archive or a mirror of it, for the machine's kernel [default: that of this machine's apt, over TLS]
+    #[arg(long, value_name = "URL", env = "XTASK_DEBIAN_ARCHIVE")]
+    debian_archive: Option<Endpoint>,
     /// When a machine that hangs is ended
     #[arg(long, value_name = "SECONDS", default_value = "300", value_parser = clap::value_parser!(u64).range(10..))]
     machine_limit: u64,
@@ -149,7 +149,7 @@ pub fn run(root: &Utf8Path, arguments: &Smoke) -> Result<ExitCode> {
             Level::Builder => builder::run(root, &subject.image, source)?,
             Level::Machine => {
                 let limit = Duration::from_secs(arguments.machine_limit);
-                let level = machine::Level::prepare(root, &arguments.debian_archive, limit)?;
+                let level = machine::Level::prepare(root, arguments.debian_archive.as_ref(), limit)?;
                 level.run(root, &subject.image, &subject.tree)?
             }
         };

@@ -5,6 +5,7 @@
 use std::io::Read;
 
 use super::digest::Sha256;
+use super::endpoint::Endpoint;
 
 const AR_MAGIC: &[u8; 8] = b"!<arch>\n";
 const AR_HEADER_BYTES: usize = 60;
@@ -33,6 +34,17 @@ pub struct Package {
     pub depends: Vec<String>,
     /// The file that it is in.
     pub file: Described,
+}
+
+/// The first source of apt that is Debian's archive, over TLS. It takes both forms of a list of
+/// sources, `URIs: …` and `deb …`. Source: sources.list(5).
+pub fn archive_in(sources: &str) -> Option<Endpoint> {
+    let lines = sources.lines().filter(|line| line.starts_with("URIs:") || line.starts_with("deb "));
+    let mut words = lines.flat_map(|line| line.split_whitespace());
+    words.find_map(|word| {
+        let rest = word.strip_prefix("https://").or_else(|| word.strip_prefix("http://"))?.trim_end_matches('/');
+        rest.ends_with("/debian").then(|| format!("https://{rest}").parse().ok())?
+    })
 }
 
 /// The file at `path` of a release, in `InRelease` (or `Release`).
@@ -115,6 +127,21 @@ mod tests {
     use super::*;
 
     const DIGEST: &str = "1b458cc5b1d13b946bdca67bdca891fccf57882f8af972276d1346b24fa8285b";
+
+    #[test]
+    fn the_archive_is_found_in_both_forms_of_apt_s_sources() {
+        let found = |text: &str| archive_in(text).map(|archive| archive.to_string());
+        let stanza = "Types: deb\nURIs: http://mirror.example/debian\nSuites: bookworm\n";
+        let line =
+            "# deb http://no.example/debian x\ndeb [signed-by=/x.gpg] https://mirror.example/debian/ bookworm main\n";
+        for text in [stanza, line] {
+            assert_eq!(found(text).as_deref(), Some("https://mirror.example/debian"), "{text}");
+        }
+        assert_eq!(
+            found("deb http://mirror.example/debian-security bookworm main\ndeb http://x.example/ubuntu y\n"),
+            None
+        );
+    }
 
     #[test]
     fn the_digest_of_a_list_is_the_one_under_sha256() {

@@ -56,7 +56,7 @@ impl Level {
     ///
     /// # Errors
     /// Where it cannot be had.
-    pub fn prepare(root: &Utf8Path, archive: &Endpoint, limit: Duration) -> Result<Self> {
+    pub fn prepare(root: &Utf8Path, archive: Option<&Endpoint>, limit: Duration) -> Result<Self> {
         let ingredients = Ingredients::obtain(&root.join("target/smoke/debian"), archive)?;
         Ok(Self { machine: Machine::find()?, ingredients, limit })
     }

@@ -14,7 +14,7 @@ use super::host;
 use super::http::Http;
 use super::narrate::{Progress, Unit, say};
 use super::process::Run;
-use crate::model::debian::{Described, Package, described_in, files_of, package_in};
+use crate::model::debian::{Described, Package, archive_in, described_in, files_of, package_in};
 use crate::model::endpoint::Endpoint;
 
 /// The release that the image is made of, and the machine with it.
@@ -32,6 +32,20 @@ const KEYRINGS: [&str; 3] = [
     "/usr/share/keyrings/debian-archive-keyring.pgp",
     "/usr/share/distribution-gpg-keys/debian/debian-archive-keyring.gpg",
 ];
+
+/// The archive that this machine's apt fetches from, over TLS whatever apt uses.
+///
+/// # Errors
+/// Where there is no apt, or none of its sources is Debian's archive.
+pub fn archive_of_apt() -> Result<Endpoint> {
+    let folder = Utf8Path::new("/etc/apt/sources.list.d").read_dir_utf8().into_iter().flatten().flatten();
+    let files = folder.map(|entry| entry.path().to_owned()).chain(["/etc/apt/sources.list".into()]);
+    let texts: Vec<String> = files.filter_map(|file| fs::read_to_string(file).ok()).collect();
+    texts.iter().find_map(|text| archive_in(text)).context(
+        "this machine has no apt that fetches from Debian's archive; name a mirror with --debian-archive URL \
+         or XTASK_DEBIAN_ARCHIVE (https://www.debian.org/mirror/list has them)",
+    )
+}
 
 /// One release of the archive.
 pub struct Archive {

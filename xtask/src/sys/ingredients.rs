@@ -62,16 +62,20 @@ impl Ingredients {
     ///
     /// # Errors
     /// Where they cannot be fetched, or are not Debian's.
-    pub fn obtain(folder: &Utf8Path, archive: &Endpoint) -> Result<Self> {
+    pub fn obtain(folder: &Utf8Path, archive: Option<&Endpoint>) -> Result<Self> {
         let wait = || say("debian", "waiting for another run that fetches the kernel");
         let _lock = files::lock(&folder.with_extension("lock"), wait)?;
         match Self::present(folder) {
             Ok(found) => return Ok(found),
             Err(why) if folder.exists() => say("debian", format_args!("fetching again: {why:#}")),
-            Err(_) => say("debian", format_args!("fetching a kernel and its firmware from {archive}, once")),
+            Err(_) => say("debian", "fetching a kernel and its firmware, once"),
         }
+        let archive = match archive {
+            Some(archive) => archive.clone(),
+            None => debian::archive_of_apt()?,
+        };
         let staging = Staging::new(folder)?;
-        let record = fetch(archive, staging.path()).context("the machine's kernel could not be obtained")?;
+        let record = fetch(&archive, staging.path()).context("the machine's kernel could not be obtained")?;
         let text = serde_json::to_string_pretty(&record)?;
         fs::write(staging.path().join(RECORD), text).context("cannot write the record of the kernel")?;
         staging.publish()?;
