@@ -42,12 +42,12 @@ enum Name {
     Clippy,
     /// shellcheck, shfmt, actionlint, zizmor, hadolint and others, those that are installed
     Linters,
-    /// unit tests, front-door tests, and the rules of the house
-    Tests,
     /// the pinned release of the real upstream, built twice to the same bytes
     Build,
     /// the image of that release, and what proves it, where an engine runs riscv64 programs
     Image,
+    /// unit tests, front-door tests, and the rules of the house; some of them look at that image
+    Tests,
 }
 
 /// How one check, or one test within it, came out.
@@ -103,9 +103,9 @@ pub fn run(root: &Utf8Path, arguments: &Ci) -> Result<ExitCode> {
             Name::Format => checks::format(root),
             Name::Clippy => checks::clippy(root),
             Name::Linters => linters::run(root),
-            Name::Tests => checks::tests(root),
             Name::Build => real::build(root),
             Name::Image => real::image(root),
+            Name::Tests => checks::tests(root),
         };
         rows.extend(found.with_context(|| format!("the check {title} could not run"))?);
         end_group();

@@ -58,13 +58,10 @@ The script completes a command of the name `xtask`, so give it one:
 }
 
 fn main() -> ExitCode {
-    match run(Xtask::parse().task) {
-        Ok(code) => code,
-        Err(error) => {
-            sys::narrate::fail(&error);
-            ExitCode::FAILURE
-        }
-    }
+    run(Xtask::parse().task).unwrap_or_else(|error| {
+        sys::narrate::fail(&error);
+        ExitCode::FAILURE
+    })
 }
 
 fn run(task: Task) -> Result<ExitCode> {

@@ -42,7 +42,7 @@ pub fn look(root: &Utf8Path, need: Need) -> Result<String, String> {
         Need::Engine => engine(),
         Need::Buildx => read("docker", &["buildx", "version"]),
         Need::Machine => first_line("qemu-system-riscv64", &["--version"]),
-        Need::Mke2fs => mke2fs(),
+        Need::Xz => first_line("xz", &["--version"]),
         Need::Token => token(),
         Need::GitHub => answers(GITHUB),
     };
@@ -137,14 +137,6 @@ fn engine() -> Result<String> {
             Err(_) => bail!("neither docker nor podman on PATH"),
         },
     }
-}
-
-fn mke2fs() -> Result<String> {
-    // It is in a folder that only root has on PATH, on some distributions.
-    let places = ["/usr/sbin/mke2fs", "/sbin/mke2fs"].map(Utf8Path::new);
-    let found =
-        host::on_path("mke2fs").or_else(|| places.iter().find(|path| path.exists()).copied().map(Utf8PathBuf::from));
-    Ok(found.context("no mke2fs on PATH or in /usr/sbin")?.to_string())
 }
 
 fn token() -> Result<String> {

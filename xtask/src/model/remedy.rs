@@ -72,8 +72,8 @@ pub enum Need {
     Buildx,
     /// A riscv64 machine in software.
     Machine,
-    /// A tool that makes its disk.
-    Mke2fs,
+    /// What unpacks Debian's kernel for it.
+    Xz,
     /// A token for GitHub.
     Token,
     /// GitHub's API.
@@ -93,7 +93,7 @@ impl Need {
         Self::Engine,
         Self::Buildx,
         Self::Machine,
-        Self::Mke2fs,
+        Self::Xz,
         Self::Token,
         Self::GitHub,
     ];
@@ -103,7 +103,7 @@ impl Need {
         match self {
             Self::Git | Self::Compiler | Self::Go | Self::Disk | Self::Upstream | Self::Qemu => "build",
             Self::Binfmt | Self::Engine | Self::Buildx => "image, verify-tini, smoke",
-            Self::Machine | Self::Mke2fs => "smoke --level machine",
+            Self::Machine | Self::Xz => "smoke --level machine",
             Self::Token | Self::GitHub => "release, check-upstream",
         }
     }
@@ -121,7 +121,7 @@ impl Need {
             Self::Engine => "engine",
             Self::Buildx => "buildx",
             Self::Machine => "qemu-system",
-            Self::Mke2fs => "mke2fs",
+            Self::Xz => "xz",
             Self::Token => "token",
             Self::GitHub => "GitHub",
         }
@@ -180,7 +180,7 @@ impl Need {
                 "qemu-system-riscv64",
                 "qemu-system-riscv",
             ],
-            Self::Mke2fs => ["e2fsprogs"; 4],
+            Self::Xz => ["xz-utils", "xz", "xz", "xz"],
             Self::Disk | Self::Upstream | Self::Token | Self::GitHub => unreachable!("these have one remedy anywhere"),
         };
         match family {
