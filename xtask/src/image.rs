@@ -9,16 +9,17 @@ use serde_json::json;
 
 use crate::model::dist::LAYOUT;
 use crate::model::image_name::ImageName;
-use crate::model::image_tag::ImageTag;
+use crate::model::image_tag::{ImageTag, REPOSITORY};
 use crate::model::metadata::ImageRecord;
 use crate::sys::builder::{Build, Builder};
 use crate::sys::dist::Dist;
+use crate::sys::docker_archive;
 use crate::sys::engine::{Choice, Engine};
 use crate::sys::files::{self, Staging};
+use crate::sys::layout::Image as ImageFiles;
 use crate::sys::narrate::{say, size};
 use inputs::Inputs;
 
-mod archive;
 mod inputs;
 mod layers;
 mod layout;
@@ -175,7 +176,8 @@ fn record_in(dist: &Dist, image: &ImageRecord) -> Result<()> {
 fn load(engine: &Engine, layout: &Utf8Path, record: &ImageRecord) -> Result<()> {
     let scratch = Staging::new(&layout.with_file_name("image-load"))?;
     let file = scratch.path().join("image.tar");
-    let names = archive::write(layout, record, &file)?;
+    let names: Vec<String> = record.tags.iter().map(|tag| format!("{REPOSITORY}:{tag}")).collect();
+    docker_archive::write(&ImageFiles::open(layout)?, &names, &file)?;
     engine.load(&file)?;
     say("load", format_args!("{} is in {}", names.join(", "), engine.kind.command()));
     Ok(())

@@ -187,7 +187,7 @@ fn container_checks(engine: &Engine, subject: &Subject, root: &Utf8Path, scratch
     let loaded = subject.reference.is_none().then(|| Loaded { engine, tag: &tag });
     if loaded.is_some() {
         let archive = Scratch(scratch.join("image.tar"));
-        docker_archive::write(&subject.image, &tag, &archive.0)?;
+        docker_archive::write(&subject.image, std::slice::from_ref(&tag), &archive.0)?;
         engine.load(&archive.0).with_context(|| format!("{} cannot load the image", engine.kind.command()))?;
     }
     Ok(containers.checks(|done| table::rows("containers with --init", done)))

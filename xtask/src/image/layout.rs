@@ -9,14 +9,16 @@ use anyhow::{Context, Result, anyhow, bail};
 use camino::{Utf8Path, Utf8PathBuf};
 use serde::Serialize;
 
-use super::archive::Archive;
 use super::inputs::Inputs;
 use super::layers::{self, Written};
 use crate::model::digest::Sha256;
 use crate::model::layer::{Entry, Tree};
 use crate::model::metadata::Source;
-use crate::model::oci::{self, Descriptor, Facts, INDEX, Index, Manifest, OCI_LAYOUT, blob_path, digest_text};
+use crate::model::oci::{
+    self, BuiltConfig, Descriptor, Facts, INDEX, Index, Manifest, OCI_LAYOUT, blob_path, digest_text,
+};
 use crate::sys::files::{self, MODE_FILE};
+use crate::sys::layout::Image;
 use crate::sys::narrate::{Progress, Unit};
 
 const BLOBS: &str = "blobs/sha256";
@@ -38,13 +40,14 @@ pub struct Wanted<'a> {
 /// # Errors
 /// Where the archive is not of an image for riscv64, or the disk is full.
 pub fn write(archive: &Utf8Path, scratch: &Utf8Path, folder: &Utf8Path, wanted: &Wanted<'_>) -> Result<(String, u64)> {
-    let archive = Archive::open(archive)?;
-    let architecture = &archive.config.architecture;
+    let image = Image::open(archive)?;
+    let built: BuiltConfig = serde_json::from_slice(&image.config_json).context("the engine's configuration")?;
+    let architecture = &built.architecture;
     if architecture != "riscv64" {
         bail!("the engine built for {architecture} and not for riscv64; does {} name only that?", wanted.inputs.base);
     }
     fs::create_dir_all(folder.join(BLOBS)).with_context(|| format!("cannot make {folder}/{BLOBS}"))?;
-    let written = write_layers(&archive, scratch, folder, wanted)?;
+    let written = write_layers(&image, scratch, folder, wanted)?;
 
     let diff_ids: Vec<Sha256> = written.iter().map(|layer| layer.diff_id.clone()).collect();
     let facts = Facts {
@@ -54,9 +57,9 @@ pub fn write(archive: &Utf8Path, scratch: &Utf8Path, folder: &Utf8Path, wanted: 
         diff_ids: &diff_ids,
         instructions: &wanted.inputs.instructions,
     };
-    let (config, config_bytes) = put(folder, &oci::config(&archive.config, &facts))?;
+    let (config, config_bytes) = put(folder, &oci::config(&built, &facts))?;
     let descriptors = written.iter().map(|layer| Descriptor::layer(&layer.digest, layer.size_bytes)).collect();
-    let labels = oci::labels(&archive.config, wanted.base_digest);
+    let labels = oci::labels(&built, wanted.base_digest);
     let manifest = Manifest::new(Descriptor::config(&config, config_bytes), descriptors, labels);
     let (digest, manifest_bytes) = put(folder, &manifest)?;
     let index = serde_json::to_vec(&Index::new(&digest, manifest_bytes, wanted.tag))?;
@@ -69,8 +72,8 @@ pub fn write(archive: &Utf8Path, scratch: &Utf8Path, folder: &Utf8Path, wanted: 
 }
 
 /// The base's layers as they are, ours in canonical form.
-fn write_layers(archive: &Archive, scratch: &Utf8Path, folder: &Utf8Path, wanted: &Wanted<'_>) -> Result<Vec<Written>> {
-    let (all, ours) = (archive.count(), wanted.inputs.instructions.len());
+fn write_layers(image: &Image, scratch: &Utf8Path, folder: &Utf8Path, wanted: &Wanted<'_>) -> Result<Vec<Written>> {
+    let (all, ours) = (image.layer_count(), wanted.inputs.instructions.len());
     let of_base = all.checked_sub(ours).filter(|count| *count > 0);
     let of_base =
         of_base.with_context(|| format!("the engine made {all} layers: fewer than {ours} on those of a base"))?;
@@ -83,7 +86,7 @@ fn write_layers(archive: &Archive, scratch: &Utf8Path, folder: &Utf8Path, wanted
         let mut writers = Vec::new();
         for index in 0..all {
             let layer = scratch.join(format!("layer-{index}.tar"));
-            archive.unpack(index, &layer)?;
+            image.unpack(index, &layer)?;
             let entries = tree.canonical(layers::read(&layer)?, latest_epoch);
             let is_ours = index >= of_base;
             writers.push(scope.spawn(move || write_layer(&layer, is_ours.then_some(&entries), folder, index)));

@@ -74,7 +74,6 @@ impl FileTree {
     }
 
     /// Every name with its node, parents before what is in them.
-    #[allow(dead_code, reason = "smoke takes the root file system out by it")]
     pub fn entries(&self) -> impl Iterator<Item = (&str, &Node)> {
         self.names.iter().map(|(path, name)| (path.as_str(), &self.nodes[name.node]))
     }

@@ -146,15 +146,6 @@ pub struct BuiltConfig {
     /// The processor that it was built for.
     pub architecture: String,
     config: Map<String, Value>,
-    /// Digests of the layers.
-    pub rootfs: RootFs,
-}
-
-/// The layers of a configuration.
-#[derive(Debug, Deserialize)]
-pub struct RootFs {
-    /// Digests of the layers as tar archives, the lowest first: `sha256:…`.
-    pub diff_ids: Vec<String>,
 }
 
 /// What a configuration is made of beside what the engine's says.

@@ -106,7 +106,7 @@ pub fn run(root: &Utf8Path, image: &Image, source: Option<&Source>) -> Result<Ou
     let builder = Builder { engine: &engine, names: Names::of(root)?, work: work.path().to_owned() };
     builder.remove_all().context("what an earlier run left in the engine cannot be removed")?;
     let archive = builder.work.join("image.tar");
-    docker_archive::write(image, &builder.names.image, &archive)?;
+    docker_archive::write(image, std::slice::from_ref(&builder.names.image), &archive)?;
     engine.load(&archive).context("docker cannot load the image")?;
     say("builder", "the image is in the engine");
 

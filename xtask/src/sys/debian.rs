@@ -12,7 +12,7 @@ use flate2::read::GzDecoder;
 use super::files::{self, HashingWriter};
 use super::host;
 use super::http::Http;
-use super::narrate::{Progress, Unit, say};
+use super::narrate::{Counted, Progress, Unit, say};
 use super::process::Run;
 use crate::model::debian::{Described, Package, archive_in, described_in, files_of, package_in};
 use crate::model::endpoint::Endpoint;
@@ -167,18 +167,4 @@ fn signed_part(gpgv: Run, signed: &Utf8Path) -> Result<String> {
         );
     }
     fs::read_to_string(&text).with_context(|| format!("cannot read {text}"))
-}
-
-/// A reader that shows how far it is.
-struct Counted<'a, R> {
-    inner: R,
-    progress: &'a mut Progress,
-}
-
-impl<R: Read> Read for Counted<'_, R> {
-    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
-        let count = self.inner.read(buffer)?;
-        self.progress.advance(count as u64);
-        Ok(count)
-    }
 }

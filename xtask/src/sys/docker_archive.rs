@@ -12,12 +12,12 @@ use tar::{Builder, Header};
 use super::blobs::sha256;
 use super::layout::Image;
 
-/// Writes `image` into `archive`, to be loaded under the name `tag`. Layers stay compressed: engines
+/// Writes `image` into `archive`, to be loaded under these names. Layers stay compressed: engines
 /// unpack them as they load.
 ///
 /// # Errors
 /// Where the image cannot be read or the archive not be written.
-pub fn write(image: &Image, tag: &str, archive: &Utf8Path) -> Result<()> {
+pub fn write(image: &Image, names: &[String], archive: &Utf8Path) -> Result<()> {
     let write = || -> Result<()> {
         let mut tar = Builder::new(BufWriter::with_capacity(256 << 10, File::create(archive)?));
         let config = format!("{}.json", sha256(&mut image.config_json.as_slice())?);
@@ -30,7 +30,7 @@ pub fn write(image: &Image, tag: &str, archive: &Utf8Path) -> Result<()> {
             }
             layers.push(name);
         }
-        let manifest = json!([{ "Config": config, "RepoTags": [tag], "Layers": layers }]).to_string();
+        let manifest = json!([{ "Config": config, "RepoTags": names, "Layers": layers }]).to_string();
         append(&mut tar, "manifest.json", manifest.len() as u64, manifest.as_bytes())?;
         tar.into_inner()?.flush()?;
         Ok(())

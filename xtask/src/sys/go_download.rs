@@ -14,7 +14,7 @@ use super::files::{self, HashingWriter, Staging};
 use super::go::{Sources, version_of};
 use super::host::{self, goarch, goos};
 use super::http::Http;
-use super::narrate::{Progress, Unit, say};
+use super::narrate::{Counted, Progress, Unit, say};
 use super::process::Run;
 use crate::model::digest::Sha256;
 use crate::model::go_version::GoVersion;
@@ -133,20 +133,6 @@ fn download(http: &Http, archive: &Archive, url: &str, file: &Utf8Path) -> Resul
         )));
     }
     Ok(())
-}
-
-/// A reader that shows how far it is.
-struct Counted<'a, R> {
-    inner: &'a mut R,
-    progress: &'a mut Progress,
-}
-
-impl<R: Read> Read for Counted<'_, R> {
-    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
-        let count = self.inner.read(buffer)?;
-        self.progress.advance(count as u64);
-        Ok(count)
-    }
 }
 
 fn unpack(archive: &Utf8Path, into: &Utf8Path) -> Result<()> {

@@ -2,6 +2,7 @@
 //! older engine wrote. Every blob is compared with its digest before anything in it is believed.
 
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::io::{BufReader, Read};
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
@@ -142,7 +143,6 @@ impl Image {
     ///
     /// # Errors
     /// Where a layer cannot be read, and those of `visit`.
-    #[allow(dead_code, reason = "smoke takes the root file system out by it")]
     pub fn contents(
         &self,
         tree: &FileTree,
@@ -167,6 +167,25 @@ impl Image {
                 (None, result) => result.map_err(|error| anyhow!(error)).with_context(|| layer.blob.clone())?,
             }
         }
+        Ok(())
+    }
+
+    /// How many layers it has.
+    pub fn layer_count(&self) -> usize {
+        self.layers.len()
+    }
+
+    /// Writes a layer, as a tar archive that is not compressed, to `place`, and compares it with the
+    /// digest that the configuration gives.
+    ///
+    /// # Errors
+    /// Where it is another, or the disk is full.
+    pub fn unpack(&self, index: usize, place: &Utf8Path) -> Result<()> {
+        let layer = &self.layers[index];
+        let mut out = HashingWriter::new(File::create(place).with_context(|| format!("cannot make {place}"))?);
+        copy(&mut self.layer(layer)?, &mut out).with_context(|| format!("cannot write {place}"))?;
+        let found = Digest::from(out.finish().1);
+        ensure!(found == layer.diff_id, "layer {index} has {found}, and the configuration says {}", layer.diff_id);
         Ok(())
     }
 

@@ -2,6 +2,7 @@
 //! lines where there is none. Standard output stays for data.
 
 use std::fmt::Display;
+use std::io::Read;
 use std::time::{Duration, Instant};
 
 use console::{style, user_attended_stderr};
@@ -163,6 +164,22 @@ impl Drop for Progress {
         if let Some(bar) = &self.bar {
             bar.finish_and_clear();
         }
+    }
+}
+
+/// A reader that shows how far it is.
+pub struct Counted<'a, R> {
+    /// What is read.
+    pub inner: R,
+    /// Where it is shown.
+    pub progress: &'a mut Progress,
+}
+
+impl<R: Read> Read for Counted<'_, R> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let count = self.inner.read(buffer)?;
+        self.progress.advance(count as u64);
+        Ok(count)
     }
 }
 
