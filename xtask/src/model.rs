@@ -2,6 +2,25 @@
 //! world; a test (`tests/shelves.rs`) forbids processes, sockets, files, the environment and the
 //! clock in these files.
 
+/// In JSON a checked type is the text that it parses from and displays as.
+macro_rules! text_form {
+    ($type:ty) => {
+        impl TryFrom<String> for $type {
+            type Error = String;
+
+            fn try_from(text: String) -> Result<Self, String> {
+                text.parse()
+            }
+        }
+
+        impl From<$type> for String {
+            fn from(value: $type) -> Self {
+                value.to_string()
+            }
+        }
+    };
+}
+
 pub mod binary;
 pub mod build_info;
 pub mod build_output;

@@ -80,19 +80,7 @@ fn number(digits: &str) -> Option<u32> {
     digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| digits.parse().ok())?
 }
 
-impl TryFrom<String> for GoVersion {
-    type Error = String;
-
-    fn try_from(text: String) -> Result<Self, String> {
-        text.parse()
-    }
-}
-
-impl From<GoVersion> for String {
-    fn from(version: GoVersion) -> Self {
-        version.to_string()
-    }
-}
+text_form!(GoVersion);
 
 impl fmt::Display for GoVersion {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -131,19 +131,7 @@ impl FromStr for CommitId {
     }
 }
 
-impl TryFrom<String> for CommitId {
-    type Error = String;
-
-    fn try_from(text: String) -> Result<Self, String> {
-        text.parse()
-    }
-}
-
-impl From<CommitId> for String {
-    fn from(commit: CommitId) -> Self {
-        commit.0
-    }
-}
+text_form!(CommitId);
 
 impl fmt::Display for CommitId {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
