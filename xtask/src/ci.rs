@@ -40,10 +40,10 @@ enum Name {
     Format,
     /// clippy has no warning
     Clippy,
-    /// shellcheck, shfmt, actionlint, zizmor, hadolint and others, those that are installed
-    Linters,
     /// the pinned release of the real upstream, built twice to the same bytes
     Build,
+    /// shellcheck, shfmt, actionlint, zizmor, hadolint and others, those that are installed; one reads the SBOM
+    Linters,
     /// the image of that release, and what proves it, where an engine runs riscv64 programs
     Image,
     /// unit tests, front-door tests, and the rules of the house; some of them look at that image
@@ -102,8 +102,8 @@ pub fn run(root: &Utf8Path, arguments: &Ci) -> Result<ExitCode> {
         let found = match name {
             Name::Format => checks::format(root),
             Name::Clippy => checks::clippy(root),
-            Name::Linters => linters::run(root),
             Name::Build => real::build(root),
+            Name::Linters => linters::run(root),
             Name::Image => real::image(root),
             Name::Tests => checks::tests(root),
         };

@@ -37,7 +37,7 @@ enum Reads {
 }
 
 const LINTERS: [Linter; 9] = [
-    Linter { program: "shellcheck", arguments: &["--enable=all", "--exclude=SC2250"], reads: Reads::Shell },
+    Linter { program: "shellcheck", arguments: &[], reads: Reads::Shell },
     Linter { program: "shfmt", arguments: &["--diff", "--indent=2"], reads: Reads::Shell },
     Linter { program: "actionlint", arguments: &[], reads: Reads::Workflows },
     Linter { program: "zizmor", arguments: &["--offline", "--persona", "pedantic"], reads: Reads::Workflows },
