@@ -156,7 +156,7 @@ pub fn run(root: &Utf8Path, arguments: &Smoke) -> Result<ExitCode> {
         outcome.checks.iter().for_each(table::row);
         let proof = Proof {
             name: format!("smoke {}", level.name()),
-            image_digest: subject.image.digest.to_string(),
+            image_digest: subject.image.digest.clone(),
             began,
             seconds: started.elapsed().as_secs(),
             tools: outcome.tools,
@@ -184,7 +184,7 @@ fn open(root: &Utf8Path, arguments: &Smoke) -> Result<Subject> {
     };
     let image = Image::open(&path)?;
     if let Some(record) = dist.as_ref().and_then(|dist| dist.record.image.as_ref())
-        && image.digest.to_string() != record.digest
+        && image.digest != record.digest
     {
         bail!("{path} holds {}, and metadata.json says {}; `cargo xtask image` mends it", image.digest, record.digest);
     }

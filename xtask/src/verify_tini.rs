@@ -113,7 +113,7 @@ pub fn run(root: &Utf8Path, arguments: &VerifyTini) -> Result<ExitCode> {
 
     let proof = Proof {
         name: "verify-tini".to_owned(),
-        image_digest: subject.image.digest.to_string(),
+        image_digest: subject.image.digest.clone(),
         began,
         seconds: started.elapsed().as_secs(),
         tools: tools(engine.as_ref().ok()),
@@ -131,7 +131,7 @@ fn open(root: &Utf8Path, scratch: &Utf8Path, arguments: &VerifyTini, engine: &Re
         };
         let path = dist.folder.join(&record.layout);
         let image = Image::open(&path)?;
-        if image.digest.to_string() != record.digest {
+        if image.digest != record.digest {
             bail!(
                 "{path} holds {}, and metadata.json says {}; `cargo xtask image` mends it",
                 image.digest,

@@ -8,8 +8,8 @@ use camino::Utf8Path;
 use flate2::{Compression, GzBuilder};
 use tar::EntryType;
 
-use crate::model::digest::Sha256;
 use crate::model::layer::{Entry, Kind};
+use crate::model::oci_image::Digest;
 use crate::sys::files::{self, HashingWriter};
 
 /// Prefix of the PAX records that are extended attributes of a file.
@@ -63,9 +63,9 @@ fn text(bytes: &[u8]) -> Result<String> {
 /// A layer that was written.
 pub struct Written {
     /// SHA-256 of the tar archive.
-    pub diff_id: Sha256,
+    pub diff_id: Digest,
     /// SHA-256 of the blob, the archive compressed.
-    pub digest: Sha256,
+    pub digest: Digest,
     /// Size of the blob in bytes.
     pub size_bytes: u64,
 }
@@ -145,7 +145,7 @@ fn write_blob(blob: &Utf8Path, fill: impl FnOnce(&mut dyn Write) -> Result<()>) 
         let (mut file, digest) = gzip.finish()?.finish();
         file.flush()?;
         let size_bytes = file.get_ref().metadata()?.len();
-        Ok(Written { diff_id, digest, size_bytes })
+        Ok(Written { diff_id: diff_id.into(), digest: digest.into(), size_bytes })
     };
     write().with_context(|| format!("cannot write {blob}"))
 }

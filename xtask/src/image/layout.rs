@@ -5,18 +5,16 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::thread::ScopedJoinHandle;
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result, bail};
 use camino::{Utf8Path, Utf8PathBuf};
 use serde::Serialize;
 
 use super::inputs::Inputs;
 use super::layers::{self, Written};
-use crate::model::digest::Sha256;
 use crate::model::layer::{Entry, Tree};
 use crate::model::metadata::Source;
-use crate::model::oci::{
-    self, BuiltConfig, Descriptor, Facts, INDEX, Index, Manifest, OCI_LAYOUT, blob_path, digest_text,
-};
+use crate::model::oci::{self, BuiltConfig, Descriptor, Facts, INDEX, Index, Manifest, OCI_LAYOUT};
+use crate::model::oci_image::Digest;
 use crate::sys::files::{self, MODE_FILE};
 use crate::sys::layout::Image;
 use crate::sys::narrate::{Progress, Unit};
@@ -39,7 +37,7 @@ pub struct Wanted<'a> {
 ///
 /// # Errors
 /// Where the archive is not of an image for riscv64, or the disk is full.
-pub fn write(archive: &Utf8Path, scratch: &Utf8Path, folder: &Utf8Path, wanted: &Wanted<'_>) -> Result<(String, u64)> {
+pub fn write(archive: &Utf8Path, scratch: &Utf8Path, folder: &Utf8Path, wanted: &Wanted<'_>) -> Result<(Digest, u64)> {
     let image = Image::open(archive)?;
     let built: BuiltConfig = serde_json::from_slice(&image.config_json).context("the engine's configuration")?;
     let architecture = &built.architecture;
@@ -49,7 +47,7 @@ pub fn write(archive: &Utf8Path, scratch: &Utf8Path, folder: &Utf8Path, wanted: 
     fs::create_dir_all(folder.join(BLOBS)).with_context(|| format!("cannot make {folder}/{BLOBS}"))?;
     let written = write_layers(&image, scratch, folder, wanted)?;
 
-    let diff_ids: Vec<Sha256> = written.iter().map(|layer| layer.diff_id.clone()).collect();
+    let diff_ids: Vec<Digest> = written.iter().map(|layer| layer.diff_id.clone()).collect();
     let facts = Facts {
         created: &wanted.source.source_date,
         base_name: wanted.inputs.base.as_str(),
@@ -68,7 +66,7 @@ pub fn write(archive: &Utf8Path, scratch: &Utf8Path, folder: &Utf8Path, wanted: 
     }
     settle(folder, wanted.source.source_date_epoch)?;
     let size_bytes = manifest_bytes + manifest.blobs().map(|blob| blob.size).sum::<u64>();
-    Ok((digest_text(&digest), size_bytes))
+    Ok((digest, size_bytes))
 }
 
 /// The base's layers as they are, ours in canonical form.
@@ -107,16 +105,16 @@ fn write_layer(layer: &Utf8Path, entries: Option<&Vec<Entry>>, folder: &Utf8Path
         Some(entries) => layers::rewrite(layer, entries, &blob)?,
         None => layers::compress(layer, &blob)?,
     };
-    let place = folder.join(blob_path(&written.digest));
+    let place = folder.join(written.digest.blob());
     fs::rename(&blob, &place).with_context(|| format!("cannot put {place} in its place"))?;
     Ok(written)
 }
 
 /// Writes a blob of JSON; returns its digest and size.
-fn put(folder: &Utf8Path, document: &impl Serialize) -> Result<(Sha256, u64)> {
+fn put(folder: &Utf8Path, document: &impl Serialize) -> Result<(Digest, u64)> {
     let content = serde_json::to_vec(document)?;
-    let digest = files::sha256(&content);
-    let path = folder.join(blob_path(&digest));
+    let digest = Digest::from(files::sha256(&content));
+    let path = folder.join(digest.blob());
     fs::write(&path, &content).with_context(|| format!("cannot write {path}"))?;
     Ok((digest, content.len() as u64))
 }
@@ -143,22 +141,20 @@ fn paths_in(folder: &Utf8Path) -> Result<Vec<Utf8PathBuf>> {
 ///
 /// # Errors
 /// Names the first blob that differs.
-pub fn verify(folder: &Utf8Path, digest: &str) -> Result<Manifest> {
+pub fn verify(folder: &Utf8Path, digest: &Digest) -> Result<Manifest> {
     let read = |path: Utf8PathBuf| fs::read(&path).with_context(|| format!("cannot read {path}"));
     let index: Index = serde_json::from_slice(&read(folder.join(INDEX))?)
         .with_context(|| format!("{folder}/{INDEX} is no index of images"))?;
-    let named: Vec<&str> = index.manifests.iter().map(|manifest| manifest.digest.as_str()).collect();
-    if named != [digest] {
-        bail!("{folder} names {named:?} and not {digest}");
+    if index.manifests.iter().map(|manifest| &manifest.digest).ne([digest]) {
+        bail!("{folder} does not name {digest}, and that alone");
     }
-    let of_manifest = digest_of(&index.manifests[0])?;
-    let manifest: Manifest = serde_json::from_slice(&read(folder.join(blob_path(&of_manifest)))?)
+    let manifest: Manifest = serde_json::from_slice(&read(folder.join(digest.blob()))?)
         .with_context(|| format!("{folder} has a manifest that cannot be read"))?;
     let mut wanted = BTreeSet::new();
     for blob in manifest.blobs().chain(&index.manifests) {
-        let path = folder.join(blob_path(&digest_of(blob)?));
+        let path = folder.join(blob.digest.blob());
         let (size_bytes, found) = files::digest(&path)?;
-        if (size_bytes, digest_text(&found)) != (blob.size, blob.digest.clone()) {
+        if (size_bytes, &found) != (blob.size, blob.digest.sha256()) {
             bail!("{path} is damaged: {size_bytes} bytes with SHA-256 {found}");
         }
         wanted.insert(path);
@@ -167,12 +163,4 @@ pub fn verify(folder: &Utf8Path, digest: &str) -> Result<Manifest> {
         Some(path) => bail!("{path} belongs to no image of this layout"),
         None => Ok(manifest),
     }
-}
-
-/// The digest that a descriptor gives.
-///
-/// # Errors
-/// Where it is not SHA-256.
-pub fn digest_of(blob: &Descriptor) -> Result<Sha256> {
-    blob.sha256().map_err(|error| anyhow!(error))
 }

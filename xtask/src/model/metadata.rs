@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::check::Check;
 use super::digest::Sha256;
 use super::go_version::GoVersion;
+use super::oci_image::Digest;
 use super::recipe::{PACKAGE, Recipe};
 use super::upstream_ref::CommitId;
 use super::version::Version;
@@ -57,8 +58,8 @@ pub struct Metadata {
 pub struct ImageRecord {
     /// Folder of the layout within `dist/<version>/`.
     pub layout: String,
-    /// `sha256:…` of the image manifest.
-    pub digest: String,
+    /// Digest of the image manifest.
+    pub digest: Digest,
     /// Size of all blobs in bytes, as they are pulled.
     pub size_bytes: u64,
     /// Tags that it is published under.
@@ -78,8 +79,8 @@ pub struct ImageRecord {
 pub struct Proof {
     /// The task and its level: `verify-tini`, `smoke exec`.
     pub name: String,
-    /// `sha256:…` of the image manifest that was proved.
-    pub image_digest: String,
+    /// Digest of the image manifest that was proved.
+    pub image_digest: Digest,
     /// When it began, RFC 3339 in UTC.
     pub began: String,
     /// How long it took.

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use super::digest::Sha256;
+use super::oci_image::Digest;
 
 /// Content of the file `oci-layout`.
 pub const OCI_LAYOUT: &str = "{\"imageLayoutVersion\":\"1.0.0\"}";
@@ -24,24 +24,14 @@ const REF_NAME: &str = "org.opencontainers.image.ref.name";
 /// What of an engine's configuration is the Dockerfile's doing; the rest is the engine's own.
 const KEPT: [&str; 8] = ["Cmd", "Entrypoint", "Env", "ExposedPorts", "StopSignal", "User", "Volumes", "WorkingDir"];
 
-/// `sha256:…`, as manifests name blobs.
-pub fn digest_text(digest: &Sha256) -> String {
-    format!("sha256:{digest}")
-}
-
-/// Where a layout keeps a blob.
-pub fn blob_path(digest: &Sha256) -> String {
-    format!("blobs/sha256/{digest}")
-}
-
 /// A blob, as a manifest or an index names it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Descriptor {
     /// Its kind.
     pub media_type: String,
-    /// `sha256:…`.
-    pub digest: String,
+    /// Its digest.
+    pub digest: Digest,
     /// Its size in bytes.
     pub size: u64,
     /// For an image in an index: what it runs on.
@@ -53,28 +43,19 @@ pub struct Descriptor {
 }
 
 impl Descriptor {
-    fn new(media_type: &str, digest: &Sha256, size: u64) -> Self {
+    fn new(media_type: &str, digest: &Digest, size: u64) -> Self {
         let annotations = BTreeMap::new();
-        Self { media_type: media_type.to_owned(), digest: digest_text(digest), size, platform: None, annotations }
+        Self { media_type: media_type.to_owned(), digest: digest.clone(), size, platform: None, annotations }
     }
 
     /// A layer, a gzipped tar archive.
-    pub fn layer(digest: &Sha256, size_bytes: u64) -> Self {
+    pub fn layer(digest: &Digest, size_bytes: u64) -> Self {
         Self::new(LAYER_TYPE, digest, size_bytes)
     }
 
     /// The configuration.
-    pub fn config(digest: &Sha256, size_bytes: u64) -> Self {
+    pub fn config(digest: &Digest, size_bytes: u64) -> Self {
         Self::new(CONFIG_TYPE, digest, size_bytes)
-    }
-
-    /// The digest as a type.
-    ///
-    /// # Errors
-    /// Where it is not SHA-256.
-    pub fn sha256(&self) -> Result<Sha256, String> {
-        let hex = self.digest.strip_prefix("sha256:");
-        hex.ok_or_else(|| format!("{:?} is not a SHA-256 digest", self.digest))?.parse()
     }
 }
 
@@ -129,7 +110,7 @@ pub struct Index {
 
 impl Index {
     /// The index of one image for linux/riscv64, named by a tag.
-    pub fn new(manifest: &Sha256, size_bytes: u64, tag: &str) -> Self {
+    pub fn new(manifest: &Digest, size_bytes: u64, tag: &str) -> Self {
         let platform = Platform { architecture: "riscv64".to_owned(), os: "linux".to_owned() };
         let descriptor = Descriptor {
             platform: Some(platform),
@@ -158,7 +139,7 @@ pub struct Facts<'a> {
     /// Digest of the base image, where the engine told it.
     pub base_digest: Option<&'a str>,
     /// Digests of all layers as tar archives.
-    pub diff_ids: &'a [Sha256],
+    pub diff_ids: &'a [Digest],
     /// The Dockerfile's instructions that made the upper ones.
     pub instructions: &'a [String],
 }
@@ -192,19 +173,19 @@ pub fn config(built: &BuiltConfig, facts: &Facts<'_>) -> Value {
         .chain(facts.instructions.iter().cloned())
         .map(|created_by| json!({ "created": facts.created, "created_by": created_by }))
         .collect();
-    let diff_ids: Vec<String> = facts.diff_ids.iter().map(digest_text).collect();
     json!({
         "architecture": "riscv64",
         "config": config,
         "created": facts.created,
         "history": history,
         "os": "linux",
-        "rootfs": { "diff_ids": diff_ids, "type": "layers" },
+        "rootfs": { "diff_ids": facts.diff_ids, "type": "layers" },
     })
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::digest::Sha256;
     use super::*;
 
     #[test]
@@ -222,7 +203,7 @@ mod tests {
             "config": { "Cmd": ["buildkitd"], "Labels": { "org.opencontainers.image.title": "t" } },
             "rootfs": { "type": "layers", "diff_ids": [] },
         });
-        let diff_ids = [Sha256::from_bytes(&[1; 32]), Sha256::from_bytes(&[2; 32])];
+        let diff_ids = [[1; 32], [2; 32]].map(|bytes| Digest::from(Sha256::from_bytes(&bytes)));
         let facts = Facts {
             created: "2026-08-04T12:27:40Z",
             base_name: "debian",
