@@ -14,7 +14,7 @@ use crate::model::upstream_ref::UpstreamRef;
 use crate::model::{binary, dist, recipe};
 use crate::sys::dist::Dist;
 use crate::sys::files::Staging;
-use crate::sys::go::{Go, Sources};
+use crate::sys::go::{Go, PAGE, Sources};
 use crate::sys::narrate::{note, say, size};
 use upstream::{Upstream, relative};
 
@@ -45,7 +45,7 @@ pub struct Build {
     #[arg(long, value_name = "PATH")]
     go: Option<Utf8PathBuf>,
     /// Go's download page, or a mirror of it
-    #[arg(long, value_name = "URL", env = "XTASK_GO_PAGE", default_value = "https://go.dev/dl")]
+    #[arg(long, value_name = "URL", env = "XTASK_GO_PAGE", default_value = PAGE)]
     go_page: Endpoint,
     /// Print the record of the build as JSON
     #[arg(long)]
@@ -87,8 +87,7 @@ pub fn run(root: &Utf8Path, arguments: &Build) -> Result<()> {
 }
 
 fn absolute(path: &Utf8Path) -> Result<Utf8PathBuf> {
-    let absolute = camino::absolute_utf8(path).with_context(|| format!("--out {path} is no path"))?;
-    Ok(absolute)
+    camino::absolute_utf8(path).with_context(|| format!("--out {path} is no path"))
 }
 
 /// Compile, gate, hand over: all in the staging folder.

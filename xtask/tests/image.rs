@@ -2,8 +2,9 @@
 //! emulation (a `docker` on PATH that says so), and, where a real engine and a real build are here,
 //! end to end.
 
+mod support;
+
 use std::fs::{self, Permissions};
-use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -265,9 +266,7 @@ fn a_real_engine_makes_the_same_image_twice_and_then_nothing() {
 
 /// The build to make an image of, or the reason why there is none, on standard error.
 fn real_dist() -> Option<PathBuf> {
-    let skip = |reason: &str| {
-        let _ = writeln!(std::io::stderr(), "SKIPPED image: {reason}");
-    };
+    let skip = |reason: &str| support::skip("image", reason);
     let Some(dist) = std::env::var_os(DIST).map(PathBuf::from) else {
         skip(&format!("{DIST} names no dist/<version> (it takes minutes, and an engine)"));
         return None;

@@ -1,6 +1,8 @@
 //! `cargo xtask smoke` by its front door. What needs the image runs on the one in `dist/` of this
 //! checkout, and on copies of it with one thing made wrong on purpose.
 
+mod support;
+
 use std::fs;
 use std::io::{Read, Write};
 use std::net::TcpListener;
@@ -51,7 +53,7 @@ fn stderr(output: &Output) -> String {
 
 /// Says so where a test cannot run; the harness has no word for it.
 fn skipped(reason: &str) {
-    let _ = writeln!(std::io::stderr(), "SKIPPED smoke: {reason}");
+    support::skip("smoke", reason);
 }
 
 /// The layout of the image in `dist/`.

@@ -1,6 +1,8 @@
 //! `cargo xtask verify-tini` by its front door, on image layouts and archives made here, and, where
 //! an engine answers, on containers of one.
 
+mod support;
+
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -249,7 +251,7 @@ fn containers_of_an_image_that_cannot_run_fail_and_leave_nothing_behind() {
             .map(|output| String::from_utf8_lossy(&output.stdout).into_owned())
     };
     if docker(&["version"]).is_none() {
-        let _ = writeln!(std::io::stderr(), "SKIPPED verify-tini: no docker answers here");
+        support::skip("verify-tini", "no docker answers here");
         return;
     }
     let scratch = Scratch::new("engine");

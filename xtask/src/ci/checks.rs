@@ -9,7 +9,7 @@ use super::{Outcome, Row};
 use crate::build::upstream::Upstream;
 use crate::model::endpoint::Endpoint;
 use crate::model::go_version::GoVersion;
-use crate::sys::go::Sources;
+use crate::sys::go::{PAGE, Sources};
 use crate::sys::narrate::say;
 use crate::sys::process::{Event, Output, Run};
 
@@ -99,7 +99,7 @@ fn go_for_tests(root: &Utf8Path) -> Result<String> {
         Ok(wanted) => wanted,
         Err(_) => TESTS_NEED_GO.parse().map_err(anyhow::Error::msg)?,
     };
-    let page = std::env::var("XTASK_GO_PAGE").unwrap_or_else(|_| "https://go.dev/dl".to_owned());
+    let page = std::env::var("XTASK_GO_PAGE").unwrap_or_else(|_| PAGE.to_owned());
     let page: Endpoint = page.parse().map_err(anyhow::Error::msg).context("XTASK_GO_PAGE")?;
     let sources = Sources { named: None, downloads: &root.join("target/go"), page: &page };
     Ok(sources.find(wanted)?.program.into_string())

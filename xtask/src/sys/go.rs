@@ -10,6 +10,9 @@ use super::process::Run;
 use crate::model::endpoint::Endpoint;
 use crate::model::go_version::GoVersion;
 
+/// Go's own download page.
+pub const PAGE: &str = "https://go.dev/dl";
+
 /// A Go that can be called.
 #[derive(Clone, Debug)]
 pub struct Go {

@@ -123,11 +123,10 @@ impl Binfmt {
         if OS != "linux" || std::env::var_os("DOCKER_HOST").is_some_and(is_elsewhere) {
             return Self::Unknown;
         }
-        match fs::read_to_string(format!("{BINFMT_MISC}/qemu-riscv64")) {
-            Ok(text) if !text.starts_with("enabled") => Self::Absent,
-            Ok(text) if text.lines().any(|line| line.starts_with("flags:") && line.contains('F')) => Self::Fixed,
-            Ok(_) => Self::NotFixed,
-            Err(_) => Self::Absent,
+        match binfmt_flags("qemu-riscv64") {
+            Some(flags) if flags.contains('F') => Self::Fixed,
+            Some(_) => Self::NotFixed,
+            None => Self::Absent,
         }
     }
 }
