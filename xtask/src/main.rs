@@ -1,5 +1,4 @@
 //! Repository automation of docker-for-riscv64: `cargo xtask <task>`.
-//!
 //! This file parses the command line and calls the one task; each task is a file of its own.
 
 use std::process::ExitCode;
@@ -8,10 +7,14 @@ use anyhow::Result;
 use clap::{CommandFactory, Parser, Subcommand};
 
 mod build;
+mod check_upstream;
 mod ci;
+mod completions;
 mod doctor;
 mod image;
 mod model;
+mod rehearse;
+mod release;
 mod smoke;
 mod sys;
 mod verify_tini;
@@ -23,14 +26,15 @@ mod verify_tini;
 #[command(bin_name = "cargo xtask", arg_required_else_help = true, disable_help_subcommand = true)]
 #[command(after_help = "\
 Examples:
+  cargo xtask rehearse                   the whole train, offline, nothing touched
   cargo xtask doctor                     what this machine has and lacks for each task
   cargo xtask build                      the pinned release, into dist/
-  cargo xtask build --ref master         any tag, branch or commit of upstream
   cargo xtask image                      the container image of it
   cargo xtask verify-tini                the init path of an image, and the host's side of it
-  cargo xtask smoke                      the image run: commands, a builder, builds in a machine
+  cargo xtask smoke                      the image run: commands, a builder, a machine
+  cargo xtask release                    what publishing it would do; --execute does it
+  cargo xtask check-upstream             what upstream has and we have not; --execute starts it
   cargo xtask ci                         every check that a change has to pass
-  cargo xtask completions bash           a completion script for your shell
 
 `cargo xtask <TASK> --help` tells more, with examples.")]
 struct Xtask {
@@ -44,17 +48,12 @@ enum Task {
     Image(image::Image),
     VerifyTini(verify_tini::VerifyTini),
     Smoke(smoke::Smoke),
+    Release(release::Release),
+    CheckUpstream(check_upstream::CheckUpstream),
+    Rehearse(rehearse::Rehearse),
     Doctor(doctor::Doctor),
     Ci(ci::Ci),
-    /// Print a script that completes these commands in your shell
-    #[command(after_help = "\
-The script completes a command of the name `xtask`, so give it one:
-  alias xtask='cargo xtask'
-  source <(cargo xtask completions bash)")]
-    Completions {
-        /// The shell
-        shell: clap_complete::Shell,
-    },
+    Completions(completions::Completions),
 }
 
 fn main() -> ExitCode {
@@ -65,16 +64,17 @@ fn main() -> ExitCode {
 }
 
 fn run(task: Task) -> Result<ExitCode> {
+    let root = sys::checkout::root;
     match task {
-        Task::Build(arguments) => build::run(&sys::checkout::root()?, &arguments).map(|()| ExitCode::SUCCESS),
-        Task::Image(arguments) => image::run(&sys::checkout::root()?, &arguments).map(|()| ExitCode::SUCCESS),
-        Task::VerifyTini(arguments) => verify_tini::run(&sys::checkout::root()?, &arguments),
-        Task::Smoke(arguments) => smoke::run(&sys::checkout::root()?, &arguments),
-        Task::Doctor(arguments) => doctor::run(&sys::checkout::root()?, &arguments),
-        Task::Ci(arguments) => ci::run(&sys::checkout::root()?, &arguments),
-        Task::Completions { shell } => {
-            clap_complete::generate(shell, &mut Xtask::command(), "xtask", &mut std::io::stdout());
-            Ok(ExitCode::SUCCESS)
-        }
+        Task::Build(arguments) => build::run(&root()?, &arguments).map(|()| ExitCode::SUCCESS),
+        Task::Image(arguments) => image::run(&root()?, &arguments).map(|()| ExitCode::SUCCESS),
+        Task::VerifyTini(arguments) => verify_tini::run(&root()?, &arguments),
+        Task::Smoke(arguments) => smoke::run(&root()?, &arguments),
+        Task::Release(arguments) => release::run(&root()?, &arguments),
+        Task::CheckUpstream(arguments) => check_upstream::run(&root()?, &arguments),
+        Task::Rehearse(arguments) => rehearse::run(&root()?, &arguments),
+        Task::Doctor(arguments) => doctor::run(&root()?, &arguments),
+        Task::Ci(arguments) => ci::run(&root()?, &arguments),
+        Task::Completions(arguments) => Ok(completions::run(Xtask::command(), &arguments)),
     }
 }
