@@ -47,8 +47,10 @@ pub mod oci_image;
 pub mod recipe;
 pub mod remedy;
 pub mod sbom;
+pub mod secret;
 pub mod shell;
 pub mod upstream_ref;
+pub mod url;
 pub mod version;
 
 #[cfg(test)]

@@ -20,5 +20,6 @@ pub mod ingredients;
 pub mod layout;
 pub mod machine;
 pub mod narrate;
+pub mod patience;
 pub mod process;
 pub mod table;
