@@ -87,9 +87,9 @@ impl Ask {
         self.header(CONTENT_TYPE, media_type)
     }
 
-    /// Never repeated, not even where its method says that it could be.
-    pub fn once(mut self) -> Self {
-        self.is_repeatable = false;
+    /// Repeated like an idempotent one: sent twice it does no harm.
+    pub fn repeatable(mut self) -> Self {
+        self.is_repeatable = true;
         self
     }
 }
