@@ -26,9 +26,10 @@ impl Repository {
     /// Where it has another form.
     pub fn of_remote(url: &str) -> Result<Self, String> {
         let path = match url.split_once("://") {
-            Some((_, rest)) => rest.split_once('/').map(|(_, path)| path),
-            None => url.split_once(':').map(|(_, path)| path),
+            Some((_, rest)) => rest.split_once('/'),
+            None => url.split_once(':'),
         };
+        let path = path.filter(|(host, _)| !host.is_empty()).map(|(_, path)| path);
         let path = path.map(|path| path.trim_end_matches('/'));
         let path = path.map(|path| path.strip_suffix(".git").unwrap_or(path));
         path.and_then(|path| path.parse().ok())
