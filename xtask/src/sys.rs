@@ -24,4 +24,5 @@ pub mod narrate;
 pub mod patience;
 pub mod perform;
 pub mod process;
+pub mod registry;
 pub mod table;
