@@ -78,9 +78,9 @@ impl State {
     }
 
     /// "List releases": newest first, which is not the order of versions.
-    pub fn list_releases(&mut self, call: &Call) -> Outcome {
+    pub fn list_releases(&self, call: &Call) -> Reply {
         let all = self.visible(call).rev().map(|release| self.described(call, release)).collect();
-        Ok(call.listed(all, "releases"))
+        call.listed(all, "releases")
     }
 
     /// "Get a release".
