@@ -13,6 +13,7 @@ use crate::sys::narrate::{clock, end_group, group, say};
 
 mod checks;
 mod linters;
+mod openapi;
 mod real;
 
 /// Run every check that a change has to pass
