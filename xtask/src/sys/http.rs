@@ -275,3 +275,6 @@ impl Http {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -22,12 +22,13 @@ pub struct Route<'a> {
     pub handler: Handler<'a>,
 }
 
-/// Finds the route, and whether it is about upstream's repository.
+/// Finds the route, and whether it is about upstream's repository. GitHub takes the names of
+/// repositories without regard to case.
 pub fn find<'a>(method: &Method, segments: &[&'a str], ours: &str) -> Option<(bool, Route<'a>)> {
     let method = method.as_str();
     let named = |owner: &str, name: &str| match format!("{owner}/{name}") {
-        full if full == UPSTREAM => Some(true),
-        full if full == ours => Some(false),
+        full if full.eq_ignore_ascii_case(UPSTREAM) => Some(true),
+        full if full.eq_ignore_ascii_case(ours) => Some(false),
         _ => None,
     };
     match *segments {

@@ -298,3 +298,5 @@ fn the_same_end_is_the_same_whichever_way() {
     assert_ne!(straight.snapshot(), crooked.snapshot());
     assert_eq!(crooked.snapshot()["releases"][1]["assets"][0]["size"], 3);
 }
+
+mod client;
