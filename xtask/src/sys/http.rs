@@ -294,3 +294,6 @@ impl Http {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -73,7 +73,8 @@ impl Trouble {
         let told = match (number(RETRY_AFTER.as_str()), number("x-ratelimit-remaining"), number("x-ratelimit-reset")) {
             (Some(seconds), _, _) => Some(Duration::from_secs(seconds)),
             (None, Some(0), Some(reset)) => {
-                (UNIX_EPOCH + Duration::from_secs(reset)).duration_since(SystemTime::now()).ok()
+                let left = (UNIX_EPOCH + Duration::from_secs(reset)).duration_since(SystemTime::now());
+                Some(left.unwrap_or_default())
             }
             _ => None,
         };
