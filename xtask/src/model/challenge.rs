@@ -25,41 +25,53 @@ impl Challenge {
     pub fn of(header: &str) -> Option<Self> {
         let mut found = None;
         let mut rest = header;
-        while let Some((scheme, parameters, tail)) = next(rest) {
-            let value = |name: &str| {
-                let is_it = |(key, _): &&(String, String)| key.eq_ignore_ascii_case(name);
-                parameters.iter().find(is_it).map(|(_, value)| value.clone())
-            };
-            if scheme.eq_ignore_ascii_case("bearer") {
-                let scopes = value("scope").unwrap_or_default();
+        while let Some(next) = Parsed::first(rest) {
+            if next.scheme.eq_ignore_ascii_case("bearer") {
+                let scopes = next.parameter("scope").unwrap_or_default();
                 let scopes = scopes.split_ascii_whitespace().map(str::to_owned).collect();
-                return Some(Self::Bearer { realm: value("realm")?, service: value("service"), scopes });
+                let (realm, service) = (next.parameter("realm")?, next.parameter("service").map(str::to_owned));
+                return Some(Self::Bearer { realm: realm.to_owned(), service, scopes });
             }
-            if scheme.eq_ignore_ascii_case("basic") {
+            if next.scheme.eq_ignore_ascii_case("basic") {
                 found = Some(Self::Basic);
             }
-            rest = tail;
+            rest = next.rest;
         }
         found
     }
 }
 
-/// The next challenge: its scheme, its parameters, and what follows.
-/// Source: RFC 9110, sections 11.2 and 11.6.1, "WWW-Authenticate".
-fn next(text: &str) -> Option<(&str, Vec<(String, String)>, &str)> {
-    let text = text.trim_start_matches([' ', '\t', ',']);
-    let (scheme, mut rest) = word(text)?;
-    let mut parameters = Vec::new();
-    loop {
-        let here = rest.trim_start_matches([' ', '\t', ',']);
-        let parameter = word(here).and_then(|(name, tail)| Some((name, tail.trim_start().strip_prefix('=')?)));
-        // A word that no `=` follows is the scheme of the next challenge.
-        let Some((name, tail)) = parameter else { return Some((scheme, parameters, here)) };
-        let (value, tail) = value(tail.trim_start());
-        parameters.push((name.to_owned(), value));
-        rest = tail;
+/// One challenge of any kind, and what follows it.
+struct Parsed<'a> {
+    scheme: &'a str,
+    parameters: Vec<(&'a str, String)>,
+    rest: &'a str,
+}
+
+impl<'a> Parsed<'a> {
+    /// Source: RFC 9110, sections 11.2 and 11.6.1, "WWW-Authenticate".
+    fn first(text: &'a str) -> Option<Self> {
+        let (scheme, mut rest) = word(text.trim_start_matches(BETWEEN))?;
+        let mut parameters = Vec::new();
+        loop {
+            rest = rest.trim_start_matches(BETWEEN);
+            let parameter = word(rest).and_then(|(name, tail)| Some((name, tail.trim_start().strip_prefix('=')?)));
+            // A word that no `=` follows is the scheme of the next challenge.
+            let Some((name, tail)) = parameter else { return Some(Self { scheme, parameters, rest }) };
+            let (value, tail) = value(tail.trim_start());
+            parameters.push((name, value));
+            rest = tail;
+        }
+    }
+
+    fn parameter(&self, name: &str) -> Option<&str> {
+        let is_it = |(key, _): &&(&str, String)| key.eq_ignore_ascii_case(name);
+        self.parameters.iter().find(is_it).map(|(_, value)| value.as_str())
     }
 }
+
+/// What stands between parameters, and between challenges.
+const BETWEEN: [char; 3] = [' ', '\t', ','];
 
 fn word(text: &str) -> Option<(&str, &str)> {
     let is_word = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c);
@@ -70,7 +82,7 @@ fn word(text: &str) -> Option<(&str, &str)> {
 /// A word, or a quoted text, in which commas are no ends and a backslash takes the next character as it is.
 fn value(text: &str) -> (String, &str) {
     let Some(quoted) = text.strip_prefix('"') else {
-        let end = text.find([',', ' ', '\t']).unwrap_or(text.len());
+        let end = text.find(BETWEEN).unwrap_or(text.len());
         return (text[..end].to_owned(), &text[end..]);
     };
     let mut value = String::new();
@@ -100,8 +112,8 @@ pub fn token_url(
     scopes: &[String],
 ) -> Result<Url, String> {
     let registry = repository.endpoint();
-    let realm = if realm.starts_with('/') { Err("it is not absolute".to_owned()) } else { registry.resolve(realm) };
-    let realm = realm.map_err(|error| format!("{} names no token service that can be trusted: {error}", registry))?;
+    let realm = registry.resolve(realm);
+    let realm = realm.map_err(|error| format!("{registry} names no token service that can be trusted: {error}"))?;
     if registry.is_loopback() && !realm.is_loopback() {
         return Err(format!("{registry} is on this machine and sends credentials off it, to {}", realm.origin()));
     }
@@ -116,9 +128,9 @@ pub fn token_url(
 mod tests {
     use super::*;
 
-    fn bearer(realm: &str, service: Option<&str>, scopes: &[&str]) -> Option<Challenge> {
+    fn bearer(realm: &str, service: Option<&str>, scopes: &[&str]) -> Challenge {
         let scopes = scopes.iter().map(|scope| (*scope).to_owned()).collect();
-        Some(Challenge::Bearer { realm: realm.to_owned(), service: service.map(str::to_owned), scopes })
+        Challenge::Bearer { realm: realm.to_owned(), service: service.map(str::to_owned), scopes }
     }
 
     #[test]
@@ -126,17 +138,17 @@ mod tests {
         let header = r#"Bearer realm="https://ghcr.io/token",service="ghcr.io",scope="repository:a/b:pull,push""#;
         assert_eq!(
             Challenge::of(header),
-            bearer("https://ghcr.io/token", Some("ghcr.io"), &["repository:a/b:pull,push"])
+            Some(bearer("https://ghcr.io/token", Some("ghcr.io"), &["repository:a/b:pull,push"]))
         );
         let header = r#"Bearer realm="https://x/\"t", scope="repository:a:pull,push repository:b:pull""#;
         let scopes = ["repository:a:pull,push", "repository:b:pull"];
-        assert_eq!(Challenge::of(header), bearer("https://x/\"t", None, &scopes));
+        assert_eq!(Challenge::of(header), Some(bearer("https://x/\"t", None, &scopes)));
     }
 
     #[test]
     fn the_case_of_names_does_not_matter_and_blanks_may_be_many() {
         let header = "bEARER Realm = https://x/t ,SERVICE=\"s\" , error=\"invalid_token\"";
-        assert_eq!(Challenge::of(header), bearer("https://x/t", Some("s"), &[]));
+        assert_eq!(Challenge::of(header), Some(bearer("https://x/t", Some("s"), &[])));
         assert_eq!(Challenge::of("BASIC realm=\"x\""), Some(Challenge::Basic));
     }
 
@@ -147,7 +159,7 @@ mod tests {
             r#"Bearer realm="https://x/t",service="s", Basic realm="a""#,
             r#"Negotiate, Digest realm="d", nonce="n=,", Bearer realm="https://x/t" , service=s"#,
         ] {
-            assert_eq!(Challenge::of(header), bearer("https://x/t", Some("s"), &[]), "{header}");
+            assert_eq!(Challenge::of(header), Some(bearer("https://x/t", Some("s"), &[])), "{header}");
         }
         assert_eq!(Challenge::of("Negotiate abc, Basic"), Some(Challenge::Basic));
         for header in ["", ",", "Negotiate", "Bearer service=\"s\"", "=\"", "\u{e4}"] {
@@ -174,7 +186,7 @@ mod tests {
         for (repository, realm) in [
             ("ghcr.io/a", "http://ghcr.io/token"),
             ("ghcr.io/a", "http://127.0.0.1/token"),
-            ("ghcr.io/a", "/token"),
+            ("ghcr.io/a", "token"),
             ("127.0.0.1:1/a", "https://evil.example/token"),
         ] {
             of(repository, realm).expect_err(realm);

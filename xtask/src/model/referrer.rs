@@ -3,7 +3,8 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::{Map, Value, json};
+use serde::Deserialize as _;
+use serde_json::{Value, json};
 
 use super::image_tag::ImageTag;
 use super::oci::{Descriptor, INDEX_TYPE, MANIFEST_TYPE};
@@ -69,26 +70,33 @@ pub fn fallback_tag(subject: &Digest) -> ImageTag {
     format!("sha256-{}", subject.sha256()).parse().expect("a digest is made of what a tag may have")
 }
 
+/// The referrers of one type in a list, which need not be filtered already; none where it is no list.
+/// What has a digest of another algorithm is none of ours and is passed over.
+pub fn of_type(index: &[u8], artifact_type: &str) -> Option<Vec<Descriptor>> {
+    let index: Value = serde_json::from_slice(index).ok()?;
+    let known = index.get("manifests")?.as_array()?.iter().filter_map(|entry| Descriptor::deserialize(entry).ok());
+    Some(known.filter(|referrer| referrer.artifact_type.as_deref() == Some(artifact_type)).collect())
+}
+
 /// The index with one more referrer; none where it is there already. What others wrote into it is
 /// kept as it is, known here or not.
 ///
 /// # Errors
 /// Where `index` is there and is no index: it is someone else's, and stays.
 pub fn with_referrer(index: Option<&[u8]>, referrer: &Descriptor) -> Result<Option<Vec<u8>>, String> {
-    let new = || json!({ "schemaVersion": 2, "mediaType": INDEX_TYPE, "manifests": [] });
-    let parsed: Option<Value> = index.map_or_else(|| Some(new()), |bytes| serde_json::from_slice(bytes).ok());
-    let mut index = parsed.filter(|index| is_index(index)).ok_or("what lies there is no image index")?;
-    let listed = index["manifests"].as_array_mut().ok_or("the index lists nothing")?;
+    let none = "what lies there is no image index";
+    let mut index: Value = match index {
+        Some(bytes) => serde_json::from_slice(bytes).map_err(|_| none)?,
+        None => json!({ "schemaVersion": 2, "mediaType": INDEX_TYPE, "manifests": [] }),
+    };
+    let is_index = index.get("mediaType").is_none_or(|found| found == INDEX_TYPE);
+    let listed = index.get_mut("manifests").and_then(Value::as_array_mut).filter(|_| is_index).ok_or(none)?;
     let digest = json!(referrer.digest);
     if listed.iter().any(|entry| entry["digest"] == digest) {
         return Ok(None);
     }
     listed.push(json!(referrer));
     Ok(Some(index.to_string().into_bytes()))
-}
-
-fn is_index(document: &Value) -> bool {
-    document.as_object().and_then(|fields: &Map<_, _>| fields.get("mediaType")).is_none_or(|found| found == INDEX_TYPE)
 }
 
 #[cfg(test)]
@@ -144,6 +152,10 @@ mod tests {
         assert_eq!((&both["manifests"][0], &both["annotations"]), (&theirs["manifests"][0], &theirs["annotations"]));
         assert_eq!(both["manifests"][1]["artifactType"], "application/spdx+json");
         assert_eq!(both["manifests"][1]["annotations"]["org.opencontainers.image.created"], "2026");
+        let with_sha512 = json!({ "manifests": [{ "digest": "sha512:00", "size": 1 }, referrer] }).to_string();
+        assert_eq!(of_type(with_sha512.as_bytes(), "application/spdx+json"), Some(vec![referrer.clone()]));
+        assert_eq!(of_type(&first, "application/x"), Some(Vec::new()));
+        assert_eq!(of_type(b"404 page not found", "application/x"), None);
         for bad in ["", "[]", "{}", r#"{"mediaType":"x","manifests":[]}"#] {
             with_referrer(Some(bad.as_bytes()), &referrer).expect_err(bad);
         }

@@ -21,6 +21,8 @@ pub struct Refusal {
     pub is_write: bool,
     /// Whether we had nothing to say who we are.
     pub is_anonymous: bool,
+    /// Whether it knew who we are, and that was not enough (RFC 6750, section 3.1).
+    pub lacks_scope: bool,
     /// What came back.
     pub status: StatusCode,
     /// The body that came with it, read as [`Complaint`]s.
@@ -82,11 +84,13 @@ impl Refusal {
         let pages = self.repository.settings_pages();
         Some(match self.status {
             _ if self.is_private() && on_github => format!(
-                "the package is private, or there is none; make it public by hand (no API can): \
-                 Package settings, Danger Zone, Change visibility, at {pages}"
+                "the package is private, or there is none: say who you are ({variables}), or make it public by hand, \
+                 as no API can: Package settings, Danger Zone, Change visibility, at {pages}"
             ),
             _ if self.is_about_access() && self.is_anonymous => format!("say who you are: set {variables}"),
-            StatusCode::UNAUTHORIZED => format!("the credentials are wrong or expired: look at {variables}"),
+            StatusCode::UNAUTHORIZED if !self.lacks_scope => {
+                format!("the credentials are wrong or expired: look at {variables}")
+            }
             _ if self.is_about_access() && on_github => format!(
                 "the token may not do that: a workflow's job needs `permissions: packages: write`, a personal token \
                  (classic) `write:packages`; a package that exists must also be linked with the repository that runs \
@@ -130,6 +134,7 @@ mod tests {
             repository: repository.parse().expect("parses"),
             is_write: true,
             is_anonymous: false,
+            lacks_scope: false,
             status: StatusCode::from_u16(status).expect("a status"),
             complaints: Complaint::all(body.as_bytes()),
         }
@@ -152,6 +157,8 @@ mod tests {
         let body = r#"{"errors":[{"code":"UNAUTHORIZED","message":"authentication required"}]}"#;
         let with = refusal("ghcr.io/me/b", 401, body);
         assert!(with.to_string().contains("wrong or expired: look at GITHUB_ACTOR and GITHUB_TOKEN"), "{with}");
+        let known = Refusal { lacks_scope: true, ..with.clone() };
+        assert!(known.to_string().contains("may not do that"), "{known}");
         let without = Refusal { is_anonymous: true, is_write: false, ..with.clone() };
         assert!(without.is_private() && !with.is_private());
         assert!(without.to_string().contains("Change visibility"), "{without}");

@@ -5,7 +5,7 @@
 use std::cell::RefCell;
 
 use anyhow::{Error, Result, bail};
-use http::header::{ACCEPT, CONTENT_TYPE};
+use http::header::{ACCEPT, CONTENT_TYPE, WWW_AUTHENTICATE};
 use http::{Method, StatusCode};
 
 use super::files::sha256;
@@ -22,8 +22,6 @@ use crate::model::url::Url;
 mod referrers;
 mod token;
 mod upload;
-
-pub use upload::Pushed;
 
 /// Every kind of manifest that there is, so that a registry never has to convert one.
 const MANIFEST_TYPES: &str = "application/vnd.oci.image.index.v1+json, application/vnd.oci.image.manifest.v1+json, \
@@ -48,6 +46,17 @@ pub struct Found {
     pub descriptor: Descriptor,
     /// The document.
     pub bytes: Vec<u8>,
+}
+
+/// How a blob came to be in the repository.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pushed {
+    /// It was there.
+    AlreadyThere,
+    /// Another repository of the registry had it.
+    Mounted,
+    /// It was sent.
+    Sent,
 }
 
 /// What became of a manifest that was pushed.
@@ -89,14 +98,14 @@ impl Registry {
         }
         let media_type = reply.header(CONTENT_TYPE.as_str()).unwrap_or_default();
         // "The client SHOULD ignore parameters on the Content-Type header."
-        let found = described(media_type.split(';').next().unwrap_or_default().trim(), &reply.body);
+        let descriptor = described(media_type.split(';').next().unwrap_or_default().trim(), &reply.body);
         if let Reference::Digest(asked) = reference
-            && *asked != found.digest
+            && *asked != descriptor.digest
         {
-            bail!("{}@{asked} is answered with {}, which is another manifest", self.repository, found.digest);
+            bail!("{}@{asked} is answered with {}, which is another manifest", self.repository, descriptor.digest);
         }
-        self.must_name(&reply, &found.digest)?;
-        Ok(Some(Found { descriptor: found, bytes: reply.body }))
+        self.must_name(&reply, &descriptor.digest)?;
+        Ok(Some(Found { descriptor, bytes: reply.body }))
     }
 
     /// Whether a blob is there.
@@ -171,11 +180,13 @@ impl Registry {
     }
 
     fn refused(&self, is_write: bool, trying: String, reply: &Reply) -> Error {
+        let challenge = reply.header(WWW_AUTHENTICATE.as_str()).unwrap_or_default();
         Error::new(Refusal {
             trying,
             repository: self.repository.clone(),
             is_write,
             is_anonymous: self.credentials.is_none(),
+            lacks_scope: challenge.contains("insufficient_scope"),
             status: reply.status,
             complaints: Complaint::all(&reply.body),
         })

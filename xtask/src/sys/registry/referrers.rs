@@ -5,25 +5,18 @@ use anyhow::{Context, Error, Result, bail, ensure};
 use camino::Utf8Path;
 use http::header::{ACCEPT, CONTENT_TYPE};
 use http::{Method, StatusCode};
-use serde::Deserialize;
 
 use super::upload::Content;
 use super::{Registry, described};
 use crate::model::image_repository::Reference;
 use crate::model::oci::{Descriptor, INDEX_TYPE, MANIFEST_TYPE};
 use crate::model::oci_image::Digest;
-use crate::model::referrer::{Attachment, EMPTY, EMPTY_TYPE, fallback_tag, with_referrer};
+use crate::model::referrer::{Attachment, EMPTY, EMPTY_TYPE, fallback_tag, of_type, with_referrer};
 use crate::sys::github::next_of;
 use crate::sys::http::Ask;
 
 /// An image has a handful of referrers; a registry gives a hundred or more at once.
 const MOST_PAGES: usize = 20;
-
-/// A list of referrers, as far as it is looked at.
-#[derive(Deserialize)]
-struct Index {
-    manifests: Vec<Descriptor>,
-}
 
 impl Registry {
     /// What of one type refers to an image.
@@ -31,19 +24,12 @@ impl Registry {
     /// # Errors
     /// As [`Registry::manifest`].
     pub fn referrers(&self, subject: &Digest, artifact_type: &str) -> Result<Vec<Descriptor>> {
-        let mut found = match self.listed(subject, artifact_type)? {
-            Some(listed) => listed,
-            None => match self.manifest(&Reference::from(&fallback_tag(subject)))? {
-                // "[…] the client SHOULD assume there are no referrers to the manifest."
-                Some(index) => {
-                    serde_json::from_slice(&index.bytes).map_or_else(|_| Vec::new(), |index: Index| index.manifests)
-                }
-                None => Vec::new(),
-            },
-        };
-        // A registry need not filter.
-        found.retain(|referrer| referrer.artifact_type.as_deref() == Some(artifact_type));
-        Ok(found)
+        if let Some(listed) = self.listed(subject, artifact_type)? {
+            return Ok(listed);
+        }
+        let index = self.manifest(&Reference::from(&fallback_tag(subject)))?;
+        // "[…] the client SHOULD assume there are no referrers to the manifest."
+        Ok(index.and_then(|index| of_type(&index.bytes, artifact_type)).unwrap_or_default())
     }
 
     /// The registry's own list; none where it keeps none.
@@ -65,7 +51,8 @@ impl Registry {
                 status if is_known && !status.is_server_error() => return Ok(None),
                 _ => return Err(self.refused(false, format!("list what refers to {subject}"), &reply)),
             }
-            found.extend(reply.json::<Index>()?.manifests);
+            let here = of_type(&reply.body, artifact_type);
+            found.extend(here.with_context(|| format!("{url} is said to be an index and is none"))?);
             next =
                 reply.header("link").and_then(next_of).map(|link| url.resolve(link)).transpose().map_err(Error::msg)?;
             ensure!(next.as_ref().is_none_or(|next| next.origin() == url.origin()), "{url} goes on at another site");

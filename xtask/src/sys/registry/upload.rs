@@ -6,7 +6,7 @@ use camino::Utf8Path;
 use http::header::{CONTENT_RANGE, LOCATION, RANGE};
 use http::{Method, StatusCode};
 
-use super::Registry;
+use super::{Pushed, Registry};
 use crate::model::oci::Descriptor;
 use crate::model::oci_image::Digest;
 use crate::model::url::Url;
@@ -15,17 +15,6 @@ use crate::sys::narrate::Progress;
 use crate::sys::patience::{Patience, Trouble};
 
 const OCTETS: &str = "application/octet-stream";
-
-/// How a blob came to be in the repository.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Pushed {
-    /// It was there.
-    AlreadyThere,
-    /// Another repository of the registry had it.
-    Mounted,
-    /// It was sent.
-    Sent,
-}
 
 /// Where the bytes of a blob are.
 #[derive(Clone, Copy)]
@@ -38,12 +27,6 @@ pub(super) enum Content<'a> {
 struct Session {
     location: Url,
     arrived_bytes: u64,
-}
-
-/// What opening a session led to.
-enum Opened {
-    Mounted,
-    Session(Session),
 }
 
 impl Registry {
@@ -75,8 +58,8 @@ impl Registry {
             Pushed::AlreadyThere
         } else {
             match self.open(&blob.digest, mount_from)? {
-                Opened::Mounted => Pushed::Mounted,
-                Opened::Session(session) => {
+                None => Pushed::Mounted,
+                Some(session) => {
                     self.upload(blob, content, session, progress.as_deref_mut())?;
                     Pushed::Sent
                 }
@@ -88,19 +71,19 @@ impl Registry {
         Ok(pushed)
     }
 
-    /// Asks to upload, or to mount. Source: the OCI distribution specification 1.1, "POST then PUT",
+    /// Opens a session to upload in; none where the blob was mounted instead. Source: the OCI distribution specification 1.1, "POST then PUT",
     /// "Mounting a blob from another repository".
-    fn open(&self, digest: &Digest, mount_from: Option<&str>) -> Result<Opened> {
+    fn open(&self, digest: &Digest, mount_from: Option<&str>) -> Result<Option<Session>> {
         let plain = self.repository.url("blobs/uploads/");
         let url = mount_from
             .map_or_else(|| plain.clone(), |from| plain.with("mount", &digest.to_string()).with("from", from));
         // A session more than needed does no harm: the registry forgets it.
         let reply = self.send(&Ask::new(Method::POST, url).repeatable(), None)?;
         match reply.status {
-            StatusCode::CREATED if mount_from.is_some() => Ok(Opened::Mounted),
+            StatusCode::CREATED if mount_from.is_some() => Ok(None),
             StatusCode::ACCEPTED => {
-                let location = location(&reply)?.ok_or_else(|| anyhow!("{} names no place to upload to", plain))?;
-                Ok(Opened::Session(Session { location, arrived_bytes: 0 }))
+                let location = location(&reply)?.ok_or_else(|| anyhow!("{plain} names no place to upload to"))?;
+                Ok(Some(Session { location, arrived_bytes: 0 }))
             }
             // We may push here and not see the other repository.
             _ if mount_from.is_some() => self.open(digest, None),
@@ -142,13 +125,10 @@ impl Registry {
             if self.has_blob(&blob.digest)? {
                 return Ok(());
             }
-            session = match self.resumed(&session, blob.size) {
-                Some(session) => session,
-                None => match self.open(&blob.digest, None)? {
-                    Opened::Session(session) => session,
-                    Opened::Mounted => return Ok(()),
-                },
-            };
+            let further =
+                self.resumed(&session, blob.size).map_or_else(|| self.open(&blob.digest, None), |it| Ok(Some(it)));
+            let Some(further) = further? else { return Ok(()) };
+            session = further;
         }
     }
 
@@ -185,7 +165,8 @@ fn finish(blob: &Descriptor, content: Content<'_>, session: &Session) -> Ask {
     match content {
         Content::File(path) => ask.file(OCTETS, path.to_owned(), from, blob.size - from),
         Content::Bytes(bytes) => {
-            ask.bytes(OCTETS, bytes.get(usize::try_from(from).unwrap_or(usize::MAX)..).unwrap_or_default())
+            let rest = usize::try_from(from).ok().and_then(|from| bytes.get(from..));
+            ask.bytes(OCTETS, rest.unwrap_or_default())
         }
     }
 }
