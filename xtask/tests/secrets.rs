@@ -1,0 +1,102 @@
+//! A token goes into one header and nowhere else, whatever fails; and a token that does not do is
+//! told about in one clear message.
+
+mod support;
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::Command;
+
+use support::Scratch;
+use support::refusal::{response, serve};
+
+const TOKEN: &str = "ghs_0123456789abcdefSECRET";
+
+/// A folder that a task takes for a checkout, and the task in it.
+fn xtask(root: &Path, arguments: &[&str]) -> Command {
+    fs::create_dir_all(root.join("xtask")).expect("is made");
+    fs::write(root.join(".gitmodules"), "").expect("is written");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
+    command.current_dir(root).args(arguments).env_clear().env("PATH", std::env::var_os("PATH").expect("a PATH"));
+    command.env("GITHUB_TOKEN", TOKEN).env("REGISTRY_PASSWORD", TOKEN).env("GITHUB_REPOSITORY", "someone/fork");
+    command
+}
+
+/// Runs it to a failure; the token must be in nothing that it said or left behind.
+fn failure(root: &Path, command: &mut Command) -> String {
+    let output = command.output().expect("xtask starts");
+    let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(!output.status.success(), "it succeeded: {said}");
+    assert!(!said.contains(TOKEN), "the token was said: {said}");
+    let left = Command::new("grep").args(["-r", "-l", TOKEN]).arg(root).output().expect("grep runs");
+    assert!(left.stdout.is_empty(), "the token was written to {}", String::from_utf8_lossy(&left.stdout));
+    said
+}
+
+#[test]
+fn no_failure_says_the_token() {
+    let scratch = Scratch::new("secrets");
+    let redirect = |to: &str| response("302 Found", &format!("Location: {to}\r\n"), "");
+    let answers = [
+        String::new(),
+        response("200 OK", "", "not JSON"),
+        response("200 OK", "", "[]"),
+        response("500 Internal Server Error", "", "{}"),
+        response("422 Unprocessable Entity", "", r#"{"message":"Validation Failed","errors":[{"code":"invalid"}]}"#),
+        response("403 Forbidden", "Retry-After: 3600\r\n", r#"{"message":"You have exceeded a secondary rate limit"}"#),
+        redirect("http://elsewhere.example/"),
+        redirect("https://host.invalid/"),
+    ];
+    for answer in answers {
+        let (url, heads) = serve(&answer);
+        let said = failure(
+            scratch.path(),
+            xtask(scratch.path(), &["check-upstream", "--execute"])
+                .env("GITHUB_API_URL", &url)
+                .env("RUST_BACKTRACE", "1"),
+        );
+        let heads = heads.lock().expect("no panic");
+        assert!(heads.iter().any(|head| head.contains(TOKEN)), "the token was not used: {heads:?}");
+        assert!(heads.iter().all(|head| !head.lines().next().unwrap_or_default().contains(TOKEN)), "{heads:?}");
+        assert!(said.contains("error"), "{said}");
+    }
+    // Nobody listens, and no such host.
+    for url in ["http://127.0.0.1:9", "https://host.invalid"] {
+        failure(scratch.path(), xtask(scratch.path(), &["check-upstream"]).env("GITHUB_API_URL", url));
+    }
+    let message =
+        failure(scratch.path(), xtask(scratch.path(), &["check-upstream"]).env("GITHUB_TOKEN", format!("{TOKEN}\n")));
+    assert!(message.contains("GITHUB_TOKEN"), "{message}");
+}
+
+#[test]
+fn a_token_that_does_not_do_is_told_about_in_one_message() {
+    let scratch = Scratch::new("refused");
+    let ask = |status: &str, headers: &str, message: &str| {
+        let (url, _) = serve(&response(status, headers, &format!(r#"{{"message":"{message}"}}"#)));
+        failure(scratch.path(), xtask(scratch.path(), &["check-upstream", "--execute"]).env("GITHUB_API_URL", url))
+    };
+    let wrong = ask("401 Unauthorized", "", "Bad credentials");
+    assert!(wrong.contains("wrong or has expired") && wrong.contains("GITHUB_TOKEN"), "{wrong}");
+    let permissions = "X-Accepted-GitHub-Permissions: issues=write\r\n";
+    let weak = ask("403 Forbidden", permissions, "Resource not accessible by integration");
+    assert!(weak.contains("issues=write"), "{weak}");
+    for said in [wrong, weak] {
+        assert_eq!(said.matches("error").count(), 1, "{said}");
+    }
+}
+
+#[test]
+fn no_child_gets_the_token() {
+    let scratch = Scratch::new("children");
+    let (bin, seen) = (scratch.path().join("bin"), scratch.path().join("seen"));
+    fs::create_dir_all(&bin).expect("is made");
+    let script = format!("#!/bin/sh\nenv >> {0}\necho \"$@\" >> {0}\nexit 1\n", seen.display());
+    fs::write(bin.join("git"), script).expect("is written");
+    fs::set_permissions(bin.join("git"), fs::Permissions::from_mode(0o755)).expect("is made executable");
+    let path = format!("{}:{}", bin.display(), std::env::var("PATH").expect("a PATH"));
+    let mut command = xtask(scratch.path(), &["check-upstream"]);
+    failure(scratch.path(), command.env("PATH", path).env_remove("GITHUB_REPOSITORY").env("GH_TOKEN", TOKEN));
+    assert!(fs::read_to_string(seen).expect("git was asked for the remote").contains("PATH="));
+}
