@@ -1,4 +1,4 @@
-//! `cargo xtask check-upstream`.
+//! `cargo xtask check-upstream`: compares upstream's releases with ours, and has built what is missing.
 
 use std::process::ExitCode;
 
@@ -6,9 +6,13 @@ use anyhow::Result;
 use camino::Utf8Path;
 use clap::Args;
 
-/// Not built yet
+use crate::sys::identity::Target;
+
+/// See what upstream has released and we have not, and have it built
 #[derive(Args)]
 pub struct CheckUpstream {
+    #[command(flatten)]
+    target: Target,
     /// Print the result as JSON
     #[arg(long)]
     json: bool,
@@ -18,6 +22,7 @@ pub struct CheckUpstream {
 ///
 /// # Errors
 /// Always, for now.
-pub fn run(_root: &Utf8Path, arguments: &CheckUpstream) -> Result<ExitCode> {
-    anyhow::bail!("not built yet (json: {})", arguments.json)
+pub fn run(root: &Utf8Path, arguments: &CheckUpstream) -> Result<ExitCode> {
+    let (_, repository) = arguments.target.open(root)?;
+    anyhow::bail!("not built yet (json: {}, {repository})", arguments.json)
 }

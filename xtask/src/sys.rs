@@ -17,6 +17,7 @@ pub mod go_download;
 pub mod host;
 pub mod host_init;
 pub mod http;
+pub mod identity;
 pub mod ingredients;
 pub mod layout;
 pub mod machine;
