@@ -1,6 +1,7 @@
 //! The impure shelf: everything that runs a process, opens a socket or asks the machine. Nothing
 //! outside these files does (`tests/shelves.rs`).
 
+pub mod actions;
 pub mod blobs;
 pub mod builder;
 pub mod checkout;
