@@ -53,6 +53,7 @@ pub mod sbom;
 pub mod secret;
 pub mod shell;
 pub mod step;
+pub mod tracking;
 pub mod upstream_ref;
 pub mod url;
 pub mod version;
