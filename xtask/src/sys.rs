@@ -27,4 +27,5 @@ pub mod narrate;
 pub mod patience;
 pub mod perform;
 pub mod process;
+pub mod registry;
 pub mod table;

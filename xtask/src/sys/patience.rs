@@ -49,7 +49,7 @@ impl Trouble {
             }
             Some(ureq::Error::Io(_) | ureq::Error::Timeout(_) | ureq::Error::Protocol(_)) => Self::Unsure,
             // The body of an answer that broke off.
-            None if error.to_string().ends_with(BROKE_OFF) => Self::Unsure,
+            None if error.chain().any(|cause| cause.to_string().ends_with(BROKE_OFF)) => Self::Unsure,
             Some(_) | None => Self::Final,
         }
     }
