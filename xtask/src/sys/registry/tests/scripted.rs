@@ -87,6 +87,26 @@ fn another_site_that_an_upload_is_led_to_does_not_learn_who_we_are() {
     assert_eq!(*heard.lock().expect("is whole"), [None]);
 }
 
+#[test]
+fn another_site_that_a_blob_is_at_cannot_ask_who_we_are() {
+    let heard = Arc::new(Mutex::new(Vec::new()));
+    let site_heard = heard.clone();
+    let site = serve(move |head, _| {
+        let target = head.split(' ').nth(1).expect("a target").to_owned();
+        site_heard.lock().expect("is whole").push((target, header(head, "authorization").map(str::to_owned)));
+        let host = header(head, "host").expect("is said");
+        Some(answer("401 Unauthorized", &format!("WWW-Authenticate: Bearer realm=\"http://{host}/token\"\r\n"), ""))
+    });
+    let registry = serve(move |_, _| {
+        let location = format!("Location: http://{site}/blob\r\n");
+        Some(answer("307 Temporary Redirect", &location, ""))
+    });
+    let registry = client(&registry, Some(USER));
+    *registry.authorization.borrow_mut() = registry.credentials.clone();
+    registry.has_blob(&described("", b"{}").digest).expect_err("is refused");
+    assert_eq!(*heard.lock().expect("is whole"), [("/blob".to_owned(), None)]);
+}
+
 /// An image, and what refers to it.
 fn referrer() -> (Descriptor, Descriptor) {
     let subject = described(MANIFEST_TYPE, b"{}");
