@@ -72,6 +72,9 @@ pub fn run(root: &Utf8Path, arguments: &Release) -> Result<ExitCode> {
     wanted.is_unproved = arguments.unproved;
     wanted::write_notes(root, &wanted)?;
     let places = Places::open(github, repository, &wanted)?;
+    if arguments.execute {
+        places.require_credentials()?;
+    }
 
     say("compare", format_args!("{} and {} with {}", places.repository, wanted.image.repository, dist.folder));
     let observed = if arguments.execute { places.observe(&wanted)? } else { places.glance(&wanted)? };
@@ -97,16 +100,11 @@ pub fn run(root: &Utf8Path, arguments: &Release) -> Result<ExitCode> {
 
 /// Makes the steps. Each is said as its turn comes, in the very words of the plan.
 fn apply(places: &Places, plan: &Plan, tell: impl Fn(&dyn fmt::Display)) -> Result<()> {
-    if plan.steps.is_empty() {
-        return Ok(());
-    }
-    places.require_credentials()?;
     let mut hands = Hands::new(&places.github, &places.repository).with_registry(&places.registry);
-    for step in &plan.steps {
+    plan.steps.iter().try_for_each(|step| {
         tell(step);
-        hands.perform(step)?;
-    }
-    Ok(())
+        hands.perform(step)
+    })
 }
 
 /// The result as data, and in GitHub Actions as a table on the page of the run. `is_public` is said
