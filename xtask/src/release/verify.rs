@@ -34,15 +34,12 @@ pub fn verify(places: &Places, wanted: &Wanted) -> Result<bool> {
 /// with all others behind the same address; then the token asks, to whom a draft is as invisible by
 /// its tag as to everyone.
 fn release(places: &Places, wanted: &Wanted) -> Result<Release> {
-    let look = || {
-        let anonymous = places.github.anonymous();
-        let seen = Releases { github: &anonymous, repository: &places.repository }.published(&wanted.name);
-        match seen {
-            Ok(found) => Ok(found),
-            Err(_) => Releases { github: &places.github, repository: &places.repository }.published(&wanted.name),
-        }
-    };
-    let found = again(places, || Ok(look()?.filter(|release| !release.draft)))?;
+    let anyone = places.github.anonymous();
+    let by = |github| Releases { github, repository: &places.repository }.published(&wanted.name);
+    let found = again(places, || {
+        let found = by(&anyone).or_else(|_| by(&places.github))?;
+        Ok(found.filter(|release| !release.draft))
+    })?;
     found.with_context(|| {
         format!("{} cannot be seen without credentials; is {} private?", wanted.name, places.repository)
     })
@@ -87,9 +84,9 @@ fn image(places: &Places, wanted: &Wanted) -> Result<bool> {
     for reference in lasting.map(Reference::from).chain([Reference::from(digest)]) {
         let found = match anyone.manifest(&reference) {
             Ok(Some(found)) => found.descriptor.digest,
-            Ok(None) => return Ok(nobody_can_pull(image, &reference, "it is not there without credentials")),
+            Ok(None) => return Ok(nobody_can_pull(image, &format!("{reference} is not there without credentials"))),
             // The refusal names the page where a person makes it public.
-            Err(error) if is_private(&error) => return Ok(nobody_can_pull(image, &reference, &format!("{error:#}"))),
+            Err(error) if is_private(&error) => return Ok(nobody_can_pull(image, &format!("{error:#}"))),
             Err(error) => return Err(error),
         };
         ensure!(found == *digest, "{}:{reference} leads to {found}, and not to {digest}", image.repository);
@@ -99,9 +96,9 @@ fn image(places: &Places, wanted: &Wanted) -> Result<bool> {
 }
 
 /// Loud, and no failure: the first publication of a package cannot be otherwise.
-fn nobody_can_pull(image: &Image, reference: &Reference, why: &str) -> bool {
-    note(format_args!("NOBODY CAN PULL {}:{reference} YET. {why}", image.repository));
-    note("once that is done, run this again: it looks, and changes nothing else");
+fn nobody_can_pull(image: &Image, why: &str) -> bool {
+    note(format_args!("NOBODY CAN PULL {} YET: {why}", image.repository));
+    note("once anyone can, run this again: it looks, and changes nothing");
     false
 }
 
