@@ -13,7 +13,7 @@ use serde_json::json;
 use crate::model::release_name::ReleaseName;
 use crate::model::repository::Repository;
 use crate::model::step::Step;
-use crate::model::tracking::{Observed, Standing, stable};
+use crate::model::tracking::{Observed, Standing, State, stable};
 use crate::model::version::ReleaseTag;
 use crate::sys::github::{GitHub, Issues, Releases, Workflow};
 use crate::sys::identity::Target;
@@ -190,6 +190,9 @@ fn report(subject: &Subject, standings: &[Standing], steps: &[Step], arguments: 
             (count, false) => format!("{count} steps to be made; --execute makes them"),
         },
     );
+    for standing in standings.iter().filter(|standing| matches!(standing.state, State::LeftToAPerson { .. })) {
+        narrate::note(format_args!("{} is left to a person: {}", standing.version, standing.evidence()));
+    }
     let rows: String = standings
         .iter()
         .map(|standing| format!("| {} | {} | {} |\n", standing.version, standing.word(), standing.evidence()))
