@@ -8,6 +8,7 @@ use camino::Utf8Path;
 use clap::Args;
 
 pub mod exchange;
+pub mod github;
 
 /// Rehearse the whole train offline: check-upstream, build, release, against doubles on loopback
 #[derive(Args)]

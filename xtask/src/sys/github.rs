@@ -220,8 +220,8 @@ impl GitHub {
     }
 }
 
-/// Where a list goes on. Source: "Using pagination in the REST API", using link headers.
-fn next_of(link: &str) -> Option<&str> {
+/// Where a list goes on, by its `Link` header (RFC 8288). Source: "Using pagination in the REST API", using link headers.
+pub fn next_of(link: &str) -> Option<&str> {
     let next = link.split(',').find(|part| part.contains("rel=\"next\""))?;
     next.split_once('<')?.1.split_once('>').map(|(url, _)| url)
 }

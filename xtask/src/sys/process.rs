@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use camino::{Utf8Path, Utf8PathBuf};
 
+use crate::model::secret;
 use crate::model::shell::quoted;
 
 /// How often a child that is followed gives a tick, output or not.
@@ -202,6 +203,9 @@ impl Run {
         });
         if let Some(directory) = &self.directory {
             command.current_dir(directory);
+        }
+        for name in secret::VARIABLES {
+            command.env_remove(name);
         }
         for (name, value) in &self.environment {
             match value {
