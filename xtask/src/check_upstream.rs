@@ -80,7 +80,13 @@ pub fn run(root: &Utf8Path, arguments: &CheckUpstream) -> Result<ExitCode> {
         narrate::note("there is no token in GITHUB_TOKEN: drafts are not seen");
     }
     let path = lists::place(root, github.url("").as_str(), &repository.to_string());
-    let (mut subject, is_quiet) = Subject::open(github, repository, Lists::open(&path))?;
+    compare(github, repository, &path, arguments)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// One pass, with what is kept at `path` from the one before.
+fn compare(github: GitHub, repository: Repository, path: &Utf8Path, arguments: &CheckUpstream) -> Result<()> {
+    let (mut subject, is_quiet) = Subject::open(github, repository, Lists::open(path))?;
     let mut standings = if is_quiet { subject.as_kept() } else { subject.observe()? };
     let steps = plan(&standings);
     let tell = |line: &dyn fmt::Display| tell(arguments.json, line);
@@ -101,9 +107,8 @@ pub fn run(root: &Utf8Path, arguments: &CheckUpstream) -> Result<ExitCode> {
         standings.iter().for_each(|standing| tell(standing));
     }
     subject.lists.is_settled = standings.iter().all(Standing::is_settled);
-    subject.lists.save(&path)?;
-    report(&subject, &standings, &steps, arguments)?;
-    Ok(ExitCode::SUCCESS)
+    subject.lists.save(path)?;
+    report(&subject, &standings, &steps, arguments)
 }
 
 /// What is to be done, version after version.
@@ -209,3 +214,5 @@ fn report(subject: &Subject, standings: &[Standing], steps: &[Step], arguments: 
 
 #[cfg(test)]
 mod replay;
+#[cfg(test)]
+mod tests;

@@ -186,7 +186,8 @@ fn check(world: &mut World, story: &Story, first: Option<&ReleaseTag>) {
     assert_eq!(count("<!-- xtask:left-to-a-person "), 0);
     // A pass that was cut off may leave a run unrecorded, and the release be out before the next one.
     let attempts: usize = world.attempts.values().sum();
-    assert!((attempts - 3..=attempts).contains(&count("<!-- xtask:run ")), "runs are recorded");
+    let recorded = count("<!-- xtask:run ");
+    assert!(recorded <= attempts && attempts <= recorded + story.cut_off, "{recorded} of {attempts} are recorded");
     let upstream = stable(&world.upstream()).expect("releases");
     // The first look takes what is shown late.
     observe(world, &upstream);
