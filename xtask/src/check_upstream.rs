@@ -13,7 +13,7 @@ use serde_json::json;
 use crate::model::release_name::ReleaseName;
 use crate::model::repository::Repository;
 use crate::model::step::Step;
-use crate::model::tracking::{Observed, Standing, stable};
+use crate::model::tracking::{Observed, Standing, State, stable};
 use crate::model::version::ReleaseTag;
 use crate::sys::github::{GitHub, Issues, Releases, Workflow};
 use crate::sys::identity::Target;
@@ -80,7 +80,13 @@ pub fn run(root: &Utf8Path, arguments: &CheckUpstream) -> Result<ExitCode> {
         narrate::note("there is no token in GITHUB_TOKEN: drafts are not seen");
     }
     let path = lists::place(root, github.url("").as_str(), &repository.to_string());
-    let (mut subject, is_quiet) = Subject::open(github, repository, Lists::open(&path))?;
+    compare(github, repository, &path, arguments)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// One pass, with what is kept at `path` from the one before.
+fn compare(github: GitHub, repository: Repository, path: &Utf8Path, arguments: &CheckUpstream) -> Result<()> {
+    let (mut subject, is_quiet) = Subject::open(github, repository, Lists::open(path))?;
     let mut standings = if is_quiet { subject.as_kept() } else { subject.observe()? };
     let steps = plan(&standings);
     let tell = |line: &dyn fmt::Display| tell(arguments.json, line);
@@ -101,9 +107,8 @@ pub fn run(root: &Utf8Path, arguments: &CheckUpstream) -> Result<ExitCode> {
         standings.iter().for_each(|standing| tell(standing));
     }
     subject.lists.is_settled = standings.iter().all(Standing::is_settled);
-    subject.lists.save(&path)?;
-    report(&subject, &standings, &steps, arguments)?;
-    Ok(ExitCode::SUCCESS)
+    subject.lists.save(path)?;
+    report(&subject, &standings, &steps, arguments)
 }
 
 /// What is to be done, version after version.
@@ -190,6 +195,9 @@ fn report(subject: &Subject, standings: &[Standing], steps: &[Step], arguments: 
             (count, false) => format!("{count} steps to be made; --execute makes them"),
         },
     );
+    for standing in standings.iter().filter(|standing| matches!(standing.state, State::LeftToAPerson { .. })) {
+        narrate::note(format_args!("{} is left to a person: {}", standing.version, standing.evidence()));
+    }
     let rows: String = standings
         .iter()
         .map(|standing| format!("| {} | {} | {} |\n", standing.version, standing.word(), standing.evidence()))
@@ -206,3 +214,5 @@ fn report(subject: &Subject, standings: &[Standing], steps: &[Step], arguments: 
 
 #[cfg(test)]
 mod replay;
+#[cfg(test)]
+mod tests;

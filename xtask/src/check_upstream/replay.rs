@@ -5,7 +5,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::plan;
-use crate::model::step::Step;
 use crate::model::tracking::{Listed, MOST_ATTEMPTS, Observed, Standing, stable};
 use crate::model::version::ReleaseTag;
 
@@ -122,7 +121,7 @@ impl Story {
         let settled = (0..looks).map(|_| observe(world, &upstream)).find(|standings| plan(standings).is_empty());
         let Some(standings) = settled.or(steps.is_empty().then_some(standings)) else { return false };
         let ours = world.ours.now.clone();
-        self.kept = standings.iter().all(Standing::is_settled).then(|| (listed.len(), ours));
+        self.kept = standings.iter().all(Standing::is_settled).then_some((listed.len(), ours));
         true
     }
 }
@@ -139,7 +138,7 @@ fn replay(seed: u64, first: &str, is_published: bool) -> String {
     let mut world = World::new(seed, begin, upstream, ours);
     let mut story = Story::default();
     let mut morning = begin / DAY * DAY + 9 * HOUR;
-    while morning < last + 30 * DAY || world.is_busy() {
+    while morning < last + 30 * DAY || story.kept.is_none() {
         story.mornings += 1;
         world.advance(morning.saturating_sub(world.now));
         while !story.pass(&mut world) {
@@ -187,11 +186,12 @@ fn check(world: &mut World, story: &Story, first: Option<&ReleaseTag>) {
     assert_eq!(count("<!-- xtask:left-to-a-person "), 0);
     // A pass that was cut off may leave a run unrecorded, and the release be out before the next one.
     let attempts: usize = world.attempts.values().sum();
-    assert!((attempts - 3..=attempts).contains(&count("<!-- xtask:run ")), "runs are recorded");
+    let recorded = count("<!-- xtask:run ");
+    assert!(recorded <= attempts && attempts <= recorded + story.cut_off, "{recorded} of {attempts} are recorded");
     let upstream = stable(&world.upstream()).expect("releases");
-    // Two looks, so that no late list is left.
-    let left: Vec<Step> =
-        [observe(world, &upstream), observe(world, &upstream)].iter().skip(1).flat_map(|s| plan(s)).collect();
+    // The first look takes what is shown late.
+    observe(world, &upstream);
+    let left = plan(&observe(world, &upstream));
     assert_eq!(left, [], "nothing is left to be done");
 }
 
@@ -205,9 +205,7 @@ fn over_upstream_s_whole_history_each_wanted_version_is_built_once_and_none_is_m
         ("v0.17.2", true),
         ("v0.26.0", false),
     ];
-    for (first, is_published) in starts {
-        for seed in 1..=2 {
-            println!("{}", replay(seed, first, is_published));
-        }
+    for (seed, (first, is_published)) in (1..).zip(starts) {
+        println!("{}", replay(seed, first, is_published));
     }
 }

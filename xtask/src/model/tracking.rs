@@ -75,15 +75,17 @@ impl Observed {
         wanted.iter().rev().map(stands).collect()
     }
 
-    /// The issues in which something would be said that may have been said already: their comments are
+    /// The issues in which something would be said, that may have been said already: their comments are
     /// to be read.
     pub fn unread(&self) -> BTreeSet<u64> {
         let survey = self.survey();
-        let commented = survey.iter().flat_map(|standing| &standing.steps).filter_map(|step| match step {
+        let spoken_in = |standing: &Standing, step: &Step| match step {
             Step::Comment { issue, .. } => Some(*issue),
+            Step::RecordRun { .. } => standing.issue,
             _ => None,
-        });
-        commented.collect()
+        };
+        let steps = survey.iter().flat_map(|standing| standing.steps.iter().map(move |step| (standing, step)));
+        steps.filter_map(|(standing, step)| spoken_in(standing, step)).collect()
     }
 
     /// Our published releases of upstream's versions.
@@ -141,6 +143,8 @@ impl Observed {
         };
         let steps = match &state {
             State::Declined { .. } => Vec::new(),
+            // The run that has published it closes the issue next, and is not to be got in the way of.
+            State::Published { .. } if running.is_some() => Vec::new(),
             State::Published { url } => self.farewell(version, url, &issues),
             State::Building { .. } | State::Missing { .. } | State::LeftToAPerson { .. } => {
                 self.steps(version, &state, issue, &runs)

@@ -132,7 +132,9 @@ impl World {
                 let is_it = |issue: &&Issue| issue.body.as_ref().is_some_and(|body| body.contains(&marker));
                 let issue = self.issues.now.iter().find(is_it).expect("a build has an issue").number;
                 let (marker, text) = published_comment(&version, &release(&version).html_url);
-                self.comment(issue, &marker, &text);
+                if !self.said().iter().any(|text| text.contains(&marker)) {
+                    self.comment(issue, &marker, &text);
+                }
                 self.close(issue);
             }
         }
@@ -153,7 +155,7 @@ impl World {
         assert!(!self.runs.now.iter().any(is_running), "{version} is built twice at once");
         let attempt = self.attempts.entry(version.clone()).or_default();
         *attempt += 1;
-        let failures = usize::from_str_radix(&version.to_string().replace(['v', '.'], ""), 10).expect("digits") % 5;
+        let failures = version.to_string().replace(['v', '.'], "").parse::<usize>().expect("digits") % 5;
         let fails = failures < 3 && *attempt <= failures;
         let id = u64::try_from(self.runs.now.len()).expect("few") + 100;
         let begin = self.now + self.dice.below(HOUR);
@@ -269,11 +271,6 @@ impl World {
         let issue = self.issues.write(is_late).iter_mut().find(|issue| issue.number == number);
         let issue = issue.expect("the issue is there");
         (issue.state, issue.state_reason) = ("closed".to_owned(), Some("completed".to_owned()));
-    }
-
-    /// Whether a run is queued or works.
-    pub fn is_busy(&self) -> bool {
-        !self.events.is_empty()
     }
 
     /// All comments.

@@ -211,6 +211,8 @@ fn a_published_version_closes_each_open_issue_of_it() {
              gh issue close 4 --reason completed\ngh issue close 9 --reason completed"
         )
     );
+    observed.runs = vec![run(7, "v0.33.0", "in_progress")];
+    assert_eq!(told(&observed), line, "the run itself will close it");
     assert!(!observed.survey()[0].is_settled());
     for issue in &mut observed.issues {
         issue.state = "closed".to_owned();
