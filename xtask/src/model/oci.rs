@@ -21,6 +21,8 @@ const CONFIG_TYPE: &str = "application/vnd.oci.image.config.v1+json";
 const LAYER_TYPE: &str = "application/vnd.oci.image.layer.v1.tar+gzip";
 /// Prefix of the labels that are also annotations of the manifest.
 const STANDARD_PREFIX: &str = "org.opencontainers.image.";
+/// The annotation that names the commit which an image was built from.
+pub const REVISION: &str = "org.opencontainers.image.revision";
 const BASE_DIGEST: &str = "org.opencontainers.image.base.digest";
 const REF_NAME: &str = "org.opencontainers.image.ref.name";
 /// What of an engine's configuration is the Dockerfile's doing; the rest is the engine's own.
