@@ -21,6 +21,7 @@ macro_rules! text_form {
     };
 }
 
+pub mod base64;
 pub mod binary;
 pub mod build_info;
 pub mod build_output;

@@ -8,6 +8,8 @@ use camino::Utf8Path;
 use clap::Args;
 
 pub mod exchange;
+pub mod registry;
+pub mod stand_in;
 
 /// Rehearse the whole train offline: check-upstream, build, release, against doubles on loopback
 #[derive(Args)]
