@@ -18,6 +18,7 @@ pub mod host_init;
 pub mod http;
 pub mod ingredients;
 pub mod layout;
+pub mod loopback;
 pub mod machine;
 pub mod narrate;
 pub mod process;
