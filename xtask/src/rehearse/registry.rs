@@ -241,3 +241,6 @@ fn other_host(request: &Request) -> String {
     let name = if host.starts_with("localhost") { "127.0.0.1" } else { "localhost" };
     format!("{name}:{port}")
 }
+
+#[cfg(test)]
+mod tests;

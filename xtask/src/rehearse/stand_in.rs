@@ -154,6 +154,8 @@ fn layer(layout: &Utf8Path, path: &str, text: &str, modified_epoch: i64) -> Resu
     let mut header = tar::Header::new_ustar();
     header.set_entry_type(tar::EntryType::Regular);
     header.set_mode(files::MODE_PROGRAM);
+    header.set_uid(0);
+    header.set_gid(0);
     header.set_mtime(u64::try_from(modified_epoch).context("a commit from before 1970")?);
     header.set_size(text.len() as u64);
     let mut tar = tar::Builder::new(Vec::new());

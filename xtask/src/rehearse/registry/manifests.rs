@@ -1,8 +1,8 @@
 //! Manifests, tags and referrers. Source: OCI distribution specification 1.1, "Pulling manifests",
 //! "Pushing Manifests", "Listing Tags" and "Listing Referrers".
 
+use http::StatusCode;
 use http::header::{ACCEPT, CONTENT_TYPE};
-use http::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use super::answers::{answer, empty, error, header};
@@ -25,7 +25,7 @@ impl Registry {
     /// `GET` and `HEAD` of a manifest, by digest or tag.
     pub(super) fn pull_manifest(&mut self, request: &Request, name: &str, reference: &str) -> Answer {
         let unknown = |message: &str| error(StatusCode::NOT_FOUND, "MANIFEST_UNKNOWN", message);
-        let stale = self.take_stale(name);
+        let stale = if reference.contains(':') { None } else { self.take_stale(name) };
         let Some(repository) = self.repositories.get(name) else {
             return error(StatusCode::NOT_FOUND, "NAME_UNKNOWN", "repository name not known to registry");
         };
@@ -169,9 +169,4 @@ fn descriptor(manifest: &Manifest) -> Value {
         "artifactType": kind,
         "annotations": document["annotations"],
     })
-}
-
-/// Whether a request writes a tag.
-pub fn writes_tag(method: &Method, reference: &str) -> bool {
-    method == Method::PUT && !reference.contains(':')
 }
