@@ -43,8 +43,7 @@ pub enum Referrers {
 pub struct Registry {
     /// How it lists referrers.
     pub referrers: Referrers,
-    /// Whether the next read of a tag shows the tags as they were before the last write.
-    pub next_read_is_stale: bool,
+    stale: Stale,
     tokens: Tokens,
     /// Secrets of others, which have no business here.
     foreign_secrets: Vec<String>,
@@ -52,6 +51,16 @@ pub struct Registry {
     uploads: BTreeMap<String, Upload>,
     sessions: u64,
     violations: Vec<String>,
+}
+
+/// Whether a read of tags shows them as they were before the last write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stale {
+    No,
+    /// Once there has been a write.
+    Wanted,
+    /// The next one does.
+    Next,
 }
 
 /// One repository, which GitHub calls a package.
@@ -69,7 +78,7 @@ impl Registry {
     pub fn new(account: Account, foreign_secrets: Vec<String>) -> Self {
         Self {
             referrers: Referrers::Absent,
-            next_read_is_stale: false,
+            stale: Stale::No,
             tokens: Tokens::new(account),
             foreign_secrets,
             repositories: BTreeMap::new(),
@@ -82,6 +91,11 @@ impl Registry {
     /// Does what a person does once on the settings page of a new package.
     pub fn make_public(&mut self) {
         self.repositories.values_mut().for_each(|repository| repository.is_public = true);
+    }
+
+    /// Makes the next read of tags after the next write of one answer as before that write.
+    pub fn stale_once(&mut self) {
+        self.stale = Stale::Wanted;
     }
 
     /// Ends every token, as time does.

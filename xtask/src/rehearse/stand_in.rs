@@ -23,21 +23,29 @@ use crate::model::metadata::{ImageRecord, Metadata, Proof, Source};
 use crate::model::oci::{self, BuiltConfig, Descriptor, Facts, INDEX, Index, Manifest, OCI_LAYOUT};
 use crate::model::oci_image::Digest;
 use crate::model::recipe::PACKAGE;
+use crate::model::version::ReleaseTag;
 use crate::sys::dist::Dist;
 use crate::sys::files;
 
 /// The proofs that a release asks for, by the names that `verify-tini` and `smoke` give them.
 const PROOFS: [&str; 4] = ["verify-tini", "smoke exec", "smoke builder", "smoke machine"];
 const GO: &str = "1.26.3";
+/// The release that master is some commits after.
+const AFTER: &str = "v0.33.0";
 const BASE: &str = "stand-in-base";
 const BLOBS: &str = "blobs/sha256";
 
-/// What is said to have been built: the commit is made up of the version, and nobody has it.
+/// What is said to have been built of a release tag or of `master`. The commit is made up, and
+/// nobody has it.
 ///
 /// # Errors
-/// Where the version is none.
-pub fn source(r#ref: &str, version: &str, source_date_epoch: i64) -> Result<Source> {
-    let commit = files::sha256(format!("stand-in for {version}").as_bytes()).to_string();
+/// Where the date is none.
+pub fn source(r#ref: &str, source_date_epoch: i64) -> Result<Source> {
+    let commit = files::sha256(format!("stand-in for {ref} {source_date_epoch}").as_bytes()).to_string();
+    let version = match r#ref.parse::<ReleaseTag>() {
+        Ok(tag) => tag.to_string(),
+        Err(_) => format!("{AFTER}-12-g{}", &commit[..9]),
+    };
     let date = OffsetDateTime::from_unix_timestamp(source_date_epoch)?;
     Ok(Source {
         r#ref: r#ref.to_owned(),
@@ -189,7 +197,7 @@ mod tests {
     fn it_is_a_whole_dist_and_the_same_each_time() {
         let scratch = std::env::temp_dir().join(format!("xtask-stand-in-{}", std::process::id()));
         let scratch = camino::Utf8PathBuf::try_from(scratch).expect("UTF-8");
-        let source = source("v0.33.0", "v0.33.0", 1_788_000_000).expect("a source");
+        let source = source("v0.33.0", 1_788_000_000).expect("a source");
         let folders = ["one", "two"].map(|name| scratch.join(name));
         for folder in &folders {
             make(folder, &source).expect("is made");

@@ -6,7 +6,7 @@ use http::header::{ACCEPT, CONTENT_TYPE};
 use serde_json::{Value, json};
 
 use super::answers::{answer, empty, error, header};
-use super::{DIGEST, Referrers, Registry, Repository};
+use super::{DIGEST, Referrers, Registry, Repository, Stale};
 use crate::model::oci_image::{Digest, LARGEST_DOCUMENT_BYTES};
 use crate::rehearse::exchange::{Answer, Content, Request};
 use crate::sys::files::sha256;
@@ -65,6 +65,9 @@ impl Registry {
         repository.manifests.insert(digest.clone(), manifest);
         if !reference.contains(':') {
             repository.tags_before.clone_from(&repository.tags);
+            if self.stale == Stale::Wanted {
+                self.stale = Stale::Next;
+            }
             repository.tags.insert(reference.to_owned(), digest.clone());
         }
         let location = format!("/v2/{name}/manifests/{digest}");
@@ -153,8 +156,11 @@ impl Registry {
 
     /// Where the next read of a tag is to be stale: the tags as they were before the last write.
     fn take_stale(&mut self, name: &str) -> Option<std::collections::BTreeMap<String, String>> {
-        let is_stale = std::mem::take(&mut self.next_read_is_stale);
-        self.repositories.get(name).filter(|_| is_stale).map(|repository| repository.tags_before.clone())
+        if self.stale != Stale::Next {
+            return None;
+        }
+        self.stale = Stale::No;
+        self.repositories.get(name).map(|repository| repository.tags_before.clone())
     }
 }
 

@@ -147,7 +147,7 @@ fn a_manifest_without_its_blobs_is_refused_and_held_against_the_client() {
 fn one_read_after_a_write_may_show_what_was() {
     let mut client = Client::new();
     client.sign_in();
-    client.registry.next_read_is_stale = true;
+    client.registry.stale_once();
     let (_, digest) = client.put_manifest("v1");
     assert_eq!((client.head_tag("v1"), client.head_tag("v1")), (None, Some(digest)));
 }
