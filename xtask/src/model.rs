@@ -34,6 +34,7 @@ pub mod dist;
 pub mod dockerfile;
 pub mod endpoint;
 pub mod file_tree;
+pub mod github;
 pub mod go_version;
 pub mod guest;
 pub mod image_name;
@@ -46,10 +47,15 @@ pub mod metadata;
 pub mod oci;
 pub mod oci_image;
 pub mod recipe;
+pub mod release_name;
 pub mod remedy;
+pub mod repository;
 pub mod sbom;
+pub mod secret;
 pub mod shell;
+pub mod step;
 pub mod upstream_ref;
+pub mod url;
 pub mod version;
 
 #[cfg(test)]

@@ -145,5 +145,5 @@ fn token() -> Result<String> {
 
 fn answers(url: &str) -> Result<String> {
     let endpoint: Endpoint = url.parse().map_err(anyhow::Error::msg)?;
-    Http::new(endpoint).reach().map(|()| format!("{url} answers"))
+    Http::default().reach(&endpoint.join("")).map(|()| format!("{url} answers"))
 }

@@ -29,7 +29,7 @@ impl ImageTag {
     /// never moves it. The date is that of the source, so that building an old commit again does
     /// not make it look new.
     pub fn of(source: &Source) -> Vec<Self> {
-        let date: String = source.source_date.chars().take(10).filter(char::is_ascii_digit).collect();
+        let date = source.day();
         let named_by_version = [source.commit.to_string(), source.version.to_string()].contains(&source.r#ref)
             || source.version.release_tag().is_some_and(|tag| tag.to_string() == source.r#ref);
         match source.r#ref.as_str() {
@@ -75,18 +75,10 @@ impl fmt::Display for ImageTag {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::recipe::PACKAGE;
     use crate::model::samples;
 
     fn tags(r#ref: &str, version: &str) -> Vec<String> {
-        let source = Source {
-            r#ref: r#ref.to_owned(),
-            commit: samples::commit(),
-            version: version.parse().expect(version),
-            package: PACKAGE.to_owned(),
-            source_date: "2026-08-04T12:27:40Z".to_owned(),
-            source_date_epoch: 1_785_846_460,
-        };
+        let source = Source { r#ref: r#ref.to_owned(), version: version.parse().expect(version), ..samples::source() };
         let tags = ImageTag::of(&source);
         for tag in &tags {
             assert_eq!(tag.to_string().parse().as_ref(), Ok(tag), "is not a legal tag");

@@ -31,6 +31,13 @@ pub struct Source {
     pub source_date_epoch: i64,
 }
 
+impl Source {
+    /// The day of the source in UTC, `20260804`.
+    pub fn day(&self) -> String {
+        self.source_date.chars().take(10).filter(char::is_ascii_digit).collect()
+    }
+}
+
 /// The whole record.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Metadata {

@@ -1,6 +1,8 @@
 //! Values that unit tests of several files share.
 
 use super::build_info::{BuildInfo, Module};
+use super::metadata::Source;
+use super::recipe::PACKAGE;
 use super::upstream_ref::CommitId;
 use super::version::Version;
 
@@ -12,6 +14,18 @@ pub fn version() -> Version {
 /// The commit of v0.32.2.
 pub fn commit() -> CommitId {
     "991535e0973488b6a429096d21fa13f81f2d89d8".parse().expect("a commit")
+}
+
+/// What v0.32.2 is built from.
+pub fn source() -> Source {
+    Source {
+        r#ref: "v0.32.2".to_owned(),
+        commit: commit(),
+        version: version(),
+        package: PACKAGE.to_owned(),
+        source_date: "2026-08-04T12:27:40Z".to_owned(),
+        source_date_epoch: 1_785_846_460,
+    }
 }
 
 /// What Go would write into `command`.

@@ -7,8 +7,23 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 /// A tag of the form `vX.Y.Z` or `vX.Y.Z-PRERELEASE`, without build metadata.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct ReleaseTag(semver::Version);
+
+impl ReleaseTag {
+    /// Whether it is no candidate and no beta.
+    pub fn is_stable(&self) -> bool {
+        self.0.pre.is_empty()
+    }
+
+    /// The minor line that it belongs to: 0.32 of v0.32.2.
+    pub fn line(&self) -> (u64, u64) {
+        (self.0.major, self.0.minor)
+    }
+}
+
+text_form!(ReleaseTag);
 
 impl FromStr for ReleaseTag {
     type Err = String;

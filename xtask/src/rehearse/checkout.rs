@@ -40,6 +40,15 @@ impl Secrets {
         }
     }
 
+    /// The same, with the credentials of this process's own environment for a real registry.
+    pub fn for_a_real_registry() -> Self {
+        let given = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
+        let made_up = Self::made_up();
+        let username = given("REGISTRY_USERNAME").unwrap_or_else(|| made_up.username.clone());
+        let password = given("REGISTRY_PASSWORD").unwrap_or_else(|| made_up.password.clone());
+        Self { username, password, ..made_up }
+    }
+
     /// Every form in which one of them could turn up.
     pub fn forms(&self) -> [String; 5] {
         let pair = base64::encode(format!("{}:{}", self.username, self.password).as_bytes());

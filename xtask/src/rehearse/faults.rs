@@ -242,6 +242,9 @@ mod tests {
         let by_tag = seen(Method::PUT, "/v2/o/x/manifests/latest", false);
         let of = |side, request: &Seen| Fault::each(side, std::slice::from_ref(request)).count();
         assert_eq!((of(Side::Registry, &read), of(Side::Github, &read)), (13, 12));
-        assert_eq!((of(Side::Registry, &by_digest), of(Side::Registry, &by_tag), of(Side::Github, &by_tag)), (14, 14, 14));
+        assert_eq!(
+            (of(Side::Registry, &by_digest), of(Side::Registry, &by_tag), of(Side::Github, &by_tag)),
+            (14, 14, 14)
+        );
     }
 }

@@ -39,7 +39,7 @@ pub enum Referrers {
 }
 
 /// A registry.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Registry {
     /// How it lists referrers.
     pub referrers: Referrers,
@@ -64,7 +64,7 @@ enum Stale {
 }
 
 /// One repository, which GitHub calls a package.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Repository {
     is_public: bool,
     blobs: BTreeMap<String, Content>,

@@ -69,7 +69,7 @@ struct Line<D> {
 
 impl<D: Double> Line<D> {
     fn open(wire: Wire<D>, spool: &Utf8Path) -> Result<Self> {
-        let (wire, service) = (Arc::new(wire), wire.service());
+        let (service, wire) = (wire.service(), Arc::new(wire));
         let server = Loopback::start(service.clone(), spool.to_owned(), wire.clone())?;
         if wire.begins_closed() {
             server.stop();
@@ -85,7 +85,9 @@ impl<D: Double> Line<D> {
 /// A train under way.
 pub struct Train<'a> {
     yard: &'a Yard,
-    root: Utf8PathBuf,
+    folder: Utf8PathBuf,
+    /// The little checkout in it, and nothing of the doubles'.
+    checkout: Utf8PathBuf,
     github: Line<github::Double>,
     registry: Line<Registry>,
     before: [u64; 2],
@@ -98,16 +100,22 @@ pub struct Train<'a> {
 }
 
 impl<'a> Train<'a> {
-    /// Puts a train on the rails at a checkpoint, in the folder `root`, which is made.
+    /// Puts a train on the rails at a checkpoint, in `folder`, which is made.
     ///
     /// # Errors
     /// Where there is no room on the disk, or no port.
-    pub fn start(yard: &'a Yard, root: Utf8PathBuf, at: &Checkpoint, schedule: &Schedule, is_told: bool) -> Result<Self> {
+    pub fn start(
+        yard: &'a Yard,
+        folder: Utf8PathBuf,
+        at: &Checkpoint,
+        schedule: &Schedule,
+        is_told: bool,
+    ) -> Result<Self> {
+        let (checkout, spool) = (folder.join("checkout"), folder.join("spool"));
         if let Some(earlier) = &at.checkout {
-            copy_tree(earlier, &root)?;
+            copy_tree(earlier, &checkout)?;
         }
-        checkout::make(&root)?;
-        let spool = root.join("target/spool");
+        checkout::make(&checkout)?;
         fs::create_dir_all(&spool).with_context(|| format!("cannot make {spool}"))?;
         let leash = Leash::default();
         let depot = Arc::clone(&yard.depot);
@@ -120,7 +128,8 @@ impl<'a> Train<'a> {
             yard,
             github: Line::open(github, &spool)?,
             registry: Line::open(registry, &spool)?,
-            root,
+            folder,
+            checkout,
             before: at.requests,
             leash,
             is_told,
@@ -272,8 +281,9 @@ impl<'a> Train<'a> {
     }
 
     fn run(&self, words: &[&str], token: &str) -> Result<crate::sys::process::Output> {
-        let mut run = Run::new(&self.yard.program).args(words.iter().copied()).directory(&self.root);
-        for (name, value) in checkout::environment(&self.root, &self.github.server.url(), token, &self.yard.secrets) {
+        let mut run = Run::new(&self.yard.program).args(words.iter().copied()).directory(&self.checkout);
+        for (name, value) in checkout::environment(&self.checkout, &self.github.server.url(), token, &self.yard.secrets)
+        {
             run = run.env(name, value);
         }
         ensure!(!self.yard.secrets.are_in(words.join(" ").as_bytes()), "a secret is in the arguments of {}", words[0]);
@@ -318,8 +328,9 @@ impl<'a> Train<'a> {
     /// # Errors
     /// Where it cannot be copied.
     pub fn checkpoint(&self, copy: Utf8PathBuf) -> Result<Checkpoint> {
-        copy_tree(&self.root, &copy)?;
-        let (github, registry) = (self.github.with(|github| github.clone()), self.registry.with(|registry| registry.clone()));
+        copy_tree(&self.checkout, &copy)?;
+        let (github, registry) =
+            (self.github.with(|github| github.clone()), self.registry.with(|registry| registry.clone()));
         Ok(Checkpoint { github, registry, requests: self.requests(), checkout: Some(copy) })
     }
 
@@ -329,17 +340,13 @@ impl<'a> Train<'a> {
     /// Where a file of the checkout cannot be read.
     pub fn problems(&self) -> Result<Vec<String>> {
         let mut problems = self.problems.clone();
-        for (name, mut found) in [
-            ("github", locked(&self.github.service).problems.clone()),
-            ("github", self.github.with(|github| github.violations().to_vec())),
-            ("registry", self.registry.with(|registry| registry.violations().to_vec())),
-        ] {
-            problems.extend(found.drain(..).map(|problem| format!("{name}: {problem}")));
-        }
-        // What the doubles spool is theirs, and is what they were sent.
-        let spool = self.root.join("target/spool");
-        let leaks = checkout::leaks(&self.root, &self.yard.secrets)?;
-        problems.extend(leaks.into_iter().filter(|leak| !leak.contains(spool.as_str())));
+        // One lock after the other: a second one taken while the first is held would wait for ever.
+        let watched = locked(&self.github.service).problems.clone();
+        let github = self.github.with(|github| github.violations().to_vec());
+        let registry = self.registry.with(|registry| registry.violations().to_vec());
+        problems.extend(watched.into_iter().chain(github).map(|problem| format!("github: {problem}")));
+        problems.extend(registry.into_iter().map(|problem| format!("registry: {problem}")));
+        problems.extend(checkout::leaks(&self.checkout, &self.yard.secrets)?);
         Ok(problems)
     }
 
@@ -348,6 +355,6 @@ impl<'a> Train<'a> {
     /// # Errors
     /// Where it cannot be removed.
     pub fn clear(self) -> Result<()> {
-        fs::remove_dir_all(&self.root).with_context(|| format!("cannot remove {}", self.root))
+        fs::remove_dir_all(&self.folder).with_context(|| format!("cannot remove {}", self.folder))
     }
 }

@@ -118,11 +118,14 @@ impl<D: Double> Faults for Wire<D> {
             has_token: authorization.is_some_and(|value| value.starts_with("Bearer ")),
         });
         let number = self.before + number;
-        let is_upload = self.side == Side::Github && head.method() == Method::POST && head.uri().path().ends_with("/assets");
+        let is_upload =
+            self.side == Side::Github && head.method() == Method::POST && head.uri().path().ends_with("/assets");
         let double = || locked(&self.service);
         match self.breaks.get(&number) {
             // The one before a refused request is the last that gets in.
-            None | Some(Fault::Refused) if self.breaks.get(&(number + 1)) == Some(&Fault::Refused) => Verdict::RefuseNext,
+            None | Some(Fault::Refused) if self.breaks.get(&(number + 1)) == Some(&Fault::Refused) => {
+                Verdict::RefuseNext
+            }
             None | Some(Fault::Refused) => Verdict::Pass,
             Some(Fault::ResetBefore) => Verdict::ResetBefore,
             Some(Fault::ResetAfter) => Verdict::ResetAfter,
@@ -142,9 +145,7 @@ impl<D: Double> Faults for Wire<D> {
                 double().double.starter_once();
                 Verdict::Pass
             }
-            Some(fault @ Fault::BadGateway) => {
-                fault.answer(self.side).map_or(Verdict::Pass, Verdict::InsteadAfter)
-            }
+            Some(fault @ Fault::BadGateway) => fault.answer(self.side).map_or(Verdict::Pass, Verdict::InsteadAfter),
             Some(fault) => fault.answer(self.side).map_or(Verdict::Pass, Verdict::Instead),
         }
     }

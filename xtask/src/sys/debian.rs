@@ -50,6 +50,7 @@ pub fn archive_of_apt() -> Result<Endpoint> {
 /// One release of the archive.
 pub struct Archive {
     http: Http,
+    endpoint: Endpoint,
     release: String,
     /// Whether the signature of the release was checked, in words.
     pub trust: String,
@@ -62,9 +63,9 @@ impl Archive {
     /// # Errors
     /// Where the archive does not answer, and where the signature is not Debian's.
     pub fn open(endpoint: &Endpoint, scratch: &Utf8Path) -> Result<Self> {
-        let http = Http::new(endpoint.clone());
-        let path = format!("dists/{SUITE}/InRelease");
-        let signed = http.get(&path, LARGEST_RELEASE_BYTES).with_context(|| {
+        let http = Http::default();
+        let release = endpoint.join(&format!("dists/{SUITE}/InRelease"));
+        let signed = http.get(&release, LARGEST_RELEASE_BYTES).with_context(|| {
             format!("Debian's archive at {endpoint} cannot be read; name a mirror with --debian-archive URL")
         })?;
         let signed_file = scratch.join("InRelease");
@@ -73,7 +74,7 @@ impl Archive {
             Ok(gpgv) => (signed_part(gpgv, &signed_file)?, "signature checked by gpgv".to_owned()),
             Err(lacking) => (String::from_utf8(signed)?, format!("signature not checked, {lacking}; trusted by TLS")),
         };
-        Ok(Self { http, release, trust })
+        Ok(Self { http, endpoint: endpoint.clone(), release, trust })
     }
 
     /// The list of packages for an architecture.
@@ -118,7 +119,7 @@ impl Archive {
         ensure!(*size_bytes <= LARGEST_PACKAGE_BYTES, "{path} is said to have {size_bytes} bytes; it is refused");
         let mut progress = Progress::new("debian", Unit::Bytes);
         progress.set_total(*size_bytes);
-        let body = self.http.open(path)?.take(size_bytes + 1);
+        let body = self.http.open(&self.endpoint.join(path))?.take(size_bytes + 1);
         let mut counted = Counted { inner: body, progress: &mut progress };
         let file = File::create(into).with_context(|| format!("cannot write {into}"))?;
         let mut hashed = HashingWriter::new(file);

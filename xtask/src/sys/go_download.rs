@@ -18,6 +18,7 @@ use super::narrate::{Counted, Progress, Unit, say};
 use super::process::Run;
 use crate::model::digest::Sha256;
 use crate::model::go_version::GoVersion;
+use crate::model::url::Url;
 
 /// The list of all downloads has about 2 MB.
 const LARGEST_LIST_BYTES: u64 = 32 << 20;
@@ -81,8 +82,8 @@ impl From<Error> for Refusal {
 }
 
 fn official(sources: &Sources<'_>, wanted: GoVersion) -> Result<(Utf8PathBuf, String), Refusal> {
-    let http = Http::new(sources.page.clone());
-    let list = http.get("?mode=json&include=all", LARGEST_LIST_BYTES)?;
+    let http = Http::default();
+    let list = http.get(&sources.page.join("?mode=json&include=all"), LARGEST_LIST_BYTES)?;
     let releases: Vec<Release> = serde_json::from_slice(&list)
         .with_context(|| format!("{} is not Go's list of downloads", sources.page.join("?mode=json&include=all")))?;
     let (version, archive) = newest(&releases, wanted)
@@ -97,7 +98,7 @@ fn official(sources: &Sources<'_>, wanted: GoVersion) -> Result<(Utf8PathBuf, St
     std::fs::remove_file(&file).with_context(|| format!("cannot remove {file}"))?;
     must_be(staging.path(), version)?;
     staging.publish()?;
-    Ok((folder, url))
+    Ok((folder, url.to_string()))
 }
 
 /// The newest archive for this machine that is just what `wanted` asks for.
@@ -113,9 +114,9 @@ fn newest(releases: &[Release], wanted: GoVersion) -> Option<(GoVersion, &Archiv
 }
 
 /// Streams the archive into `file`, and refuses one that is not what was published.
-fn download(http: &Http, archive: &Archive, url: &str, file: &Utf8Path) -> Result<(), Refusal> {
+fn download(http: &Http, archive: &Archive, url: &Url, file: &Utf8Path) -> Result<(), Refusal> {
     let published: Sha256 = archive.sha256.parse().map_err(Error::msg).context("the download page")?;
-    let mut body = http.open(&archive.filename)?.take(archive.size + 1);
+    let mut body = http.open(url)?.take(archive.size + 1);
     let mut progress = Progress::new("go", Unit::Bytes);
     progress.set_total(archive.size);
     let written = File::create(file).with_context(|| format!("cannot write {file}"))?;

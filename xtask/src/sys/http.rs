@@ -1,90 +1,277 @@
 //! The one HTTP client: TLS by the system's trust store, a limit on everything, and plain HTTP to
-//! this machine alone.
+//! this machine alone. It follows redirects itself, so that no other site is shown who we are.
 
-use std::io::Read;
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom};
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
-use ureq::Agent;
+use anyhow::{Context, Result, anyhow, bail, ensure};
+use camino::Utf8PathBuf;
+use http::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, LOCATION};
+use http::{Method, StatusCode};
+use serde::de::DeserializeOwned;
 use ureq::tls::{RootCerts, TlsConfig};
+use ureq::{Agent, SendBody};
 
-use crate::model::endpoint::Endpoint;
+use super::narrate::{Counted, Progress};
+use super::patience::{BROKE_OFF, Patience, Trouble};
+use crate::model::secret::Authorization;
+use crate::model::url::Url;
 
 const CONNECT_LIMIT: Duration = Duration::from_secs(10);
-const RESPONSE_LIMIT: Duration = Duration::from_secs(30);
+/// GitHub answers an upload only when it has stored it.
+const RESPONSE_LIMIT: Duration = Duration::from_secs(120);
 const BODY_LIMIT: Duration = Duration::from_secs(30 * 60);
-const ATTEMPTS: u32 = 3;
-const FIRST_PAUSE: Duration = Duration::from_millis(500);
+const MOST_REDIRECTS: usize = 5;
+/// A page of a hundred releases with their notes has some megabytes.
+const LARGEST_DOCUMENT_BYTES: u64 = 32 << 20;
 
-/// A client for one endpoint.
+/// The client.
 pub struct Http {
     agent: Agent,
-    endpoint: Endpoint,
 }
 
-impl Http {
-    /// A client that follows redirects over TLS only, except that an endpoint on loopback gets
-    /// plain HTTP and no redirects.
-    pub fn new(endpoint: Endpoint) -> Self {
+/// What is asked for.
+#[derive(Clone, Debug)]
+pub struct Ask {
+    method: Method,
+    url: Url,
+    headers: Vec<(HeaderName, String)>,
+    authorization: Option<Authorization>,
+    body: Body,
+    is_repeatable: bool,
+}
+
+/// What is sent along.
+#[derive(Clone, Debug)]
+enum Body {
+    None,
+    Bytes(Vec<u8>),
+    /// A part of a file, read anew at each attempt.
+    File {
+        path: Utf8PathBuf,
+        offset_bytes: u64,
+        size_bytes: u64,
+    },
+}
+
+impl Ask {
+    /// A request without a body. What RFC 9110 calls idempotent is repeated where that may help, and
+    /// anything else only where it surely had no effect.
+    pub fn new(method: Method, url: Url) -> Self {
+        let is_repeatable = method.is_idempotent();
+        Self { method, url, headers: Vec::new(), authorization: None, body: Body::None, is_repeatable }
+    }
+
+    /// With a header.
+    pub fn header(mut self, name: HeaderName, value: impl Into<String>) -> Self {
+        self.headers.push((name, value.into()));
+        self
+    }
+
+    /// With what proves who we are, where there is something.
+    pub fn authorization(mut self, authorization: Option<&Authorization>) -> Self {
+        self.authorization = authorization.cloned();
+        self
+    }
+
+    /// With a body of this media type.
+    pub fn bytes(mut self, media_type: &str, content: impl Into<Vec<u8>>) -> Self {
+        self.body = Body::Bytes(content.into());
+        self.header(CONTENT_TYPE, media_type)
+    }
+
+    /// With a part of a file as its body, in constant memory.
+    pub fn file(mut self, media_type: &str, path: Utf8PathBuf, offset_bytes: u64, size_bytes: u64) -> Self {
+        self.body = Body::File { path, offset_bytes, size_bytes };
+        self.header(CONTENT_TYPE, media_type)
+    }
+
+    /// Repeated like an idempotent one: sent twice it does no harm.
+    pub fn repeatable(mut self) -> Self {
+        self.is_repeatable = true;
+        self
+    }
+}
+
+/// What came back, whatever its status.
+#[derive(Debug)]
+pub struct Reply {
+    /// Where it came from, after redirects.
+    pub url: Url,
+    /// Its status.
+    pub status: StatusCode,
+    /// Its headers.
+    pub headers: HeaderMap,
+    /// Its body, whole.
+    pub body: Vec<u8>,
+}
+
+impl Reply {
+    /// A header, if it is there and is text.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
+    }
+
+    /// The body as a JSON document.
+    ///
+    /// # Errors
+    /// Where it is none of that form.
+    pub fn json<T: DeserializeOwned>(&self) -> Result<T> {
+        serde_json::from_slice(&self.body)
+            .with_context(|| format!("{} answered something else than was asked for", self.url))
+    }
+}
+
+impl Default for Http {
+    fn default() -> Self {
         let config = Agent::config_builder()
-            .https_only(!endpoint.is_loopback())
-            .max_redirects(if endpoint.is_loopback() { 0 } else { 5 })
+            .http_status_as_error(false)
+            .max_redirects(0)
+            .max_redirects_will_error(false)
             .tls_config(TlsConfig::builder().root_certs(RootCerts::PlatformVerifier).build())
             .timeout_connect(Some(CONNECT_LIMIT))
+            .timeout_send_body(Some(BODY_LIMIT))
             .timeout_recv_response(Some(RESPONSE_LIMIT))
             .timeout_recv_body(Some(BODY_LIMIT))
             .user_agent("docker-for-riscv64-xtask")
             .build();
-        Self { agent: config.into(), endpoint }
+        Self { agent: config.into() }
     }
+}
 
-    /// Whether the endpoint answers at all, whatever it says.
+impl Http {
+    /// Sends a request and reads the whole answer, whatever its status. What may pass is repeated
+    /// (see [`Patience`]).
     ///
     /// # Errors
-    /// Where no connection comes about.
-    pub fn reach(&self) -> Result<()> {
-        match self.agent.head(self.endpoint.to_string()).call() {
-            Ok(_) | Err(ureq::Error::StatusCode(_)) => Ok(()),
-            Err(error) => Err(error).with_context(|| format!("{} does not answer", self.endpoint)),
+    /// Where no answer comes, where it breaks off, or where the service asks to come back later than
+    /// anyone would wait.
+    pub fn send(&self, ask: &Ask) -> Result<Reply> {
+        self.send_shown(ask, None)
+    }
+
+    /// The same, with progress in bytes of the body that is sent.
+    ///
+    /// # Errors
+    /// Likewise.
+    pub fn send_shown(&self, ask: &Ask, mut progress: Option<&mut Progress>) -> Result<Reply> {
+        let mut patience = Patience::new(&ask.url, ask.is_repeatable);
+        let before = progress.as_deref().map_or(0, Progress::done);
+        loop {
+            let came = self.send_once(ask, progress.as_deref_mut());
+            let trouble = match &came {
+                Ok(reply) => Trouble::of_reply(reply),
+                Err(error) => Some(Trouble::of_error(error)),
+            };
+            let is_worth_another = trouble.map_or(Ok(false), |trouble| patience.wait(trouble))?;
+            if !is_worth_another {
+                return came.with_context(|| format!("{} {} failed", ask.method, ask.url));
+            }
+            if let Some(progress) = progress.as_deref_mut() {
+                progress.go_back_to(before);
+            }
         }
     }
 
-    /// The whole of a small document.
+    /// The whole of a small document that anyone may read.
     ///
     /// # Errors
-    /// As [`Http::open`], and where it is larger than `limit_bytes`.
-    pub fn get(&self, path: &str, limit_bytes: u64) -> Result<Vec<u8>> {
+    /// As [`Http::send`], where the status is no success, and where it is larger than `limit_bytes`.
+    pub fn get(&self, url: &Url, limit_bytes: u64) -> Result<Vec<u8>> {
         let mut body = Vec::new();
-        let url = self.endpoint.join(path);
-        self.open(path)?.take(limit_bytes + 1).read_to_end(&mut body).with_context(|| format!("cannot read {url}"))?;
-        if body.len() as u64 > limit_bytes {
-            bail!("{url} is larger than {limit_bytes} bytes");
-        }
+        self.open(url)?.take(limit_bytes + 1).read_to_end(&mut body).with_context(|| format!("cannot read {url}"))?;
+        ensure!(body.len() as u64 <= limit_bytes, "{url} is larger than {limit_bytes} bytes");
         Ok(body)
     }
 
-    /// The body behind `path`, as a stream. What may pass (no connection, a status of 500 and
-    /// above, 429) is tried three times in all.
+    /// A large document that anyone may read, as a stream.
     ///
     /// # Errors
-    /// Where no answer comes or its status is not a success.
-    pub fn open(&self, path: &str) -> Result<impl Read + use<>> {
-        let url = self.endpoint.join(path);
-        let mut attempt = 1;
+    /// As [`Http::send`], and where the status is no success.
+    pub fn open(&self, url: &Url) -> Result<impl Read + use<>> {
+        let ask = Ask::new(Method::GET, url.clone());
+        let mut patience = Patience::new(url, true);
         loop {
-            let passing = match self.agent.get(&url).call() {
-                Ok(response) if response.status().is_success() => return Ok(response.into_body().into_reader()),
-                Ok(response) => bail!("{url} answered {}", response.status()),
-                Err(ureq::Error::StatusCode(status)) if status < 500 && status != 429 => {
-                    bail!("{url} answered {status}")
+            let (trouble, error) = match self.follow(&ask, None) {
+                Ok((_, response)) if response.status().is_success() => return Ok(response.into_body().into_reader()),
+                Ok((url, response)) => {
+                    let trouble = Trouble::of_status(response.status(), response.headers());
+                    (trouble, anyhow!("{url} answered {}", response.status()))
                 }
-                Err(error) => error,
+                Err(error) => (Some(Trouble::of_error(&error)), error.context(format!("cannot get {url}"))),
             };
-            if attempt == ATTEMPTS || matches!(passing, ureq::Error::HostNotFound | ureq::Error::Tls(_)) {
-                return Err(passing).with_context(|| format!("cannot get {url}"));
+            if !trouble.map_or(Ok(false), |trouble| patience.wait(trouble))? {
+                return Err(error);
             }
-            std::thread::sleep(FIRST_PAUSE * 2_u32.pow(attempt - 1));
-            attempt += 1;
         }
+    }
+
+    /// Whether anything answers at all, whatever it says.
+    ///
+    /// # Errors
+    /// Where no connection comes about.
+    pub fn reach(&self, url: &Url) -> Result<()> {
+        let asked = self.follow(&Ask::new(Method::HEAD, url.clone()), None);
+        asked.map(|_| ()).with_context(|| format!("{url} does not answer"))
+    }
+
+    fn send_once(&self, ask: &Ask, progress: Option<&mut Progress>) -> Result<Reply> {
+        let (url, response) = self.follow(ask, progress)?;
+        let (head, body) = response.into_parts();
+        let mut bytes = Vec::new();
+        let read = body.into_reader().take(LARGEST_DOCUMENT_BYTES + 1).read_to_end(&mut bytes);
+        read.with_context(|| format!("the answer of {url} {BROKE_OFF}"))?;
+        ensure!(bytes.len() as u64 <= LARGEST_DOCUMENT_BYTES, "{url} is larger than {LARGEST_DOCUMENT_BYTES} bytes");
+        Ok(Reply { url, status: head.status, headers: head.headers, body: bytes })
+    }
+
+    /// One attempt, and the redirects that it leads to where it only reads. Another site does not
+    /// learn who we are.
+    fn follow(&self, ask: &Ask, mut progress: Option<&mut Progress>) -> Result<(Url, http::Response<ureq::Body>)> {
+        let mut url = ask.url.clone();
+        for _ in 0..=MOST_REDIRECTS {
+            let response = self.call(ask, &url, progress.as_deref_mut())?;
+            let location = response.headers().get(LOCATION).and_then(|value| value.to_str().ok());
+            match location {
+                Some(location) if response.status().is_redirection() && ask.method.is_safe() => {
+                    url = url.resolve(location).map_err(anyhow::Error::msg)?;
+                }
+                _ => return Ok((url, response)),
+            }
+        }
+        bail!("{} leads in circles", ask.url)
+    }
+
+    fn call(&self, ask: &Ask, url: &Url, progress: Option<&mut Progress>) -> Result<http::Response<ureq::Body>> {
+        let mut request = http::Request::builder().method(&ask.method).uri(url.as_str());
+        for (name, value) in &ask.headers {
+            request = request.header(name, value);
+        }
+        if let Some(authorization) = ask.authorization.as_ref().filter(|_| url.origin() == ask.url.origin()) {
+            let mut value: HeaderValue =
+                authorization.header().parse().context("no header can hold the credentials")?;
+            value.set_sensitive(true);
+            request = request.header(AUTHORIZATION, value);
+        }
+        Ok(match &ask.body {
+            // A body of no bytes says that there is none; a missing one would leave it open.
+            Body::None if ask.method.is_safe() || ask.method == Method::DELETE => self.agent.run(request.body(())?)?,
+            Body::None => self.agent.run(request.body(&[][..])?)?,
+            Body::Bytes(bytes) => self.agent.run(request.body(&bytes[..])?)?,
+            Body::File { path, offset_bytes, size_bytes } => {
+                let mut file = File::open(path).with_context(|| format!("cannot open {path}"))?;
+                file.seek(SeekFrom::Start(*offset_bytes)).with_context(|| format!("cannot read {path}"))?;
+                let request = request.header(CONTENT_LENGTH, *size_bytes);
+                let mut part = file.take(*size_bytes);
+                match progress {
+                    Some(progress) => {
+                        let mut counted = Counted { inner: part, progress };
+                        self.agent.run(request.body(SendBody::from_reader(&mut counted))?)?
+                    }
+                    None => self.agent.run(request.body(SendBody::from_reader(&mut part))?)?,
+                }
+            }
+        })
     }
 }

@@ -127,6 +127,17 @@ impl Progress {
         self.show();
     }
 
+    /// How much is done.
+    pub fn done(&self) -> u64 {
+        self.done
+    }
+
+    /// Takes back what was counted since, because it is done again.
+    pub fn go_back_to(&mut self, done: u64) {
+        self.done = done;
+        self.show();
+    }
+
     /// Counts more as done.
     pub fn advance(&mut self, count: u64) {
         self.done += count;

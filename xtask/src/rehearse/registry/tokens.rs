@@ -30,14 +30,14 @@ pub struct Account {
 }
 
 /// What a token opens.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Token {
     scopes: Vec<(String, Vec<String>)>,
     requests_left: u32,
 }
 
 /// The tokens that were given.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Tokens {
     account: Account,
     /// How many requests a token is good for: the double has no clock.

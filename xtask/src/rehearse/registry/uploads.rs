@@ -15,7 +15,7 @@ use crate::rehearse::exchange::{Answer, Content, Request};
 use crate::sys::files::{HashingWriter, copy};
 
 /// One session.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Upload {
     repository: String,
     pieces: Vec<Content>,

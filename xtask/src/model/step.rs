@@ -1,0 +1,196 @@
+//! One change to the world, as it is planned, printed and made. There is no other way to change
+//! anything on GitHub or in a registry.
+
+use std::fmt;
+
+use camino::Utf8PathBuf;
+use serde::Serialize;
+
+use super::digest::Sha256;
+use super::release_name::ReleaseName;
+use super::shell::quoted;
+use super::upstream_ref::CommitId;
+use super::version::ReleaseTag;
+
+/// The workflow that builds a version and publishes it.
+pub const BUILD_WORKFLOW: &str = "buildkit-weekly-build.yml";
+/// The input of that workflow that names what to build.
+pub const BUILD_INPUT: &str = "buildkit_ref";
+/// The labels of an issue that tracks a build; the second one is how they are found.
+pub const LABELS: [&str; 2] = ["build-in-progress", "buildkit-release"];
+
+/// One change. Its `Display` is a line for a shell in the checkout that makes the same change by
+/// GitHub's own `gh`, or by `oras`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "step", rename_all = "kebab-case")]
+pub enum Step {
+    /// File the issue that tracks the build of a version.
+    FileIssue {
+        /// The version.
+        version: ReleaseTag,
+        /// Its title.
+        title: String,
+        /// Its text, with a hidden marker by which it is found again.
+        body: String,
+    },
+    /// Open an issue again.
+    ReopenIssue {
+        /// Its number.
+        issue: u64,
+    },
+    /// Start a build.
+    Dispatch {
+        /// The version.
+        version: ReleaseTag,
+        /// How many runs for it there were when this was planned.
+        known_runs: usize,
+    },
+    /// Say in the tracking issue which run builds the version.
+    RecordRun {
+        /// The version.
+        version: ReleaseTag,
+    },
+    /// Comment on an issue.
+    Comment {
+        /// Its number.
+        issue: u64,
+        /// What makes this comment the only one of its kind: hidden, and found in no other.
+        marker: String,
+        /// The text, on one line.
+        text: String,
+    },
+    /// Close an issue as completed.
+    CloseIssue {
+        /// Its number.
+        issue: u64,
+    },
+    /// Make a release that only those who may push see.
+    DraftRelease {
+        /// Its git tag and its title.
+        release: ReleaseName,
+        /// The commit of ours that is tagged when it is published; else the newest one.
+        target: Option<CommitId>,
+        /// What it says, in Markdown.
+        #[serde(skip)]
+        notes: String,
+    },
+    /// Give a draft the right title and notes.
+    EditDraft {
+        /// Its git tag and its title.
+        release: ReleaseName,
+        /// What it says, in Markdown.
+        #[serde(skip)]
+        notes: String,
+    },
+    /// Remove an asset from a draft.
+    RemoveAsset {
+        /// The release.
+        release: ReleaseName,
+        /// Its name.
+        asset: String,
+        /// Why it cannot stay.
+        why: String,
+    },
+    /// Add an asset to a draft.
+    UploadAsset {
+        /// The release.
+        release: ReleaseName,
+        /// Its name.
+        asset: String,
+        /// The file.
+        path: Utf8PathBuf,
+        /// Its size in bytes.
+        size_bytes: u64,
+        /// Its digest.
+        sha256: Sha256,
+    },
+    /// Show a draft to everyone.
+    PublishRelease {
+        /// The release.
+        release: ReleaseName,
+        /// Whether it becomes the one that GitHub calls the latest.
+        is_latest: bool,
+    },
+}
+
+/// Where the notes of a release lie while it is made, so that a person can read them.
+pub fn notes_file(release: &ReleaseName) -> Utf8PathBuf {
+    format!("target/release-notes/{release}.md").into()
+}
+
+/// The title of the issue that tracks the build of a version.
+pub fn issue_title(version: &ReleaseTag) -> String {
+    format!("Building BuildKit {version} for RISC-V64")
+}
+
+/// What makes the tracking issue of a version known, invisible in its text.
+pub fn issue_marker(version: &ReleaseTag) -> String {
+    format!("<!-- xtask:tracking {version} -->")
+}
+
+/// The name of a run that builds a version: the workflow's `run-name`.
+pub fn run_title(version: &ReleaseTag) -> String {
+    format!("BuildKit {version}")
+}
+
+/// The comment that names the run which builds a version, and its marker.
+pub fn run_comment(run_id: u64, url: &str) -> (String, String) {
+    (format!("<!-- xtask:run {run_id} -->"), format!("Build started: {url}"))
+}
+
+impl Serialize for ReleaseName {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::FileIssue { title, body, .. } => {
+                write!(out, "gh issue create --title {} --body {}", quoted(title), quoted(body))?;
+                LABELS.iter().try_for_each(|label| write!(out, " --label {label}"))
+            }
+            Self::ReopenIssue { issue } => write!(out, "gh issue reopen {issue}"),
+            Self::Dispatch { version, .. } => {
+                write!(out, "gh workflow run {BUILD_WORKFLOW} -f {BUILD_INPUT}={version}")
+            }
+            Self::RecordRun { version } => {
+                let list = format!("gh run list --workflow {BUILD_WORKFLOW} --json displayTitle,url");
+                let title = run_title(version);
+                let run = format!("$({list} --jq '[.[]|select(.displayTitle==\"{title}\")][0].url')");
+                let issue = format!(
+                    "$(gh issue list --label {} --search '{} in:title' --json number --jq '.[0].number')",
+                    LABELS[1],
+                    issue_title(version)
+                );
+                write!(out, "gh issue comment \"{issue}\" --body \"Build started: {run}\"")
+            }
+            Self::Comment { issue, marker, text } => {
+                write!(out, "gh issue comment {issue} --body {}", quoted(&format!("{marker} {text}")))
+            }
+            Self::CloseIssue { issue } => write!(out, "gh issue close {issue} --reason completed"),
+            Self::DraftRelease { release, target, .. } => {
+                let (title, notes) = (release.title(), notes_file(release));
+                write!(out, "gh release create {release} --draft --title {} --notes-file {notes}", quoted(&title))?;
+                if release.is_prerelease() {
+                    out.write_str(" --prerelease")?;
+                }
+                target.iter().try_for_each(|commit| write!(out, " --target {commit}"))
+            }
+            Self::EditDraft { release, .. } => {
+                let (title, notes) = (release.title(), notes_file(release));
+                write!(out, "gh release edit {release} --title {} --notes-file {notes}", quoted(&title))
+            }
+            Self::RemoveAsset { release, asset, why } => {
+                write!(out, "gh release delete-asset {release} {} --yes  # {why}", quoted(asset))
+            }
+            Self::UploadAsset { release, path, .. } => {
+                write!(out, "gh release upload {release} {}", quoted(path.as_str()))
+            }
+            Self::PublishRelease { release, is_latest } => {
+                write!(out, "gh release edit {release} --draft=false --latest={is_latest}")
+            }
+        }
+    }
+}
