@@ -21,7 +21,6 @@ macro_rules! text_form {
     };
 }
 
-pub mod base64;
 pub mod binary;
 pub mod build_info;
 pub mod build_output;

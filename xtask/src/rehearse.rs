@@ -62,6 +62,9 @@ pub struct Rehearse {
     /// A real registry on this machine in place of the double; credentials as for `release`
     #[arg(long, value_name = "HOST", value_parser = loopback)]
     registry: Option<String>,
+    /// Without faults: write what was exchanged with GitHub to a file, to be held against its description
+    #[arg(long, value_name = "FILE", hide = true)]
+    record: Option<Utf8PathBuf>,
     /// Rehearse this program in place of the one that runs: so that a bad one can be seen to be found
     #[arg(long, value_name = "PROGRAM", hide = true)]
     program: Option<Utf8PathBuf>,
@@ -131,6 +134,9 @@ pub fn run(root: &Utf8Path, arguments: &Rehearse) -> Result<ExitCode> {
     }
     if !is_sound {
         note("without a fault the story does not go as it should: nothing else was rehearsed");
+    }
+    if let Some(path) = &arguments.record {
+        fs::write(path, journey.exchanges.to_string()).with_context(|| format!("cannot write {path}"))?;
     }
     let mut report = report_of(&journey);
     let is_clean = match (is_sound, &arguments.faults) {

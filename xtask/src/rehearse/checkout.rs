@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use camino::Utf8Path;
 
 use super::registry::tokens::TOKEN_MARK;
-use crate::model::base64;
+use crate::model::secret::Authorization;
 
 /// Whose repository it is.
 pub const REPOSITORY: &str = "octo-riscv/docker-for-riscv64";
@@ -51,8 +51,9 @@ impl Secrets {
 
     /// Every form in which one of them could turn up.
     pub fn forms(&self) -> [String; 5] {
-        let pair = base64::encode(format!("{}:{}", self.username, self.password).as_bytes());
-        [self.tracking.clone(), self.release.clone(), self.password.clone(), pair, TOKEN_MARK.to_owned()]
+        let pair = Authorization::basic(&self.username, &self.password);
+        let encoded = pair.header().trim_start_matches("Basic ").to_owned();
+        [self.tracking.clone(), self.release.clone(), self.password.clone(), encoded, TOKEN_MARK.to_owned()]
     }
 
     /// Whether one of them is in it.

@@ -125,8 +125,7 @@ impl Fault {
     pub fn applies(self, side: Side, request: &Seen) -> bool {
         let is_write = ![Method::GET, Method::HEAD].contains(&request.method);
         match (self, side) {
-            (Self::BadGateway, _) => is_write,
-            (Self::Stale, Side::Github) => is_write,
+            (Self::BadGateway, _) | (Self::Stale, Side::Github) => is_write,
             (Self::Stale, Side::Registry) => {
                 let is_tag = |path: &str| path.rsplit_once("/manifests/").is_some_and(|(_, tag)| !tag.contains(':'));
                 is_write && is_tag(&request.path)

@@ -26,6 +26,8 @@ pub struct Journey {
     pub repeats: u32,
     /// The pages of our releases.
     pub pages: Vec<String>,
+    /// What was exchanged with GitHub, where the story was told.
+    pub exchanges: Value,
     /// The registry's tags with their digests.
     pub tags: Vec<(String, String)>,
 }
@@ -36,7 +38,7 @@ impl Journey {
     /// # Errors
     /// Where a task cannot be started at all.
     pub fn make(yard: &Yard, folder: &Utf8Path, is_told: bool) -> Result<Self> {
-        let mut checkpoints = vec![Checkpoint::beginning(&yard.secrets)];
+        let mut checkpoints = vec![Checkpoint::beginning(&yard.secrets, is_told)];
         let mut states = Vec::new();
         let mut train = Train::start(yard, folder.join("undisturbed"), &checkpoints[0], &Schedule::default(), is_told)?;
         for (index, act) in STORY.into_iter().enumerate() {
@@ -51,8 +53,9 @@ impl Journey {
         }
         let pages = yard.depot.builds().iter().filter_map(|build| train.page(build)).collect();
         let (seen, tags, problems, repeats) = (train.seen(), train.tags(), train.problems()?, train.repeats);
+        let exchanges = train.exchanges();
         train.clear()?;
-        Ok(Self { checkpoints, states, seen, problems, repeats, pages, tags })
+        Ok(Self { exchanges, checkpoints, states, seen, problems, repeats, pages, tags })
     }
 
     /// Every way to break one request.

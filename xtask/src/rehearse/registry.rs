@@ -29,6 +29,7 @@ const DIGEST: &str = "Docker-Content-Digest";
 
 /// How the registry lists what refers to a manifest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(not(test), expect(dead_code, reason = "the rehearsal's registry is like ghcr.io; tests try the others"))]
 pub enum Referrers {
     /// Not at all, and says 404.
     Absent,
@@ -77,7 +78,7 @@ impl Registry {
     /// An empty registry with one account. `foreign_secrets` must never arrive here.
     pub fn new(account: Account, foreign_secrets: Vec<String>) -> Self {
         Self {
-            referrers: Referrers::Absent,
+            referrers: Referrers::Redirected,
             stale: Stale::No,
             tokens: Tokens::new(account),
             foreign_secrets,
@@ -160,21 +161,21 @@ impl Registry {
         }
     }
 
-    /// Whether the request may do what it asks for, or the answer that says no.
-    fn admit(&mut self, request: &Request, route: Route<'_>) -> Result<(), Answer> {
+    /// The answer that says no, where the request may not do what it asks for.
+    fn refusal(&mut self, request: &Request, route: Route<'_>) -> Option<Answer> {
         let is_read = [Method::GET, Method::HEAD].contains(request.method()) && !matches!(route, Route::Upload(..));
         let (action, actions) = if is_read { ("pull", "pull") } else { ("push", "pull,push") };
         let wanted = route.repository().map(|name| (name, action));
         let authorization = header(request, AUTHORIZATION);
         match self.tokens.judge(authorization, wanted) {
-            Verdict::Granted => Ok(()),
-            Verdict::Unknown => Err(tokens::challenge(request, route.repository(), actions, authorization.is_some())),
-            Verdict::Denied if !self.tokens.may_push() => Err(error(
+            Verdict::Granted => None,
+            Verdict::Unknown => Some(tokens::challenge(request, route.repository(), actions, authorization.is_some())),
+            Verdict::Denied if !self.tokens.may_push() => Some(error(
                 StatusCode::FORBIDDEN,
                 "DENIED",
                 &format!("permission_denied: {}", if is_read { "read_package" } else { "write_package" }),
             )),
-            Verdict::Denied => Err(tokens::challenge(request, route.repository(), actions, false)),
+            Verdict::Denied => Some(tokens::challenge(request, route.repository(), actions, false)),
         }
     }
 
@@ -240,10 +241,7 @@ impl Service for Registry {
                 self.tokens.give(request, |name| repositories.get(name).is_some_and(|found| found.is_public))
             }
             Some(Route::Storage(digest)) => self.storage(digest),
-            Some(route) => match self.admit(request, route) {
-                Ok(()) => self.serve(request, route),
-                Err(refusal) => refusal,
-            },
+            Some(route) => self.refusal(request, route).unwrap_or_else(|| self.serve(request, route)),
         }
     }
 }

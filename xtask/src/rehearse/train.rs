@@ -4,9 +4,8 @@
 
 use std::fs;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use camino::{Utf8Path, Utf8PathBuf};
 use serde_json::{Value, json};
 
@@ -19,11 +18,12 @@ use super::registry::tokens::Account;
 use super::story::{Act, MASTER, Published};
 use super::wire::{Double, Watch, Watched, Wire, locked};
 use crate::sys::loopback::Loopback;
-use crate::sys::process::{Event, Leash, Run};
+use crate::sys::process::Leash;
 
-/// How often a task is run before it counts as beyond repair.
-const MOST_PASSES: u32 = 4;
-const LIMIT: Duration = Duration::from_secs(120);
+mod tasks;
+
+/// A token of the registry expires in the middle of a release, even where nothing is broken.
+const TOKEN_REQUESTS: u32 = 12;
 
 /// What every train of a rehearsal has in common.
 pub struct Yard {
@@ -49,13 +49,19 @@ pub struct Checkpoint {
 
 impl Checkpoint {
     /// Before the first act: nothing is published, and nothing is known.
-    pub fn beginning(secrets: &Secrets) -> Self {
+    pub fn beginning(secrets: &Secrets, is_recorded: bool) -> Self {
         let mut github = github::Double::new(checkout::REPOSITORY);
+        if is_recorded {
+            github.record();
+        }
         github.allow(&secrets.tracking, &["contents=read", "issues=write", "actions=write"]);
         github.allow(&secrets.release, &["contents=write", "issues=write"]);
+        // GitHub lists pull requests among issues; this one bears the label of ours.
+        github.open_pull_request("Docs: say what a BuildKit release is", &["buildkit-release"]);
         let (username, password) = (secrets.username.clone(), secrets.password.clone());
         let account = Account { username, password, may_push: true };
-        let registry = Registry::new(account, vec![secrets.tracking.clone(), secrets.release.clone()]);
+        let mut registry = Registry::new(account, vec![secrets.tracking.clone(), secrets.release.clone()]);
+        registry.token_lifetime(TOKEN_REQUESTS);
         Self { github, registry, requests: [0, 0], checkout: None }
     }
 }
@@ -204,12 +210,12 @@ impl<'a> Train<'a> {
     /// What a run builds: a tag or, on schedule, the newest commit of master, whose builds come about
     /// in the order of their runs.
     fn build_of(&self, r#ref: Option<&str>) -> Option<Build> {
-        let builds = self.yard.depot.builds().iter();
+        let mut builds = self.yard.depot.builds().iter();
         let Some(tag) = r#ref.filter(|name| *name != MASTER) else {
             let published = |build: &&Build| self.page(build).is_some();
             return builds.filter(|build| build.source.r#ref == MASTER).find(|build| !published(build)).cloned();
         };
-        builds.filter(|build| build.source.r#ref == tag).next_back().cloned()
+        builds.find(|build| build.source.r#ref == tag).cloned()
     }
 
     /// The page of a build's release, where it is published.
@@ -217,92 +223,14 @@ impl<'a> Train<'a> {
         self.github.with(|github| github.page(&Depot::release_tag(&build.source)))
     }
 
+    /// What was exchanged with GitHub, as JSON.
+    pub fn exchanges(&self) -> Value {
+        self.github.with(|github| json!(github.exchanges()))
+    }
+
     /// The tags that the registry shows, with their digests.
     pub fn tags(&self) -> Vec<(String, String)> {
         self.registry.with(|registry| registry.tags())
-    }
-
-    /// Plans everything once more.
-    fn quiet(&mut self) -> Result<()> {
-        let host = self.registry_host();
-        self.must_be_done(&["check-upstream", "--json"], &self.yard.secrets.tracking)?;
-        for build in self.yard.depot.builds() {
-            let words = ["release", "--json", "--dist", build.folder.as_str(), "--registry", &host];
-            self.must_be_done(&words, &self.yard.secrets.release)?;
-        }
-        if !self.github.with(|github| github.runs_waiting()).is_empty() {
-            self.problems.push("at the end a run still waits".to_owned());
-        }
-        Ok(())
-    }
-
-    /// Runs a task without `--execute`: its plan must be empty.
-    fn must_be_done(&mut self, words: &[&str], token: &str) -> Result<()> {
-        let Some(stdout) = self.repeat(words, token)? else { return Ok(()) };
-        let report: Value = serde_json::from_slice(&stdout).unwrap_or_default();
-        match report["steps"].as_array() {
-            Some(steps) if steps.is_empty() => {}
-            Some(steps) => self.problems.push(format!("{} still wants {}", words.join(" "), json!(steps))),
-            None => self.problems.push(format!("{} names no \"steps\" in its JSON", words.join(" "))),
-        }
-        Ok(())
-    }
-
-    fn until_it_succeeds(&mut self, words: &[&str], token: &str) -> Result<()> {
-        self.repeat(words, token).map(|_| ())
-    }
-
-    /// Runs a task until it succeeds; what it then printed, or nothing where it never did.
-    fn repeat(&mut self, words: &[&str], token: &str) -> Result<Option<Vec<u8>>> {
-        let mut last_words = String::new();
-        for pass in 1..=MOST_PASSES {
-            self.tell(&format!("$ cargo xtask {}", words.join(" ")));
-            let output = self.run(words, token)?;
-            if self.yard.secrets.are_in(&output.stdout) || self.yard.secrets.are_in(output.stderr.as_bytes()) {
-                self.problems.push(format!("{} printed a secret", words[0]));
-            }
-            // What a killed task had sent may still be on its way.
-            self.github.server.settle()?;
-            self.registry.server.settle()?;
-            if output.status.success() {
-                return Ok(Some(output.stdout));
-            }
-            self.github.server.reopen()?;
-            self.registry.server.reopen()?;
-            last_words = output.stderr;
-            if pass < MOST_PASSES {
-                self.repeats += 1;
-            }
-        }
-        let last_words: Vec<&str> = last_words.lines().rev().take(5).collect();
-        let last_words: Vec<&str> = last_words.into_iter().rev().collect();
-        self.problems.push(format!("{} failed {MOST_PASSES} times; it said: {}", words[0], last_words.join(" / ")));
-        Ok(None)
-    }
-
-    fn run(&self, words: &[&str], token: &str) -> Result<crate::sys::process::Output> {
-        let mut run = Run::new(&self.yard.program).args(words.iter().copied()).directory(&self.checkout);
-        for (name, value) in checkout::environment(&self.checkout, &self.github.server.url(), token, &self.yard.secrets)
-        {
-            run = run.env(name, value);
-        }
-        ensure!(!self.yard.secrets.are_in(words.join(" ").as_bytes()), "a secret is in the arguments of {}", words[0]);
-        run.bare().leash(&self.leash).limit(LIMIT).follow(None, |event| {
-            if let Event::Line(line) = event {
-                self.tell(&format!("  {line}"));
-            }
-        })
-    }
-
-    fn registry_host(&self) -> String {
-        let double = || self.registry.server.url().trim_start_matches("http://").to_owned();
-        self.yard.registry.clone().unwrap_or_else(double)
-    }
-
-    fn tell(&self, line: &str) {
-        if self.is_told {
-            eprintln!("            {line}");
-        }
     }
 
     /// How many requests there have been since the beginning of the story.

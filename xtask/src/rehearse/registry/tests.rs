@@ -3,8 +3,8 @@
 use http::Request as Builder;
 
 use super::*;
-use crate::model::base64;
 use crate::model::oci_image::Digest;
+use crate::model::secret::Authorization;
 use crate::sys::files::sha256;
 
 const MANIFEST_TYPE: &str = "application/vnd.oci.image.manifest.v1+json";
@@ -33,8 +33,8 @@ impl Client {
 
     fn sign_in(&mut self) {
         self.token = None;
-        let basic = format!("Basic {}", base64::encode(b"octo:secret"));
-        let answer = self.send("GET", TOKEN, &[("Authorization", &basic)], b"");
+        let basic = Authorization::basic("octo", "secret");
+        let answer = self.send("GET", TOKEN, &[("Authorization", basic.header())], b"");
         self.token = Some(token_in(&answer));
     }
 
@@ -85,8 +85,8 @@ fn a_stranger_is_told_where_to_get_a_token() {
     let challenge = answer.headers()["WWW-Authenticate"].to_str().expect("text");
     assert_eq!(answer.status(), 401);
     assert!(challenge.starts_with("Bearer realm=\"http://127.0.0.1:9/token\",service="), "{challenge}");
-    let wrong = format!("Basic {}", base64::encode(b"octo:wrong"));
-    assert_eq!(client.send("GET", TOKEN, &[("Authorization", &wrong)], b"").status(), 403);
+    let wrong = Authorization::basic("octo", "wrong");
+    assert_eq!(client.send("GET", TOKEN, &[("Authorization", wrong.header())], b"").status(), 403);
     assert_eq!(client.registry.violations(), [""; 0]);
 }
 
@@ -171,4 +171,29 @@ fn secrets_that_go_astray_are_noticed() {
     client.send("DELETE", "/v2/o/x/manifests/v1", &[], b"");
     client.send("GET", "/v3/", &[], b"");
     assert_eq!(client.registry.violations().len(), 5, "{:?}", client.registry.violations());
+}
+
+#[test]
+fn what_refers_to_an_image_is_listed_where_the_registry_can() {
+    let mut client = Client::new();
+    client.sign_in();
+    let (_, digest) = client.put_manifest("v1");
+    let path = format!("/v2/o/x/referrers/{digest}");
+    for (referrers, status) in [(Referrers::Absent, 404), (Referrers::Redirected, 303), (Referrers::Listed, 200)] {
+        client.registry.referrers = referrers;
+        assert_eq!(client.send("GET", &path, &[], b"").status(), status);
+    }
+    let config = client.put_blob(b"{}");
+    let referrer = json!({
+        "mediaType": MANIFEST_TYPE, "artifactType": "application/spdx+json", "layers": [],
+        "config": { "digest": config, "size": 2 }, "subject": { "digest": digest },
+    });
+    let bytes = referrer.to_string().into_bytes();
+    let reference = Digest::from(sha256(&bytes)).to_string();
+    let pushed =
+        client.send("PUT", &format!("/v2/o/x/manifests/{reference}"), &[("Content-Type", MANIFEST_TYPE)], &bytes);
+    assert_eq!(pushed.headers()["OCI-Subject"], digest.as_str());
+    let Content::Memory(list) = client.send("GET", &path, &[], b"").into_body() else { panic!("is in memory") };
+    let list: Value = serde_json::from_slice(&list).expect("JSON");
+    assert_eq!(list["manifests"][0]["artifactType"], "application/spdx+json");
 }

@@ -12,7 +12,7 @@ use serde_json::json;
 
 use super::answers::{self, error};
 use super::route::{parameter, parameters};
-use crate::model::base64;
+use crate::model::secret::Authorization;
 use crate::rehearse::exchange::{Answer, Content, Request};
 
 /// Every token begins with this, so that one that leaked is found.
@@ -91,10 +91,10 @@ impl Tokens {
     /// Answers the token endpoint. A scope is cut down to what its asker may do.
     pub fn give(&mut self, request: &Request, is_public: impl Fn(&str) -> bool) -> Answer {
         let authorization = answers::header(request, http::header::AUTHORIZATION);
-        let expected = base64::encode(format!("{}:{}", self.account.username, self.account.password).as_bytes());
+        let expected = Authorization::basic(&self.account.username, &self.account.password);
         let is_known = match authorization {
             None => false,
-            Some(value) if value == format!("Basic {expected}") => true,
+            Some(value) if value == expected.header() => true,
             Some(_) => return error(StatusCode::FORBIDDEN, "DENIED", "denied"),
         };
         if parameter(request.uri(), "service").is_none() {
