@@ -36,7 +36,7 @@ The folder that was made is printed on standard output. A second run that would 
 thing does nothing. Exit status: 0 made or already there, 1 failed, 2 bad arguments.")]
 pub struct Build {
     /// Release tag (v0.14.0), branch (master) or commit (7 to 40 hex digits) [default: the pinned commit]
-    #[arg(long, value_name = "REF")]
+    #[arg(long, value_name = "REF", env = "BUILDKIT_REF")]
     r#ref: Option<UpstreamRef>,
     /// Where the folder <version>/ is put [default: dist/ of this checkout]
     #[arg(long, value_name = "DIR")]

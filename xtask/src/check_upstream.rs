@@ -1,23 +1,205 @@
-//! `cargo xtask check-upstream`.
+//! `cargo xtask check-upstream`: compares upstream's releases with ours, and has built what is
+//! missing. Each run starts from what GitHub shows; none depends on how the one before it ended.
 
+use std::collections::BTreeSet;
+use std::fmt;
 use std::process::ExitCode;
 
-use anyhow::Result;
+use anyhow::{Error, Result, bail, ensure};
 use camino::Utf8Path;
 use clap::Args;
+use serde_json::json;
 
-/// Not built yet
+use crate::model::release_name::ReleaseName;
+use crate::model::repository::Repository;
+use crate::model::step::Step;
+use crate::model::tracking::{Observed, Standing, stable};
+use crate::model::version::ReleaseTag;
+use crate::sys::github::{GitHub, Issues, Releases, Workflow};
+use crate::sys::identity::Target;
+use crate::sys::perform::Hands;
+use crate::sys::{actions, narrate};
+
+mod lists;
+
+use lists::Lists;
+
+const UPSTREAM_LIST: &str = "repos/moby/buildkit/releases";
+/// How often GitHub is asked whether it shows what was done.
+const LOOKS: usize = 5;
+
+/// Compare upstream's releases with ours: file the issue, start the build, close the issue
 #[derive(Args)]
+#[command(after_help = "\
+Examples:
+  cargo xtask check-upstream                  where each wanted version stands, and what would be done
+  cargo xtask check-upstream --execute        the same, and do it; needs a token
+  cargo xtask check-upstream --repo you/fork  another repository than that of the remote `origin`
+  cargo xtask check-upstream --json           the same as JSON on standard output
+
+Wanted are upstream's newest release, the newest patch to every minor line that we have published, and what was
+begun. A build that fails is tried three times and then left to a person; whoever closes its issue as not planned
+has the version left out.
+
+Environment:
+  GITHUB_TOKEN, GH_TOKEN   the token; --execute needs the permissions actions:write, issues:write, contents:read
+  GITHUB_REPOSITORY        as --repo
+  GITHUB_OUTPUT            gets `dispatched` (versions, by blanks) and `dispatched_count`
+  GITHUB_STEP_SUMMARY      gets the table
+
+Exit status: 0 all is as it should be, or was left to a person; 1 GitHub refused, or does not show what was done;
+2 bad arguments.")]
 pub struct CheckUpstream {
-    /// Print the result as JSON
+    #[command(flatten)]
+    target: Target,
+    /// Do what is to be done, instead of only printing it
+    #[arg(long)]
+    execute: bool,
+    /// Print states and steps as JSON
     #[arg(long)]
     json: bool,
 }
 
-/// Runs the task.
+/// What is compared, and by whom.
+struct Subject {
+    github: GitHub,
+    repository: Repository,
+    upstream: BTreeSet<ReleaseTag>,
+    lists: Lists,
+}
+
+/// Runs the task in the checkout at `root`.
 ///
 /// # Errors
-/// Always, for now.
-pub fn run(_root: &Utf8Path, arguments: &CheckUpstream) -> Result<ExitCode> {
-    anyhow::bail!("not built yet (json: {})", arguments.json)
+/// Where GitHub refuses or cannot be reached, where upstream's list is no list of releases, and where
+/// something does not show that was done.
+pub fn run(root: &Utf8Path, arguments: &CheckUpstream) -> Result<ExitCode> {
+    let (github, repository) = arguments.target.open(root)?;
+    if !github.has_token() {
+        ensure!(!arguments.execute, "--execute changes things on GitHub: put a token into GITHUB_TOKEN");
+        narrate::note("there is no token in GITHUB_TOKEN: drafts are not seen");
+    }
+    let path = lists::place(root, github.url("").as_str(), &repository.to_string());
+    let (mut subject, is_quiet) = Subject::open(github, repository, Lists::open(&path))?;
+    let mut standings = if is_quiet { subject.as_kept() } else { subject.observe()? };
+    let steps = plan(&standings);
+    let tell = |line: &dyn fmt::Display| tell(arguments.json, line);
+    standings.iter().for_each(|standing| tell(standing));
+    if !steps.is_empty() {
+        tell(&format_args!("\nexport GH_REPO={}", subject.repository));
+    }
+    let mut hands = Hands::new(&subject.github, &subject.repository);
+    for step in &steps {
+        tell(step);
+        if arguments.execute {
+            hands.perform(step)?;
+        }
+    }
+    if arguments.execute && !steps.is_empty() {
+        standings = subject.verify()?;
+        tell(&"");
+        standings.iter().for_each(|standing| tell(standing));
+    }
+    subject.lists.is_settled = standings.iter().all(Standing::is_settled);
+    subject.lists.save(&path)?;
+    report(&subject, &standings, &steps, arguments)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// What is to be done, version after version.
+fn plan(standings: &[Standing]) -> Vec<Step> {
+    standings.iter().flat_map(|standing| &standing.steps).cloned().collect()
+}
+
+impl Subject {
+    /// Reads upstream's list, and says whether nothing has changed since all was settled: two requests.
+    fn open(github: GitHub, repository: Repository, mut lists: Lists) -> Result<(Self, bool)> {
+        let has_moved = lists.upstream.refresh(&github, UPSTREAM_LIST)?;
+        let upstream = stable(&lists.upstream.entries()).map_err(Error::msg)?;
+        let mut subject = Self { github, repository, upstream, lists };
+        let is_quiet = subject.lists.is_settled && !has_moved && !subject.refresh_ours()?;
+        Ok((subject, is_quiet))
+    }
+
+    fn refresh_ours(&mut self) -> Result<bool> {
+        self.lists.ours.refresh(&self.github, &format!("repos/{}/releases", self.repository))
+    }
+
+    /// Where everything stands if no run and no issue is to be looked at.
+    fn as_kept(&self) -> Vec<Standing> {
+        let (upstream, ours) = (self.upstream.clone(), self.lists.ours.entries());
+        Observed { upstream, ours, ..Observed::default() }.survey()
+    }
+
+    /// Where everything stands. The order is that of [`Observed`], and matters.
+    fn observe(&mut self) -> Result<Vec<Standing>> {
+        let runs = Workflow { github: &self.github, repository: &self.repository }.runs()?;
+        let issues = Issues { github: &self.github, repository: &self.repository }.tracking()?;
+        self.refresh_ours()?;
+        let (github, repository) = (&self.github, &self.repository);
+        let (upstream, ours) = (self.upstream.clone(), self.lists.ours.entries());
+        let mut observed = Observed { upstream, runs, issues, ours, ..Observed::default() };
+        for standing in observed.survey().into_iter().filter(Standing::is_doubtful) {
+            let release = ReleaseName::Upstream(standing.version);
+            let published = Releases { github, repository }.published(&release)?;
+            observed.ours.extend(published.map(Into::into));
+        }
+        for issue in observed.unread() {
+            observed.comments.insert(issue, Issues { github, repository }.comments(issue)?);
+        }
+        Ok(observed.survey())
+    }
+
+    /// Looks again until nothing is to be done: a list can be a moment older than the last write.
+    fn verify(&mut self) -> Result<Vec<Standing>> {
+        let mut left = Vec::new();
+        for _ in 0..LOOKS {
+            let standings = self.observe()?;
+            left = plan(&standings);
+            if left.is_empty() {
+                return Ok(standings);
+            }
+            self.github.pause();
+        }
+        let lines: Vec<String> = left.iter().map(ToString::to_string).collect();
+        bail!("all steps were made, and still GitHub shows these as to be done; run this again:\n{}", lines.join("\n"))
+    }
+}
+
+/// Where JSON was asked for, standard output is for that alone.
+fn tell(is_json: bool, line: &dyn fmt::Display) {
+    if is_json {
+        eprintln!("{line}");
+    } else {
+        println!("{line}");
+    }
+}
+
+fn report(subject: &Subject, standings: &[Standing], steps: &[Step], arguments: &CheckUpstream) -> Result<()> {
+    let is_done = arguments.execute || steps.is_empty();
+    if arguments.json {
+        let upstream = json!({ "releases": subject.upstream.len(), "newest": subject.upstream.last() });
+        let report = json!({ "upstream": upstream, "wanted": standings, "steps": steps, "done": is_done });
+        println!("{}", serde_json::to_string_pretty(&report)?);
+    }
+    narrate::say(
+        "upstream",
+        match (steps.len(), is_done) {
+            (0, _) => "nothing is to be done".to_owned(),
+            (count, true) => format!("{count} steps made; nothing is left to be done"),
+            (count, false) => format!("{count} steps to be made; --execute makes them"),
+        },
+    );
+    let rows: String = standings
+        .iter()
+        .map(|standing| format!("| {} | {} | {} |\n", standing.version, standing.word(), standing.evidence()))
+        .collect();
+    actions::summary(&format!("| BuildKit | for RISC-V64 | |\n|---|---|---|\n{rows}\n"))?;
+    let dispatched = steps.iter().filter_map(|step| match step {
+        Step::Dispatch { version, .. } if is_done => Some(version.to_string()),
+        _ => None,
+    });
+    let dispatched: Vec<String> = dispatched.collect();
+    actions::output("dispatched", &dispatched.join(" "))?;
+    actions::output("dispatched_count", &dispatched.len().to_string())
 }

@@ -13,7 +13,9 @@ use crate::sys::narrate::{clock, end_group, group, say};
 
 mod checks;
 mod linters;
+mod openapi;
 mod real;
+mod workflows;
 
 /// Run every check that a change has to pass
 #[derive(Args)]
@@ -42,7 +44,7 @@ enum Name {
     Clippy,
     /// the pinned release of the real upstream, built twice to the same bytes
     Build,
-    /// shellcheck, shfmt, actionlint, zizmor, hadolint and others, those that are installed; one reads the SBOM
+    /// the rules of the workflows; shellcheck, shfmt, actionlint, zizmor, hadolint and others, those that are installed
     Linters,
     /// the image of that release, and what proves it, where an engine runs riscv64 programs
     Image,

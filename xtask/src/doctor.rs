@@ -2,16 +2,23 @@
 //! that mends it.
 
 use std::process::ExitCode;
+use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use camino::Utf8Path;
 use clap::Args;
 use console::style;
 use serde_json::json;
 
 use crate::model::remedy::{Family, Need};
+use crate::sys::host;
+use crate::sys::narrate::say;
+use crate::sys::process::{Event, Run};
 
 mod probe;
+
+/// Half a gigabyte of packages over a slow line.
+const MEND_LIMIT: Duration = Duration::from_secs(15 * 60);
 
 /// Show what this machine has and lacks for each task, and how to mend each lack
 #[derive(Args)]
@@ -19,9 +26,13 @@ mod probe;
 Examples:
   cargo xtask doctor           a table by task
   cargo xtask doctor --json    the same as JSON on standard output
+  cargo xtask doctor --mend    first install what is lacking, where apt-get has it
 
 Exit status: 0 if `cargo xtask build` can run here, 1 if not.")]
 pub struct Doctor {
+    /// First install the packages that are lacking, without asking (Debian and Ubuntu)
+    #[arg(long)]
+    mend: bool,
     /// Print the findings as JSON
     #[arg(long)]
     json: bool,
@@ -36,11 +47,18 @@ struct Finding {
 /// Runs the task in the checkout at `root`.
 ///
 /// # Errors
-/// Where JSON cannot be written.
+/// Where packages cannot be installed, or JSON cannot be written.
 pub fn run(root: &Utf8Path, arguments: &Doctor) -> Result<ExitCode> {
     let family = probe::family();
-    let findings: Vec<Finding> =
-        Need::ALL.into_iter().map(|need| Finding { need, found: probe::look(root, need) }).collect();
+    let look = || -> Vec<Finding> {
+        Need::ALL.into_iter().map(|need| Finding { need, found: probe::look(root, need) }).collect()
+    };
+    let mut findings = look();
+    if arguments.mend {
+        ensure!(family == Some(Family::Debian), "--mend knows Debian and Ubuntu alone; without it the lines are shown");
+        mend(&findings)?;
+        findings = look();
+    }
     let can_build = findings.iter().all(|finding| !finding.need.stops_build() || finding.found.is_ok());
     if arguments.json {
         println!("{}", serde_json::to_string_pretty(&as_json(&findings, family, can_build))?);
@@ -51,6 +69,30 @@ pub fn run(root: &Utf8Path, arguments: &Doctor) -> Result<ExitCode> {
         println!("\n{verdict}");
     }
     Ok(if can_build { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// A workflow on a fresh machine of GitHub's gets its packages this way; on a machine of one's own the lines
+/// are shown and left to its owner.
+fn mend(findings: &[Finding]) -> Result<()> {
+    let lacks = findings.iter().filter(|finding| finding.found.is_err());
+    let packages: Vec<&str> = lacks.flat_map(|finding| finding.need.debian_packages()).collect();
+    if packages.is_empty() {
+        return Ok(());
+    }
+    let apt = match host::on_path("sudo") {
+        Some(_) => Run::new("sudo").arg("apt-get"),
+        None => Run::new("apt-get"),
+    };
+    for run in [apt.clone().arg("update"), apt.args(["install", "--yes", "--no-install-recommends"]).args(packages)] {
+        say("mend", &run);
+        let output = run.clone().limit(MEND_LIMIT).follow(None, |event| {
+            if let Event::Line(line) = event {
+                eprintln!("{line}");
+            }
+        })?;
+        ensure!(output.status.success(), "`{run}` ended with {}", output.status);
+    }
+    Ok(())
 }
 
 /// Task after task, a line a need, and below each lack how to mend it.

@@ -22,7 +22,7 @@ use inputs::Inputs;
 
 mod inputs;
 mod layers;
-mod layout;
+pub mod layout;
 
 /// Name in the engine of an image that is being made; the tag tells folders apart.
 const PARTIAL: &str = "xtask-partial";

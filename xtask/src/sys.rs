@@ -1,6 +1,7 @@
 //! The impure shelf: everything that runs a process, opens a socket or asks the machine. Nothing
 //! outside these files does (`tests/shelves.rs`).
 
+pub mod actions;
 pub mod blobs;
 pub mod builder;
 pub mod checkout;
@@ -17,6 +18,7 @@ pub mod go_download;
 pub mod host;
 pub mod host_init;
 pub mod http;
+pub mod identity;
 pub mod ingredients;
 pub mod layout;
 pub mod loopback;
@@ -25,4 +27,5 @@ pub mod narrate;
 pub mod patience;
 pub mod perform;
 pub mod process;
+pub mod registry;
 pub mod table;

@@ -163,6 +163,9 @@ fn what_is_no_ref_never_reaches_git() {
         assert_eq!(status, 2, "{message}");
         assert!(message.contains("release tag (v0.14.0, v0.33.0-rc1), a branch (master) or a commit"), "{message}");
     }
+    // A workflow's input comes this way.
+    let (message, status) = failure(checkout.xtask(&["build"]).env("BUILDKIT_REF", "$(touch /tmp/x)"));
+    assert!(status == 2 && message.contains("is not an upstream ref"), "{message}");
     assert!(!checkout.root.join("target").exists(), "something was begun");
 }
 
@@ -174,6 +177,10 @@ fn a_ref_that_upstream_does_not_have_is_named() {
         let (message, status) = failure(&mut checkout.xtask(&["build", "--ref", asked]));
         assert!(status == 1 && message.contains(asked) && message.contains("https://upstream.example"), "{message}");
     }
+    let (message, _) = failure(checkout.xtask(&["build"]).env("BUILDKIT_REF", "v9.9.9"));
+    assert!(message.contains("v9.9.9"), "{message}");
+    let (message, _) = failure(checkout.xtask(&["build", "--ref", "v8.8.8"]).env("BUILDKIT_REF", "v9.9.9"));
+    assert!(message.contains("v8.8.8"), "{message}");
 }
 
 #[test]

@@ -1,5 +1,5 @@
-//! Outside linters and validators, each run where it is installed and where there is something for
-//! it to read. CONTRIBUTING and `.ci/run` say how they are had.
+//! Our own rules for workflows, then outside linters and validators, each run where it is installed and
+//! where there is something for it to read. CONTRIBUTING and `.ci/run` say how they are had.
 
 use std::fs;
 use std::time::{Duration, Instant};
@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 use camino::{Utf8Path, Utf8PathBuf};
 
-use super::{Outcome, Row};
+use super::{Outcome, Row, openapi, workflows};
 use crate::model::dist;
 use crate::sys::git::git;
 use crate::sys::host;
@@ -61,7 +61,8 @@ pub fn run(root: &Utf8Path) -> Result<Vec<Row>> {
     let listed = git(root, ["ls-files", "--cached", "--others", "--exclude-standard"]).read()?;
     let tracked: Vec<Utf8PathBuf> =
         listed.lines().map(Utf8PathBuf::from).filter(|path| root.join(path).is_file()).collect();
-    LINTERS.iter().map(|linter| lint(root, linter, &tracked)).collect()
+    let own = [workflows::check(root, &files_for(root, Reads::Workflows, &tracked)), openapi::run(root)];
+    own.into_iter().chain(LINTERS.iter().map(|linter| lint(root, linter, &tracked))).collect()
 }
 
 fn lint(root: &Utf8Path, linter: &Linter, tracked: &[Utf8PathBuf]) -> Result<Row> {

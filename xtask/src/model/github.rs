@@ -3,6 +3,8 @@
 
 use serde::Deserialize;
 
+use super::digest::Sha256;
+
 /// A release, published or a draft.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct Release {
@@ -41,6 +43,14 @@ pub struct Asset {
     pub digest: Option<String>,
     /// Where anyone gets it, once the release is published.
     pub browser_download_url: String,
+}
+
+impl Asset {
+    /// Whether GitHub has all of a file. Assets of before June 2025 have no digest: their size decides.
+    pub fn is_whole(&self, size_bytes: u64, sha256: &Sha256) -> bool {
+        let is_same = self.digest.as_ref().is_none_or(|digest| *digest == format!("sha256:{sha256}"));
+        self.state == "uploaded" && self.size == size_bytes && is_same
+    }
 }
 
 /// An issue, or a pull request, which GitHub lists among them.

@@ -39,6 +39,11 @@ impl ImageTag {
         }
     }
 
+    /// Whether it is the one that moves.
+    pub fn is_latest(&self) -> bool {
+        self.0 == "latest"
+    }
+
     /// `NAME-SUFFIX`, with a dash for each character that no tag has, and `NAME` cut where it is long.
     fn fitting(name: &str, suffix: &str) -> Self {
         let is_legal = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);

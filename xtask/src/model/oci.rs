@@ -13,12 +13,16 @@ pub const OCI_LAYOUT: &str = "{\"imageLayoutVersion\":\"1.0.0\"}";
 /// The index of a layout, its entry.
 pub const INDEX: &str = "index.json";
 
-const INDEX_TYPE: &str = "application/vnd.oci.image.index.v1+json";
-const MANIFEST_TYPE: &str = "application/vnd.oci.image.manifest.v1+json";
+/// Media type of an index.
+pub const INDEX_TYPE: &str = "application/vnd.oci.image.index.v1+json";
+/// Media type of an image manifest.
+pub const MANIFEST_TYPE: &str = "application/vnd.oci.image.manifest.v1+json";
 const CONFIG_TYPE: &str = "application/vnd.oci.image.config.v1+json";
 const LAYER_TYPE: &str = "application/vnd.oci.image.layer.v1.tar+gzip";
 /// Prefix of the labels that are also annotations of the manifest.
 const STANDARD_PREFIX: &str = "org.opencontainers.image.";
+/// The annotation that names the commit which an image was built from.
+pub const REVISION: &str = "org.opencontainers.image.revision";
 const BASE_DIGEST: &str = "org.opencontainers.image.base.digest";
 const REF_NAME: &str = "org.opencontainers.image.ref.name";
 /// What of an engine's configuration is the Dockerfile's doing; the rest is the engine's own.
@@ -34,6 +38,9 @@ pub struct Descriptor {
     pub digest: Digest,
     /// Its size in bytes.
     pub size: u64,
+    /// For what refers to an image, in the list of its referrers: what it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub artifact_type: Option<String>,
     /// For an image in an index: what it runs on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub platform: Option<Platform>,
@@ -43,9 +50,10 @@ pub struct Descriptor {
 }
 
 impl Descriptor {
-    fn new(media_type: &str, digest: &Digest, size: u64) -> Self {
-        let annotations = BTreeMap::new();
-        Self { media_type: media_type.to_owned(), digest: digest.clone(), size, platform: None, annotations }
+    /// A blob of this kind.
+    pub fn new(media_type: &str, digest: &Digest, size: u64) -> Self {
+        let (digest, annotations) = (digest.clone(), BTreeMap::new());
+        Self { media_type: media_type.to_owned(), digest, size, artifact_type: None, platform: None, annotations }
     }
 
     /// A layer, a gzipped tar archive.

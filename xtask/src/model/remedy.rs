@@ -147,6 +147,12 @@ impl Need {
             .collect()
     }
 
+    /// The packages of Debian and Ubuntu that bring it, if packages do.
+    pub fn debian_packages(self) -> impl Iterator<Item = &'static str> {
+        let packages = if self.remedy_anywhere().is_some() { "" } else { self.packages(Family::Debian) };
+        packages.split_whitespace()
+    }
+
     fn remedy_anywhere(self) -> Option<&'static str> {
         match self {
             Self::Disk => Some("free some, or move the checkout to a larger file system"),
@@ -214,6 +220,8 @@ mod tests {
                 assert!(lines.len() == 1, "{need:?} on {family:?}: {lines:?}");
             }
             assert!(!need.remedies(None).is_empty(), "{need:?}");
+            let is_name = |name: &str| name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-.+".contains(&byte));
+            assert!(need.debian_packages().all(is_name), "{need:?}");
         }
     }
 }

@@ -1,7 +1,12 @@
 //! Values that unit tests of several files share.
 
 use super::build_info::{BuildInfo, Module};
-use super::metadata::Source;
+use super::check::Check;
+use super::digest::Sha256;
+use super::dist;
+use super::image_tag::ImageTag;
+use super::metadata::{FileRecord, ImageRecord, Metadata, Proof, Source};
+use super::publication::proofs::REQUIRED;
 use super::recipe::PACKAGE;
 use super::upstream_ref::CommitId;
 use super::version::Version;
@@ -40,4 +45,37 @@ pub fn build_info(command: &str) -> BuildInfo {
             .map(|(key, value)| (key.to_owned(), value.to_owned()))
             .into(),
     }
+}
+
+/// The record of v0.32.2 with an image and all proofs of it, in one of which a check was not run.
+pub fn proved_record() -> Metadata {
+    let source = source();
+    let mut record = Metadata::new(source.clone(), "1.26.3".parse().expect("a version of Go"));
+    let sha256 = |byte| Sha256::from_bytes(&[byte; 32]);
+    let files = dist::files(&source.version).into_iter().take(5).zip(1..);
+    record.files = files
+        .map(|(name, byte)| FileRecord { name, size_bytes: 1000 * u64::from(byte), sha256: sha256(byte) })
+        .collect();
+    let image_digest = super::oci_image::Digest::from(sha256(0xe2));
+    record.image = Some(ImageRecord {
+        layout: dist::LAYOUT.to_owned(),
+        digest: image_digest.clone(),
+        size_bytes: 116_718_518,
+        tags: ImageTag::of(&source).iter().map(ToString::to_string).collect(),
+        base_name: "debian:trixie-slim".to_owned(),
+        base_digest: None,
+        engine: "podman 4.3.1".to_owned(),
+        inputs: sha256(0x04),
+    });
+    let proof = |name: &str| Proof {
+        name: name.to_owned(),
+        image_digest: image_digest.clone(),
+        began: "2026-11-22T22:38:41Z".to_owned(),
+        seconds: 36,
+        tools: vec![("docker".to_owned(), "20.10.24+dfsg1".to_owned()), ("qemu".to_owned(), "7.2.22".to_owned())],
+        checks: vec![Check::pass("platform", "the image is for linux/riscv64")],
+    };
+    record.proofs = REQUIRED.map(proof).into();
+    record.proofs[0].checks.push(Check::not_run("host-init", "no engine\n  is here"));
+    record
 }

@@ -5,6 +5,11 @@ use std::fmt;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
+/// The variables of the environment that hold secrets, ours and those that GitHub Actions sets. No
+/// child process gets any of them unless it is given one on purpose.
+pub const VARIABLES: [&str; 5] =
+    ["GITHUB_TOKEN", "GH_TOKEN", "REGISTRY_PASSWORD", "ACTIONS_ID_TOKEN_REQUEST_TOKEN", "ACTIONS_RUNTIME_TOKEN"];
+
 /// The value of an `Authorization` header. There is no way to print it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Authorization(String);

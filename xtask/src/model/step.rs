@@ -7,6 +7,9 @@ use camino::Utf8PathBuf;
 use serde::Serialize;
 
 use super::digest::Sha256;
+use super::image_repository::ImageRepository;
+use super::image_tag::ImageTag;
+use super::oci_image::Digest;
 use super::release_name::ReleaseName;
 use super::shell::quoted;
 use super::upstream_ref::CommitId;
@@ -111,6 +114,46 @@ pub enum Step {
         /// Whether it becomes the one that GitHub calls the latest.
         is_latest: bool,
     },
+    /// Put a blob of an image into a registry.
+    PushBlob {
+        /// Where to.
+        repository: ImageRepository,
+        /// Its digest.
+        digest: Digest,
+        /// The file.
+        path: Utf8PathBuf,
+        /// Its size in bytes.
+        size_bytes: u64,
+    },
+    /// Put the manifest of an image there, by its digest and under no name.
+    PushManifest {
+        /// Where to.
+        repository: ImageRepository,
+        /// Its digest.
+        digest: Digest,
+        /// The file.
+        path: Utf8PathBuf,
+    },
+    /// Attach a document to an image.
+    Attach {
+        /// Where.
+        repository: ImageRepository,
+        /// The manifest of the image.
+        subject: Digest,
+        /// What it is.
+        artifact_type: String,
+        /// The file.
+        path: Utf8PathBuf,
+    },
+    /// Give an image a name, which may have led to another before.
+    Tag {
+        /// Where.
+        repository: ImageRepository,
+        /// The manifest of the image.
+        digest: Digest,
+        /// The name.
+        tag: ImageTag,
+    },
 }
 
 /// Where the notes of a release lie while it is made, so that a person can read them.
@@ -138,10 +181,22 @@ pub fn run_comment(run_id: u64, url: &str) -> (String, String) {
     (format!("<!-- xtask:run {run_id} -->"), format!("Build started: {url}"))
 }
 
-impl Serialize for ReleaseName {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
+/// In a plan these are the text that they display as.
+macro_rules! serialize_as_text {
+    ($($type:ty),*) => {
+        $(impl Serialize for $type {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.collect_str(self)
+            }
+        })*
+    };
+}
+serialize_as_text!(ReleaseName, ImageRepository, ImageTag);
+
+/// Source: the manual pages of oras 1.3, `oras blob push`, `oras manifest push`, `oras attach`, `oras tag`.
+fn oras(out: &mut fmt::Formatter<'_>, command: &str, repository: &ImageRepository, digest: &Digest) -> fmt::Result {
+    let plain = if repository.endpoint().is_loopback() { " --plain-http" } else { "" };
+    write!(out, "oras {command}{plain} {repository}@{digest}")
 }
 
 impl fmt::Display for Step {
@@ -190,6 +245,23 @@ impl fmt::Display for Step {
             }
             Self::PublishRelease { release, is_latest } => {
                 write!(out, "gh release edit {release} --draft=false --latest={is_latest}")
+            }
+            Self::PushBlob { repository, digest, path, .. } => {
+                oras(out, "blob push", repository, digest)?;
+                write!(out, " {}", quoted(path.as_str()))
+            }
+            Self::PushManifest { repository, digest, path } => {
+                oras(out, "manifest push", repository, digest)?;
+                write!(out, " {}", quoted(path.as_str()))
+            }
+            Self::Attach { repository, subject, artifact_type, path } => {
+                let command = format!("attach --disable-path-validation --artifact-type {artifact_type}");
+                oras(out, &command, repository, subject)?;
+                write!(out, " {}", quoted(&format!("{path}:{artifact_type}")))
+            }
+            Self::Tag { repository, digest, tag } => {
+                oras(out, "tag", repository, digest)?;
+                write!(out, " {tag}")
             }
         }
     }

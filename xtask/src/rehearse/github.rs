@@ -7,13 +7,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use http::{HeaderMap, Method, StatusCode};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::exchange::{Answer, Content, Request, Service};
 use access::Token;
 use actions::Run;
-use issues::{Issue, Label};
+use issues::Issue;
+use labels::Label;
 use paging::decoded;
 use releases::Release;
 use reply::Reply;
@@ -23,6 +24,7 @@ mod access;
 mod actions;
 mod assets;
 mod issues;
+mod labels;
 mod paging;
 mod releases;
 mod reply;
@@ -100,16 +102,20 @@ enum Stale {
 
 /// A request of JSON to `api.github.com` with its answer, for the comparison with GitHub's OpenAPI
 /// description.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Exchange {
-    method: String,
+    /// `GET`.
+    pub method: String,
     /// The path as the description has it: `/repos/{owner}/{repo}/releases`.
-    template: String,
+    pub template: String,
     /// Names of the query's parameters.
-    query: BTreeSet<String>,
-    status: u16,
-    request: Option<Value>,
-    response: Option<Value>,
+    pub query: BTreeSet<String>,
+    /// The answer's status.
+    pub status: u16,
+    /// What was sent, where it is JSON.
+    pub request: Option<Value>,
+    /// What was answered, where it is JSON.
+    pub response: Option<Value>,
 }
 
 /// A request, taken apart.
@@ -203,8 +209,7 @@ impl Double {
             pushes: token.as_ref().is_some_and(|token| token.may("contents=write")) && !is_upstream,
             login: "github-actions[bot]",
         };
-        let template = (!route.template.is_empty()).then_some(route.template);
-        let permission = route.permission;
+        let (template, permission) = (route.template, route.permission);
         let reply = self.state.handled(&mut self.stale, route, &call, request.method() == Method::GET);
         (if token.is_some() { reply.with("x-accepted-github-permissions", permission) } else { reply }, template)
     }
@@ -240,7 +245,7 @@ impl Service for Double {
             };
             record.push(Exchange {
                 method: request.method().to_string(),
-                template: format!("/repos/{{owner}}/{{repo}}/{template}"),
+                template: format!("/repos/{{owner}}/{{repo}}{template}"),
                 query: paging::query(request.uri().query().unwrap_or_default())
                     .into_iter()
                     .map(|pair| pair.0)

@@ -92,8 +92,15 @@ impl GitHub {
     /// # Errors
     /// As [`GitHub::read`], and where it has no end.
     pub fn list<T: DeserializeOwned>(&self, path: &str) -> Result<Vec<T>> {
+        self.follow(Some(self.api.join(path).with("per_page", "100")))
+    }
+
+    /// All entries of a list from one of its pages on.
+    ///
+    /// # Errors
+    /// As [`GitHub::list`].
+    pub fn follow<T: DeserializeOwned>(&self, mut next: Option<Url>) -> Result<Vec<T>> {
         let mut all = Vec::new();
-        let mut next = Some(self.api.join(path).with("per_page", "100"));
         for _ in 0..MOST_PAGES {
             let Some(url) = next else { return Ok(all) };
             let Page::Changed { entries, next: following, .. } = self.page(&url, None)? else {
@@ -102,7 +109,7 @@ impl GitHub {
             all.extend(entries);
             next = following;
         }
-        bail!("the list {} has more than {MOST_PAGES} pages", self.api.join(path))
+        bail!("a list has more than {MOST_PAGES} pages{}", next.map_or_else(String::new, |url| format!(": {url}")))
     }
 
     /// One page of a list, asked for on the condition that it has changed since `etag`.
@@ -123,6 +130,11 @@ impl GitHub {
         let stays = next.as_ref().is_none_or(|next| next.origin() == url.origin());
         ensure!(stays, "{url} goes on at another site; it is not followed");
         Ok(Page::Changed { entries, etag, next })
+    }
+
+    /// Waits until a list is likely to show the last write.
+    pub fn pause(&self) {
+        std::thread::sleep(if self.api.is_loopback() { Duration::from_millis(5) } else { Duration::from_secs(2) });
     }
 
     /// The URL of something of the API.
@@ -201,19 +213,15 @@ impl GitHub {
                 if let Some(found) = look()? {
                     return Ok(found);
                 }
-                std::thread::sleep(if self.api.is_loopback() {
-                    Duration::from_millis(5)
-                } else {
-                    Duration::from_secs(2)
-                });
+                self.pause();
             }
         }
         Err(unsure.context("nothing was made")?.context("run this again: it goes on from what is there"))
     }
 }
 
-/// Where a list goes on. Source: "Using pagination in the REST API", using link headers.
-fn next_of(link: &str) -> Option<&str> {
+/// Where a list goes on, by its `Link` header (RFC 8288). Source: "Using pagination in the REST API", using link headers.
+pub fn next_of(link: &str) -> Option<&str> {
     let next = link.split(',').find(|part| part.contains("rel=\"next\""))?;
     next.split_once('<')?.1.split_once('>').map(|(url, _)| url)
 }

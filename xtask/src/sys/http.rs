@@ -40,6 +40,7 @@ pub struct Ask {
     authorization: Option<Authorization>,
     body: Body,
     is_repeatable: bool,
+    is_redirected: bool,
 }
 
 /// What is sent along.
@@ -60,7 +61,8 @@ impl Ask {
     /// anything else only where it surely had no effect.
     pub fn new(method: Method, url: Url) -> Self {
         let is_repeatable = method.is_idempotent();
-        Self { method, url, headers: Vec::new(), authorization: None, body: Body::None, is_repeatable }
+        let (headers, authorization, body) = (Vec::new(), None, Body::None);
+        Self { method, url, headers, authorization, body, is_repeatable, is_redirected: true }
     }
 
     /// With a header.
@@ -91,6 +93,23 @@ impl Ask {
     pub fn repeatable(mut self) -> Self {
         self.is_repeatable = true;
         self
+    }
+
+    /// Never repeated, not even where its method says that it could be.
+    pub fn once(mut self) -> Self {
+        self.is_repeatable = false;
+        self
+    }
+
+    /// Answered by the service itself or not at all: a redirect is taken for the answer.
+    pub fn unredirected(mut self) -> Self {
+        self.is_redirected = false;
+        self
+    }
+
+    /// What is asked for.
+    pub fn url(&self) -> &Url {
+        &self.url
     }
 }
 
@@ -234,7 +253,7 @@ impl Http {
             let response = self.call(ask, &url, progress.as_deref_mut())?;
             let location = response.headers().get(LOCATION).and_then(|value| value.to_str().ok());
             match location {
-                Some(location) if response.status().is_redirection() && ask.method.is_safe() => {
+                Some(location) if response.status().is_redirection() && ask.method.is_safe() && ask.is_redirected => {
                     url = url.resolve(location).map_err(anyhow::Error::msg)?;
                 }
                 _ => return Ok((url, response)),
@@ -275,3 +294,6 @@ impl Http {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;

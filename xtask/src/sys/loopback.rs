@@ -60,15 +60,6 @@ pub trait Faults: Send + Sync {
     fn kill(&self) {}
 }
 
-/// No fault at all.
-pub struct Faultless;
-
-impl Faults for Faultless {
-    fn verdict(&self, _number: u64, _head: &http::Request<()>) -> Verdict {
-        Verdict::Pass
-    }
-}
-
 /// A running server. Dropped, it is stopped.
 pub struct Loopback {
     house: Arc<House>,

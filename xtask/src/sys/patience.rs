@@ -49,7 +49,7 @@ impl Trouble {
             }
             Some(ureq::Error::Io(_) | ureq::Error::Timeout(_) | ureq::Error::Protocol(_)) => Self::Unsure,
             // The body of an answer that broke off.
-            None if error.to_string().ends_with(BROKE_OFF) => Self::Unsure,
+            None if error.chain().any(|cause| cause.to_string().ends_with(BROKE_OFF)) => Self::Unsure,
             Some(_) | None => Self::Final,
         }
     }
@@ -73,7 +73,8 @@ impl Trouble {
         let told = match (number(RETRY_AFTER.as_str()), number("x-ratelimit-remaining"), number("x-ratelimit-reset")) {
             (Some(seconds), _, _) => Some(Duration::from_secs(seconds)),
             (None, Some(0), Some(reset)) => {
-                (UNIX_EPOCH + Duration::from_secs(reset)).duration_since(SystemTime::now()).ok()
+                let left = (UNIX_EPOCH + Duration::from_secs(reset)).duration_since(SystemTime::now());
+                Some(left.unwrap_or_default())
             }
             _ => None,
         };

@@ -2,19 +2,33 @@
 //! as the step would make it, nothing happens.
 
 use std::collections::BTreeMap;
+use std::fs;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
+use camino::Utf8Path;
 
+use super::files;
 use super::github::{GitHub, Issues, Releases, Workflow};
+use super::narrate::{Progress, Unit};
+use super::registry::{Found, Registry};
+use crate::model::image_repository::{ImageRepository, Reference};
+use crate::model::image_tag::ImageTag;
+use crate::model::oci::{Descriptor, MANIFEST_TYPE};
+use crate::model::oci_image::Digest;
+use crate::model::referrer::Attachment;
 use crate::model::release_name::ReleaseName;
 use crate::model::repository::Repository;
 use crate::model::step::{Step, run_comment};
 use crate::model::version::ReleaseTag;
 
+/// What a blob is matters to the manifest that names it, and not to the registry.
+const BLOB_TYPE: &str = "application/octet-stream";
+
 /// Who makes the steps, and what the earlier ones of this run left for the later ones.
 pub struct Hands<'a> {
     github: &'a GitHub,
     repository: &'a Repository,
+    registry: Option<&'a Registry>,
     releases: BTreeMap<ReleaseName, u64>,
     runs: BTreeMap<ReleaseTag, (u64, String)>,
 }
@@ -22,7 +36,12 @@ pub struct Hands<'a> {
 impl<'a> Hands<'a> {
     /// Hands for one repository.
     pub fn new(github: &'a GitHub, repository: &'a Repository) -> Self {
-        Self { github, repository, releases: BTreeMap::new(), runs: BTreeMap::new() }
+        Self { github, repository, registry: None, releases: BTreeMap::new(), runs: BTreeMap::new() }
+    }
+
+    /// The same, for an image as well.
+    pub fn with_registry(self, registry: &'a Registry) -> Self {
+        Self { registry: Some(registry), ..self }
     }
 
     /// Makes one step.
@@ -53,6 +72,11 @@ impl<'a> Hands<'a> {
             }
             Step::DraftRelease { release, target, notes } => {
                 let draft = releases.draft(release, target.as_ref(), notes)?;
+                // A list that was a moment old may have hidden what is there.
+                ensure!(draft.draft, "{release} has been published meanwhile; run this again to see what is left");
+                if draft.body.as_ref() != Some(notes) {
+                    releases.edit(draft.id, release, notes)?;
+                }
                 self.releases.insert(release.clone(), draft.id);
                 Ok(())
             }
@@ -66,7 +90,28 @@ impl<'a> Hands<'a> {
                 releases.upload(self.draft(release)?, asset, path, (*size_bytes, sha256))
             }
             Step::PublishRelease { release, is_latest } => releases.publish(self.draft(release)?, *is_latest),
+            Step::PushBlob { repository, digest, path, size_bytes } => {
+                let mut progress = Progress::new("push", Unit::Bytes);
+                progress.set_total(*size_bytes);
+                let blob = Descriptor::new(BLOB_TYPE, digest, *size_bytes);
+                self.registry(repository).push_blob(&blob, path, None, &mut progress).map(|_| ())
+            }
+            Step::PushManifest { repository, digest, path } => {
+                let bytes = fs::read(path).with_context(|| format!("cannot read {path}"))?;
+                ensure!(files::sha256(&bytes) == *digest.sha256(), "{path} is not {digest} any more; run this again");
+                self.registry(repository).push_manifest(MANIFEST_TYPE, &bytes).map(|_| ())
+            }
+            Step::Attach { repository, subject, artifact_type, path } => {
+                attach(self.registry(repository), subject, artifact_type, path)
+            }
+            Step::Tag { repository, digest, tag } => name(self.registry(repository), digest, tag),
         }
+    }
+
+    fn registry(&self, repository: &ImageRepository) -> &'a Registry {
+        let registry = self.registry.expect("a task that plans to push has a registry");
+        assert_eq!(registry.repository(), repository, "a task pushes to one repository");
+        registry
     }
 
     /// The id of a release that is still a draft.
@@ -81,4 +126,36 @@ impl<'a> Hands<'a> {
             None => bail!("the draft of {release} is gone; run this again to make it anew"),
         }
     }
+}
+
+fn attach(registry: &Registry, subject: &Digest, artifact_type: &str, path: &Utf8Path) -> Result<()> {
+    let (size_bytes, sha256) = files::digest(path)?;
+    let attachment = Attachment {
+        artifact_type: artifact_type.to_owned(),
+        file_name: path.file_name().unwrap_or_default().to_owned(),
+        digest: sha256.into(),
+        size_bytes,
+        annotations: BTreeMap::new(),
+    };
+    registry.attach(&image(registry, subject)?.descriptor, &attachment, path).map(|_| ())
+}
+
+/// A tag that another run set meanwhile stays where it is, unless it is the one that moves.
+fn name(registry: &Registry, digest: &Digest, tag: &ImageTag) -> Result<()> {
+    let found = registry.manifest(&Reference::from(tag))?.map(|found| found.descriptor.digest);
+    match found {
+        Some(found) if found == *digest => Ok(()),
+        Some(found) if !tag.is_latest() => {
+            bail!("{}:{tag} leads to {found} meanwhile; run this again to see what is left", registry.repository())
+        }
+        _ => {
+            let image = image(registry, digest)?;
+            registry.tag(tag, &image.descriptor.media_type, &image.bytes)
+        }
+    }
+}
+
+fn image(registry: &Registry, digest: &Digest) -> Result<Found> {
+    let found = registry.manifest(&Reference::from(digest))?;
+    found.with_context(|| format!("{}@{digest} is gone; run this again to push it anew", registry.repository()))
 }

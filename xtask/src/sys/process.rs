@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use camino::{Utf8Path, Utf8PathBuf};
 
+use crate::model::secret;
 use crate::model::shell::quoted;
 pub use leash::Leash;
 
@@ -223,6 +224,9 @@ impl Run {
         }
         if !self.inherits {
             command.env_clear();
+        }
+        for name in secret::VARIABLES {
+            command.env_remove(name);
         }
         for (name, value) in &self.environment {
             match value {

@@ -7,12 +7,12 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::reply::{Outcome, Reply};
+use super::shapes::BRANCH;
 use super::{Call, Double, State, Waiting, shapes};
 
 /// The workflow that there is, its inputs, and what its `run-name` says before the ref.
 const WORKFLOW: &str = "buildkit-weekly-build.yml";
 const INPUT: &str = "buildkit_ref";
-const BRANCH: &str = "main";
 const FIRST_RUN: u64 = 17_000_000_001;
 
 /// One run of the workflow.
@@ -93,8 +93,7 @@ impl State {
         }
         let input = dispatch.inputs.get(INPUT).and_then(Value::as_str).map(str::to_owned);
         let id = self.start("workflow_dispatch", input);
-        let is_newest = call.headers.get("x-github-api-version").is_some_and(|version| version == "2026-03-10");
-        if !dispatch.return_run_details && !is_newest {
+        if !dispatch.return_run_details && !call.is_newest() {
             return Ok(Reply::empty(StatusCode::NO_CONTENT));
         }
         Ok(Reply::ok(&json!({

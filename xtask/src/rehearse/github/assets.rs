@@ -16,6 +16,9 @@ pub struct Asset {
     pub label: Option<String>,
     /// None, where the upload failed half-way and left it in the state `starter`.
     pub content: Option<Content>,
+    /// Of the content, `sha256:…`. Source: GitHub changelog of 2025-06-03, "Releases now expose
+    /// digests for release assets".
+    pub digest: Option<String>,
 }
 
 impl Asset {
@@ -27,12 +30,6 @@ impl Asset {
     /// Its size in bytes; "empty" in the state `starter`.
     pub fn size_bytes(&self) -> u64 {
         self.content.as_ref().map_or(0, Content::size_bytes)
-    }
-
-    /// `sha256:…`. Source: GitHub changelog of 2025-06-03, "Releases now expose digests for release
-    /// assets".
-    pub fn digest(&self) -> Option<String> {
-        self.content.as_ref().map(|content| format!("sha256:{}", content.sha256()))
     }
 
     /// An asset as GitHub describes it, of the release whose page ends in `slug`.
@@ -48,7 +45,7 @@ impl Asset {
             "state": self.state(),
             "content_type": self.content_type,
             "size": self.size_bytes(),
-            "digest": self.digest(),
+            "digest": self.digest,
             "download_count": 0,
             "created_at": shapes::time(id),
             "updated_at": shapes::time(id),
@@ -102,7 +99,8 @@ impl State {
         let fails = std::mem::take(&mut self.leaves_starter);
         let content = (!fails).then(|| call.body.clone());
         let label = call.parameter("label").map(str::to_owned);
-        let asset = Asset { id: self.tick(), name, content_type, label, content };
+        let digest = content.as_ref().map(|content| format!("sha256:{}", content.sha256()));
+        let asset = Asset { id: self.tick(), name, content_type, label, content, digest };
         let document = asset.described(call, &self.releases[release].slug());
         self.releases[release].assets.push(asset);
         if fails { Err(Reply::message(StatusCode::BAD_GATEWAY, "Server Error")) } else { Ok(Reply::created(&document)) }

@@ -1,4 +1,4 @@
-//! Issues, their comments and labels.
+//! Issues and their comments.
 
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -6,8 +6,6 @@ use serde_json::{Value, json};
 use super::reply::{Outcome, Reply};
 use super::{Call, Double, State, shapes};
 
-/// What a label gets that nobody gave a colour. Source: github/docs#35718.
-const DEFAULT_COLOR: &str = "ededed";
 const LARGEST_BODY_CHARACTERS: usize = 65_536;
 
 /// An issue, or a pull request, which is one as well.
@@ -30,15 +28,6 @@ pub struct Issue {
 pub struct Comment {
     pub id: u64,
     pub body: String,
-}
-
-/// A label.
-#[derive(Clone)]
-pub struct Label {
-    id: u64,
-    pub name: String,
-    color: String,
-    description: Option<String>,
 }
 
 /// What "Create an issue" and "Update an issue" take, as far as we send it.
@@ -64,15 +53,6 @@ enum Openness {
 #[serde(deny_unknown_fields)]
 struct Remark {
     body: String,
-}
-
-/// What "Create a label" takes.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct NewLabel {
-    name: String,
-    color: Option<String>,
-    description: Option<String>,
 }
 
 impl Double {
@@ -109,7 +89,7 @@ impl State {
 
     /// "List repository issues": newest first, open ones unless `state` says otherwise, with all of
     /// the `labels`; "may return both issues and pull requests in the response".
-    pub fn list_issues(&mut self, call: &Call) -> Outcome {
+    pub fn list_issues(&self, call: &Call) -> Reply {
         let state = call.parameter("state").unwrap_or("open");
         let labels: Vec<&str> = call.parameter("labels").map_or(Vec::new(), |labels| labels.split(',').collect());
         let has = |issue: &Issue, label: &str| issue.labels.iter().any(|name| name.eq_ignore_ascii_case(label));
@@ -117,7 +97,7 @@ impl State {
             (state == "all" || (state == "open") == issue.is_open) && labels.iter().all(|label| has(issue, label))
         };
         let wanted = self.issues.iter().rev().filter(is_wanted);
-        Ok(call.listed(wanted.map(|issue| self.shown(call, issue)).collect(), "issues"))
+        call.listed(wanted.map(|issue| self.shown(call, issue)).collect(), "issues")
     }
 
     /// "Get an issue".
@@ -187,38 +167,6 @@ impl State {
         Ok(Reply::created(&document))
     }
 
-    /// "List labels for a repository".
-    pub fn list_labels(&mut self, call: &Call) -> Outcome {
-        Ok(call.listed(self.labels.iter().map(|label| label.described(call)).collect(), "labels"))
-    }
-
-    /// "Create a label". Names are unique whatever their case.
-    pub fn create_label(&mut self, call: &Call) -> Outcome {
-        let new: NewLabel = call.document()?;
-        if self.labels.iter().any(|label| label.name.eq_ignore_ascii_case(&new.name)) {
-            return Err(Reply::invalid("Label", "name", "already_exists"));
-        }
-        let color = new.color.unwrap_or_else(|| DEFAULT_COLOR.to_owned());
-        if color.len() != 6 || !color.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-            let violation = format!("{color:?} is no colour of a label");
-            return Err(Reply::invalid("Label", "color", "invalid").violating(violation));
-        }
-        let label = Label { id: self.tick(), name: new.name, color, description: new.description };
-        let document = label.described(call);
-        self.labels.push(label);
-        Ok(Reply::created(&document))
-    }
-
-    fn ensure_labels(&mut self, names: &[String]) {
-        for name in names {
-            if !self.labels.iter().any(|label| label.name.eq_ignore_ascii_case(name)) {
-                let color = DEFAULT_COLOR.to_owned();
-                let label = Label { id: self.tick(), name: name.clone(), color, description: None };
-                self.labels.push(label);
-            }
-        }
-    }
-
     /// An issue as GitHub describes it.
     fn shown(&self, call: &Call, issue: &Issue) -> Value {
         let (api, number, repository) = (call.api(), issue.number, call.repository);
@@ -241,7 +189,6 @@ impl State {
             "body": issue.body,
             "user": shapes::user(call),
             "labels": labels,
-            "assignee": null,
             "assignees": [],
             "milestone": null,
             "locked": false,
@@ -251,6 +198,10 @@ impl State {
             "updated_at": shapes::time(self.ticks),
             "author_association": "CONTRIBUTOR",
         });
+        if !call.is_newest() {
+            // Source: "Breaking changes", version 2026-03-10.
+            document["assignee"] = Value::Null;
+        }
         if issue.is_pull_request {
             let url = format!("{api}/pulls/{number}");
             let html = &document["html_url"];
@@ -265,20 +216,6 @@ fn checked(body: &str, resource: &str) -> Result<(), Reply> {
         return Ok(());
     }
     Err(Reply::invalid(resource, "body", "custom").violating(format!("the body of an {resource} is too long")))
-}
-
-impl Label {
-    fn described(&self, call: &Call) -> Value {
-        json!({
-            "id": self.id,
-            "node_id": format!("LA_{}", self.id),
-            "url": format!("{}/labels/{}", call.api(), self.name.replace(' ', "%20")),
-            "name": self.name,
-            "description": self.description,
-            "color": self.color,
-            "default": false,
-        })
-    }
 }
 
 impl Comment {

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use super::assets::Asset;
 use super::reply::{Outcome, Reply};
+use super::shapes::BRANCH;
 use super::{Call, State, shapes};
 
 const LARGEST_BODY_CHARACTERS: usize = 125_000;
@@ -78,9 +79,9 @@ impl State {
     }
 
     /// "List releases": newest first, which is not the order of versions.
-    pub fn list_releases(&mut self, call: &Call) -> Outcome {
+    pub fn list_releases(&self, call: &Call) -> Reply {
         let all = self.visible(call).rev().map(|release| self.described(call, release)).collect();
-        Ok(call.listed(all, "releases"))
+        call.listed(all, "releases")
     }
 
     /// "Get a release".
@@ -120,7 +121,7 @@ impl State {
         let release = Release {
             id,
             tag: String::new(),
-            commit: "main".to_owned(),
+            commit: BRANCH.to_owned(),
             name: None,
             body: None,
             is_draft: true,
@@ -163,7 +164,9 @@ impl State {
         }
         if release.published.is_none() {
             release.published = Some(self.tick());
-            self.tags.entry(release.tag.clone()).or_insert_with(|| release.commit.clone());
+            let is_branch = release.commit == BRANCH;
+            let commit = if is_branch { shapes::sha("ours") } else { release.commit.clone() };
+            self.tags.entry(release.tag.clone()).or_insert(commit);
         }
         match make_latest {
             _ if release.is_prerelease => {}

@@ -12,6 +12,11 @@ use crate::sys::files::sha256;
 /// When the counter began: 2026-01-01.
 pub const EPOCH_SECONDS: u64 = 1_767_225_600;
 
+/// The branch that workflows are dispatched on.
+pub const BRANCH: &str = "main";
+const COUNTS: &str = "forks forks_count open_issues open_issues_count size stargazers_count watchers watchers_count
+    network_count subscribers_count";
+
 /// The time of a tick.
 pub fn time(tick: u64) -> String {
     let seconds = i64::try_from(EPOCH_SECONDS + tick).expect("a rehearsal ends some day");
@@ -28,6 +33,12 @@ impl Call<'_> {
     /// The repository's address in the API.
     pub fn api(&self) -> String {
         format!("{}/repos/{}", self.base, self.repository)
+    }
+
+    /// Whether the client wants version 2026-03-10 of the API, not 2022-11-28, which is the default.
+    /// Source: GitHub REST API, "API Versions".
+    pub fn is_newest(&self) -> bool {
+        self.headers.get("x-github-api-version").is_some_and(|version| version == "2026-03-10")
     }
 
     /// One page of a list whose address below the repository is `path`.
@@ -67,7 +78,7 @@ fn account(base: &str, login: &str, kind: &str) -> Value {
     user
 }
 
-/// The repository (`minimal-repository`).
+/// The repository (`minimal-repository` and `full-repository`).
 pub fn repository(call: &Call) -> Value {
     let api = call.api();
     let (owner, name) = call.repository.split_once('/').unwrap_or_default();
@@ -82,10 +93,18 @@ pub fn repository(call: &Call) -> Value {
         "description": null,
         "fork": false,
         "url": api,
+        "default_branch": BRANCH,
+        "homepage": null, "language": null, "license": null, "mirror_url": null,
+        "archived": false, "disabled": false,
+        "has_issues": true, "has_projects": false, "has_wiki": false, "has_pages": false, "has_discussions": false,
+        "created_at": time(0), "updated_at": time(0), "pushed_at": time(0),
     });
-    let parts = "archive assignees blobs branches collaborators comments commits compare contents contributors \
-        deployments downloads events forks git_commits git_refs git_tags issue_comment issue_events issues keys labels \
-        languages merges milestones notifications pulls releases stargazers statuses subscribers subscription tags \
+    for count in COUNTS.split_whitespace() {
+        repository[count] = 0.into();
+    }
+    let parts = "archive assignees blobs branches collaborators clone comments commits compare contents contributors \
+        deployments downloads events forks git git_commits git_refs git_tags issue_comment issue_events issues keys labels \
+        languages merges milestones notifications pulls releases stargazers ssh statuses subscribers subscription svn tags \
         teams trees hooks";
     for part in parts.split_whitespace() {
         repository[format!("{part}_url")] = format!("{api}/{part}").into();

@@ -131,12 +131,12 @@ impl Releases<'_> {
         let mut last = None;
         for _ in 0..UPLOADS {
             match self.asset(id, name)? {
-                Some(asset) if is_whole(&asset, size_bytes, sha256) => return Ok(()),
+                Some(asset) if asset.is_whole(size_bytes, sha256) => return Ok(()),
                 Some(asset) => self.remove_asset(asset.id)?,
                 None => {}
             }
             match self.github.made::<Asset>(&ask, |ask| self.github.http.send_shown(ask, Some(&mut progress))) {
-                Ok(Made::Yes(asset)) if is_whole(&asset, size_bytes, sha256) => return Ok(()),
+                Ok(Made::Yes(asset)) if asset.is_whole(size_bytes, sha256) => return Ok(()),
                 Ok(Made::Yes(asset)) => {
                     last = Some(anyhow!("GitHub has {} bytes of it, {:?}", asset.size, asset.digest))
                 }
@@ -146,7 +146,7 @@ impl Releases<'_> {
             progress.go_back_to(0);
         }
         match self.asset(id, name)? {
-            Some(asset) if is_whole(&asset, size_bytes, sha256) => Ok(()),
+            Some(asset) if asset.is_whole(size_bytes, sha256) => Ok(()),
             _ => Err(last.context("nothing was uploaded")?.context(format!("{name} could not be uploaded"))),
         }
     }
@@ -166,21 +166,14 @@ impl Releases<'_> {
         }
     }
 
-    /// How a commit relates to an older one: `ahead`, `behind`, `identical` or `diverged`.
+    /// How a commit relates to another: `ahead` of it, `behind`, `identical` or `diverged`; none where
+    /// the repository does not have both.
     ///
     /// # Errors
-    /// As [`GitHub::read`], and where the repository does not have both.
-    pub fn compare(&self, base: &CommitId, head: &CommitId) -> Result<String> {
+    /// As [`GitHub::read`].
+    pub fn compare(&self, base: &CommitId, head: &CommitId) -> Result<Option<String>> {
         let path = format!("repos/{}/compare/{base}...{head}?per_page=1", self.repository);
         let found: Option<Comparison> = self.github.read(&path)?;
-        found
-            .map(|found| found.status)
-            .with_context(|| format!("{} does not have both {base} and {head}", self.repository))
+        Ok(found.map(|found| found.status))
     }
-}
-
-/// Whether GitHub has all of a file. Assets of before June 2025 have no digest: their size decides.
-pub fn is_whole(asset: &Asset, size_bytes: u64, sha256: &Sha256) -> bool {
-    let is_same = asset.digest.as_ref().is_none_or(|digest| *digest == format!("sha256:{sha256}"));
-    asset.state == "uploaded" && asset.size == size_bytes && is_same
 }

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use camino::Utf8PathBuf;
 
-use super::{Answer, Faultless, Faults, Loopback, Verdict};
+use super::{Answer, Faults, Loopback, Verdict};
 use crate::rehearse::exchange::{Content, Request, Service};
 use crate::sys::files::sha256;
 
@@ -152,11 +152,4 @@ fn connections_are_refused_until_it_is_opened_again() {
     assert_eq!(sent(&server, POST).as_deref(), Ok(ECHOED));
     server.stop();
     assert_eq!(sent(&server, POST), Err(ErrorKind::ConnectionRefused));
-}
-
-#[test]
-fn nothing_happens_to_whom_nothing_is_to_happen() {
-    let service = Arc::new(Mutex::new(Echo::default()));
-    let server = Loopback::start(service, Utf8PathBuf::new(), Arc::new(Faultless)).expect("starts");
-    assert_eq!(sent(&server, POST).as_deref(), Ok(ECHOED));
 }

@@ -1,0 +1,257 @@
+//! What a rehearsal exchanges with the double of GitHub, held against GitHub's own OpenAPI
+//! description: the operation, its parameters, the status, both bodies. All bodies go into one
+//! document and what each must be into one JSON schema, so that the validator runs once.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use camino::Utf8Path;
+use serde_json::{Map, Value, json};
+
+use super::checks::{cargo, followed};
+use super::{Outcome, Row};
+use crate::rehearse::github::Exchange;
+use crate::sys::host;
+use crate::sys::process::Run;
+
+/// The description, and the validator of JSON schemas; `.ci/run` gets both.
+const DESCRIPTION: &str = "target/ci/tools/openapi/api.github.com.json";
+const VALIDATOR: &str = "check-jsonschema";
+const LIMIT: Duration = Duration::from_secs(5 * 60);
+/// Statuses that every operation may answer, and the description of few of them mentions.
+const ANYWHERE: [u16; 4] = [304, 401, 403, 404];
+/// Fields that the description, which is of version 2022-11-28, demands, and version 2026-03-10 has
+/// no more. Source: GitHub REST API, "Breaking changes".
+const REMOVED: [&str; 1] = ["assignee"];
+
+/// Rehearses once and checks what was exchanged.
+pub fn run(root: &Utf8Path) -> Result<Row> {
+    let started = Instant::now();
+    let row = |outcome| Ok(Row::new("openapi", outcome, started));
+    let path = root.join(DESCRIPTION);
+    if !path.is_file() {
+        return row(Outcome::Skipped(format!("GitHub's description is not at {DESCRIPTION}")));
+    }
+    let Some(validator) = host::on_path(VALIDATOR) else {
+        return row(Outcome::Skipped(format!("{VALIDATOR} is not installed")));
+    };
+    let folder = root.join("target/ci/openapi");
+    fs::create_dir_all(&folder).with_context(|| format!("cannot make {folder}"))?;
+    let record = folder.join("exchanges.jsonl");
+    let rehearsal = followed(&cargo(root).args(["xtask", "rehearse", "--record", record.as_str()]))?;
+    if !rehearsal.status.success() {
+        return row(Outcome::Failed("the rehearsal failed; see above".to_owned()));
+    }
+    let text = fs::read_to_string(&record).with_context(|| format!("cannot read {record}"))?;
+    let exchanges: Vec<Exchange> =
+        text.lines().map(serde_json::from_str).collect::<Result<_, _>>().with_context(|| format!("{record}"))?;
+    let description = fs::read(&path).with_context(|| format!("cannot read {path}"))?;
+    let description: Value = serde_json::from_slice(&description).with_context(|| format!("{path}"))?;
+    let sheet = Sheet::of(&description, &exchanges);
+    let (schema, bodies) = (folder.join("schema.json"), folder.join("bodies.json"));
+    fs::write(&schema, sheet.schema.to_string()).with_context(|| format!("cannot write {schema}"))?;
+    fs::write(&bodies, sheet.bodies.to_string()).with_context(|| format!("cannot write {bodies}"))?;
+    let arguments = ["--schemafile", schema.as_str(), bodies.as_str()];
+    let output = Run::new(validator).args(arguments).directory(root).limit(LIMIT).output()?;
+    if !output.status.success() {
+        eprint!("{}{}", String::from_utf8_lossy(&output.stdout), output.stderr);
+    }
+    for objection in &sheet.objections {
+        eprintln!("{objection}");
+    }
+    row(if output.status.success() && sheet.objections.is_empty() && !exchanges.is_empty() {
+        Outcome::Passed(format!("{} exchanges of {} operations", exchanges.len(), sheet.operations))
+    } else {
+        Outcome::Failed("the double or the client is not as GitHub describes itself; see above".to_owned())
+    })
+}
+
+/// What there is to check.
+struct Sheet {
+    /// For each place, what the bodies there must be.
+    schema: Value,
+    /// The bodies by place, such as `GET /repos/{owner}/{repo}/releases answers 200`.
+    bodies: Value,
+    /// What needs no schema to be wrong.
+    objections: BTreeSet<String>,
+    operations: usize,
+}
+
+impl Sheet {
+    fn of(description: &Value, exchanges: &[Exchange]) -> Self {
+        let mut schemas = Map::new();
+        let mut bodies: BTreeMap<String, Vec<&Value>> = BTreeMap::new();
+        let mut objections = BTreeSet::new();
+        let mut operations = BTreeSet::new();
+        for exchange in exchanges {
+            let operation = format!("{} {}", exchange.method, exchange.template);
+            let described = &description["paths"][&exchange.template][exchange.method.to_ascii_lowercase()];
+            if described.is_null() {
+                objections.insert(format!("{operation} is not described"));
+                continue;
+            }
+            let known = parameters(description, described);
+            for name in exchange.query.iter().filter(|name| !known.contains(name.as_str())) {
+                objections.insert(format!("{operation} has no parameter {name}"));
+            }
+            let (status, sent) = (exchange.status.to_string(), body_of(&described["requestBody"]));
+            let answer = resolved(description, &described["responses"][&status]);
+            if answer.is_null() && !ANYWHERE.contains(&exchange.status) {
+                objections.insert(format!("{operation} does not answer {status}"));
+            }
+            let request = (format!("{operation} takes"), strict(sent), &exchange.request);
+            let response = (format!("{operation} answers {status}"), body_of(answer).clone(), &exchange.response);
+            for (place, schema, body) in [request, response] {
+                // What is no JSON by its description, an uploaded file for instance, is not looked at.
+                if let (Some(body), false) = (body, schema.is_null()) {
+                    schemas.insert(place.clone(), json!({"type": "array", "items": translated(&schema)}));
+                    bodies.entry(place).or_default().push(body);
+                }
+            }
+            operations.insert(operation);
+        }
+        let components = components(description, &schemas);
+        let schema = json!({
+            "$schema": "http://json-schema.org/draft-07/schema#",
+            "type": "object",
+            "properties": schemas,
+            "components": {"schemas": components},
+        });
+        Self { schema, bodies: json!(bodies), objections, operations: operations.len() }
+    }
+}
+
+/// What `$ref` points at, or the value itself.
+fn resolved<'a>(description: &'a Value, value: &'a Value) -> &'a Value {
+    let pointer = value["$ref"].as_str().map(|reference| reference.trim_start_matches('#'));
+    pointer.map_or(value, |pointer| description.pointer(pointer).unwrap_or(&Value::Null))
+}
+
+fn body_of(message: &Value) -> &Value {
+    &message["content"]["application/json"]["schema"]
+}
+
+/// Names of an operation's parameters in the query.
+fn parameters<'a>(description: &'a Value, operation: &'a Value) -> BTreeSet<&'a str> {
+    let all = operation["parameters"].as_array().into_iter().flatten();
+    let in_query = all.map(|parameter| resolved(description, parameter)).filter(|parameter| parameter["in"] == "query");
+    in_query.filter_map(|parameter| parameter["name"].as_str()).collect()
+}
+
+/// A schema that knows all its fields: a field that GitHub would ignore is a mistake of ours.
+fn strict(schema: &Value) -> Value {
+    let mut schema = schema.clone();
+    if schema["properties"].is_object() {
+        schema["additionalProperties"] = false.into();
+    }
+    schema
+}
+
+/// A schema of OpenAPI 3.0 as one of JSON Schema: what is `nullable` may be null, whatever else is
+/// said of it.
+fn translated(schema: &Value) -> Value {
+    match schema {
+        Value::Array(all) => all.iter().map(translated).collect(),
+        Value::Object(fields) => {
+            let mut fields: Map<String, Value> =
+                fields.iter().map(|(name, value)| (name.clone(), translated(value))).collect();
+            if let Some(required) = fields.get_mut("required").and_then(Value::as_array_mut) {
+                required.retain(|name| !REMOVED.iter().any(|removed| name == removed));
+            }
+            // Where `nullable` is the name of a field it is a schema, and no truth value.
+            let is_nullable = fields.get("nullable") == Some(&Value::Bool(true));
+            if is_nullable { json!({"anyOf": [{"type": "null"}, fields]}) } else { Value::Object(fields) }
+        }
+        other => other.clone(),
+    }
+}
+
+/// The schemas that are referred to, directly or by others.
+fn components(description: &Value, schemas: &Map<String, Value>) -> Map<String, Value> {
+    let mut found = Map::new();
+    let mut wanted = Vec::new();
+    schemas.values().for_each(|schema| references(schema, &mut wanted));
+    while let Some(name) = wanted.pop() {
+        if !found.contains_key(&name) {
+            let schema = translated(&description["components"]["schemas"][&name]);
+            references(&schema, &mut wanted);
+            found.insert(name, schema);
+        }
+    }
+    found
+}
+
+fn references(schema: &Value, names: &mut Vec<String>) {
+    match schema {
+        Value::Array(all) => all.iter().for_each(|value| references(value, names)),
+        Value::Object(fields) => {
+            let name = fields.get("$ref").and_then(Value::as_str);
+            names.extend(name.and_then(|name| name.strip_prefix("#/components/schemas/")).map(str::to_owned));
+            fields.values().for_each(|value| references(value, names));
+        }
+        _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn exchange(method: &str, status: u16, query: &str, bodies: [Value; 2]) -> Exchange {
+        let [request, response] = bodies.map(Some);
+        let query = query.split_whitespace().map(str::to_owned).collect();
+        Exchange { method: method.to_owned(), template: "/things".to_owned(), query, status, request, response }
+    }
+
+    /// Things that are listed and made.
+    fn description() -> Value {
+        json!({
+            "paths": {"/things": {
+                "get": {"parameters": [{"$ref": "#/components/parameters/page"}], "responses": {"200": {"description": ""}}},
+                "post": {
+                    "requestBody": {"content": {"application/json": {"schema": {"properties": {"name": {"type": "string"}}}}}},
+                    "responses": {"201": {"$ref": "#/components/responses/made"}},
+                },
+            }},
+            "components": {
+                "parameters": {"page": {"name": "page", "in": "query"}},
+                "responses": {"made": {"content": {"application/json": {"schema": {"$ref": "#/components/schemas/thing"}}}}},
+                "schemas": {
+                    "thing": {"required": ["id", "assignee"], "properties": {"of": {"$ref": "#/components/schemas/owner"}}},
+                    "owner": {"type": "string", "nullable": true},
+                    "other": {},
+                },
+            },
+        })
+    }
+
+    #[test]
+    fn each_body_meets_what_is_said_of_its_place() {
+        let sheet = Sheet::of(&description(), &[exchange("POST", 201, "", [json!({"name": "a"}), json!({"id": 1})])]);
+        assert!(sheet.objections.is_empty(), "{:?}", sheet.objections);
+        let places = json!({"POST /things takes": [{"name": "a"}], "POST /things answers 201": [{"id": 1}]});
+        assert_eq!(sheet.bodies, places);
+        assert_eq!(sheet.schema["properties"]["POST /things takes"]["items"]["additionalProperties"], false);
+        let components = &sheet.schema["components"]["schemas"];
+        assert_eq!(components["thing"]["required"], json!(["id"]));
+        assert_eq!(components["owner"]["anyOf"][0]["type"], "null");
+        assert!(components["other"].is_null(), "it is not referred to");
+    }
+
+    #[test]
+    fn what_is_not_described_is_objected_to() {
+        let nothing = || [Value::Null, Value::Null];
+        let exchanges = [
+            exchange("GET", 200, "page", nothing()),
+            exchange("GET", 304, "", nothing()),
+            exchange("GET", 500, "size", nothing()),
+            exchange("PUT", 200, "", nothing()),
+        ];
+        let objections: Vec<String> = Sheet::of(&description(), &exchanges).objections.into_iter().collect();
+        let expected =
+            ["GET /things does not answer 500", "GET /things has no parameter size", "PUT /things is not described"];
+        assert_eq!(objections, expected);
+    }
+}

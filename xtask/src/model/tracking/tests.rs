@@ -1,0 +1,220 @@
+//! What is wanted, each state, and its plan as text.
+
+use super::*;
+
+const URL: &str = "https://github.com/o/n";
+
+fn listed(tag_name: &str) -> Listed {
+    let html_url = format!("{URL}/releases/tag/{tag_name}");
+    Listed { tag_name: tag_name.to_owned(), draft: false, prerelease: false, html_url }
+}
+
+fn ours(version: &str) -> Listed {
+    listed(&format!("buildkit-{version}-riscv64"))
+}
+
+fn run(id: u64, version: &str, outcome: &str) -> Run {
+    let (status, conclusion) = match outcome {
+        "queued" | "in_progress" => (outcome, None),
+        conclusion => ("completed", Some(conclusion.to_owned())),
+    };
+    Run {
+        id,
+        display_title: format!("BuildKit {version}"),
+        status: Some(status.to_owned()),
+        conclusion,
+        html_url: format!("{URL}/actions/runs/{id}"),
+    }
+}
+
+fn issue(number: u64, version: &str, state: &str, reason: Option<&str>) -> Issue {
+    Issue {
+        number,
+        title: "as a person has changed it".to_owned(),
+        body: Some(format!("text <!-- xtask:tracking {version} -->")),
+        state: state.to_owned(),
+        state_reason: reason.map(str::to_owned),
+        html_url: format!("{URL}/issues/{number}"),
+        pull_request: None,
+    }
+}
+
+fn said(text: &str) -> Comment {
+    Comment { body: Some(text.to_owned()) }
+}
+
+/// Upstream has v0.33.0 and nothing else, and we have nothing.
+fn world() -> Observed {
+    Observed { upstream: ["v0.33.0".parse().expect("a tag")].into(), ..Observed::default() }
+}
+
+/// Every state and every step, a line each.
+fn told(observed: &Observed) -> String {
+    let survey = observed.survey();
+    let states = survey.iter().map(ToString::to_string);
+    let steps = survey.iter().flat_map(|standing| &standing.steps).map(ToString::to_string);
+    states.chain(steps).collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn stable_releases_alone_count_and_none_at_all_is_an_error() {
+    let mut list: Vec<Listed> =
+        ["v0.17.3", "dockerfile/1.10.0", "v0.18.0-rc1", "v0.9.0", "v0.18.0", "v0.19.0", "v0.20.0"].map(listed).into();
+    list[5].draft = true;
+    list[6].prerelease = true;
+    let found: Vec<_> = stable(&list).expect("releases").iter().map(ToString::to_string).collect();
+    assert_eq!(found, ["v0.9.0", "v0.17.3", "v0.18.0"]);
+    let none = stable(&list[1..3]).expect_err("none is stable");
+    assert_eq!(none, "upstream's list (2 entries) has no release in it; that is no answer");
+}
+
+#[test]
+fn the_newest_and_the_patches_to_our_lines_are_wanted_and_nothing_older_than_our_first() {
+    let wanted = |published: &[&str], open: &[&str]| {
+        let upstream =
+            ["v0.8.3", "v0.9.3", "v0.10.0", "v0.10.6", "v0.11.0", "v0.11.6", "v0.12.0", "v0.12.1", "v0.13.0"];
+        let observed = Observed {
+            upstream: upstream.map(|tag| tag.parse().expect(tag)).into(),
+            ours: published.iter().map(|version| ours(version)).chain([listed("buildkit-v20251209-dev")]).collect(),
+            issues: open.iter().map(|version| issue(1, version, "open", None)).collect(),
+            ..Observed::default()
+        };
+        observed.survey().iter().map(|standing| standing.version.to_string()).collect::<Vec<_>>().join(" ")
+    };
+    assert_eq!(wanted(&[], &[]), "v0.13.0");
+    assert_eq!(wanted(&["v0.10.6"], &[]), "v0.13.0 v0.10.6");
+    assert_eq!(wanted(&["v0.10.0", "v0.12.1"], &[]), "v0.13.0 v0.12.1 v0.10.6");
+    assert_eq!(wanted(&["v0.14.0"], &[]), "", "older than our first");
+    assert_eq!(wanted(&["v0.13.0"], &["v0.12.0"]), "v0.13.0 v0.12.0", "what was begun is finished");
+    assert_eq!(wanted(&["v0.13.0"], &["v0.99.0"]), "v0.13.0", "an issue alone makes no release");
+}
+
+#[test]
+fn a_new_version_gets_an_issue_then_a_run_that_is_recorded() {
+    assert_eq!(
+        told(&world()),
+        "\
+v0.33.0    missing           never built
+gh issue create --title 'Building BuildKit v0.33.0 for RISC-V64' --body 'Upstream has released [BuildKit v0.33.0](https://github.com/moby/buildkit/releases/tag/v0.33.0). The workflow buildkit-weekly-build.yml builds it for RISC-V64 and publishes it as buildkit-v0.33.0-riscv64, which closes this issue. Whoever does not want it closes the issue as not planned. <!-- xtask:tracking v0.33.0 -->' --label build-in-progress --label buildkit-release
+gh workflow run buildkit-weekly-build.yml -f buildkit_ref=v0.33.0
+gh issue comment \"$(gh issue list --label buildkit-release --search 'Building BuildKit v0.33.0 for RISC-V64 in:title' --json number --jq '.[0].number')\" --body \"Build started: $(gh run list --workflow buildkit-weekly-build.yml --json displayTitle,url --jq '[.[]|select(.displayTitle==\"BuildKit v0.33.0\")][0].url')\""
+    );
+}
+
+#[test]
+fn a_run_of_another_version_is_none_of_ours() {
+    let runs = vec![run(7, "v0.33.0-rc1", "in_progress"), run(6, "master", "queued")];
+    assert!(told(&Observed { runs, ..world() }).starts_with("v0.33.0    missing           never built\n"));
+}
+
+#[test]
+fn a_crash_after_the_issue_or_after_the_run_goes_on_from_there() {
+    let mut observed = Observed { issues: vec![issue(4, "v0.33.0", "open", None)], ..world() };
+    let survey = observed.survey();
+    assert_eq!(survey[0].to_string(), "v0.33.0    missing           never built, issue #4");
+    assert_eq!(survey[0].steps[0].to_string(), "gh workflow run buildkit-weekly-build.yml -f buildkit_ref=v0.33.0");
+    assert_eq!(survey[0].steps.len(), 2);
+
+    observed.runs = vec![run(7, "v0.33.0", "queued")];
+    let building = "v0.33.0    building          https://github.com/o/n/actions/runs/7, issue #4";
+    assert_eq!(
+        told(&observed),
+        format!("{building}\ngh issue comment 4 --body '<!-- xtask:run 7 --> Build started: {URL}/actions/runs/7'")
+    );
+    observed.comments = [(4, vec![said("<!-- xtask:run 7 -->\nBuild started")])].into();
+    assert_eq!(told(&observed), building);
+}
+
+#[test]
+fn a_run_that_a_person_has_started_is_said_in_the_issue_that_is_filed() {
+    let observed = Observed { runs: vec![run(7, "v0.33.0", "in_progress")], ..world() };
+    let steps = &observed.survey()[0].steps;
+    assert_eq!(steps.len(), 1);
+    assert!(steps[0].to_string().contains(&format!(
+        " as not planned. Build started: {URL}/actions/runs/7 <!-- xtask:run 7 --> <!-- xtask:tracking v0.33.0 -->'"
+    )));
+}
+
+#[test]
+fn a_failed_build_is_tried_again_and_then_left_to_a_person_once() {
+    let mut observed = Observed {
+        issues: vec![issue(4, "v0.33.0", "open", Some("reopened"))],
+        comments: [(4, (7..10).map(|id| said(&format!("<!-- xtask:run {id} -->"))).collect())].into(),
+        runs: vec![run(8, "v0.33.0", "success"), run(7, "v0.33.0", "cancelled")],
+        ours: vec![Listed { draft: true, ..ours("v0.33.0") }],
+        ..world()
+    };
+    let survey = observed.survey();
+    assert_eq!(
+        survey[0].to_string(),
+        "v0.33.0    missing           2 builds left no release, 1 of them failed, a draft is left over, issue #4"
+    );
+    assert!(survey[0].is_doubtful());
+    assert_eq!(survey[0].steps[0], Step::Dispatch { version: survey[0].version.clone(), known_runs: 2 });
+
+    observed.runs.insert(0, run(9, "v0.33.0", "failure"));
+    observed.ours.clear();
+    assert_eq!(
+        told(&observed),
+        "\
+v0.33.0    left to a person  3 builds left no release, 2 of them failed, issue #4
+gh issue comment 4 --body '<!-- xtask:left-to-a-person v0.33.0 --> Built 3 times without a release, and now left to a person: https://github.com/o/n/actions/runs/7, https://github.com/o/n/actions/runs/8, https://github.com/o/n/actions/runs/9. Read what these runs say and mend it, then start one more with `gh workflow run buildkit-weekly-build.yml -f buildkit_ref=v0.33.0`; or close this issue as not planned.'"
+    );
+    observed.comments.entry(4).or_default().push(said("<!-- xtask:left-to-a-person v0.33.0 -->"));
+    assert_eq!(observed.survey()[0].steps, []);
+
+    // The person starts one more, by hand.
+    observed.runs.insert(0, run(10, "v0.33.0", "queued"));
+    assert_eq!(
+        told(&observed),
+        "\
+v0.33.0    building          https://github.com/o/n/actions/runs/10, issue #4
+gh issue comment 4 --body '<!-- xtask:run 10 --> Build started: https://github.com/o/n/actions/runs/10'"
+    );
+}
+
+#[test]
+fn an_issue_closed_too_early_is_opened_again_and_one_not_planned_is_a_no() {
+    for reason in [Some("completed"), None] {
+        let observed = Observed { issues: vec![issue(4, "v0.33.0", "closed", reason)], ..world() };
+        let steps: Vec<_> = observed.survey()[0].steps.iter().map(ToString::to_string).collect();
+        assert_eq!(
+            steps[..2],
+            ["gh issue reopen 4", "gh workflow run buildkit-weekly-build.yml -f buildkit_ref=v0.33.0"]
+        );
+    }
+    for reason in ["not_planned", "duplicate"] {
+        let observed = Observed { issues: vec![issue(4, "v0.33.0", "closed", Some(reason))], ..world() };
+        assert_eq!(
+            told(&observed),
+            format!(
+                "v0.33.0    declined          its issue was closed as {reason}; open it again to have it built, issue #4 (closed)"
+            )
+        );
+    }
+}
+
+#[test]
+fn a_published_version_closes_each_open_issue_of_it() {
+    let mut observed = Observed {
+        ours: vec![ours("v0.33.0")],
+        issues: vec![issue(9, "v0.33.0", "open", None), issue(4, "v0.33.0", "open", None)],
+        comments: [(9, vec![said("<!-- xtask:published v0.33.0 -->")])].into(),
+        ..world()
+    };
+    let line = "v0.33.0    published         https://github.com/o/n/releases/tag/buildkit-v0.33.0-riscv64, issue #4";
+    assert_eq!(
+        told(&observed),
+        format!(
+            "{line}\ngh issue close 9 --reason completed\n\
+             gh issue comment 4 --body '<!-- xtask:published v0.33.0 --> Published: {URL}/releases/tag/buildkit-v0.33.0-riscv64'\n\
+             gh issue close 4 --reason completed"
+        )
+    );
+    assert!(!observed.survey()[0].is_settled());
+    for issue in &mut observed.issues {
+        issue.state = "closed".to_owned();
+    }
+    assert_eq!(told(&observed), format!("{line} (closed)"));
+    assert!(observed.survey()[0].is_settled());
+}

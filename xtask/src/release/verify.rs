@@ -1,0 +1,133 @@
+//! Looking at what was published as anyone would: without credentials, at the public addresses, and
+//! once more at the whole, of which nothing may be left to do.
+
+use anyhow::{Context, Result, bail, ensure};
+
+use super::places::{Places, is_private};
+use crate::model::dist::{self, METADATA, SHA256SUMS};
+use crate::model::github::Release;
+use crate::model::image_repository::Reference;
+use crate::model::metadata::{FileRecord, sha256sums};
+use crate::model::publication::{Image, Wanted, plan};
+use crate::sys::github::Releases;
+use crate::sys::http::Http;
+use crate::sys::narrate::{note, say};
+
+/// A list may be a moment older than the last write.
+const LOOKS: usize = 4;
+const LARGEST_SUMS_BYTES: u64 = 1 << 20;
+
+/// Returns whether anyone can pull the image.
+///
+/// # Errors
+/// Where something is not as it was to be.
+pub fn verify(places: &Places, wanted: &Wanted) -> Result<bool> {
+    let release = release(places, wanted)?;
+    sums(&release, wanted)?;
+    say("verify", format_args!("{}: its assets and {SHA256SUMS}, without credentials", wanted.name));
+    let is_public = image(places, wanted)?;
+    nothing_is_left(places, wanted)?;
+    Ok(is_public)
+}
+
+/// The release as anyone sees it. Whoever has no token may ask GitHub sixty times an hour, together
+/// with all others behind the same address; then the token asks, to whom a draft is as invisible by
+/// its tag as to everyone.
+fn release(places: &Places, wanted: &Wanted) -> Result<Release> {
+    let look = || {
+        let anonymous = places.github.anonymous();
+        let seen = Releases { github: &anonymous, repository: &places.repository }.published(&wanted.name);
+        match seen {
+            Ok(found) => Ok(found),
+            Err(_) => Releases { github: &places.github, repository: &places.repository }.published(&wanted.name),
+        }
+    };
+    let found = again(places, || Ok(look()?.filter(|release| !release.draft)))?;
+    found.with_context(|| {
+        format!("{} cannot be seen without credentials; is {} private?", wanted.name, places.repository)
+    })
+}
+
+/// What anyone downloads as `SHA256SUMS` is of the assets that GitHub has.
+fn sums(release: &Release, wanted: &Wanted) -> Result<()> {
+    let mut listed = Vec::new();
+    for name in dist::files(&wanted.record.source.version) {
+        let asset = release.assets.iter().find(|asset| asset.name == name);
+        let asset = asset.with_context(|| format!("{} is published without {name}", wanted.name))?;
+        let ours = wanted.files.iter().find(|file| file.name == name);
+        let ours = ours.with_context(|| format!("{name} is gone from the folder of the build"))?;
+        // The record may be that of an earlier run (see `publication::release`).
+        let is_of_an_earlier_run = [METADATA, SHA256SUMS].contains(&name.as_str());
+        ensure!(
+            is_of_an_earlier_run || asset.is_whole(ours.size_bytes, &ours.sha256),
+            "{name} is public with {} bytes, {:?}, and was built with {} bytes, sha256:{}",
+            asset.size,
+            asset.digest,
+            ours.size_bytes,
+            ours.sha256
+        );
+        let digest = asset.digest.as_deref().and_then(|digest| digest.strip_prefix("sha256:"));
+        let sha256 = digest.map_or(Ok(ours.sha256.clone()), str::parse).map_err(anyhow::Error::msg)?;
+        let url = asset.browser_download_url.clone();
+        listed.push((url, FileRecord { name, size_bytes: asset.size, sha256 }));
+    }
+    let (url, _) = listed.pop().context("a release has files")?;
+    let url = url.parse().map_err(anyhow::Error::msg)?;
+    let public = Http::default().get(&url, LARGEST_SUMS_BYTES)?;
+    let expected = sha256sums(listed.iter().map(|(_, file)| file));
+    ensure!(public == expected.as_bytes(), "{url} is not of the files beside it");
+    Ok(())
+}
+
+/// Pulls the manifest by each tag and by its digest, as anyone. GitHub makes a new package private.
+fn image(places: &Places, wanted: &Wanted) -> Result<bool> {
+    let (image, anyone) = (&wanted.image, places.registry.anonymous());
+    let digest = &image.manifest.digest;
+    let lasting = image.tags.iter().filter(|tag| !tag.is_latest());
+    for reference in lasting.map(Reference::from).chain([Reference::from(digest)]) {
+        let found = match anyone.manifest(&reference) {
+            Ok(Some(found)) => found.descriptor.digest,
+            Ok(None) => return Ok(nobody_can_pull(image, &reference, "it is not there without credentials")),
+            // The refusal names the page where a person makes it public.
+            Err(error) if is_private(&error) => return Ok(nobody_can_pull(image, &reference, &format!("{error:#}"))),
+            Err(error) => return Err(error),
+        };
+        ensure!(found == *digest, "{}:{reference} leads to {found}, and not to {digest}", image.repository);
+    }
+    say("verify", format_args!("{}@{digest}: by digest and tag, without credentials", image.repository));
+    Ok(true)
+}
+
+/// Loud, and no failure: the first publication of a package cannot be otherwise.
+fn nobody_can_pull(image: &Image, reference: &Reference, why: &str) -> bool {
+    note(format_args!("NOBODY CAN PULL {}:{reference} YET. {why}", image.repository));
+    note("once that is done, run this again: it looks, and changes nothing else");
+    false
+}
+
+/// Everything is compared anew: the plan must be empty.
+fn nothing_is_left(places: &Places, wanted: &Wanted) -> Result<()> {
+    let mut left = Vec::new();
+    let done = again(places, || {
+        left = plan(wanted, &places.observe(wanted)?)?.steps;
+        Ok(left.is_empty().then_some(()))
+    })?;
+    if done.is_none() {
+        let lines: String = left.iter().map(|step| format!("\n  {step}")).collect();
+        bail!("all steps were made, and these seem to be left; run this again:{lines}");
+    }
+    say("verify", "all was compared again; nothing is left to do");
+    Ok(())
+}
+
+/// Looks until there is something, a bounded number of times.
+fn again<T>(places: &Places, mut look: impl FnMut() -> Result<Option<T>>) -> Result<Option<T>> {
+    for number in 1.. {
+        let found = look()?;
+        if found.is_some() || number == LOOKS {
+            return Ok(found);
+        }
+        places.github.pause();
+    }
+    Ok(None)
+}

@@ -1,0 +1,30 @@
+//! What a job of GitHub Actions takes from its steps. Elsewhere nothing is written.
+//! Source: "Workflow commands for GitHub Actions", environment files.
+
+use std::fs::File;
+use std::io::Write;
+
+use anyhow::{Context, Result};
+
+/// Gives later steps of the job a value: one line.
+///
+/// # Errors
+/// Where the file that Actions names cannot be written.
+pub fn output(name: &str, value: &str) -> Result<()> {
+    append("GITHUB_OUTPUT", &format!("{name}={}\n", value.replace(['\n', '\r'], " ")))
+}
+
+/// Adds Markdown to the page of the run.
+///
+/// # Errors
+/// As [`output`].
+pub fn summary(markdown: &str) -> Result<()> {
+    append("GITHUB_STEP_SUMMARY", markdown)
+}
+
+fn append(variable: &str, text: &str) -> Result<()> {
+    let Some(path) = std::env::var_os(variable).filter(|path| !path.is_empty()) else { return Ok(()) };
+    let file = File::options().append(true).create(true).open(&path);
+    file.and_then(|mut file| file.write_all(text.as_bytes()))
+        .with_context(|| format!("cannot write {} ({variable})", path.display()))
+}
