@@ -203,3 +203,6 @@ fn report(subject: &Subject, standings: &[Standing], steps: &[Step], arguments: 
     actions::output("dispatched", &dispatched.join(" "))?;
     actions::output("dispatched_count", &dispatched.len().to_string())
 }
+
+#[cfg(test)]
+mod replay;

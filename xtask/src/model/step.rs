@@ -156,6 +156,8 @@ pub enum Step {
     },
 }
 
+const TRACKING: &str = "<!-- xtask:tracking ";
+
 /// Where the notes of a release lie while it is made, so that a person can read them.
 pub fn notes_file(release: &ReleaseName) -> Utf8PathBuf {
     format!("target/release-notes/{release}.md").into()
@@ -168,7 +170,13 @@ pub fn issue_title(version: &ReleaseTag) -> String {
 
 /// What makes the tracking issue of a version known, invisible in its text.
 pub fn issue_marker(version: &ReleaseTag) -> String {
-    format!("<!-- xtask:tracking {version} -->")
+    format!("{TRACKING}{version} -->")
+}
+
+/// The version that an issue tracks, by the marker in its text.
+pub fn tracked_version(body: &str) -> Option<ReleaseTag> {
+    let (_, rest) = body.split_once(TRACKING)?;
+    rest.split_once(" -->")?.0.parse().ok()
 }
 
 /// The name of a run that builds a version: the workflow's `run-name`.

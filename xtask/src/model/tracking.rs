@@ -69,8 +69,10 @@ pub fn stable(listed: &[Listed]) -> Result<BTreeSet<ReleaseTag>, String> {
 impl Observed {
     /// Every version that is wanted and where it stands, newest first.
     pub fn survey(&self) -> Vec<Standing> {
-        let published = self.published();
-        self.wanted(&published).into_iter().rev().map(|version| self.standing(version, &published)).collect()
+        let (published, mut issues) = (self.published(), self.issues_by_version());
+        let wanted = self.wanted(&published, &issues);
+        let stands = |version| self.standing(version, published.get(version).copied(), issues.remove(version));
+        wanted.iter().rev().map(stands).collect()
     }
 
     /// The issues in which something would be said that may have been said already: their comments are
@@ -90,59 +92,72 @@ impl Observed {
         shown.filter_map(|release| Some((upstream_of(release)?, release))).collect()
     }
 
+    /// The issues that track each version, the oldest first: that is the one which the executor takes.
+    fn issues_by_version(&self) -> BTreeMap<ReleaseTag, Vec<&Issue>> {
+        let mut issues: Vec<&Issue> = self.issues.iter().collect();
+        issues.sort_by_key(|issue| issue.number);
+        let mut by_version = BTreeMap::<_, Vec<_>>::new();
+        for issue in issues {
+            if let Some(version) = issue.body.as_deref().and_then(step::tracked_version) {
+                by_version.entry(version).or_default().push(issue);
+            }
+        }
+        by_version
+    }
+
     /// The newest release; the newest patch to each minor line of which we have published one; nothing
     /// older than the first that we have published. And what was begun is finished: a version whose
     /// issue is open stays wanted after a newer one has come.
-    fn wanted<'a>(&'a self, published: &'a BTreeMap<ReleaseTag, &Listed>) -> BTreeSet<&'a ReleaseTag> {
+    fn wanted(
+        &self,
+        published: &BTreeMap<ReleaseTag, &Listed>,
+        issues: &BTreeMap<ReleaseTag, Vec<&Issue>>,
+    ) -> BTreeSet<ReleaseTag> {
         let lines: BTreeSet<_> = published.keys().map(ReleaseTag::line).collect();
         // Ascending, so that of a line the last one stays.
         let newest_by_line: BTreeMap<_, _> = self.upstream.iter().map(|version| (version.line(), version)).collect();
         let patches = newest_by_line.into_iter().filter(|(line, _)| lines.contains(line)).map(|(_, newest)| newest);
         let first = published.keys().next();
-        let begun = self.upstream.iter().chain(published.keys()).filter(|version| {
-            let mut issues = self.issues_of(version);
-            issues.any(is_open)
-        });
         let current = patches.chain(self.upstream.last()).filter(|version| first.is_none_or(|first| *version >= first));
-        current.chain(begun).collect()
+        let is_real = |version: &ReleaseTag| self.upstream.contains(version) || published.contains_key(version);
+        let begun = issues.iter().filter(|(version, issues)| is_real(version) && issues.iter().any(is_open));
+        current.chain(begun.map(|(version, _)| version)).cloned().collect()
     }
 
-    fn issues_of<'a>(&'a self, version: &ReleaseTag) -> impl Iterator<Item = &'a Issue> + use<'a> {
-        let marker = step::issue_marker(version);
-        self.issues.iter().filter(move |issue| issue.body.as_ref().is_some_and(|body| body.contains(&marker)))
-    }
-
-    fn standing(&self, version: &ReleaseTag, published: &BTreeMap<ReleaseTag, &Listed>) -> Standing {
+    fn standing(&self, version: &ReleaseTag, published: Option<&Listed>, issues: Option<Vec<&Issue>>) -> Standing {
         let title = step::run_title(version);
         let runs: Vec<&Run> = self.runs.iter().filter(|run| run.display_title == title).collect();
         let running = runs.iter().find(|run| !is_completed(run));
-        // The same one that the executor takes: of several the oldest.
-        let issue = self.issues_of(version).min_by_key(|issue| issue.number);
         let failed = runs.iter().filter(|run| is_completed(run) && !is_success(run)).count();
         let succeeded = runs.iter().filter(|run| is_completed(run) && is_success(run)).count();
-        let state = match (published.get(version), issue.and_then(declined), running) {
+        let issues = issues.unwrap_or_default();
+        let issue = issues.first().copied();
+        let state = match (published, issue.and_then(declined), running) {
             (Some(release), ..) => State::Published { url: release.html_url.clone() },
             (None, Some(reason), _) => State::Declined { reason },
             (None, None, Some(run)) => State::Building { url: run.html_url.clone() },
             (None, None, None) if failed + succeeded >= MOST_ATTEMPTS => State::LeftToAPerson { failed, succeeded },
             (None, None, None) => State::Missing { failed, succeeded },
         };
+        let steps = match &state {
+            State::Declined { .. } => Vec::new(),
+            State::Published { url } => self.farewell(version, url, &issues),
+            State::Building { .. } | State::Missing { .. } | State::LeftToAPerson { .. } => {
+                self.steps(version, &state, issue, &runs)
+            }
+        };
         Standing {
             version: version.clone(),
             has_draft: self.ours.iter().any(|release| release.draft && upstream_of(release).as_ref() == Some(version)),
             issue: issue.map(|issue| issue.number),
-            is_issue_open: self.issues_of(version).any(is_open),
-            steps: self.steps(version, &state, issue, &runs),
+            is_issue_open: issues.iter().any(is_open),
+            steps,
             state,
         }
     }
 
+    /// What is to be done for an unpublished version.
     fn steps(&self, version: &ReleaseTag, state: &State, issue: Option<&Issue>, runs: &[&Run]) -> Vec<Step> {
-        match state {
-            State::Declined { .. } => return Vec::new(),
-            State::Published { url } => return self.farewell(version, url),
-            State::Building { .. } | State::Missing { .. } | State::LeftToAPerson { .. } => {}
-        }
         let mut remarks: Vec<_> = runs.iter().rev().map(|run| step::run_comment(run.id, &run.html_url)).collect();
         if matches!(state, State::LeftToAPerson { .. }) {
             remarks.push(left_comment(version, runs));
@@ -153,7 +168,7 @@ impl Observed {
             // said in its body.
             None => steps.push(file(version, &remarks)),
             Some(issue) => {
-                if !is_open(issue) {
+                if !is_open(&issue) {
                     steps.push(Step::ReopenIssue { issue: issue.number });
                 }
                 remarks.retain(|(marker, _)| !self.is_said(issue, marker));
@@ -169,9 +184,9 @@ impl Observed {
     }
 
     /// A published version needs no open issue, and no second one that a race has left.
-    fn farewell(&self, version: &ReleaseTag, url: &str) -> Vec<Step> {
+    fn farewell(&self, version: &ReleaseTag, url: &str, issues: &[&Issue]) -> Vec<Step> {
         let mut steps = Vec::new();
-        for issue in self.issues_of(version).filter(|issue| is_open(issue)) {
+        for issue in issues.iter().filter(|issue| is_open(issue)) {
             let (marker, text) = published_comment(version, url);
             if !self.is_said(issue, &marker) {
                 steps.push(Step::Comment { issue: issue.number, marker, text });
@@ -199,7 +214,7 @@ fn upstream_of(release: &Listed) -> Option<ReleaseTag> {
     release.tag_name.parse::<ReleaseName>().ok()?.upstream().cloned()
 }
 
-fn is_open(issue: &Issue) -> bool {
+fn is_open(issue: &&Issue) -> bool {
     issue.state == "open"
 }
 
@@ -207,7 +222,7 @@ fn is_open(issue: &Issue) -> bool {
 /// while the release is missing, nor is the absent reason of an old issue.
 fn declined(issue: &Issue) -> Option<String> {
     let reason = issue.state_reason.as_deref().filter(|reason| *reason != "completed");
-    reason.filter(|_| !is_open(issue)).map(str::to_owned)
+    reason.filter(|_| !is_open(&issue)).map(str::to_owned)
 }
 
 fn is_completed(run: &Run) -> bool {
@@ -249,7 +264,5 @@ fn left_comment(version: &ReleaseTag, runs: &[&Run]) -> (String, String) {
     (format!("<!-- xtask:left-to-a-person {version} -->"), text)
 }
 
-#[cfg(test)]
-mod replay;
 #[cfg(test)]
 mod tests;

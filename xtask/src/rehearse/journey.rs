@@ -46,6 +46,10 @@ impl Journey {
                 say(&format!("{} of {}", index + 1, STORY.len()), act.title());
             }
             train.act(act)?;
+            // What comes after would be another story.
+            if !train.problems()?.is_empty() {
+                break;
+            }
             states.push(train.state());
             if !is_told {
                 checkpoints.push(train.checkpoint(folder.join(format!("after-act-{}", index + 1)))?);

@@ -30,13 +30,15 @@ pub struct Hands<'a> {
     repository: &'a Repository,
     registry: Option<&'a Registry>,
     releases: BTreeMap<ReleaseName, u64>,
+    issues: BTreeMap<ReleaseTag, u64>,
     runs: BTreeMap<ReleaseTag, (u64, String)>,
 }
 
 impl<'a> Hands<'a> {
     /// Hands for one repository.
     pub fn new(github: &'a GitHub, repository: &'a Repository) -> Self {
-        Self { github, repository, registry: None, releases: BTreeMap::new(), runs: BTreeMap::new() }
+        let (releases, issues, runs) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+        Self { github, repository, registry: None, releases, issues, runs }
     }
 
     /// The same, for an image as well.
@@ -54,7 +56,10 @@ impl<'a> Hands<'a> {
         let releases = Releases { github, repository };
         let workflow = Workflow { github, repository };
         match step {
-            Step::FileIssue { version, title, body } => issues.file(version, title, body).map(|_| ()),
+            Step::FileIssue { version, title, body } => {
+                self.issues.insert(version.clone(), issues.file(version, title, body)?.number);
+                Ok(())
+            }
             Step::ReopenIssue { issue } => issues.reopen(*issue),
             Step::Comment { issue, marker, text } => issues.comment(*issue, marker, text),
             Step::CloseIssue { issue } => issues.close(*issue),
@@ -64,11 +69,14 @@ impl<'a> Hands<'a> {
             }
             Step::RecordRun { version } => {
                 let (run_id, url) = self.runs.get(version).context("a run is recorded before it was started")?;
-                let issue = issues.of(version)?;
-                let issue =
-                    issue.with_context(|| format!("the issue that tracks {version} is gone; run this again"))?;
+                // One that was filed a moment ago may not be in the list yet.
+                let gone = || format!("the issue that tracks {version} is gone; run this again");
+                let issue = match self.issues.get(version) {
+                    Some(issue) => *issue,
+                    None => issues.of(version)?.with_context(gone)?.number,
+                };
                 let (marker, text) = run_comment(*run_id, url);
-                issues.comment(issue.number, &marker, &text)
+                issues.comment(issue, &marker, &text)
             }
             Step::DraftRelease { release, target, notes } => {
                 let draft = releases.draft(release, target.as_ref(), notes)?;

@@ -67,12 +67,16 @@ impl Standing {
         matches!(self.state, State::Published { .. }) && !self.is_issue_open
     }
 
-    /// Whether runs have ended and no release is seen. A list can be a moment older than the last write:
-    /// the release is to be asked for by its name before another build is started.
+    /// Whether a run has ended or the issue is closed, and no release is seen. A list can be a moment
+    /// older than the last write: before anything is made of it, the release is to be asked for by its
+    /// name.
     pub fn is_doubtful(&self) -> bool {
+        let is_closed = self.issue.is_some() && !self.is_issue_open;
         match self.state {
-            State::Missing { failed, succeeded } | State::LeftToAPerson { failed, succeeded } => failed + succeeded > 0,
-            State::Published { .. } | State::Building { .. } | State::Declined { .. } => false,
+            State::Missing { failed, succeeded } => is_closed || failed + succeeded > 0,
+            State::LeftToAPerson { .. } => true,
+            State::Building { .. } => is_closed,
+            State::Published { .. } | State::Declined { .. } => false,
         }
     }
 

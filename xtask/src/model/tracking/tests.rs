@@ -206,9 +206,9 @@ fn a_published_version_closes_each_open_issue_of_it() {
     assert_eq!(
         told(&observed),
         format!(
-            "{line}\ngh issue close 9 --reason completed\n\
+            "{line}\n\
              gh issue comment 4 --body '<!-- xtask:published v0.33.0 --> Published: {URL}/releases/tag/buildkit-v0.33.0-riscv64'\n\
-             gh issue close 4 --reason completed"
+             gh issue close 4 --reason completed\ngh issue close 9 --reason completed"
         )
     );
     assert!(!observed.survey()[0].is_settled());

@@ -1,0 +1,297 @@
+//! GitHub as the replay has it: upstream's releases by their dates, our lists, of which each may be
+//! shown once as it was before the last write, and builds that take their time and fail.
+
+use std::collections::BTreeMap;
+
+use crate::model::github::{Comment, Issue, Run};
+use crate::model::release_name::ReleaseName;
+use crate::model::step::{Step, run_comment, run_title};
+use crate::model::tracking::{Listed, published_comment};
+use crate::model::version::ReleaseTag;
+
+pub const HOUR: u64 = 3600;
+
+/// Numbers that look like chance and are the same for the same seed (xorshift).
+pub struct Dice(pub u64);
+
+impl Dice {
+    pub fn below(&mut self, bound: u64) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        (self.0 >> 11) % bound
+    }
+
+    pub fn is_one_in(&mut self, count: u64) -> bool {
+        self.below(count) == 0
+    }
+}
+
+/// A list, and how it was before the last write where it is shown so once more.
+pub struct Shown<T> {
+    pub now: Vec<T>,
+    before: Option<Vec<T>>,
+}
+
+impl<T> Default for Shown<T> {
+    fn default() -> Self {
+        Self { now: Vec::new(), before: None }
+    }
+}
+
+impl<T: Clone> Shown<T> {
+    fn read(&mut self) -> Vec<T> {
+        self.before.take().unwrap_or_else(|| self.now.clone())
+    }
+
+    fn write(&mut self, is_late: bool) -> &mut Vec<T> {
+        self.before = is_late.then(|| self.now.clone());
+        &mut self.now
+    }
+}
+
+/// What the builds do, one after the other.
+#[derive(Clone)]
+enum Event {
+    Begin(u64),
+    Draft(ReleaseTag),
+    Publish(ReleaseTag),
+    Close(ReleaseTag),
+    End(u64, &'static str),
+}
+
+pub struct World {
+    pub now: u64,
+    pub dice: Dice,
+    pub upstream: Vec<(u64, Listed)>,
+    pub ours: Shown<Listed>,
+    pub issues: Shown<Issue>,
+    runs: Shown<Run>,
+    comments: BTreeMap<u64, Shown<Comment>>,
+    events: Vec<(u64, Event)>,
+    /// How many runs each version has had.
+    pub attempts: BTreeMap<ReleaseTag, usize>,
+    /// Which versions were published, each as often as it was.
+    pub published: Vec<ReleaseTag>,
+}
+
+impl World {
+    pub fn new(seed: u64, now: u64, upstream: Vec<(u64, Listed)>, ours: Vec<Listed>) -> Self {
+        Self {
+            now,
+            dice: Dice(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1),
+            upstream,
+            ours: Shown { now: ours, before: None },
+            issues: Shown::default(),
+            runs: Shown::default(),
+            comments: BTreeMap::new(),
+            events: Vec::new(),
+            attempts: BTreeMap::new(),
+            published: Vec::new(),
+        }
+    }
+
+    /// Lets time pass, and the builds go on.
+    pub fn advance(&mut self, seconds: u64) {
+        self.now += seconds;
+        self.events.sort_by_key(|(when, _)| *when);
+        while self.events.first().is_some_and(|(when, _)| *when <= self.now) {
+            let (_, event) = self.events.remove(0);
+            self.happen(event);
+        }
+    }
+
+    /// Between two requests: mostly a moment, at times minutes.
+    fn moment(&mut self) {
+        let most = if self.dice.is_one_in(8) { HOUR / 2 } else { 10 };
+        let seconds = self.dice.below(most);
+        self.advance(seconds);
+    }
+
+    fn happen(&mut self, event: Event) {
+        let is_late = self.dice.is_one_in(2);
+        match event {
+            Event::Begin(id) => self.run(id, "in_progress", None),
+            Event::End(id, conclusion) => self.run(id, "completed", Some(conclusion)),
+            Event::Draft(version) => {
+                let draft = Listed { draft: true, ..release(&version) };
+                let ours = self.ours.write(is_late);
+                if !ours.contains(&draft) {
+                    ours.insert(0, draft);
+                }
+            }
+            Event::Publish(version) => {
+                let found = release(&version);
+                let ours = self.ours.write(is_late);
+                ours.retain(|listed| !(listed.draft && listed.tag_name == found.tag_name));
+                ours.insert(0, found);
+                self.published.push(version);
+            }
+            Event::Close(version) => {
+                let marker = crate::model::step::issue_marker(&version);
+                let is_it = |issue: &&Issue| issue.body.as_ref().is_some_and(|body| body.contains(&marker));
+                let issue = self.issues.now.iter().find(is_it).expect("a build has an issue").number;
+                let (marker, text) = published_comment(&version, &release(&version).html_url);
+                self.comment(issue, &marker, &text);
+                self.close(issue);
+            }
+        }
+    }
+
+    fn run(&mut self, id: u64, status: &str, conclusion: Option<&str>) {
+        let is_late = self.dice.is_one_in(2);
+        let run = self.runs.write(is_late).iter_mut().find(|run| run.id == id).expect("the run is there");
+        (run.status, run.conclusion) = (Some(status.to_owned()), conclusion.map(str::to_owned));
+    }
+
+    /// A run of up to 30 hours, which fails up to twice for some versions: before there is anything,
+    /// with a draft left over, or with the release out and the issue still open.
+    fn start(&mut self, version: &ReleaseTag) -> (u64, String) {
+        assert!(!self.published.contains(version), "{version} is built again");
+        let title = run_title(version);
+        let is_running = |run: &Run| run.display_title == title && run.status.as_deref() != Some("completed");
+        assert!(!self.runs.now.iter().any(is_running), "{version} is built twice at once");
+        let attempt = self.attempts.entry(version.clone()).or_default();
+        *attempt += 1;
+        let failures = usize::from_str_radix(&version.to_string().replace(['v', '.'], ""), 10).expect("digits") % 5;
+        let fails = failures < 3 && *attempt <= failures;
+        let id = u64::try_from(self.runs.now.len()).expect("few") + 100;
+        let begin = self.now + self.dice.below(HOUR);
+        let end = begin + HOUR / 3 + self.dice.below(30 * HOUR);
+        let draft = (end - 300, Event::Draft(version.clone()));
+        let publish = (end - 60, Event::Publish(version.clone()));
+        let close = (end - 30, Event::Close(version.clone()));
+        let (work, conclusion) = match (fails, self.dice.below(3)) {
+            (true, 0) => (vec![], "failure"),
+            (true, 1) => (vec![], "cancelled"),
+            (true, _) => (vec![draft], "failure"),
+            (false, 0) => (vec![draft, publish], "failure"),
+            (false, _) => (vec![draft, publish, close], "success"),
+        };
+        self.events.extend([(begin, Event::Begin(id)), (end, Event::End(id, conclusion))]);
+        self.events.extend(work);
+        let is_late = self.dice.is_one_in(2);
+        let html_url = format!("https://github.com/o/n/actions/runs/{id}");
+        let run = Run { id, display_title: title, status: Some("queued".into()), conclusion: None, html_url };
+        self.runs.write(is_late).insert(0, run.clone());
+        (run.id, run.html_url)
+    }
+
+    /// How many releases upstream has by now.
+    pub fn upstream_count(&self) -> usize {
+        self.upstream.partition_point(|(when, _)| *when <= self.now)
+    }
+
+    /// These, the latest first.
+    pub fn upstream(&self) -> Vec<Listed> {
+        let shown = &self.upstream[..self.upstream_count()];
+        shown.iter().rev().map(|(_, listed)| listed.clone()).collect()
+    }
+
+    pub fn runs(&mut self) -> Vec<Run> {
+        self.moment();
+        let mut runs = self.runs.read();
+        runs.truncate(100);
+        runs
+    }
+
+    pub fn issues(&mut self) -> Vec<Issue> {
+        self.moment();
+        self.issues.read()
+    }
+
+    pub fn ours(&mut self) -> Vec<Listed> {
+        self.moment();
+        self.ours.read()
+    }
+
+    pub fn ours_by_tag(&mut self, version: &ReleaseTag) -> Option<Listed> {
+        self.moment();
+        self.ours.now.iter().find(|listed| **listed == release(version)).cloned()
+    }
+
+    pub fn comments(&mut self, issue: u64) -> Vec<Comment> {
+        self.moment();
+        self.comments.entry(issue).or_default().read()
+    }
+
+    /// Makes a step as `sys/perform.rs` does: it looks, and then does. `started` is what the earlier
+    /// steps of the same pass have left.
+    pub fn perform(&mut self, step: &Step, started: &mut BTreeMap<ReleaseTag, (u64, String)>) -> Result<(), String> {
+        match step {
+            Step::FileIssue { version, title, body } => {
+                if of(&self.issues(), version).is_none() {
+                    let number = u64::try_from(self.issues.now.len()).expect("few") + 1;
+                    let (title, body, state) = (title.clone(), Some(body.clone()), "open".to_owned());
+                    let html_url = format!("https://github.com/o/n/issues/{number}");
+                    let is_late = self.dice.is_one_in(2);
+                    let issue = Issue { number, title, body, state, state_reason: None, html_url, pull_request: None };
+                    self.issues.write(is_late).push(issue);
+                }
+            }
+            Step::Dispatch { version, known_runs } => {
+                let title = run_title(version);
+                let mut runs = self.runs();
+                runs.retain(|run| run.display_title == title);
+                let run =
+                    if runs.len() > *known_runs { (runs[0].id, runs[0].html_url.clone()) } else { self.start(version) };
+                started.insert(version.clone(), run);
+            }
+            Step::RecordRun { version } => {
+                let (id, url) = started.get(version).expect("it was started");
+                let (marker, text) = run_comment(*id, url);
+                let issue = of(&self.issues(), version).ok_or("the issue is gone")?;
+                self.comment_once(issue, &marker, &text);
+            }
+            Step::Comment { issue, marker, text } => self.comment_once(*issue, marker, text),
+            Step::CloseIssue { issue } => self.close(*issue),
+            Step::ReopenIssue { .. } => panic!("{step}: nobody has closed an issue too early"),
+            other => panic!("{other} is no step of this task"),
+        }
+        Ok(())
+    }
+
+    fn comment_once(&mut self, issue: u64, marker: &str, text: &str) {
+        let comments = self.comments(issue);
+        if !comments.iter().any(|comment| comment.body.as_ref().is_some_and(|body| body.contains(marker))) {
+            self.comment(issue, marker, text);
+        }
+    }
+
+    fn comment(&mut self, issue: u64, marker: &str, text: &str) {
+        let is_late = self.dice.is_one_in(2);
+        let body = Some(format!("{marker}\n{text}"));
+        self.comments.entry(issue).or_default().write(is_late).push(Comment { body });
+    }
+
+    fn close(&mut self, number: u64) {
+        let is_late = self.dice.is_one_in(2);
+        let issue = self.issues.write(is_late).iter_mut().find(|issue| issue.number == number);
+        let issue = issue.expect("the issue is there");
+        (issue.state, issue.state_reason) = ("closed".to_owned(), Some("completed".to_owned()));
+    }
+
+    /// Whether a run is queued or works.
+    pub fn is_busy(&self) -> bool {
+        !self.events.is_empty()
+    }
+
+    /// All comments.
+    pub fn said(&self) -> Vec<&str> {
+        let all = self.comments.values().flat_map(|comments| &comments.now);
+        all.filter_map(|comment| comment.body.as_deref()).collect()
+    }
+}
+
+fn of(issues: &[Issue], version: &ReleaseTag) -> Option<u64> {
+    let marker = crate::model::step::issue_marker(version);
+    let is_it = |issue: &&Issue| issue.body.as_ref().is_some_and(|body| body.contains(&marker));
+    issues.iter().find(is_it).map(|issue| issue.number)
+}
+
+/// Our published release of a version.
+pub fn release(version: &ReleaseTag) -> Listed {
+    let tag_name = ReleaseName::Upstream(version.clone()).to_string();
+    let html_url = format!("https://github.com/o/n/releases/tag/{tag_name}");
+    Listed { tag_name, draft: false, prerelease: false, html_url }
+}
