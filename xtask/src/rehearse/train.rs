@@ -41,6 +41,8 @@ pub struct Yard {
 pub struct Checkpoint {
     github: github::Double,
     registry: Registry,
+    /// Where the registry was.
+    host: Option<String>,
     /// How many requests there have been, to GitHub and to the registry.
     pub requests: [u64; 2],
     /// A copy of the little checkout as it was; none at the beginning.
@@ -62,7 +64,7 @@ impl Checkpoint {
         let account = Account { username, password, may_push: true };
         let mut registry = Registry::new(account, vec![secrets.tracking.clone(), secrets.release.clone()]);
         registry.token_lifetime(TOKEN_REQUESTS);
-        Self { github, registry, requests: [0, 0], checkout: None }
+        Self { github, registry, host: None, requests: [0, 0], checkout: None }
     }
 }
 
@@ -130,7 +132,7 @@ impl<'a> Train<'a> {
         let registry = Watched::new(at.registry.clone(), Box::new(|_| None));
         let github = Wire::new(Side::Github, github, schedule, at.requests[0], leash.clone());
         let registry = Wire::new(Side::Registry, registry, schedule, at.requests[1], leash.clone());
-        Ok(Self {
+        let train = Self {
             yard,
             github: Line::open(github, &spool)?,
             registry: Line::open(registry, &spool)?,
@@ -141,7 +143,11 @@ impl<'a> Train<'a> {
             is_told,
             repeats: 0,
             problems: Vec::new(),
-        })
+        };
+        if let Some(host) = &at.host {
+            train.github.with(|github| github.rename(host, &train.registry_host()));
+        }
+        Ok(train)
     }
 
     /// Lets one thing happen.
@@ -243,10 +249,12 @@ impl<'a> Train<'a> {
         [self.github.wire.seen(), self.registry.wire.seen()]
     }
 
-    /// All that a user could see.
+    /// All that a user could see, whatever port the registry is at.
     pub fn state(&self) -> Value {
+        let mut github = self.github.with(|github| github.clone());
+        github.rename(&self.registry_host(), "REGISTRY");
         json!({
-            "github": self.github.with(|github| github.snapshot()),
+            "github": github.snapshot(),
             "registry": self.registry.with(|registry| registry.snapshot()),
         })
     }
@@ -259,7 +267,8 @@ impl<'a> Train<'a> {
         copy_tree(&self.checkout, &copy)?;
         let (github, registry) =
             (self.github.with(|github| github.clone()), self.registry.with(|registry| registry.clone()));
-        Ok(Checkpoint { github, registry, requests: self.requests(), checkout: Some(copy) })
+        let host = Some(self.registry_host());
+        Ok(Checkpoint { github, registry, host, requests: self.requests(), checkout: Some(copy) })
     }
 
     /// Everything that went wrong so far, a sentence each.

@@ -80,10 +80,21 @@ impl Train<'_> {
             run = run.env(name, value);
         }
         ensure!(!self.yard.secrets.are_in(words.join(" ").as_bytes()), "a secret is in the arguments of {}", words[0]);
-        run.bare().leash(&self.leash).limit(LIMIT).follow(None, |event| {
-            if let Event::Line(line) = event {
-                self.tell(&format!("  {line}"));
+        let mut line = Vec::new();
+        run.bare().leash(&self.leash).limit(LIMIT).follow(None, |event| match event {
+            Event::Line(line) => self.tell(&format!("  {line}")),
+            // The steps; with --json it is not for people.
+            Event::Piece(bytes) if !words.contains(&"--json") => {
+                for byte in bytes {
+                    if *byte == b'\n' {
+                        self.tell(&format!("  {}", String::from_utf8_lossy(&line)));
+                        line.clear();
+                    } else {
+                        line.push(*byte);
+                    }
+                }
             }
+            Event::Piece(_) | Event::Tick => {}
         })
     }
 
