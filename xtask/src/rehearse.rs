@@ -2,6 +2,7 @@
 //! loopback, with faults on demand. The tasks are the real ones, run as processes of their own.
 
 use std::fs;
+use std::num::NonZero;
 use std::process::ExitCode;
 use std::str::FromStr;
 use std::sync::Arc;
@@ -42,6 +43,7 @@ pub mod wire;
 Examples:
   cargo xtask rehearse                            the story, told as it goes; nothing is touched
   cargo xtask rehearse --faults each              every request broken in every way, one at a time
+  cargo xtask rehearse --faults each:9            every ninth of these, as CI does
   cargo xtask rehearse --faults random:7 --for 600
                                                   pairs and triples of faults, for ten minutes
   cargo xtask rehearse --faults github:12:reset-after
@@ -53,7 +55,7 @@ real ones. What is built are stand-ins, except where dist/ has a real build with
 train is run again as the schedule or a person would, and must come to the very state of the
 undisturbed one. Exit status: 0 it did, 1 something diverged or failed, 2 bad arguments.")]
 pub struct Rehearse {
-    /// none, each, random:SEED, or faults as a failed rehearsal names them (github:12:500,registry:3:429)
+    /// none, each, each:N (every Nth), random:SEED, or faults as a failed rehearsal names them (github:12:500,registry:3:429)
     #[arg(long, value_name = "FAULTS", default_value = "none")]
     faults: Choice,
     /// How long random faults go on
@@ -77,7 +79,8 @@ pub struct Rehearse {
 #[derive(Clone, Debug)]
 enum Choice {
     None,
-    Each,
+    /// Every request in every way, of which every so many-th.
+    Each(NonZero<usize>),
     Random(u64),
     These(Schedule),
 }
@@ -86,10 +89,12 @@ impl FromStr for Choice {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        match (text, text.strip_prefix("random:")) {
-            ("none", _) => Ok(Self::None),
-            ("each", _) => Ok(Self::Each),
-            (_, Some(seed)) => seed.parse().map(Self::Random).map_err(|_| format!("{seed:?} is no seed: a number")),
+        let not_a_number = |text: &str| format!("{text:?} is no number");
+        match text.split_once(':').unwrap_or((text, "")) {
+            ("none", "") => Ok(Self::None),
+            ("each", "") => Ok(Self::Each(NonZero::<usize>::MIN)),
+            ("each", number) => number.parse().map(Self::Each).map_err(|_| not_a_number(number)),
+            ("random", seed) => seed.parse().map(Self::Random).map_err(|_| not_a_number(seed)),
             _ => text.parse().map(Self::These),
         }
     }
@@ -214,11 +219,12 @@ fn broken_trains(yard: &Yard, journey: &Journey, folder: &Utf8Path, choice: &Cho
                 },
             )
         }
-        Choice::None | Choice::Each => {
-            progress.set_total(singles.len() as u64);
-            let mut singles = singles.into_iter();
-            broken::run_all(yard, journey, folder, || singles.next(), |_| progress.advance(1))
+        Choice::Each(step) => {
+            let mut chosen = singles.into_iter().step_by(step.get());
+            progress.set_total(chosen.len() as u64);
+            broken::run_all(yard, journey, folder, || chosen.next(), |_| progress.advance(1))
         }
+        Choice::None => Vec::new(),
     };
     Ok(Tally::of(&outcomes))
 }

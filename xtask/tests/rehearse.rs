@@ -1,4 +1,4 @@
-//! `cargo xtask rehearse` by its front door: the story, every request of it broken in every way, and
+//! `cargo xtask rehearse` by its front door: the story, requests of it broken in every way, and
 //! programs that do it wrong, which it has to find.
 
 use std::fs;
@@ -9,6 +9,9 @@ use std::process::Command;
 use serde_json::Value;
 
 const XTASK: &str = env!("CARGO_BIN_EXE_xtask");
+/// Every ninth of all broken trains: nine has no divisor in common with the number of ways in which a
+/// request can be broken, so that each way has its turn.
+const EACH: &str = "each:9";
 /// The bar for `--faults each`.
 const FEWEST_TRAINS: u64 = 500;
 
@@ -39,8 +42,8 @@ fn the_story_goes_as_it_should() {
 }
 
 #[test]
-fn every_request_broken_in_every_way_changes_nothing_in_the_end() {
-    let (is_well, report, told) = rehearse(&["--faults", "each"]);
+fn a_broken_request_changes_nothing_in_the_end() {
+    let (is_well, report, told) = rehearse(&["--faults", EACH]);
     println!("{told}");
     assert!(is_well, "{told}");
     let trains = &report["trains"];
