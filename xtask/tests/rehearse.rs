@@ -61,21 +61,26 @@ fn a_schedule_of_faults_can_be_run_again() {
     assert_eq!(report["trains"]["broken"], 1);
 }
 
-/// After a failure it files an issue without looking whether there is one.
+/// Where it was killed before, it files an issue without looking whether there is one.
 #[test]
 fn a_program_that_does_things_twice_is_found() {
     let program = program(
         "twice",
         r#"
-"$xtask" "$@" && exit
-[ "$1" = check-upstream ] || exit 1
+file_an_issue() {
 body='{"title":"once more","body":"x"}'
 host=${GITHUB_API_URL#http://}
-exec 3<>"/dev/tcp/${host%:*}/${host#*:}" || exit 1
+exec 3<>"/dev/tcp/${host%:*}/${host#*:}"
 printf 'POST /repos/%s/issues HTTP/1.1\r\nHost: %s\r\nUser-Agent: x\r\nAuthorization: Bearer %s\r\nContent-Type: application/json\r\nContent-Length: %s\r\n\r\n%s' \
   "$GITHUB_REPOSITORY" "$host" "$GITHUB_TOKEN" "${#body}" "$body" >&3
 cat <&3 >/dev/null
-exit 1
+}
+[ ! -e begun ] || file_an_issue
+touch begun
+"$xtask" "$@"
+status=$?
+rm begun
+exit "$status"
 "#,
     );
     let arguments = ["--faults", "github:1:killed-before", "--program", program.to_str().expect("UTF-8")];
