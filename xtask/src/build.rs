@@ -19,7 +19,7 @@ use crate::sys::narrate::{note, say, size};
 use upstream::{Upstream, relative};
 
 mod compile;
-mod hand_over;
+pub mod hand_over;
 mod submodule;
 pub mod upstream;
 

@@ -1,27 +1,230 @@
 //! `cargo xtask rehearse`: the whole train, offline, against doubles of GitHub and of a registry on
-//! loopback, with faults on demand.
+//! loopback, with faults on demand. The tasks are the real ones, run as processes of their own.
 
+use std::fs;
+use std::num::NonZero;
 use std::process::ExitCode;
+use std::str::FromStr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
-use anyhow::Result;
-use camino::Utf8Path;
+use anyhow::{Context, Result, ensure};
+use camino::{Utf8Path, Utf8PathBuf};
 use clap::Args;
+use serde_json::{Value, json};
 
+use crate::sys::narrate::{Progress, Unit, fail, note, say};
+use broken::Random;
+use checkout::Secrets;
+use depot::Depot;
+use faults::Schedule;
+use journey::Journey;
+use tally::Tally;
+use train::Yard;
+
+pub mod broken;
+pub mod checkout;
+pub mod depot;
 pub mod exchange;
+pub mod faults;
 pub mod github;
+pub mod journey;
+pub mod registry;
+pub mod stand_in;
+pub mod story;
+pub mod tally;
+pub mod train;
+pub mod wire;
 
 /// Rehearse the whole train offline: check-upstream, build, release, against doubles on loopback
 #[derive(Args)]
+#[command(after_help = "\
+Examples:
+  cargo xtask rehearse                            the story, told as it goes; nothing is touched
+  cargo xtask rehearse --faults each              every request broken in every way, one at a time
+  cargo xtask rehearse --faults each:9            every ninth of these, as CI does
+  cargo xtask rehearse --faults random:7 --for 600
+                                                  pairs and triples of faults, for ten minutes
+  cargo xtask rehearse --faults github:12:reset-after
+                                                  one train again, told as it goes
+  cargo xtask rehearse --registry 127.0.0.1:5000  push to a real registry on this machine
+
+GitHub and the registry are doubles inside this process, each on a port of 127.0.0.1; the tasks are the
+real ones. What is built are stand-ins, except where dist/ has a real build with its proofs. A broken
+train is run again as the schedule or a person would, and must come to the very state of the
+undisturbed one. Exit status: 0 it did, 1 something diverged or failed, 2 bad arguments.")]
 pub struct Rehearse {
+    /// none, each, each:N (every Nth), random:SEED, or faults as a failed rehearsal names them (github:12:500,registry:3:429)
+    #[arg(long, value_name = "FAULTS", default_value = "none")]
+    faults: Choice,
+    /// How long random faults go on
+    #[arg(long = "for", value_name = "SECONDS", default_value = "60")]
+    seconds: u64,
+    /// A real registry on this machine in place of the double; credentials as for `release`
+    #[arg(long, value_name = "HOST", value_parser = loopback)]
+    registry: Option<String>,
+    /// Without faults: write what was exchanged with GitHub to a file, to be held against its description
+    #[arg(long, value_name = "FILE", hide = true)]
+    record: Option<Utf8PathBuf>,
+    /// Rehearse this program in place of the one that runs: so that a bad one can be seen to be found
+    #[arg(long, value_name = "PROGRAM", hide = true)]
+    program: Option<Utf8PathBuf>,
     /// Print the result as JSON
     #[arg(long)]
     json: bool,
 }
 
-/// Runs the task.
+/// What is to be broken.
+#[derive(Clone, Debug)]
+enum Choice {
+    None,
+    /// Every request in every way, of which every so many-th.
+    Each(NonZero<usize>),
+    Random(u64),
+    These(Schedule),
+}
+
+impl FromStr for Choice {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let not_a_number = |text: &str| format!("{text:?} is no number");
+        match text.split_once(':').unwrap_or((text, "")) {
+            ("none", "") => Ok(Self::None),
+            ("each", "") => Ok(Self::Each(NonZero::<usize>::MIN)),
+            ("each", number) => number.parse().map(Self::Each).map_err(|_| not_a_number(number)),
+            ("random", seed) => seed.parse().map(Self::Random).map_err(|_| not_a_number(seed)),
+            _ => text.parse().map(Self::These),
+        }
+    }
+}
+
+fn loopback(text: &str) -> Result<String, String> {
+    let host = text.rsplit_once(':').map_or(text, |(host, _)| host);
+    match host {
+        "localhost" | "127.0.0.1" | "[::1]" => Ok(text.to_owned()),
+        _ => Err("a rehearsal pushes to this machine alone: localhost:PORT, 127.0.0.1:PORT".to_owned()),
+    }
+}
+
+/// The folder of a rehearsal, gone when it is over.
+struct Folder(Utf8PathBuf);
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        // It is below target/, and the next `cargo clean` removes what cannot be removed now.
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+/// Runs the task in the checkout at `root`.
 ///
 /// # Errors
-/// Where the rehearsal cannot be held.
-pub fn run(_root: &Utf8Path, arguments: &Rehearse) -> Result<ExitCode> {
-    anyhow::bail!("not built yet (json: {})", arguments.json)
+/// Where the rehearsal cannot be held. A train that diverges is no error, but an exit status.
+pub fn run(root: &Utf8Path, arguments: &Rehearse) -> Result<ExitCode> {
+    let folder = Folder(root.join("target/rehearse").join(std::process::id().to_string()));
+    let is_plain = matches!(arguments.faults, Choice::None);
+    ensure!(is_plain || arguments.registry.is_none(), "faults need the double of a registry; leave --registry out");
+    let yard = Yard {
+        program: arguments.program.clone().map_or_else(this_program, Ok)?.into_string(),
+        depot: Arc::new(Depot::fill(&folder.0.join("dist"), is_plain.then_some(root))?),
+        registry: arguments.registry.clone(),
+        secrets: arguments.registry.as_ref().map_or_else(Secrets::made_up, |_| Secrets::for_a_real_registry()),
+    };
+    let journey = Journey::make(&yard, &folder.0, is_plain)?;
+    let is_sound = journey.problems.is_empty() && journey.repeats == 0;
+    for problem in &journey.problems {
+        fail(&anyhow::anyhow!("{problem}"));
+    }
+    if !is_sound {
+        note("without a fault the story does not go as it should: nothing else was rehearsed");
+    }
+    if let Some(path) = &arguments.record {
+        fs::write(path, journey.exchanges.to_string()).with_context(|| format!("cannot write {path}"))?;
+    }
+    let mut report = report_of(&journey);
+    let is_clean = match (is_sound, &arguments.faults) {
+        (false, _) => false,
+        (true, Choice::None) => {
+            show(&journey);
+            true
+        }
+        (true, choice) => {
+            let tally = broken_trains(&yard, &journey, &folder.0, choice, arguments.seconds)?;
+            tally.print();
+            report["trains"] = tally.json();
+            tally.is_clean()
+        }
+    };
+    report["passed"] = json!(is_clean);
+    if arguments.json {
+        println!("{}", serde_json::to_string_pretty(&report)?);
+    }
+    Ok(if is_clean { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn this_program() -> Result<Utf8PathBuf> {
+    let path = std::env::current_exe().context("this program has no path")?;
+    Utf8PathBuf::try_from(path).context("this program's path is not UTF-8")
+}
+
+fn report_of(journey: &Journey) -> Value {
+    let [github, registry] = journey.seen.each_ref().map(Vec::len);
+    json!({
+        "acts": story::STORY.len(),
+        "requests": { "github": github, "registry": registry },
+        "state": journey.states.last(),
+        "problems": journey.problems,
+        "repeats": journey.repeats,
+    })
+}
+
+/// The end of the story: our releases as their pages show them, and the registry's tags.
+fn show(journey: &Journey) {
+    for page in &journey.pages {
+        eprintln!();
+        page.lines().for_each(|line| eprintln!("    │ {line}"));
+    }
+    eprintln!("\n    tags");
+    for (tag, digest) in &journey.tags {
+        eprintln!("    {tag:<60} {digest}");
+    }
+    let [github, registry] = journey.seen.each_ref().map(Vec::len);
+    say(
+        "rehearsed",
+        format_args!("{} acts, {github} requests to GitHub, {registry} to the registry", story::STORY.len()),
+    );
+}
+
+fn broken_trains(yard: &Yard, journey: &Journey, folder: &Utf8Path, choice: &Choice, seconds: u64) -> Result<Tally> {
+    let singles = journey.single_faults();
+    let mut progress = Progress::new("rehearse", Unit::Count("broken trains"));
+    let outcomes = match choice {
+        Choice::These(schedule) => vec![broken::run(yard, journey, schedule, folder.join("train"), true)?],
+        Choice::Random(seed) => {
+            say("random", format_args!("seed {seed}, for {seconds} s"));
+            let is_over = AtomicBool::new(false);
+            let mut random = Random::new(*seed, &singles, &is_over);
+            broken::run_all(
+                yard,
+                journey,
+                folder,
+                || random.schedule(),
+                |_| {
+                    progress.advance(1);
+                    if progress.elapsed() > Duration::from_secs(seconds) {
+                        is_over.store(true, Ordering::SeqCst);
+                    }
+                },
+            )
+        }
+        Choice::Each(step) => {
+            let mut chosen = singles.into_iter().step_by(step.get());
+            progress.set_total(chosen.len() as u64);
+            broken::run_all(yard, journey, folder, || chosen.next(), |_| progress.advance(1))
+        }
+        Choice::None => Vec::new(),
+    };
+    Ok(Tally::of(&outcomes))
 }

@@ -37,14 +37,8 @@ pub struct Hands<'a> {
 impl<'a> Hands<'a> {
     /// Hands for one repository.
     pub fn new(github: &'a GitHub, repository: &'a Repository) -> Self {
-        Self {
-            github,
-            repository,
-            registry: None,
-            releases: BTreeMap::new(),
-            issues: BTreeMap::new(),
-            runs: BTreeMap::new(),
-        }
+        let (releases, issues, runs) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+        Self { github, repository, registry: None, releases, issues, runs }
     }
 
     /// The same, for an image as well.

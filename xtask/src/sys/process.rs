@@ -16,6 +16,9 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::model::secret;
 use crate::model::shell::quoted;
+pub use leash::Leash;
+
+mod leash;
 
 /// How often a child that is followed gives a tick, output or not.
 const TICK: Duration = Duration::from_millis(500);
@@ -29,6 +32,8 @@ pub struct Run {
     arguments: Vec<String>,
     directory: Option<Utf8PathBuf>,
     environment: Vec<(String, Option<String>)>,
+    inherits: bool,
+    leash: Option<Leash>,
     limit: Duration,
 }
 
@@ -68,6 +73,8 @@ impl Run {
             arguments: Vec::new(),
             directory: None,
             environment: Vec::new(),
+            inherits: true,
+            leash: None,
             limit: DEFAULT_LIMIT,
         }
     }
@@ -93,6 +100,18 @@ impl Run {
     /// Sets a variable of the child's environment.
     pub fn env(self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.change(name.into(), Some(value.into()))
+    }
+
+    /// Gives the child no variables but those that are set here.
+    pub fn bare(mut self) -> Self {
+        self.inherits = false;
+        self
+    }
+
+    /// Lets the holder of the leash end the child.
+    pub fn leash(mut self, leash: &Leash) -> Self {
+        self.leash = Some(leash.clone());
+        self
     }
 
     /// Takes a variable out of the child's environment.
@@ -151,6 +170,8 @@ impl Run {
         let mut child = self.spawn(lock)?;
         let (mut stdout, mut stderr) = (Vec::new(), String::new());
         let pieces = pieces_of(&mut child);
+        let leash = self.leash.clone().unwrap_or_default();
+        leash.hold(child);
         let (deadline, mut ends) = (Instant::now() + self.limit, 0);
         while ends < 2 {
             match pieces.recv_timeout(TICK.min(deadline.saturating_duration_since(Instant::now()))) {
@@ -174,14 +195,11 @@ impl Run {
                 } else {
                     format!("took longer than {:?}", self.limit)
                 };
-                child
-                    .kill()
-                    .and_then(|()| child.wait())
-                    .with_context(|| format!("cannot end `{self}`, which {why}"))?;
+                leash.kill();
                 bail!("`{self}` {why} and was ended\n{}", stderr.trim_end());
             }
         }
-        let status = child.wait().with_context(|| format!("cannot wait for `{self}`"))?;
+        let status = leash.wait().with_context(|| format!("cannot wait for `{self}`"))?;
         Ok(Output { status, stdout, stderr })
     }
 
@@ -203,6 +221,9 @@ impl Run {
         });
         if let Some(directory) = &self.directory {
             command.current_dir(directory);
+        }
+        if !self.inherits {
+            command.env_clear();
         }
         for name in secret::VARIABLES {
             command.env_remove(name);
@@ -297,6 +318,19 @@ mod tests {
             .to_string();
         assert!(message.contains("took longer than 300ms") && message.ends_with("begun"), "{message}");
         assert!(started.elapsed() < Duration::from_secs(30), "the limit was not kept");
+    }
+
+    #[test]
+    fn a_child_on_a_leash_is_ended_by_another_thread() {
+        let leash = Leash::default();
+        let run = sh("echo begun >&2; exec sleep 60").bare().env("PATH", "/usr/bin:/bin").leash(&leash);
+        let output = run.follow(None, |event| {
+            if let Event::Line(_) = event {
+                leash.kill();
+            }
+        });
+        assert_eq!(output.expect("is awaited").status.code(), None, "a signal ended it");
+        leash.kill();
     }
 
     #[test]

@@ -53,6 +53,16 @@ impl Double {
         })
     }
 
+    /// Puts one name in place of another in every text that was sent here: a train that is taken up
+    /// again has its registry at another port than it had.
+    pub fn rename(&mut self, from: &str, to: &str) {
+        let releases = self.state.releases.iter_mut().filter_map(|release| release.body.as_mut());
+        let issues = self.state.issues.iter_mut();
+        let issues = issues
+            .flat_map(|issue| issue.body.iter_mut().chain(issue.comments.iter_mut().map(|comment| &mut comment.body)));
+        releases.chain(issues).for_each(|text| *text = text.replace(from, to));
+    }
+
     /// The page of a release as a person would see it, as text; none, where it is not published.
     pub fn page(&self, tag: &str) -> Option<String> {
         let release = self.state.releases.iter().find(|release| release.tag == tag && !release.is_draft)?;

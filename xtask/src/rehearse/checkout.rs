@@ -1,0 +1,114 @@
+//! The little checkout that a train's tasks are run in, the environment that they get, and the
+//! search for secrets in all that they leave.
+
+use std::fs;
+
+use anyhow::{Context, Result};
+use camino::Utf8Path;
+
+use super::registry::tokens::TOKEN_MARK;
+use crate::model::secret::Authorization;
+
+/// Whose repository it is.
+pub const REPOSITORY: &str = "octo-riscv/docker-for-riscv64";
+/// The commit of ours that the workflow runs at.
+pub const OUR_COMMIT: &str = "5ca1ab1e5ca1ab1e5ca1ab1e5ca1ab1e5ca1ab1e";
+/// Who started the run.
+pub const ACTOR: &str = "octo-riscv";
+
+/// What a workflow hands to a task and nobody else may see.
+#[derive(Clone, Debug)]
+pub struct Secrets {
+    /// The token of the daily workflow: it may file issues and start runs.
+    pub tracking: String,
+    /// The token of the weekly workflow: it may publish releases and write in issues.
+    pub release: String,
+    /// Who signs in to the registry.
+    pub username: String,
+    /// With what.
+    pub password: String,
+}
+
+impl Secrets {
+    /// Such as look like secrets and are none.
+    pub fn made_up() -> Self {
+        Self {
+            tracking: "ghs_rehearsal0tracking0000000000000000001".to_owned(),
+            release: "ghs_rehearsal0release00000000000000000002".to_owned(),
+            username: ACTOR.to_owned(),
+            password: "rehearsal0password0of0a0registry".to_owned(),
+        }
+    }
+
+    /// The same, with the credentials of this process's own environment for a real registry.
+    pub fn for_a_real_registry() -> Self {
+        let given = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
+        let made_up = Self::made_up();
+        let username = given("REGISTRY_USERNAME").unwrap_or_else(|| made_up.username.clone());
+        let password = given("REGISTRY_PASSWORD").unwrap_or_else(|| made_up.password.clone());
+        Self { username, password, ..made_up }
+    }
+
+    /// Every form in which one of them could turn up.
+    pub fn forms(&self) -> [String; 5] {
+        let pair = Authorization::basic(&self.username, &self.password);
+        let encoded = pair.header().trim_start_matches("Basic ").to_owned();
+        [self.tracking.clone(), self.release.clone(), self.password.clone(), encoded, TOKEN_MARK.to_owned()]
+    }
+
+    /// Whether one of them is in it.
+    pub fn are_in(&self, bytes: &[u8]) -> bool {
+        let has = |form: &String| bytes.windows(form.len()).any(|window| window == form.as_bytes());
+        self.forms().iter().any(has)
+    }
+}
+
+/// Makes an empty checkout: what `root()` looks for, and no more.
+///
+/// # Errors
+/// Where it cannot be made.
+pub fn make(root: &Utf8Path) -> Result<()> {
+    let make = || {
+        fs::create_dir_all(root.join("xtask"))?;
+        fs::write(root.join(".gitmodules"), "")
+    };
+    make().with_context(|| format!("cannot make {root}"))
+}
+
+/// Names the files below `folder` in which a secret is.
+///
+/// # Errors
+/// Where one cannot be read.
+pub fn leaks(folder: &Utf8Path, secrets: &Secrets) -> Result<Vec<String>> {
+    let mut found = Vec::new();
+    for entry in folder.read_dir_utf8().with_context(|| format!("cannot list {folder}"))? {
+        let entry = entry.with_context(|| format!("cannot list {folder}"))?;
+        if entry.path().is_dir() {
+            found.extend(leaks(entry.path(), secrets)?);
+        } else {
+            let content = fs::read(entry.path()).with_context(|| format!("cannot read {}", entry.path()))?;
+            if secrets.are_in(&content) {
+                found.push(format!("a secret was left in {}", entry.path()));
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// The environment of a step of a workflow, as far as the tasks know it, and nothing of ours. All but
+/// `GITHUB_ACTIONS`, for which the narration would be written for a web page.
+/// Source: GitHub Docs, "Default environment variables".
+pub fn environment(root: &Utf8Path, github: &str, token: &str, secrets: &Secrets) -> Vec<(&'static str, String)> {
+    vec![
+        ("PATH", std::env::var("PATH").unwrap_or_default()),
+        ("GITHUB_API_URL", github.to_owned()),
+        ("GITHUB_REPOSITORY", REPOSITORY.to_owned()),
+        ("GITHUB_TOKEN", token.to_owned()),
+        ("GITHUB_ACTOR", ACTOR.to_owned()),
+        ("GITHUB_SHA", OUR_COMMIT.to_owned()),
+        ("GITHUB_OUTPUT", root.join("github-output").into_string()),
+        ("GITHUB_STEP_SUMMARY", root.join("github-summary").into_string()),
+        ("REGISTRY_USERNAME", secrets.username.clone()),
+        ("REGISTRY_PASSWORD", secrets.password.clone()),
+    ]
+}

@@ -1,0 +1,249 @@
+//! What may go wrong with one request, on which requests it can, and schedules of it: the list that
+//! a broken train is run by, in a form that can be given on the command line again.
+
+use std::fmt;
+use std::str::FromStr;
+
+use http::{Method, Response, StatusCode};
+use serde_json::json;
+
+use super::exchange::{Answer, Content};
+use super::registry::answers::error;
+
+/// One way to break a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Fault {
+    /// The connection is refused, and every one after it until the task has given up.
+    Refused,
+    /// The connection is reset before anything took effect.
+    ResetBefore,
+    /// It took effect, and the connection is reset.
+    ResetAfter,
+    /// It took effect, and the connection is closed without a byte.
+    ReplyLost,
+    /// 500, and nothing took effect.
+    ServerError,
+    /// 502: it took effect all the same, except that an upload leaves an asset of state `starter`.
+    BadGateway,
+    /// 403 as for a secondary rate limit.
+    Forbidden,
+    /// The same with `Retry-After`.
+    ForbiddenRetryAfter,
+    /// 429.
+    TooMany,
+    /// The same with `Retry-After`.
+    TooManyRetryAfter,
+    /// It took effect, and the answer breaks off.
+    Truncated,
+    /// The first list after this write does not show it.
+    Stale,
+    /// Tokens have expired by now.
+    Expired,
+    /// The task is killed before anything took effect.
+    KilledBefore,
+    /// It took effect, and the task is killed.
+    KilledAfter,
+}
+
+/// Who is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Side {
+    /// GitHub.
+    Github,
+    /// The registry.
+    Registry,
+}
+
+/// A request of the undisturbed train, as far as a fault has to know it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Seen {
+    /// Its method.
+    pub method: Method,
+    /// Its path, without the query.
+    pub path: String,
+    /// Whether it had a bearer token.
+    pub has_token: bool,
+}
+
+/// One fault at one request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Break {
+    /// Who is asked.
+    pub side: Side,
+    /// Which request to that side, counted from 1 over the whole train.
+    pub number: u64,
+    /// What goes wrong.
+    pub fault: Fault,
+}
+
+/// Every fault of one broken train.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Schedule(pub Vec<Break>);
+
+impl Fault {
+    /// All of them, as the table lists them.
+    pub const ALL: [Self; 15] = [
+        Self::Refused,
+        Self::ResetBefore,
+        Self::ResetAfter,
+        Self::ReplyLost,
+        Self::ServerError,
+        Self::BadGateway,
+        Self::Forbidden,
+        Self::ForbiddenRetryAfter,
+        Self::TooMany,
+        Self::TooManyRetryAfter,
+        Self::Truncated,
+        Self::Stale,
+        Self::Expired,
+        Self::KilledBefore,
+        Self::KilledAfter,
+    ];
+
+    /// Its name, on the command line and in the table.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Refused => "refused",
+            Self::ResetBefore => "reset-before",
+            Self::ResetAfter => "reset-after",
+            Self::ReplyLost => "reply-lost",
+            Self::ServerError => "500",
+            Self::BadGateway => "502",
+            Self::Forbidden => "403",
+            Self::ForbiddenRetryAfter => "403-retry-after",
+            Self::TooMany => "429",
+            Self::TooManyRetryAfter => "429-retry-after",
+            Self::Truncated => "truncated",
+            Self::Stale => "stale",
+            Self::Expired => "expired",
+            Self::KilledBefore => "killed-before",
+            Self::KilledAfter => "killed-after",
+        }
+    }
+
+    /// Whether a request can be broken in this way so that it means something.
+    pub fn applies(self, side: Side, request: &Seen) -> bool {
+        let is_write = ![Method::GET, Method::HEAD].contains(&request.method);
+        match (self, side) {
+            (Self::BadGateway, _) | (Self::Stale, Side::Github) => is_write,
+            (Self::Stale, Side::Registry) => {
+                let is_tag = |path: &str| path.rsplit_once("/manifests/").is_some_and(|(_, tag)| !tag.contains(':'));
+                is_write && is_tag(&request.path)
+            }
+            (Self::Expired, Side::Github) => false,
+            (Self::Expired, Side::Registry) => request.has_token,
+            _ => true,
+        }
+    }
+
+    /// Every way in which that many requests can be broken, one at a time.
+    pub fn each(side: Side, requests: &[Seen]) -> impl Iterator<Item = Schedule> + '_ {
+        requests.iter().zip(1..).flat_map(move |(request, number)| {
+            let fitting = Self::ALL.into_iter().filter(move |fault| fault.applies(side, request));
+            fitting.map(move |fault| Schedule(vec![Break { side, number, fault }]))
+        })
+    }
+
+    /// The answer that stands in for the true one, where this fault is one.
+    pub fn answer(self, side: Side) -> Option<Answer> {
+        let status = match self {
+            Self::ServerError => StatusCode::INTERNAL_SERVER_ERROR,
+            Self::BadGateway => StatusCode::BAD_GATEWAY,
+            Self::Forbidden | Self::ForbiddenRetryAfter => StatusCode::FORBIDDEN,
+            Self::TooMany | Self::TooManyRetryAfter => StatusCode::TOO_MANY_REQUESTS,
+            _ => return None,
+        };
+        let mut answer = match side {
+            Side::Registry => error(status, "TOOMANYREQUESTS", "too many requests"),
+            Side::Github => rate_limited(status),
+        };
+        if let Self::ForbiddenRetryAfter | Self::TooManyRetryAfter = self {
+            answer.headers_mut().insert(http::header::RETRY_AFTER, http::HeaderValue::from_static("1"));
+        }
+        Some(answer)
+    }
+}
+
+/// Source: GitHub REST API, "Rate limits for the REST API", exceeding the rate limit: 403 or 429, and a
+/// message that says which limit. A 5xx has no document behind its body.
+fn rate_limited(status: StatusCode) -> Answer {
+    let document = json!({
+        "message": if status.is_server_error() { "Server Error" } else { "You have exceeded a secondary rate limit." },
+        "documentation_url": "https://docs.github.com/rest/overview/rate-limits-for-the-rest-api",
+    });
+    let builder = Response::builder().status(status).header("Content-Type", "application/json; charset=utf-8");
+    builder.body(Content::json(&document)).expect("a legal answer")
+}
+
+impl fmt::Display for Side {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(match self {
+            Self::Github => "github",
+            Self::Registry => "registry",
+        })
+    }
+}
+
+impl fmt::Display for Schedule {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (place, Break { side, number, fault }) in self.0.iter().enumerate() {
+            let comma = if place == 0 { "" } else { "," };
+            write!(out, "{comma}{side}:{number}:{}", fault.name())?;
+        }
+        Ok(())
+    }
+}
+
+impl FromStr for Schedule {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let parse = |part: &str| {
+            let mut fields = part.split(':');
+            let side = match fields.next()? {
+                "github" => Side::Github,
+                "registry" => Side::Registry,
+                _ => return None,
+            };
+            let number = fields.next()?.parse().ok().filter(|number| *number > 0)?;
+            let name = fields.next()?;
+            let fault = Fault::ALL.into_iter().find(|fault| fault.name() == name)?;
+            fields.next().is_none().then_some(Break { side, number, fault })
+        };
+        let breaks = text.split(',').map(|part| parse(part).ok_or_else(|| bad(part)));
+        breaks.collect::<Result<_, _>>().map(Self)
+    }
+}
+
+fn bad(part: &str) -> String {
+    let names: Vec<&str> = Fault::ALL.map(Fault::name).into();
+    format!("{part:?} is no fault: github:NUMBER:FAULT or registry:NUMBER:FAULT, with one of {}", names.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_schedule_reads_as_it_is_printed() {
+        let text = "github:12:reset-after,registry:3:429-retry-after";
+        assert_eq!(text.parse::<Schedule>().expect("a schedule").to_string(), text);
+        for text in ["", "github", "github:0:500", "gitlab:1:500", "github:1:flood", "github:1:500:x"] {
+            text.parse::<Schedule>().expect_err(text);
+        }
+    }
+
+    #[test]
+    fn a_fault_is_tried_only_where_it_means_something() {
+        let seen = |method, path: &str, has_token| Seen { method, path: path.to_owned(), has_token };
+        let read = seen(Method::GET, "/v2/o/x/manifests/latest", true);
+        let by_digest = seen(Method::PUT, "/v2/o/x/manifests/sha256:00", true);
+        let by_tag = seen(Method::PUT, "/v2/o/x/manifests/latest", false);
+        let of = |side, request: &Seen| Fault::each(side, std::slice::from_ref(request)).count();
+        assert_eq!((of(Side::Registry, &read), of(Side::Github, &read)), (13, 12));
+        assert_eq!(
+            (of(Side::Registry, &by_digest), of(Side::Registry, &by_tag), of(Side::Github, &by_tag)),
+            (14, 14, 14)
+        );
+    }
+}

@@ -1,0 +1,128 @@
+//! What a registry is asked for: its paths and query parameters.
+//! Source: OCI distribution specification 1.1, "Endpoints".
+
+/// One endpoint, with what its path names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Route<'a> {
+    /// `/v2/`, end-1.
+    Base,
+    /// Where tokens are given.
+    Token,
+    /// Where blobs lie that the registry sends a client to, as ghcr.io does: on another host.
+    Storage(&'a str),
+    /// `/v2/<name>/blobs/<digest>`, end-2.
+    Blob(&'a str, &'a str),
+    /// `/v2/<name>/blobs/uploads/`, end-4 and end-11.
+    Uploads(&'a str),
+    /// `<blob-push-location>`, end-5, end-6, end-13 and end-14.
+    Upload(&'a str, &'a str),
+    /// `/v2/<name>/manifests/<tag-or-digest>`, end-3, end-7 and end-9.
+    Manifest(&'a str, &'a str),
+    /// `/v2/<name>/tags/list`, end-8.
+    Tags(&'a str),
+    /// `/v2/<name>/referrers/<digest>`, end-12.
+    Referrers(&'a str, &'a str),
+}
+
+impl<'a> Route<'a> {
+    /// The endpoint of a path, or nothing where there is none.
+    pub fn of(path: &'a str) -> Option<Self> {
+        match path {
+            "/v2/" | "/v2" => return Some(Self::Base),
+            "/token" => return Some(Self::Token),
+            _ => {}
+        }
+        if let Some(digest) = path.strip_prefix("/storage/") {
+            return Some(Self::Storage(digest));
+        }
+        let (parent, last) = path.strip_prefix("/v2/")?.rsplit_once('/')?;
+        let (name, kind) = match parent.strip_suffix("/blobs/uploads") {
+            Some(name) => (name, "uploads"),
+            None => parent.rsplit_once('/')?,
+        };
+        let is_part =
+            |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b));
+        if !name.split('/').all(|part| is_part(part) && part.to_ascii_lowercase() == part) {
+            return None;
+        }
+        match (kind, last) {
+            ("uploads", "") => Some(Self::Uploads(name)),
+            ("uploads", id) => Some(Self::Upload(name, id)),
+            (_, "") => None,
+            ("blobs", digest) => Some(Self::Blob(name, digest)),
+            ("manifests", reference) => Some(Self::Manifest(name, reference)),
+            ("tags", "list") => Some(Self::Tags(name)),
+            ("referrers", digest) => Some(Self::Referrers(name, digest)),
+            _ => None,
+        }
+    }
+
+    /// The repository that it is about.
+    pub fn repository(self) -> Option<&'a str> {
+        match self {
+            Self::Base | Self::Token | Self::Storage(_) => None,
+            Self::Blob(name, _)
+            | Self::Uploads(name)
+            | Self::Upload(name, _)
+            | Self::Manifest(name, _)
+            | Self::Tags(name)
+            | Self::Referrers(name, _) => Some(name),
+        }
+    }
+}
+
+/// Every value of a query parameter, decoded.
+pub fn parameters(uri: &http::Uri, name: &str) -> Vec<String> {
+    let pairs = uri.query().unwrap_or_default().split('&').filter_map(|pair| pair.split_once('='));
+    pairs.filter(|(key, _)| *key == name).map(|(_, value)| decoded(value)).collect()
+}
+
+/// The first of them.
+pub fn parameter(uri: &http::Uri, name: &str) -> Option<String> {
+    parameters(uri, name).into_iter().next()
+}
+
+fn decoded(text: &str) -> String {
+    let (mut bytes, mut rest) = (Vec::new(), text.as_bytes());
+    while let [first, tail @ ..] = rest {
+        let hex = (*first == b'%').then(|| tail.get(..2).and_then(|pair| std::str::from_utf8(pair).ok())).flatten();
+        if let Some(byte) = hex.and_then(|pair| u8::from_str_radix(pair, 16).ok()) {
+            bytes.push(byte);
+            rest = &tail[2..];
+        } else {
+            bytes.push(if *first == b'+' { b' ' } else { *first });
+            rest = tail;
+        }
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_endpoint_is_told_apart() {
+        for (path, route) in [
+            ("/v2/", Route::Base),
+            ("/v2/a/b/blobs/uploads/", Route::Uploads("a/b")),
+            ("/v2/a/b/blobs/uploads/7", Route::Upload("a/b", "7")),
+            ("/v2/a/b/blobs/sha256:00", Route::Blob("a/b", "sha256:00")),
+            ("/v2/a/b/manifests/latest", Route::Manifest("a/b", "latest")),
+            ("/v2/a/tags/list", Route::Tags("a")),
+            ("/v2/a/referrers/sha256:00", Route::Referrers("a", "sha256:00")),
+        ] {
+            assert_eq!(Route::of(path), Some(route), "{path}");
+        }
+        for path in ["/", "/v1/", "/v2/x", "/v2//manifests/x", "/v2/A/manifests/x", "/v2/a/tags/", "/v2/../tags/list"] {
+            assert_eq!(Route::of(path).filter(|_| path != "/v2/../tags/list"), None, "{path}");
+        }
+    }
+
+    #[test]
+    fn parameters_are_decoded() {
+        let uri: http::Uri = "/token?scope=repository%3Aa/b%3Apull%2Cpush&scope=x+y&n=".parse().expect("a URI");
+        assert_eq!(parameters(&uri, "scope"), ["repository:a/b:pull,push", "x y"]);
+        assert_eq!((parameter(&uri, "n"), parameter(&uri, "m")), (Some(String::new()), None));
+    }
+}
