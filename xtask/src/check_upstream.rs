@@ -2,7 +2,7 @@
 //! missing. Each run starts from what GitHub shows; none depends on how the one before it ended.
 
 use std::collections::BTreeSet;
-use std::fmt;
+use std::fmt::Display;
 use std::process::ExitCode;
 
 use anyhow::{Error, Result, bail, ensure};
@@ -89,7 +89,7 @@ fn compare(github: GitHub, repository: Repository, path: &Utf8Path, arguments: &
     let (mut subject, is_quiet) = Subject::open(github, repository, Lists::open(path))?;
     let mut standings = if is_quiet { subject.as_kept() } else { subject.observe()? };
     let steps = plan(&standings);
-    let tell = |line: &dyn fmt::Display| tell(arguments.json, line);
+    let tell = |line: &dyn Display| narrate::tell(arguments.json, line);
     standings.iter().for_each(|standing| tell(standing));
     if !steps.is_empty() {
         tell(&format_args!("\nexport GH_REPO={}", subject.repository));
@@ -168,15 +168,6 @@ impl Subject {
         }
         let lines: Vec<String> = left.iter().map(ToString::to_string).collect();
         bail!("all steps were made, and still GitHub shows these as to be done; run this again:\n{}", lines.join("\n"))
-    }
-}
-
-/// Where JSON was asked for, standard output is for that alone.
-fn tell(is_json: bool, line: &dyn fmt::Display) {
-    if is_json {
-        eprintln!("{line}");
-    } else {
-        println!("{line}");
     }
 }
 

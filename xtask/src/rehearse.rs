@@ -129,6 +129,7 @@ pub fn run(root: &Utf8Path, arguments: &Rehearse) -> Result<ExitCode> {
     let yard = Yard {
         program: arguments.program.clone().map_or_else(this_program, Ok)?.into_string(),
         depot: Arc::new(Depot::fill(&folder.0.join("dist"), is_plain.then_some(root))?),
+        repository: checkout::repository(arguments.registry.is_some())?,
         registry: arguments.registry.clone(),
         secrets: arguments.registry.as_ref().map_or_else(Secrets::made_up, |_| Secrets::for_a_real_registry()),
     };

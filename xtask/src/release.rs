@@ -1,7 +1,7 @@
 //! `cargo xtask release`: publishes a build, on GitHub and in a registry, by making what is public
 //! equal to what was built. Running it again is the whole recovery.
 
-use std::fmt;
+use std::fmt::Display;
 use std::process::ExitCode;
 
 use anyhow::Result;
@@ -13,7 +13,7 @@ use crate::model::publication::{Plan, Wanted, plan};
 use crate::sys::actions;
 use crate::sys::dist::Dist;
 use crate::sys::identity::Target;
-use crate::sys::narrate::{note, say};
+use crate::sys::narrate::{self, note, say};
 use crate::sys::perform::Hands;
 use places::Places;
 
@@ -81,8 +81,7 @@ pub fn run(root: &Utf8Path, arguments: &Release) -> Result<ExitCode> {
     let plan = plan(&wanted, &observed)?;
     plan.same.iter().for_each(|what| say("same", what));
     plan.notes.iter().for_each(note);
-    // Where JSON was asked for, standard output is for that alone.
-    let tell = |line: &dyn fmt::Display| if arguments.json { eprintln!("{line}") } else { println!("{line}") };
+    let tell = |line: &dyn Display| narrate::tell(arguments.json, line);
     if !plan.steps.is_empty() {
         tell(&format_args!("export GH_REPO={}", places.repository));
     }
@@ -99,7 +98,7 @@ pub fn run(root: &Utf8Path, arguments: &Release) -> Result<ExitCode> {
 }
 
 /// Makes the steps. Each is said as its turn comes, in the very words of the plan.
-fn apply(places: &Places, plan: &Plan, tell: impl Fn(&dyn fmt::Display)) -> Result<()> {
+fn apply(places: &Places, plan: &Plan, tell: impl Fn(&dyn Display)) -> Result<()> {
     let mut hands = Hands::new(&places.github, &places.repository).with_registry(&places.registry);
     plan.steps.iter().try_for_each(|step| {
         tell(step);

@@ -35,11 +35,6 @@ impl ImageRepository {
         format!("{registry}/{owner}/{IMAGE}").parse()
     }
 
-    /// Host of the registry, with its port where it has one.
-    pub fn registry(&self) -> &str {
-        &self.registry
-    }
-
     /// The name without the registry.
     pub fn path(&self) -> &str {
         &self.path

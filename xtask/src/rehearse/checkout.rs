@@ -7,10 +7,12 @@ use anyhow::{Context, Result};
 use camino::Utf8Path;
 
 use super::registry::tokens::TOKEN_MARK;
+use super::train::Yard;
 use crate::model::secret::Authorization;
+use crate::sys::clock;
 
 /// Whose repository it is.
-pub const REPOSITORY: &str = "octo-riscv/docker-for-riscv64";
+const REPOSITORY: &str = "octo-riscv/docker-for-riscv64";
 /// The commit of ours that the workflow runs at.
 pub const OUR_COMMIT: &str = "5ca1ab1e5ca1ab1e5ca1ab1e5ca1ab1e5ca1ab1e";
 /// Who started the run.
@@ -63,6 +65,19 @@ impl Secrets {
     }
 }
 
+/// The repository of a rehearsal. A real registry keeps what is pushed, so that each rehearsal with
+/// one has an owner of its own there.
+///
+/// # Errors
+/// Where the clock of this machine is wrong.
+pub fn repository(has_real_registry: bool) -> Result<String> {
+    if !has_real_registry {
+        return Ok(REPOSITORY.to_owned());
+    }
+    let now: String = clock::now()?.chars().filter(char::is_ascii_digit).collect();
+    Ok(REPOSITORY.replace('/', &format!("-{now}-{}/", std::process::id())))
+}
+
 /// Makes an empty checkout: what `root()` looks for, and no more.
 ///
 /// # Errors
@@ -98,11 +113,12 @@ pub fn leaks(folder: &Utf8Path, secrets: &Secrets) -> Result<Vec<String>> {
 /// The environment of a step of a workflow, as far as the tasks know it, and nothing of ours. All but
 /// `GITHUB_ACTIONS`, for which the narration would be written for a web page.
 /// Source: GitHub Docs, "Default environment variables".
-pub fn environment(root: &Utf8Path, github: &str, token: &str, secrets: &Secrets) -> Vec<(&'static str, String)> {
+pub fn environment(root: &Utf8Path, github: &str, token: &str, yard: &Yard) -> Vec<(&'static str, String)> {
+    let secrets = &yard.secrets;
     vec![
         ("PATH", std::env::var("PATH").unwrap_or_default()),
         ("GITHUB_API_URL", github.to_owned()),
-        ("GITHUB_REPOSITORY", REPOSITORY.to_owned()),
+        ("GITHUB_REPOSITORY", yard.repository.clone()),
         ("GITHUB_TOKEN", token.to_owned()),
         ("GITHUB_ACTOR", ACTOR.to_owned()),
         ("GITHUB_SHA", OUR_COMMIT.to_owned()),

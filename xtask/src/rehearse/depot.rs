@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Error, Result};
 use camino::{Utf8Path, Utf8PathBuf};
 use serde_json::Value;
 
@@ -12,8 +12,11 @@ use super::stand_in;
 use super::story::{MASTER, built};
 use crate::model::dist;
 use crate::model::metadata::Source;
+use crate::model::publication::proofs;
+use crate::model::release_name::ReleaseName;
 use crate::sys::dist::Dist;
 use crate::sys::files;
+use crate::sys::narrate::note;
 
 /// One build.
 #[derive(Clone, Debug)]
@@ -24,6 +27,16 @@ pub struct Build {
     pub folder: Utf8PathBuf,
     /// Whether it is a stand-in, and no real one.
     pub is_stand_in: bool,
+}
+
+impl Build {
+    /// What it is released as.
+    ///
+    /// # Errors
+    /// Where it is nothing that is released.
+    pub fn release(&self) -> Result<ReleaseName> {
+        ReleaseName::of(&self.source).map_err(Error::msg)
+    }
 }
 
 /// Every build of the story.
@@ -58,7 +71,7 @@ impl Depot {
                 Ok((name, sha256.to_string()))
             };
             let assets = dist::files(&build.source.version).into_iter().map(digest);
-            expected.insert(Self::release_tag(&build.source), assets.collect::<Result<_>>()?);
+            expected.insert(build.release()?.to_string(), assets.collect::<Result<_>>()?);
             builds.push(build);
         }
         Ok(Self { builds, expected })
@@ -88,17 +101,6 @@ impl Depot {
         }
     }
 
-    /// The git tag of our release of a build.
-    pub fn release_tag(source: &Source) -> String {
-        match source.version.release_tag() {
-            Some(tag) => format!("buildkit-{tag}-riscv64"),
-            None => {
-                let date: String = source.source_date.chars().take(10).filter(char::is_ascii_digit).collect();
-                format!("buildkit-v{date}-dev")
-            }
-        }
-    }
-
     /// What no user may ever see: a published release of ours of which an asset is missing, in the
     /// making, or another file.
     pub fn partial_release(&self, github: &Value) -> Option<String> {
@@ -120,11 +122,16 @@ impl Depot {
     }
 }
 
-/// A real build, with its image and its proofs, unharmed.
+/// A real build, with its image and all its proofs, unharmed.
 fn whole(folder: &Utf8Path) -> Option<Dist> {
-    let dist = Dist::open(folder, Some(folder)).ok().filter(|dist| dist.verify().is_ok())?;
-    let image = dist.record.image.as_ref()?;
-    dist.record.proofs.iter().any(|proof| proof.image_digest == image.digest).then_some(dist)
+    let dist = Dist::open(folder, Some(folder)).ok()?;
+    let lacking = proofs::lacking(&dist.record);
+    if !lacking.is_empty() {
+        let names: Vec<&str> = lacking.into_iter().map(|(name, _)| name).collect();
+        note(format_args!("{folder} is not proved ({}), so a stand-in takes its place", names.join(", ")));
+        return None;
+    }
+    dist.verify().is_ok().then_some(dist)
 }
 
 /// Copies a folder and all below it.

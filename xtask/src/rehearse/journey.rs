@@ -38,7 +38,7 @@ impl Journey {
     /// # Errors
     /// Where a task cannot be started at all.
     pub fn make(yard: &Yard, folder: &Utf8Path, is_told: bool) -> Result<Self> {
-        let mut checkpoints = vec![Checkpoint::beginning(&yard.secrets, is_told)];
+        let mut checkpoints = vec![Checkpoint::beginning(yard, is_told)];
         let mut states = Vec::new();
         let mut train = Train::start(yard, folder.join("undisturbed"), &checkpoints[0], &Schedule::default(), is_told)?;
         for (index, act) in STORY.into_iter().enumerate() {

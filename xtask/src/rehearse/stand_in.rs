@@ -22,13 +22,12 @@ use crate::model::image_tag::ImageTag;
 use crate::model::metadata::{ImageRecord, Metadata, Proof, Source};
 use crate::model::oci::{self, BuiltConfig, Descriptor, Facts, INDEX, Index, Manifest, OCI_LAYOUT};
 use crate::model::oci_image::Digest;
+use crate::model::publication::proofs::REQUIRED;
 use crate::model::recipe::PACKAGE;
 use crate::model::version::ReleaseTag;
 use crate::sys::dist::Dist;
 use crate::sys::files;
 
-/// The proofs that a release asks for, by the names that `verify-tini` and `smoke` give them.
-const PROOFS: [&str; 4] = ["verify-tini", "smoke exec", "smoke builder", "smoke machine"];
 const GO: &str = "1.26.3";
 /// The release that master is some commits after.
 const AFTER: &str = "v0.33.0";
@@ -71,7 +70,7 @@ pub fn make(folder: &Utf8Path, source: &Source) -> Result<()> {
     hand_over::archive(folder, &record)?;
     hand_over::hand_over(folder, &mut record, COMMANDS.map(build_info))?;
     let image = image(&folder.join(LAYOUT), source)?;
-    record.proofs = PROOFS.map(|name| proof(name, source, &image.digest)).into();
+    record.proofs = REQUIRED.map(|name| proof(name, source, &image.digest)).into();
     record.image = Some(image);
     Dist { folder: folder.to_owned(), record }.save()
 }

@@ -31,6 +31,8 @@ pub struct Yard {
     pub program: String,
     /// What is built.
     pub depot: Arc<Depot>,
+    /// Whose releases these are.
+    pub repository: String,
     /// A real registry, in place of the double.
     pub registry: Option<String>,
     /// What must never be seen outside of a header.
@@ -51,8 +53,9 @@ pub struct Checkpoint {
 
 impl Checkpoint {
     /// Before the first act: nothing is published, and nothing is known.
-    pub fn beginning(secrets: &Secrets, is_recorded: bool) -> Self {
-        let mut github = github::Double::new(checkout::REPOSITORY);
+    pub fn beginning(yard: &Yard, is_recorded: bool) -> Self {
+        let secrets = &yard.secrets;
+        let mut github = github::Double::new(&yard.repository);
         if is_recorded {
             github.record();
         }
@@ -226,7 +229,8 @@ impl<'a> Train<'a> {
 
     /// The page of a build's release, where it is published.
     pub fn page(&self, build: &Build) -> Option<String> {
-        self.github.with(|github| github.page(&Depot::release_tag(&build.source)))
+        let name = build.release().ok()?.to_string();
+        self.github.with(|github| github.page(&name))
     }
 
     /// What was exchanged with GitHub, as JSON.

@@ -6,22 +6,26 @@ use std::io::{Read, Seek, SeekFrom};
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
-use camino::Utf8PathBuf;
-use http::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, LOCATION};
-use http::{Method, StatusCode};
-use serde::de::DeserializeOwned;
+use http::Method;
+use http::header::{AUTHORIZATION, CONTENT_LENGTH, HeaderValue, LOCATION};
 use ureq::tls::{RootCerts, TlsConfig};
 use ureq::{Agent, SendBody};
 
 use super::narrate::{Counted, Progress};
 use super::patience::{BROKE_OFF, Patience, Trouble};
-use crate::model::secret::Authorization;
 use crate::model::url::Url;
+use message::Body;
+
+mod message;
+
+pub use message::{Ask, Reply};
 
 const CONNECT_LIMIT: Duration = Duration::from_secs(10);
 /// GitHub answers an upload only when it has stored it.
 const RESPONSE_LIMIT: Duration = Duration::from_secs(120);
 const BODY_LIMIT: Duration = Duration::from_secs(30 * 60);
+/// Made anew for each connection; ureq's own choice is eight times as much.
+const BUFFER_BYTES: usize = 16 << 10;
 const MOST_REDIRECTS: usize = 5;
 /// A page of a hundred releases with their notes has some megabytes.
 const LARGEST_DOCUMENT_BYTES: u64 = 32 << 20;
@@ -29,117 +33,6 @@ const LARGEST_DOCUMENT_BYTES: u64 = 32 << 20;
 /// The client.
 pub struct Http {
     agent: Agent,
-}
-
-/// What is asked for.
-#[derive(Clone, Debug)]
-pub struct Ask {
-    method: Method,
-    url: Url,
-    headers: Vec<(HeaderName, String)>,
-    authorization: Option<Authorization>,
-    body: Body,
-    is_repeatable: bool,
-    is_redirected: bool,
-}
-
-/// What is sent along.
-#[derive(Clone, Debug)]
-enum Body {
-    None,
-    Bytes(Vec<u8>),
-    /// A part of a file, read anew at each attempt.
-    File {
-        path: Utf8PathBuf,
-        offset_bytes: u64,
-        size_bytes: u64,
-    },
-}
-
-impl Ask {
-    /// A request without a body. What RFC 9110 calls idempotent is repeated where that may help, and
-    /// anything else only where it surely had no effect.
-    pub fn new(method: Method, url: Url) -> Self {
-        let is_repeatable = method.is_idempotent();
-        let (headers, authorization, body) = (Vec::new(), None, Body::None);
-        Self { method, url, headers, authorization, body, is_repeatable, is_redirected: true }
-    }
-
-    /// With a header.
-    pub fn header(mut self, name: HeaderName, value: impl Into<String>) -> Self {
-        self.headers.push((name, value.into()));
-        self
-    }
-
-    /// With what proves who we are, where there is something.
-    pub fn authorization(mut self, authorization: Option<&Authorization>) -> Self {
-        self.authorization = authorization.cloned();
-        self
-    }
-
-    /// With a body of this media type.
-    pub fn bytes(mut self, media_type: &str, content: impl Into<Vec<u8>>) -> Self {
-        self.body = Body::Bytes(content.into());
-        self.header(CONTENT_TYPE, media_type)
-    }
-
-    /// With a part of a file as its body, in constant memory.
-    pub fn file(mut self, media_type: &str, path: Utf8PathBuf, offset_bytes: u64, size_bytes: u64) -> Self {
-        self.body = Body::File { path, offset_bytes, size_bytes };
-        self.header(CONTENT_TYPE, media_type)
-    }
-
-    /// Repeated like an idempotent one: sent twice it does no harm.
-    pub fn repeatable(mut self) -> Self {
-        self.is_repeatable = true;
-        self
-    }
-
-    /// Never repeated, not even where its method says that it could be.
-    pub fn once(mut self) -> Self {
-        self.is_repeatable = false;
-        self
-    }
-
-    /// Answered by the service itself or not at all: a redirect is taken for the answer.
-    pub fn unredirected(mut self) -> Self {
-        self.is_redirected = false;
-        self
-    }
-
-    /// What is asked for.
-    pub fn url(&self) -> &Url {
-        &self.url
-    }
-}
-
-/// What came back, whatever its status.
-#[derive(Debug)]
-pub struct Reply {
-    /// Where it came from, after redirects.
-    pub url: Url,
-    /// Its status.
-    pub status: StatusCode,
-    /// Its headers.
-    pub headers: HeaderMap,
-    /// Its body, whole.
-    pub body: Vec<u8>,
-}
-
-impl Reply {
-    /// A header, if it is there and is text.
-    pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers.get(name)?.to_str().ok()
-    }
-
-    /// The body as a JSON document.
-    ///
-    /// # Errors
-    /// Where it is none of that form.
-    pub fn json<T: DeserializeOwned>(&self) -> Result<T> {
-        serde_json::from_slice(&self.body)
-            .with_context(|| format!("{} answered something else than was asked for", self.url))
-    }
 }
 
 impl Default for Http {
@@ -153,6 +46,8 @@ impl Default for Http {
             .timeout_send_body(Some(BODY_LIMIT))
             .timeout_recv_response(Some(RESPONSE_LIMIT))
             .timeout_recv_body(Some(BODY_LIMIT))
+            .input_buffer_size(BUFFER_BYTES)
+            .output_buffer_size(BUFFER_BYTES)
             .user_agent("docker-for-riscv64-xtask")
             .build();
         Self { agent: config.into() }

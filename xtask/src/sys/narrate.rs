@@ -21,6 +21,16 @@ pub fn note(text: impl Display) {
     eprintln!("{} {text}", style("     note").for_stderr().yellow().bold());
 }
 
+/// Prints what a task finds and plans: on standard output, unless JSON was asked for, for which that
+/// is kept.
+pub fn tell(is_json: bool, line: &dyn Display) {
+    if is_json {
+        eprintln!("{line}");
+    } else {
+        println!("{line}");
+    }
+}
+
 /// Opens a group of lines that GitHub Actions folds; elsewhere nothing is said.
 /// Source: "Workflow commands for GitHub Actions", grouping log lines.
 pub fn group(title: &str) {

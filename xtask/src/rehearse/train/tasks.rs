@@ -75,8 +75,7 @@ impl Train<'_> {
 
     fn run(&self, words: &[&str], token: &str) -> Result<Output> {
         let mut run = Run::new(&self.yard.program).args(words.iter().copied()).directory(&self.checkout);
-        for (name, value) in checkout::environment(&self.checkout, &self.github.server.url(), token, &self.yard.secrets)
-        {
+        for (name, value) in checkout::environment(&self.checkout, &self.github.server.url(), token, self.yard) {
             run = run.env(name, value);
         }
         ensure!(!self.yard.secrets.are_in(words.join(" ").as_bytes()), "a secret is in the arguments of {}", words[0]);

@@ -112,7 +112,35 @@ impl Releases<'_> {
     /// Where the file cannot be read, and where GitHub refuses it or has something else after
     /// several attempts.
     pub fn upload(&self, id: u64, name: &str, path: &Utf8Path, (size_bytes, sha256): (u64, &Sha256)) -> Result<()> {
-        let release = self.by_id(id)?;
+        let mut progress = Progress::new("upload", Unit::Bytes);
+        progress.set_total(size_bytes);
+        let mut last = None;
+        for attempt in 0..=UPLOADS {
+            let release = self.by_id(id)?;
+            match release.assets.iter().find(|asset| asset.name == name) {
+                Some(asset) if asset.is_whole(size_bytes, sha256) => return Ok(()),
+                _ if attempt == UPLOADS => break,
+                Some(asset) => self.remove_asset(asset.id)?,
+                None => {}
+            }
+            let url = self.upload_address(&release)?.with("name", name);
+            let ask = self.github.ask(Method::POST, url);
+            let ask = ask.file("application/octet-stream", path.to_owned(), 0, size_bytes);
+            match self.github.made::<Asset>(&ask, |ask| self.github.http.send_shown(ask, Some(&mut progress))) {
+                Ok(Made::Yes(asset)) if asset.is_whole(size_bytes, sha256) => return Ok(()),
+                Ok(Made::Yes(asset)) => {
+                    last = Some(anyhow!("GitHub has {} bytes of it, {:?}", asset.size, asset.digest));
+                }
+                // Refused, and be it because a list did not yet show what is there: looked at again.
+                Ok(Made::Unsure(error)) | Err(error) => last = Some(error),
+            }
+            progress.go_back_to(0);
+        }
+        Err(last.context("nothing was uploaded")?.context(format!("{name} could not be uploaded")))
+    }
+
+    /// Where the assets of a release are sent to: a site that may be shown the token.
+    fn upload_address(&self, release: &Release) -> Result<Url> {
         let address = release.upload_url.split('{').next().unwrap_or_default();
         let address: Url = address.parse().map_err(|error| anyhow!("GitHub's address for uploads: {error}"))?;
         ensure!(
@@ -120,39 +148,7 @@ impl Releases<'_> {
             "GitHub names {} for uploads, which is another site; the token is not sent there",
             address.origin()
         );
-        let ask = self.github.ask(Method::POST, address.with("name", name)).file(
-            "application/octet-stream",
-            path.to_owned(),
-            0,
-            size_bytes,
-        );
-        let mut progress = Progress::new("upload", Unit::Bytes);
-        progress.set_total(size_bytes);
-        let mut last = None;
-        for _ in 0..UPLOADS {
-            match self.asset(id, name)? {
-                Some(asset) if asset.is_whole(size_bytes, sha256) => return Ok(()),
-                Some(asset) => self.remove_asset(asset.id)?,
-                None => {}
-            }
-            match self.github.made::<Asset>(&ask, |ask| self.github.http.send_shown(ask, Some(&mut progress))) {
-                Ok(Made::Yes(asset)) if asset.is_whole(size_bytes, sha256) => return Ok(()),
-                Ok(Made::Yes(asset)) => {
-                    last = Some(anyhow!("GitHub has {} bytes of it, {:?}", asset.size, asset.digest))
-                }
-                // Refused, and be it because a list did not yet show what is there: looked at again.
-                Ok(Made::Unsure(error)) | Err(error) => last = Some(error),
-            }
-            progress.go_back_to(0);
-        }
-        match self.asset(id, name)? {
-            Some(asset) if asset.is_whole(size_bytes, sha256) => Ok(()),
-            _ => Err(last.context("nothing was uploaded")?.context(format!("{name} could not be uploaded"))),
-        }
-    }
-
-    fn asset(&self, id: u64, name: &str) -> Result<Option<Asset>> {
-        Ok(self.by_id(id)?.assets.into_iter().find(|asset| asset.name == name))
+        Ok(address)
     }
 
     /// Whether a site may be shown the token: GitHub's own, or for a double this machine.
