@@ -15,6 +15,7 @@ mod checks;
 mod linters;
 mod openapi;
 mod real;
+mod train;
 mod workflows;
 
 /// Run every check that a change has to pass
@@ -48,6 +49,8 @@ enum Name {
     Linters,
     /// the image of that release, and what proves it, where an engine runs riscv64 programs
     Image,
+    /// every request of the whole train broken in every way, and the train run again
+    Rehearse,
     /// unit tests, front-door tests, and the rules of the house; some of them look at that image
     Tests,
 }
@@ -107,6 +110,7 @@ pub fn run(root: &Utf8Path, arguments: &Ci) -> Result<ExitCode> {
             Name::Build => real::build(root),
             Name::Linters => linters::run(root),
             Name::Image => real::image(root),
+            Name::Rehearse => train::run(root),
             Name::Tests => checks::tests(root),
         };
         rows.extend(found.with_context(|| format!("the check {title} could not run"))?);

@@ -142,7 +142,12 @@ pub fn run(root: &Utf8Path, arguments: &Rehearse) -> Result<ExitCode> {
         note("without a fault the story does not go as it should: nothing else was rehearsed");
     }
     if let Some(path) = &arguments.record {
-        fs::write(path, journey.exchanges.to_string()).with_context(|| format!("cannot write {path}"))?;
+        let lines: Result<String, _> = journey
+            .exchanges
+            .iter()
+            .map(|one| Ok(serde_json::to_string(one)? + "\n"))
+            .collect::<serde_json::Result<_>>();
+        fs::write(path, lines?).with_context(|| format!("cannot write {path}"))?;
     }
     let mut report = report_of(&journey);
     let is_clean = match (is_sound, &arguments.faults) {
@@ -174,6 +179,7 @@ fn report_of(journey: &Journey) -> Value {
     let [github, registry] = journey.seen.each_ref().map(Vec::len);
     json!({
         "acts": story::STORY.len(),
+        "image": journey.image.to_string(),
         "requests": { "github": github, "registry": registry },
         "state": journey.states.last(),
         "problems": journey.problems,
@@ -187,7 +193,7 @@ fn show(journey: &Journey) {
         eprintln!();
         page.lines().for_each(|line| eprintln!("    │ {line}"));
     }
-    eprintln!("\n    tags");
+    eprintln!("\n    {}", journey.image);
     for (tag, digest) in &journey.tags {
         eprintln!("    {tag:<60} {digest}");
     }

@@ -8,8 +8,10 @@ use camino::Utf8Path;
 use serde_json::Value;
 
 use super::faults::{Fault, Schedule, Seen, Side};
+use super::github::Exchange;
 use super::story::STORY;
 use super::train::{Checkpoint, Train, Yard};
+use crate::model::image_repository::ImageRepository;
 use crate::sys::narrate::say;
 
 /// What the whole story came to, without a fault.
@@ -27,7 +29,9 @@ pub struct Journey {
     /// The pages of our releases.
     pub pages: Vec<String>,
     /// What was exchanged with GitHub, where the story was told.
-    pub exchanges: Value,
+    pub exchanges: Vec<Exchange>,
+    /// Where the image was published.
+    pub image: ImageRepository,
     /// The registry's tags with their digests.
     pub tags: Vec<(String, String)>,
 }
@@ -57,9 +61,9 @@ impl Journey {
         }
         let pages = yard.depot.builds().iter().filter_map(|build| train.page(build)).collect();
         let (seen, tags, problems, repeats) = (train.seen(), train.tags(), train.problems()?, train.repeats);
-        let exchanges = train.exchanges();
+        let (exchanges, image) = (train.exchanges(), train.image()?);
         train.clear()?;
-        Ok(Self { exchanges, checkpoints, states, seen, problems, repeats, pages, tags })
+        Ok(Self { exchanges, image, checkpoints, states, seen, problems, repeats, pages, tags })
     }
 
     /// Every way to break one request.

@@ -7,11 +7,10 @@ use std::sync::{Arc, Mutex};
 
 use anyhow::{Context, Result};
 use camino::{Utf8Path, Utf8PathBuf};
-use serde_json::{Value, json};
 
 use super::checkout::{self, Secrets};
 use super::depot::{Build, Depot, copy_tree};
-use super::faults::{Schedule, Seen, Side};
+use super::faults::{Schedule, Side};
 use super::github;
 use super::registry::Registry;
 use super::registry::tokens::Account;
@@ -20,6 +19,7 @@ use super::wire::{Double, Watch, Watched, Wire, locked};
 use crate::sys::loopback::Loopback;
 use crate::sys::process::Leash;
 
+mod looks;
 mod tasks;
 
 /// A token of the registry expires in the middle of a release, even where nothing is broken.
@@ -227,42 +227,6 @@ impl<'a> Train<'a> {
         builds.find(|build| build.source.r#ref == tag).cloned()
     }
 
-    /// The page of a build's release, where it is published.
-    pub fn page(&self, build: &Build) -> Option<String> {
-        let name = build.release().ok()?.to_string();
-        self.github.with(|github| github.page(&name))
-    }
-
-    /// What was exchanged with GitHub, as JSON.
-    pub fn exchanges(&self) -> Value {
-        self.github.with(|github| json!(github.exchanges()))
-    }
-
-    /// The tags that the registry shows, with their digests.
-    pub fn tags(&self) -> Vec<(String, String)> {
-        self.registry.with(|registry| registry.tags())
-    }
-
-    /// How many requests there have been since the beginning of the story.
-    pub fn requests(&self) -> [u64; 2] {
-        [self.before[0] + self.github.server.requests(), self.before[1] + self.registry.server.requests()]
-    }
-
-    /// What was asked since the checkpoint.
-    pub fn seen(&self) -> [Vec<Seen>; 2] {
-        [self.github.wire.seen(), self.registry.wire.seen()]
-    }
-
-    /// All that a user could see, whatever port the registry is at.
-    pub fn state(&self) -> Value {
-        let mut github = self.github.with(|github| github.clone());
-        github.rename(&self.registry_host(), "REGISTRY");
-        json!({
-            "github": github.snapshot(),
-            "registry": self.registry.with(|registry| registry.snapshot()),
-        })
-    }
-
     /// The world as it is now; `copy` is where the checkout is kept.
     ///
     /// # Errors
@@ -273,22 +237,6 @@ impl<'a> Train<'a> {
             (self.github.with(|github| github.clone()), self.registry.with(|registry| registry.clone()));
         let host = Some(self.registry_host());
         Ok(Checkpoint { github, registry, host, requests: self.requests(), checkout: Some(copy) })
-    }
-
-    /// Everything that went wrong so far, a sentence each.
-    ///
-    /// # Errors
-    /// Where a file of the checkout cannot be read.
-    pub fn problems(&self) -> Result<Vec<String>> {
-        let mut problems = self.problems.clone();
-        // One lock after the other: a second one taken while the first is held would wait for ever.
-        let watched = locked(&self.github.service).problems.clone();
-        let github = self.github.with(|github| github.violations().to_vec());
-        let registry = self.registry.with(|registry| registry.violations().to_vec());
-        problems.extend(watched.into_iter().chain(github).map(|problem| format!("github: {problem}")));
-        problems.extend(registry.into_iter().map(|problem| format!("registry: {problem}")));
-        problems.extend(checkout::leaks(&self.checkout, &self.yard.secrets)?);
-        Ok(problems)
     }
 
     /// Removes what the train left.
