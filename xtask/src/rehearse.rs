@@ -187,16 +187,20 @@ fn report_of(journey: &Journey) -> Value {
     })
 }
 
-/// The end of the story: our releases as their pages show them, and the registry's tags.
+/// The end of the story: the page of our first release, the heads of the others, and the tags.
 fn show(journey: &Journey) {
-    for page in &journey.pages {
+    for (index, page) in journey.pages.iter().enumerate() {
         eprintln!();
-        page.lines().for_each(|line| eprintln!("    │ {line}"));
+        let head = if index == 0 { usize::MAX } else { 2 };
+        page.lines().take(head).for_each(|line| eprintln!("    │ {line}"));
     }
     eprintln!("\n    {}", journey.image);
-    for (tag, digest) in &journey.tags {
-        eprintln!("    {tag:<60} {digest}");
+    // Tags of the form sha256-… stand in for a list of what is attached to an image.
+    let (lists, tags): (Vec<_>, Vec<_>) = journey.tags.iter().partition(|(tag, _)| tag.contains(":sha256-"));
+    for (tag, digest) in tags {
+        eprintln!("      {:<20} {digest}", tag.rsplit(':').next().unwrap_or_default());
     }
+    eprintln!("      and {} tags of the form sha256-…, for what is attached to each image", lists.len());
     let [github, registry] = journey.seen.each_ref().map(Vec::len);
     say(
         "rehearsed",

@@ -44,7 +44,7 @@ fn opening(facts: &Facts<'_>) -> String {
     let lacking = proofs::lacking(record);
     let mut text = format!(
         "{upstream} for linux/riscv64: `buildkitd`, `buildctl`, and a container image of them that `docker buildx` \
-         takes as it is. Upstream's notes, behind that link, say what is new. Built with Go {} from commit \
+         takes as it is. What is new, upstream says behind that link. Built with Go {} from commit \
          [`{}`](https://{PACKAGE}/commit/{commit}), to which nothing was changed.\n",
         record.go,
         &commit.to_string()[..12],
