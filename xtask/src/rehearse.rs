@@ -26,7 +26,6 @@ use train::Yard;
 pub mod broken;
 pub mod checkout;
 pub mod depot;
-pub mod exchange;
 pub mod faults;
 pub mod github;
 pub mod journey;

@@ -10,6 +10,7 @@ pub mod debian;
 pub mod dist;
 pub mod docker_archive;
 pub mod engine;
+pub mod exchange;
 pub mod files;
 pub mod git;
 pub mod github;

@@ -7,7 +7,6 @@ use anyhow::{Context, Result};
 use camino::Utf8Path;
 
 use super::registry::tokens::TOKEN_MARK;
-use super::train::Yard;
 use crate::model::secret::Authorization;
 use crate::sys::clock;
 
@@ -113,12 +112,16 @@ pub fn leaks(folder: &Utf8Path, secrets: &Secrets) -> Result<Vec<String>> {
 /// The environment of a step of a workflow, as far as the tasks know it, and nothing of ours. All but
 /// `GITHUB_ACTIONS`, for which the narration would be written for a web page.
 /// Source: GitHub Docs, "Default environment variables".
-pub fn environment(root: &Utf8Path, github: &str, token: &str, yard: &Yard) -> Vec<(&'static str, String)> {
-    let secrets = &yard.secrets;
+pub fn environment(
+    root: &Utf8Path,
+    (github, repository): (&str, &str),
+    token: &str,
+    secrets: &Secrets,
+) -> Vec<(&'static str, String)> {
     vec![
         ("PATH", std::env::var("PATH").unwrap_or_default()),
         ("GITHUB_API_URL", github.to_owned()),
-        ("GITHUB_REPOSITORY", yard.repository.clone()),
+        ("GITHUB_REPOSITORY", repository.to_owned()),
         ("GITHUB_TOKEN", token.to_owned()),
         ("GITHUB_ACTOR", ACTOR.to_owned()),
         ("GITHUB_SHA", OUR_COMMIT.to_owned()),

@@ -7,8 +7,8 @@ use std::str::FromStr;
 use http::{Method, Response, StatusCode};
 use serde_json::json;
 
-use super::exchange::{Answer, Content};
 use super::registry::answers::error;
+use crate::sys::exchange::{Answer, Content};
 
 /// One way to break a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

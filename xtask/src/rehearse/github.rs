@@ -10,7 +10,7 @@ use http::{HeaderMap, Method, StatusCode};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::exchange::{Answer, Content, Request, Service};
+use crate::sys::exchange::{Answer, Content, Request, Service};
 use access::Token;
 use actions::Run;
 use issues::Issue;

@@ -11,7 +11,7 @@ use http::header::AUTHORIZATION;
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
 
-use super::exchange::{Answer, Content, Request, Service};
+use crate::sys::exchange::{Answer, Content, Request, Service};
 use answers::{answer, empty, error, header};
 use manifests::Manifest;
 use route::Route;

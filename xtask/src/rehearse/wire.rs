@@ -7,10 +7,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use http::Method;
 use http::header::AUTHORIZATION;
 
-use super::exchange::{Answer, Request, Service};
 use super::faults::{Fault, Schedule, Seen, Side};
 use super::github;
 use super::registry::Registry;
+use crate::sys::exchange::{Answer, Request, Service};
 use crate::sys::loopback::{Faults, Verdict};
 use crate::sys::process::Leash;
 

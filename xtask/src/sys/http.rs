@@ -75,7 +75,7 @@ impl Http {
         loop {
             let came = self.send_once(ask, progress.as_deref_mut());
             let trouble = match &came {
-                Ok(reply) => Trouble::of_reply(reply),
+                Ok(reply) => reply.trouble(),
                 Err(error) => Some(Trouble::of_error(error)),
             };
             let is_worth_another = trouble.map_or(Ok(false), |trouble| patience.wait(trouble))?;

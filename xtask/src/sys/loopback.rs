@@ -13,7 +13,7 @@ use anyhow::{Context, Result, ensure};
 use camino::Utf8PathBuf;
 use http::Method;
 
-use crate::rehearse::exchange::{Answer, Service};
+use crate::sys::exchange::{Answer, Service};
 use wire::{Incoming, Whole, write_answer};
 
 mod wire;

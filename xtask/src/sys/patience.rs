@@ -6,7 +6,6 @@ use anyhow::{Result, bail};
 use http::StatusCode;
 use http::header::{HeaderMap, RETRY_AFTER};
 
-use super::http::Reply;
 use super::narrate::note;
 use crate::model::url::Url;
 
@@ -51,19 +50,6 @@ impl Trouble {
             // The body of an answer that broke off.
             None if error.chain().any(|cause| cause.to_string().ends_with(BROKE_OFF)) => Self::Unsure,
             Some(_) | None => Self::Final,
-        }
-    }
-
-    /// Of an answer; none where it is to be taken as it is.
-    ///
-    /// Source: GitHub, "Best practices for using the REST API", handling rate limit errors: 403 or 429,
-    /// with `retry-after`, or with `x-ratelimit-remaining: 0` and `x-ratelimit-reset` in seconds
-    /// since 1970, or with neither.
-    pub fn of_reply(reply: &Reply) -> Option<Self> {
-        let is_limit = || String::from_utf8_lossy(&reply.body).contains("rate limit");
-        match Self::of_status(reply.status, &reply.headers) {
-            None if reply.status == StatusCode::FORBIDDEN && is_limit() => Some(Self::Later(None)),
-            other => other,
         }
     }
 

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::reply::{Outcome, Reply};
 use super::{Call, State, shapes};
-use crate::rehearse::exchange::Content;
+use crate::sys::exchange::Content;
 
 /// An asset of a release.
 #[derive(Clone)]

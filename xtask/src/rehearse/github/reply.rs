@@ -5,7 +5,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use super::Call;
-use crate::rehearse::exchange::{Answer, Content};
+use crate::sys::exchange::{Answer, Content};
 
 /// What a handler gives: an answer, or a refusal, which is an answer as well.
 pub type Outcome = Result<Reply, Reply>;

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::Double;
-use crate::rehearse::exchange::{Answer, Content, Request, Service};
+use crate::sys::exchange::{Answer, Content, Request, Service};
 
 mod access;
 mod client;

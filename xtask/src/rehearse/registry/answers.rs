@@ -5,7 +5,7 @@ use http::header::HeaderName;
 use http::{Response, StatusCode};
 use serde_json::json;
 
-use crate::rehearse::exchange::{Answer, Content, Request};
+use crate::sys::exchange::{Answer, Content, Request};
 
 /// An answer with these headers.
 pub fn answer(status: StatusCode, headers: &[(&str, &str)], body: Content) -> Answer {

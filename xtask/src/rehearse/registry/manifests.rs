@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::answers::{answer, empty, error, header};
 use super::{DIGEST, Referrers, Registry, Repository, Stale};
 use crate::model::oci_image::{Digest, LARGEST_DOCUMENT_BYTES};
-use crate::rehearse::exchange::{Answer, Content, Request};
+use crate::sys::exchange::{Answer, Content, Request};
 use crate::sys::files::sha256;
 
 const INDEX_TYPE: &str = "application/vnd.oci.image.index.v1+json";

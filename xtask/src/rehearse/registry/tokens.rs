@@ -13,7 +13,7 @@ use serde_json::json;
 use super::answers::{self, error};
 use super::route::{parameter, parameters};
 use crate::model::secret::Authorization;
-use crate::rehearse::exchange::{Answer, Content, Request};
+use crate::sys::exchange::{Answer, Content, Request};
 
 /// Every token begins with this, so that one that leaked is found.
 pub const TOKEN_MARK: &str = "registry-token-";

@@ -11,7 +11,7 @@ use super::answers::{self, empty, error, header};
 use super::route::parameter;
 use super::{DIGEST, Registry};
 use crate::model::oci_image::Digest;
-use crate::rehearse::exchange::{Answer, Content, Request};
+use crate::sys::exchange::{Answer, Content, Request};
 use crate::sys::files::{HashingWriter, copy};
 
 /// One session.

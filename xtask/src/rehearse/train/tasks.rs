@@ -75,7 +75,9 @@ impl Train<'_> {
 
     fn run(&self, words: &[&str], token: &str) -> Result<Output> {
         let mut run = Run::new(&self.yard.program).args(words.iter().copied()).directory(&self.checkout);
-        for (name, value) in checkout::environment(&self.checkout, &self.github.server.url(), token, self.yard) {
+        let (url, yard) = (self.github.server.url(), self.yard);
+        let github = (url.as_str(), yard.repository.as_str());
+        for (name, value) in checkout::environment(&self.checkout, github, token, &yard.secrets) {
             run = run.env(name, value);
         }
         ensure!(!self.yard.secrets.are_in(words.join(" ").as_bytes()), "a secret is in the arguments of {}", words[0]);

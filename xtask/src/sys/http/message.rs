@@ -8,6 +8,7 @@ use serde::de::DeserializeOwned;
 
 use crate::model::secret::Authorization;
 use crate::model::url::Url;
+use crate::sys::patience::Trouble;
 
 /// What is asked for.
 #[derive(Clone, Debug)]
@@ -108,6 +109,19 @@ impl Reply {
     /// A header, if it is there and is text.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name)?.to_str().ok()
+    }
+
+    /// Why the request may have to be sent again; none where this is to be taken as it is.
+    ///
+    /// Source: GitHub, "Best practices for using the REST API", handling rate limit errors: 403 or 429,
+    /// with `retry-after`, or with `x-ratelimit-remaining: 0` and `x-ratelimit-reset` in seconds
+    /// since 1970, or with neither.
+    pub fn trouble(&self) -> Option<Trouble> {
+        let is_limit = || String::from_utf8_lossy(&self.body).contains("rate limit");
+        match Trouble::of_status(self.status, &self.headers) {
+            None if self.status == StatusCode::FORBIDDEN && is_limit() => Some(Trouble::Later(None)),
+            other => other,
+        }
     }
 
     /// The body as a JSON document.

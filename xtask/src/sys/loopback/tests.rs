@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use camino::Utf8PathBuf;
 
 use super::{Answer, Faults, Loopback, Verdict};
-use crate::rehearse::exchange::{Content, Request, Service};
+use crate::sys::exchange::{Content, Request, Service};
 use crate::sys::files::sha256;
 
 /// Answers each request with its body, and remembers them.

@@ -8,7 +8,7 @@ use camino::Utf8Path;
 use http::header::{CONTENT_LENGTH, EXPECT, TRANSFER_ENCODING};
 use http::{HeaderName, HeaderValue, Request, StatusCode};
 
-use crate::rehearse::exchange::{Answer, Content};
+use crate::sys::exchange::{Answer, Content};
 use crate::sys::files::{HashingWriter, copy};
 
 const MOST_HEADERS: usize = 64;

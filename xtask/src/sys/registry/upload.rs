@@ -110,7 +110,7 @@ impl Registry {
                 Ok(reply) => {
                     // What is wrong with a part may be right with the whole.
                     let of_part = (session.arrived_bytes > 0).then_some(Trouble::Unsure);
-                    (Trouble::of_reply(&reply).or(of_part), self.refused(true, trying(blob), &reply))
+                    (reply.trouble().or(of_part), self.refused(true, trying(blob), &reply))
                 }
                 // The address of an upload may itself be a secret: it is not shown.
                 Err(error) => {

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{TOKEN, ask, double, header, read, request};
-use crate::rehearse::exchange::Service;
+use crate::sys::exchange::Service;
 
 #[test]
 fn a_token_may_do_what_it_may() {

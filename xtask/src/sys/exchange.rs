@@ -3,8 +3,8 @@
 
 use camino::Utf8PathBuf;
 
+use super::files::sha256;
 use crate::model::digest::Sha256;
-use crate::sys::files::sha256;
 
 /// A request, whole.
 pub type Request = http::Request<Content>;
