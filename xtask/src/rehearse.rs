@@ -42,7 +42,7 @@ pub mod wire;
 Examples:
   cargo xtask rehearse                            the story, told as it goes; nothing is touched
   cargo xtask rehearse --faults each              every request broken in every way, one at a time
-  cargo xtask rehearse --faults each:9            every ninth of these, as CI does
+  cargo xtask rehearse --faults each:9            every ninth of these, in a ninth of the time
   cargo xtask rehearse --faults random:7 --for 600
                                                   pairs and triples of faults, for ten minutes
   cargo xtask rehearse --faults github:12:reset-after

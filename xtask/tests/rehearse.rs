@@ -133,6 +133,38 @@ exit "$status"
     assert!(told.contains("--faults github:1:killed-before"), "it says how to see it again:\n{told}");
 }
 
+/// Each `release` twice at the same time. GitHub takes two drafts of one name, so that one may be
+/// left; but no two are published, and what is published is whole.
+#[test]
+fn two_runners_at_once_publish_once() {
+    let program = program(
+        "both",
+        r#"
+[ "$1 $2" = "release --execute" ] || exec "$xtask" "$@"
+"$xtask" "$@" &
+"$xtask" "$@"
+one=$?
+wait $!
+other=$?
+[ "$one" = 0 ] || [ "$other" = 0 ]
+"#,
+    );
+    let (is_well, report, told) = rehearse(&["--program", program.to_str().expect("UTF-8")]);
+    assert!(is_well, "{told}");
+    let releases = report["state"]["github"]["releases"].as_array().expect("releases");
+    let published = releases.iter().filter(|release| release["draft"] == false);
+    let mut tags: Vec<&str> = published.filter_map(|release| release["tag"].as_str()).collect();
+    tags.sort_unstable();
+    let expected = [
+        "buildkit-v0.32.2-riscv64",
+        "buildkit-v0.32.3-riscv64",
+        "buildkit-v0.33.0-riscv64",
+        "buildkit-v20260816-dev",
+        "buildkit-v20260823-dev",
+    ];
+    assert_eq!(tags, expected);
+}
+
 #[test]
 fn a_program_that_shows_a_secret_is_found() {
     let program = program("leak", "echo \"token: $GITHUB_TOKEN\" >&2\nexec \"$xtask\" \"$@\"\n");
