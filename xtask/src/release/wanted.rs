@@ -2,6 +2,7 @@
 //! of the image against the manifest.
 
 use std::fs;
+use std::time::SystemTime;
 
 use anyhow::{Context, Error, Result, ensure};
 use camino::Utf8Path;
@@ -116,5 +117,5 @@ pub fn write_notes(root: &Utf8Path, wanted: &Wanted) -> Result<()> {
     let path = root.join(notes_file(&wanted.name));
     let folder = path.parent().expect("the notes lie in a folder");
     fs::create_dir_all(folder).with_context(|| format!("cannot make {folder}"))?;
-    fs::write(&path, &wanted.notes).with_context(|| format!("cannot write {path}"))
+    files::replace(&path, wanted.notes.as_bytes(), SystemTime::now())
 }
