@@ -86,7 +86,12 @@ fn image(places: &Places, wanted: &Wanted) -> Result<bool> {
             Ok(Some(found)) => found.descriptor.digest,
             Ok(None) => return Ok(nobody_can_pull(image, &format!("{reference} is not there without credentials"))),
             // The refusal names the page where a person makes it public.
-            Err(error) if is_private(&error) => return Ok(nobody_can_pull(image, &format!("{error:#}"))),
+            Err(error) if is_private(&error) && image.repository.is_github() => {
+                return Ok(nobody_can_pull(image, &format!("{error:#}")));
+            }
+            Err(error) if is_private(&error) => {
+                return Ok(nobody_can_pull(image, "its registry shows it to nobody whom it does not know"));
+            }
             Err(error) => return Err(error),
         };
         ensure!(found == *digest, "{}:{reference} leads to {found}, and not to {digest}", image.repository);
