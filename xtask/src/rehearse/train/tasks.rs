@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::Train;
 use crate::rehearse::checkout;
@@ -35,7 +35,10 @@ impl Train<'_> {
         let report: Value = serde_json::from_slice(&stdout).unwrap_or_default();
         match report["steps"].as_array() {
             Some(steps) if steps.is_empty() => {}
-            Some(steps) => self.problems.push(format!("{} still wants {}", words.join(" "), json!(steps))),
+            Some(steps) => {
+                let names: Vec<&str> = steps.iter().filter_map(|step| step["step"].as_str()).collect();
+                self.problems.push(format!("{} still wants to {}", words.join(" "), names.join(", ")));
+            }
             None => self.problems.push(format!("{} names no \"steps\" in its JSON", words.join(" "))),
         }
         Ok(())
