@@ -81,6 +81,9 @@ pub fn run(root: &Utf8Path, arguments: &Release) -> Result<ExitCode> {
     let plan = plan(&wanted, &observed)?;
     plan.same.iter().for_each(|what| say("same", what));
     plan.notes.iter().for_each(note);
+    if plan.is_standing {
+        return report(&wanted, &plan, None, arguments.json);
+    }
     let tell = |line: &dyn Display| narrate::tell(arguments.json, line);
     if !plan.steps.is_empty() {
         tell(&format_args!("export GH_REPO={}", places.repository));
@@ -112,6 +115,7 @@ fn report(wanted: &Wanted, plan: &Plan, is_public: Option<bool>, as_json: bool) 
     let (image, digest) = (&wanted.image, &wanted.image.manifest.digest);
     let tags: Vec<String> = image.tags.iter().map(ToString::to_string).collect();
     let state = match is_public {
+        None if plan.is_standing => "published earlier, of the same commit",
         None => "planned",
         Some(true) => "published",
         Some(false) => "published; **the image is private**",

@@ -164,6 +164,8 @@ pub struct Plan {
     pub notes: Vec<String>,
     /// What changes, in this order.
     pub steps: Vec<Step>,
+    /// Whether what is published is of the very same commit, and is neither compared nor changed.
+    pub is_standing: bool,
 }
 
 /// Everything that stands against publishing, so that it is mended at once and not one by one.
@@ -210,6 +212,11 @@ impl Draft {
 /// Everything that stands against publishing.
 pub fn plan(wanted: &Wanted, observed: &Observed) -> Result<Plan, Refused> {
     let mut draft = Draft::default();
+    if let Some(published) = observed.published_record.as_ref().filter(|record| is_quiet_week(record, wanted)) {
+        draft.note(quiet_week(wanted, published));
+        draft.plan.is_standing = true;
+        return Ok(draft.plan);
+    }
     proofs::require(wanted, &mut draft);
     files::compare(wanted, &mut draft);
     let standing = release::fill(wanted, observed, &mut draft);
@@ -218,4 +225,24 @@ pub fn plan(wanted: &Wanted, observed: &Observed) -> Result<Plan, Refused> {
     image::move_latest(&wanted.image, &observed.registry, &mut draft);
     issue::close(wanted, observed.issue.as_ref(), &mut draft);
     if draft.refusals.is_empty() { Ok(draft.plan) } else { Err(Refused(draft.refusals)) }
+}
+
+/// Whether master stands where it stood when that record was published, and only Debian has moved: the
+/// weekly build then made the same programs, in an image with newer packages. There is one release of
+/// master for a day of upstream's, so that the first one stays.
+fn is_quiet_week(published: &Metadata, ours: &Wanted) -> bool {
+    let image = |record: &Metadata| record.image.as_ref().map(|image| image.digest.clone());
+    ours.name.upstream().is_none()
+        && published.makes_the_same_as(&ours.record)
+        && published.files == ours.record.files
+        && image(published) != image(&ours.record)
+}
+
+fn quiet_week(wanted: &Wanted, published: &Metadata) -> String {
+    let found = published.image.as_ref().map_or_else(String::new, |image| image.digest.to_string());
+    format!(
+        "upstream's master is where it was: {} is published of the same commit, with the same programs in the image \
+         {found}, and stays; the image here, {}, differs by its packages alone",
+        wanted.name, wanted.image.manifest.digest
+    )
 }

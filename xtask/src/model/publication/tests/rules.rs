@@ -29,6 +29,28 @@ fn the_record_of_an_earlier_run_stands_where_only_its_proofs_are_older() {
 }
 
 #[test]
+fn a_week_in_which_only_debian_moved_leaves_master_as_it_is() {
+    let wanted = wanted("master");
+    let mut record = wanted.record.clone();
+    let image = record.image.as_mut().expect("an image");
+    image.digest = digest(0xaa);
+    let plan_with = |wanted: &Wanted, record: &Metadata| {
+        plan(wanted, &Observed { published_record: Some(record.clone()), ..Observed::default() })
+    };
+    let plan = plan_with(&wanted, &record).expect("nothing stands against it");
+    assert!(plan.is_standing && plan.steps.is_empty());
+    assert!(plan.notes[0].contains("buildkit-v20260804-dev is published of the same commit"), "{:?}", plan.notes);
+    // Another commit of that day, other programs, or a release of upstream's: that is no quiet week.
+    let mut other = record.clone();
+    other.files[0].sha256 = sha256(0xbb);
+    assert!(!plan_with(&wanted, &other).expect("a plan").is_standing);
+    let tagged = super::wanted("v0.32.2");
+    let mut record = tagged.record.clone();
+    record.image.as_mut().expect("an image").digest = digest(0xaa);
+    assert!(!plan_with(&tagged, &record).expect("a plan").is_standing);
+}
+
+#[test]
 fn latest_follows_master_and_only_forward() {
     let wanted = wanted("master");
     let moved = |latest: Option<Latest>| {
