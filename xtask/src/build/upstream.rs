@@ -18,9 +18,9 @@ use crate::model::metadata::Source;
 use crate::model::recipe::PACKAGE;
 use crate::model::upstream_ref::{CommitId, UpstreamRef};
 use crate::model::version::Version;
-use crate::sys::files;
 use crate::sys::git::{git, slow_git};
 use crate::sys::narrate::{note, say};
+use crate::sys::{clock, files};
 
 /// Upstream's rule for a version, with the length of abbreviation that git chooses in a whole
 /// clone of upstream (135,000 objects): a partial clone has fewer objects and would choose less.
@@ -85,7 +85,7 @@ impl Upstream {
         let shown = self.submodule.git(["show", "-s", "--format=%ct", &commit.to_string()]).read()?;
         let source_date_epoch =
             shown.parse().with_context(|| format!("git gave {shown:?} for the date of {commit}"))?;
-        let source_date = rfc3339(source_date_epoch)?;
+        let source_date = clock::rfc3339(source_date_epoch).context("the date of the commit cannot be written")?;
         Ok(Source { r#ref, commit, version, package: PACKAGE.to_owned(), source_date, source_date_epoch })
     }
 
@@ -242,10 +242,4 @@ fn is_clean(path: &Utf8Path, commit: &CommitId) -> bool {
 /// A path as seen from the checkout, where it is inside.
 pub fn relative<'a>(root: &Utf8Path, path: &'a Utf8Path) -> &'a Utf8Path {
     path.strip_prefix(root).unwrap_or(path)
-}
-
-fn rfc3339(epoch_seconds: i64) -> Result<String> {
-    let date =
-        time::OffsetDateTime::from_unix_timestamp(epoch_seconds).context("the date of the commit is out of range")?;
-    date.format(&time::format_description::well_known::Rfc3339).context("the date of the commit cannot be written")
 }

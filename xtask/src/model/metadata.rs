@@ -122,6 +122,16 @@ impl Metadata {
         let inputs = |record: &Self| Self { files: Vec::new(), image: None, proofs: Vec::new(), ..record.clone() };
         inputs(self) == inputs(other)
     }
+
+    /// Whether `other` is of the same source, built the same way, to the same files.
+    pub fn has_the_files_of(&self, other: &Self) -> bool {
+        self.makes_the_same_as(other) && self.files == other.files
+    }
+
+    /// Digest of the image manifest, once there is an image.
+    pub fn image_digest(&self) -> Option<&Digest> {
+        self.image.as_ref().map(|image| &image.digest)
+    }
 }
 
 /// `SHA256SUMS`, in the form that `sha256sum -c` takes: digest, two spaces, name.

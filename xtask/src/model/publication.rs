@@ -231,15 +231,13 @@ pub fn plan(wanted: &Wanted, observed: &Observed) -> Result<Plan, Refused> {
 /// weekly build then made the same programs, in an image with newer packages. There is one release of
 /// master for a day of upstream's, so that the first one stays.
 fn is_quiet_week(published: &Metadata, ours: &Wanted) -> bool {
-    let image = |record: &Metadata| record.image.as_ref().map(|image| image.digest.clone());
     ours.name.upstream().is_none()
-        && published.makes_the_same_as(&ours.record)
-        && published.files == ours.record.files
-        && image(published) != image(&ours.record)
+        && published.has_the_files_of(&ours.record)
+        && published.image_digest() != ours.record.image_digest()
 }
 
 fn quiet_week(wanted: &Wanted, published: &Metadata) -> String {
-    let found = published.image.as_ref().map_or_else(String::new, |image| image.digest.to_string());
+    let found = published.image_digest().map_or_else(String::new, ToString::to_string);
     format!(
         "upstream's master is where it was: {} is published of the same commit, with the same programs in the image \
          {found}, and stays; the image here, {}, differs by its packages alone",

@@ -12,7 +12,7 @@ use super::faults::{Break, Schedule};
 use super::journey::{Journey, differences};
 use super::story::STORY;
 use super::train::{Train, Yard};
-use super::wire::locked;
+use crate::sys::loopback::locked;
 use crate::sys::narrate::say;
 
 /// Trains for each core: they mostly wait.

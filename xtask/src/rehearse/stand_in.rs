@@ -11,8 +11,6 @@ use camino::Utf8Path;
 use flate2::{Compression, GzBuilder};
 use serde::Serialize;
 use serde_json::json;
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
 
 use crate::build::hand_over;
 use crate::model::build_info::{BuildInfo, Module};
@@ -26,7 +24,7 @@ use crate::model::publication::proofs::REQUIRED;
 use crate::model::recipe::PACKAGE;
 use crate::model::version::ReleaseTag;
 use crate::sys::dist::Dist;
-use crate::sys::files;
+use crate::sys::{clock, files};
 
 const GO: &str = "1.26.3";
 /// The release that master is some commits after.
@@ -45,13 +43,12 @@ pub fn source(r#ref: &str, source_date_epoch: i64) -> Result<Source> {
         Ok(tag) => tag.to_string(),
         Err(_) => format!("{AFTER}-12-g{}", &commit[..9]),
     };
-    let date = OffsetDateTime::from_unix_timestamp(source_date_epoch)?;
     Ok(Source {
         r#ref: r#ref.to_owned(),
         commit: commit[..40].parse().map_err(Error::msg)?,
         version: version.parse().map_err(Error::msg)?,
         package: PACKAGE.to_owned(),
-        source_date: date.format(&Rfc3339)?,
+        source_date: clock::rfc3339(source_date_epoch)?,
         source_date_epoch,
     })
 }

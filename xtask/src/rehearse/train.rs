@@ -15,8 +15,8 @@ use super::github;
 use super::registry::Registry;
 use super::registry::tokens::Account;
 use super::story::{Act, MASTER, Published};
-use super::wire::{Double, Watch, Watched, Wire, locked};
-use crate::sys::loopback::Loopback;
+use super::wire::{Double, Watch, Watched, Wire};
+use crate::sys::loopback::{Loopback, locked};
 use crate::sys::process::Leash;
 
 mod looks;

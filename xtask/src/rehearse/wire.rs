@@ -2,7 +2,7 @@
 //! on the double: after each request, what must never be is looked for.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use http::Method;
 use http::header::AUTHORIZATION;
@@ -11,7 +11,7 @@ use super::faults::{Fault, Schedule, Seen, Side};
 use super::github;
 use super::registry::Registry;
 use crate::sys::exchange::{Answer, Request, Service};
-use crate::sys::loopback::{Faults, Verdict};
+use crate::sys::loopback::{Faults, Verdict, locked};
 use crate::sys::process::Leash;
 
 /// What the rehearsal can make a double do by itself.
@@ -154,9 +154,4 @@ impl<D: Double> Faults for Wire<D> {
     fn kill(&self) {
         self.leash.kill();
     }
-}
-
-/// A lock; a thread that panicked with it in hand has failed its train already.
-pub fn locked<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

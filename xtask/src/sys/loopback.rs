@@ -237,7 +237,8 @@ impl House {
     }
 }
 
-fn locked<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+/// The content of a lock, whoever panicked with it in hand.
+pub fn locked<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     // A test that panicked with the lock in hand has failed already.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

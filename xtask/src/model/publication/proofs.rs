@@ -10,7 +10,7 @@ pub const REQUIRED: [&str; 4] = ["verify-tini", "smoke exec", "smoke builder", "
 
 /// The proofs that are of this very image, in the order in which they are required.
 pub fn valid(record: &Metadata) -> impl Iterator<Item = &Proof> {
-    let digest = record.image.as_ref().map(|image| &image.digest);
+    let digest = record.image_digest();
     let of = move |name: &&str| record.proofs.iter().find(|proof| proof.name == *name);
     REQUIRED.iter().filter_map(of).filter(move |proof| Some(&proof.image_digest) == digest)
 }

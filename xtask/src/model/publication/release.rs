@@ -111,8 +111,7 @@ fn compare(wanted: &Wanted, release: &Release, published: Option<&Metadata>, dra
 
 /// Whether two records are of the same files and the same image, and differ in their proofs at most.
 fn is_same_build(published: &Metadata, ours: &Metadata) -> bool {
-    let image = |record: &Metadata| record.image.as_ref().map(|image| image.digest.clone());
-    published.makes_the_same_as(ours) && published.files == ours.files && image(published) == image(ours)
+    published.has_the_files_of(ours) && published.image_digest() == ours.image_digest()
 }
 
 /// Whether no stable release of ours is of a newer version.

@@ -10,7 +10,7 @@ use crate::rehearse::checkout;
 use crate::rehearse::depot::Build;
 use crate::rehearse::faults::Seen;
 use crate::rehearse::github::Exchange;
-use crate::rehearse::wire::locked;
+use crate::sys::loopback::locked;
 
 impl Train<'_> {
     /// The page of a build's release, where it is published.
