@@ -7,21 +7,18 @@ use camino::{Utf8Path, Utf8PathBuf};
 use clap::Args;
 use serde_json::json;
 
-use crate::model::build_info::BuildInfo;
-use crate::model::endpoint::Endpoint;
-use crate::model::metadata::Metadata;
-use crate::model::upstream_ref::UpstreamRef;
-use crate::model::{binary, dist, recipe};
-use crate::sys::dist::Dist;
-use crate::sys::files::Staging;
-use crate::sys::go::{Go, PAGE, Sources};
-use crate::sys::narrate::{note, say, size};
-use upstream::{Upstream, relative};
+use crate::dist::record::Metadata;
+use crate::dist::{Dist, assemble, names, recipe};
+use crate::go::build_info::BuildInfo;
+use crate::go::{Go, PAGE, Sources};
+use crate::http::endpoint::Endpoint;
+use crate::os::files::Staging;
+use crate::os::terminal::{note, say, size};
+use crate::upstream::git_ref::UpstreamRef;
+use crate::upstream::{Upstream, relative};
 
+mod binary;
 mod compile;
-pub mod hand_over;
-mod submodule;
-pub mod upstream;
 
 /// Compile buildkitd and buildctl for linux/riscv64 into dist/<version>/
 #[derive(Args)]
@@ -95,13 +92,13 @@ fn make(record: &mut Metadata, go: &Go, worktree: &Utf8Path, staging: &Staging, 
     compile::compile(record, go, worktree, staging.path(), lock)?;
     // Compressing takes longer than the gate: do both at once.
     let build_infos = std::thread::scope(|scope| {
-        let archived = scope.spawn(|| hand_over::archive(staging.path(), record));
-        let build_infos = dist::COMMANDS.map(|command| gate(record, command, staging.path()));
+        let archived = scope.spawn(|| assemble::archive(staging.path(), record));
+        let build_infos = names::COMMANDS.map(|command| gate(record, command, staging.path()));
         archived.join().expect("the archive does not panic")?;
         anyhow::Ok(build_infos)
     })?;
     let [daemon, client] = build_infos;
-    hand_over::hand_over(staging.path(), record, [daemon?, client?])
+    assemble::hand_over(staging.path(), record, [daemon?, client?])
 }
 
 /// Refuses a binary that is not what was to be made.
@@ -125,7 +122,7 @@ fn gate(record: &Metadata, command: &str, folder: &Utf8Path) -> Result<BuildInfo
 /// The record of a folder that already is what `wanted` would make, every file of it unharmed.
 fn present(folder: &Utf8Path, wanted: &Metadata) -> Option<Metadata> {
     let found = Dist::open(folder, Some(folder)).ok()?;
-    let is_whole = dist::files(&wanted.source.version).iter().all(|name| folder.join(name).is_file());
+    let is_whole = names::files(&wanted.source.version).iter().all(|name| folder.join(name).is_file());
     (is_whole && found.record.makes_the_same_as(wanted) && found.verify().is_ok()).then_some(found.record)
 }
 

@@ -8,21 +8,21 @@ use std::process::ExitCode;
 use anyhow::{Error, Result, bail, ensure};
 use camino::Utf8Path;
 use clap::Args;
+use lists::Lists;
 use serde_json::json;
 
-use crate::model::release_name::ReleaseName;
-use crate::model::repository::Repository;
-use crate::model::step::Step;
-use crate::model::tracking::{Observed, Standing, State, stable};
-use crate::model::version::ReleaseTag;
-use crate::sys::github::{GitHub, Issues, Releases, Workflow};
-use crate::sys::identity::Target;
-use crate::sys::perform::Hands;
-use crate::sys::{actions, narrate};
+use crate::check_upstream::plan::{Observed, Standing, State, stable};
+use crate::cli::Target;
+use crate::dist::release_name::ReleaseName;
+use crate::github::repository::Repository;
+use crate::github::{GitHub, Issues, Releases, Workflow};
+use crate::os::{github_actions, terminal};
+use crate::reconcile::executor::Hands;
+use crate::reconcile::step::Step;
+use crate::upstream::version::ReleaseTag;
 
 mod lists;
-
-use lists::Lists;
+pub mod plan;
 
 const UPSTREAM_LIST: &str = "repos/moby/buildkit/releases";
 /// How often GitHub is asked whether it shows what was done.
@@ -77,7 +77,7 @@ pub fn run(root: &Utf8Path, arguments: &CheckUpstream) -> Result<ExitCode> {
     let (github, repository) = arguments.target.open(root)?;
     if !github.has_token() {
         ensure!(!arguments.execute, "--execute changes things on GitHub: put a token into GITHUB_TOKEN");
-        narrate::note("there is no token in GITHUB_TOKEN: drafts are not seen");
+        terminal::note("there is no token in GITHUB_TOKEN: drafts are not seen");
     }
     let path = lists::place(root, github.url("").as_str(), &repository.to_string());
     compare(github, repository, &path, arguments)?;
@@ -88,8 +88,8 @@ pub fn run(root: &Utf8Path, arguments: &CheckUpstream) -> Result<ExitCode> {
 fn compare(github: GitHub, repository: Repository, path: &Utf8Path, arguments: &CheckUpstream) -> Result<()> {
     let (mut subject, is_quiet) = Subject::open(github, repository, Lists::open(path))?;
     let mut standings = if is_quiet { subject.as_kept() } else { subject.observe()? };
-    let steps = plan(&standings);
-    let tell = |line: &dyn Display| narrate::tell(arguments.json, line);
+    let steps = planned_steps(&standings);
+    let tell = |line: &dyn Display| terminal::tell(arguments.json, line);
     standings.iter().for_each(|standing| tell(standing));
     if !steps.is_empty() {
         tell(&format_args!("\nexport GH_REPO={}", subject.repository));
@@ -112,7 +112,7 @@ fn compare(github: GitHub, repository: Repository, path: &Utf8Path, arguments: &
 }
 
 /// What is to be done, version after version.
-fn plan(standings: &[Standing]) -> Vec<Step> {
+fn planned_steps(standings: &[Standing]) -> Vec<Step> {
     standings.iter().flat_map(|standing| &standing.steps).cloned().collect()
 }
 
@@ -160,7 +160,7 @@ impl Subject {
         let mut left = Vec::new();
         for _ in 0..LOOKS {
             let standings = self.observe()?;
-            left = plan(&standings);
+            left = planned_steps(&standings);
             if left.is_empty() {
                 return Ok(standings);
             }
@@ -178,7 +178,7 @@ fn report(subject: &Subject, standings: &[Standing], steps: &[Step], arguments: 
         let report = json!({ "upstream": upstream, "wanted": standings, "steps": steps, "done": is_done });
         println!("{}", serde_json::to_string_pretty(&report)?);
     }
-    narrate::say(
+    terminal::say(
         "upstream",
         match (steps.len(), is_done) {
             (0, _) => "nothing is to be done".to_owned(),
@@ -187,20 +187,20 @@ fn report(subject: &Subject, standings: &[Standing], steps: &[Step], arguments: 
         },
     );
     for standing in standings.iter().filter(|standing| matches!(standing.state, State::LeftToAPerson { .. })) {
-        narrate::note(format_args!("{} is left to a person: {}", standing.version, standing.evidence()));
+        terminal::note(format_args!("{} is left to a person: {}", standing.version, standing.evidence()));
     }
     let rows: String = standings
         .iter()
         .map(|standing| format!("| {} | {} | {} |\n", standing.version, standing.word(), standing.evidence()))
         .collect();
-    actions::summary(&format!("| BuildKit | for RISC-V64 | |\n|---|---|---|\n{rows}\n"))?;
+    github_actions::summary(&format!("| BuildKit | for RISC-V64 | |\n|---|---|---|\n{rows}\n"))?;
     let dispatched = steps.iter().filter_map(|step| match step {
         Step::Dispatch { version, .. } if is_done => Some(version.to_string()),
         _ => None,
     });
     let dispatched: Vec<String> = dispatched.collect();
-    actions::output("dispatched", &dispatched.join(" "))?;
-    actions::output("dispatched_count", &dispatched.len().to_string())
+    github_actions::output("dispatched", &dispatched.join(" "))?;
+    github_actions::output("dispatched_count", &dispatched.len().to_string())
 }
 
 #[cfg(test)]

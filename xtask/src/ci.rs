@@ -9,13 +9,13 @@ use clap::{Args, ValueEnum};
 use console::style;
 use serde_json::json;
 
-use crate::sys::narrate::{clock, end_group, group, say};
+use crate::os::terminal::{clock, end_group, group, say};
 
 mod checks;
 mod linters;
 mod openapi;
-mod real;
-mod train;
+mod rehearsal;
+mod upstream_build;
 mod workflows;
 
 /// Run every check that a change has to pass
@@ -107,10 +107,10 @@ pub fn run(root: &Utf8Path, arguments: &Ci) -> Result<ExitCode> {
         let found = match name {
             Name::Format => checks::format(root),
             Name::Clippy => checks::clippy(root),
-            Name::Build => real::build(root),
+            Name::Build => upstream_build::build(root),
             Name::Linters => linters::run(root),
-            Name::Image => real::image(root),
-            Name::Rehearse => train::run(root),
+            Name::Image => upstream_build::image(root),
+            Name::Rehearse => rehearsal::run(root),
             Name::Tests => checks::tests(root),
         };
         rows.extend(found.with_context(|| format!("the check {title} could not run"))?);

@@ -10,11 +10,12 @@ use clap::Args;
 use console::style;
 use serde_json::json;
 
-use crate::model::remedy::{Family, Need};
-use crate::sys::host;
-use crate::sys::narrate::say;
-use crate::sys::process::{Event, Run};
+use crate::doctor::needs::{Family, Need};
+use crate::os::host;
+use crate::os::process::{Event, Run};
+use crate::os::terminal::say;
 
+pub mod needs;
 mod probe;
 
 /// Half a gigabyte of packages over a slow line.

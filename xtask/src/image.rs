@@ -5,23 +5,24 @@ use std::fs::File;
 use anyhow::{Context, Result};
 use camino::{Utf8Path, Utf8PathBuf};
 use clap::Args;
+use inputs::Inputs;
+use oci::digest::sha256;
+use oci::docker_archive;
+use oci::image_name::ImageName;
+use oci::layout::Image as ImageFiles;
 use serde_json::json;
 
-use crate::model::dist::LAYOUT;
-use crate::model::image_name::ImageName;
-use crate::model::image_tag::{ImageTag, REPOSITORY};
-use crate::model::metadata::ImageRecord;
-use crate::sys::builder::{Build, Builder};
-use crate::sys::dist::Dist;
-use crate::sys::docker_archive;
-use crate::sys::engine::{Choice, Engine};
-use crate::sys::files::{self, Staging};
-use crate::sys::layout::Image as ImageFiles;
-use crate::sys::narrate::{say, size};
-use inputs::Inputs;
+use crate::dist::Dist;
+use crate::dist::image_tags::{REPOSITORY, image_tags};
+use crate::dist::names::LAYOUT;
+use crate::dist::record::ImageRecord;
+use crate::engine::image_builder::{Build, Builder};
+use crate::engine::{Choice, Engine};
+use crate::os::files::{self, Staging};
+use crate::os::terminal::{say, size};
 
+pub mod dockerfile;
 mod inputs;
-mod layers;
 pub mod layout;
 
 /// Name in the engine of an image that is being made; the tag tells folders apart.
@@ -95,7 +96,7 @@ struct Turn {
 
 impl Turn {
     fn take(root: &Utf8Path, folder: &Utf8Path) -> Result<Self> {
-        let name = &files::sha256(folder.as_str().as_bytes()).to_string()[..12];
+        let name = &sha256(folder.as_str().as_bytes()).to_string()[..12];
         let work = root.join("target/image");
         let lock = files::lock(&work.join(format!("{name}.lock")), || {
             say("image", "another run is making this image; waiting for it");
@@ -107,7 +108,7 @@ impl Turn {
 /// The record of a layout that already is what these inputs make, every blob of it unharmed.
 fn present(layout: &Utf8Path, dist: &Dist, inputs: &Inputs) -> Option<ImageRecord> {
     let record = dist.record.image.clone().filter(|record| record.inputs == inputs.digest)?;
-    layout::verify(layout, &record.digest).ok().map(|_| record)
+    oci::layout::verify(layout, &record.digest).ok().map(|_| record)
 }
 
 /// Builds in the engine, takes the image out of it in canonical form, and records it.
@@ -144,7 +145,7 @@ fn make(dist: &Dist, inputs: &Inputs, engine: &Engine, turn: &Turn) -> Result<Im
     saved?;
 
     say("layout", "layers in canonical form, compressed");
-    let tags: Vec<String> = ImageTag::of(source).iter().map(ToString::to_string).collect();
+    let tags: Vec<String> = image_tags(source).iter().map(ToString::to_string).collect();
     let staging = Staging::new(&dist.folder.join(LAYOUT))?;
     let wanted = layout::Wanted { source, inputs, base_digest: base_digest.as_deref(), tag: &tags[0] };
     let (digest, size_bytes) = layout::write(&archive, scratch.path(), staging.path(), &wanted)?;
@@ -158,7 +159,7 @@ fn make(dist: &Dist, inputs: &Inputs, engine: &Engine, turn: &Turn) -> Result<Im
         engine: builder.describe(),
         inputs: inputs.digest.clone(),
     };
-    layout::verify(staging.path(), &record.digest)?;
+    oci::layout::verify(staging.path(), &record.digest)?;
     staging.publish()?;
     record_in(dist, &record)?;
     Ok(record)

@@ -9,14 +9,24 @@ use clap::{CommandFactory, Parser, Subcommand};
 mod build;
 mod check_upstream;
 mod ci;
+mod cli;
 mod completions;
+mod credentials;
+mod dist;
 mod doctor;
+mod engine;
+mod git;
+mod github;
+mod go;
+mod http;
 mod image;
-mod model;
+mod os;
+mod reconcile;
+mod registry;
 mod rehearse;
 mod release;
 mod smoke;
-mod sys;
+mod upstream;
 mod verify_tini;
 
 /// Upstream BuildKit, made trustworthy for RISC-V.
@@ -24,19 +34,7 @@ mod verify_tini;
 /// Each task takes a folder dist/<version>/ or makes one, and can be run on its own. Long work shows its progress on standard error; standard output is data.
 #[derive(Parser)]
 #[command(bin_name = "cargo xtask", arg_required_else_help = true, disable_help_subcommand = true)]
-#[command(after_help = "\
-Examples:
-  cargo xtask rehearse                   the whole train, offline, nothing touched
-  cargo xtask doctor                     what this machine has and lacks for each task
-  cargo xtask build                      the pinned release, into dist/
-  cargo xtask image                      the container image of it
-  cargo xtask verify-tini                the init path of an image, and the host's side of it
-  cargo xtask smoke                      the image run: commands, a builder, a machine
-  cargo xtask release                    what publishing it would do; --execute does it
-  cargo xtask check-upstream             what upstream has and we have not; --execute starts it
-  cargo xtask ci                         every check that a change has to pass
-
-`cargo xtask <TASK> --help` tells more, with examples.")]
+#[command(after_help = "`cargo xtask <TASK> --help` tells more, with examples. xtask/README.md has the whole pipeline.")]
 struct Xtask {
     #[command(subcommand)]
     task: Task,
@@ -58,13 +56,13 @@ enum Task {
 
 fn main() -> ExitCode {
     run(Xtask::parse().task).unwrap_or_else(|error| {
-        sys::narrate::fail(&error);
+        os::terminal::fail(&error);
         ExitCode::FAILURE
     })
 }
 
 fn run(task: Task) -> Result<ExitCode> {
-    let root = sys::checkout::root;
+    let root = os::checkout::root;
     match task {
         Task::Build(arguments) => build::run(&root()?, &arguments).map(|()| ExitCode::SUCCESS),
         Task::Image(arguments) => image::run(&root()?, &arguments).map(|()| ExitCode::SUCCESS),

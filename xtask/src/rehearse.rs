@@ -10,31 +10,29 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use baseline::Journey;
 use camino::{Utf8Path, Utf8PathBuf};
+use checkout::Secrets;
 use clap::Args;
+use faults::Schedule;
+use faulty_runs::Random;
+use fixtures::Depot;
+use pipeline::Yard;
+use report::Tally;
 use serde_json::{Value, json};
 
-use crate::sys::narrate::{Progress, Unit, fail, note, say};
-use broken::Random;
-use checkout::Secrets;
-use depot::Depot;
-use faults::Schedule;
-use journey::Journey;
-use tally::Tally;
-use train::Yard;
+use crate::os::terminal::{Progress, Unit, fail, note, say};
 
-pub mod broken;
+pub mod baseline;
 pub mod checkout;
-pub mod depot;
+pub mod fake_dist;
+pub mod fault_injector;
 pub mod faults;
-pub mod github;
-pub mod journey;
-pub mod registry;
-pub mod stand_in;
-pub mod story;
-pub mod tally;
-pub mod train;
-pub mod wire;
+pub mod faulty_runs;
+pub mod fixtures;
+pub mod pipeline;
+pub mod report;
+pub mod scenario;
 
 /// Rehearse the whole train offline: check-upstream, build, release, against doubles on loopback
 #[derive(Args)]
@@ -177,7 +175,7 @@ fn this_program() -> Result<Utf8PathBuf> {
 fn report_of(journey: &Journey) -> Value {
     let [github, registry] = journey.seen.each_ref().map(Vec::len);
     json!({
-        "acts": story::STORY.len(),
+        "acts": scenario::STORY.len(),
         "image": journey.image.to_string(),
         "requests": { "github": github, "registry": registry },
         "state": journey.states.last(),
@@ -203,7 +201,7 @@ fn show(journey: &Journey) {
     let [github, registry] = journey.seen.each_ref().map(Vec::len);
     say(
         "rehearsed",
-        format_args!("{} acts, {github} requests to GitHub, {registry} to the registry", story::STORY.len()),
+        format_args!("{} acts, {github} requests to GitHub, {registry} to the registry", scenario::STORY.len()),
     );
 }
 
@@ -211,12 +209,12 @@ fn broken_trains(yard: &Yard, journey: &Journey, folder: &Utf8Path, choice: &Cho
     let singles = journey.single_faults();
     let mut progress = Progress::new("rehearse", Unit::Count("broken trains"));
     let outcomes = match choice {
-        Choice::These(schedule) => vec![broken::run(yard, journey, schedule, folder.join("train"), true)?],
+        Choice::These(schedule) => vec![faulty_runs::run(yard, journey, schedule, folder.join("train"), true)?],
         Choice::Random(seed) => {
             say("random", format_args!("seed {seed}, for {seconds} s"));
             let is_over = AtomicBool::new(false);
             let mut random = Random::new(*seed, &singles, &is_over);
-            broken::run_all(
+            faulty_runs::run_all(
                 yard,
                 journey,
                 folder,
@@ -232,7 +230,7 @@ fn broken_trains(yard: &Yard, journey: &Journey, folder: &Utf8Path, choice: &Cho
         Choice::Each(step) => {
             let mut chosen = singles.into_iter().step_by(step.get());
             progress.set_total(chosen.len() as u64);
-            broken::run_all(yard, journey, folder, || chosen.next(), |_| progress.advance(1))
+            faulty_runs::run_all(yard, journey, folder, || chosen.next(), |_| progress.advance(1))
         }
         Choice::None => Vec::new(),
     };

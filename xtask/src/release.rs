@@ -7,19 +7,21 @@ use std::process::ExitCode;
 use anyhow::Result;
 use camino::{Utf8Path, Utf8PathBuf};
 use clap::Args;
+use remotes::Places;
 use serde_json::json;
 
-use crate::model::publication::{Plan, Wanted, plan};
-use crate::sys::actions;
-use crate::sys::dist::Dist;
-use crate::sys::identity::Target;
-use crate::sys::narrate::{self, note, say};
-use crate::sys::perform::Hands;
-use places::Places;
+use crate::cli::Target;
+use crate::dist::Dist;
+use crate::os::github_actions;
+use crate::os::terminal::{self, note, say};
+use crate::reconcile::executor::Hands;
+use crate::release::plan::{Plan, Wanted, plan};
 
-mod places;
+mod desired;
+pub mod notes;
+pub mod plan;
+mod remotes;
 mod verify;
-mod wanted;
 
 /// Publish a build: the release on GitHub, the image in a registry, the issue that tracked it
 #[derive(Args)]
@@ -68,9 +70,9 @@ pub fn run(root: &Utf8Path, arguments: &Release) -> Result<ExitCode> {
     let dist = Dist::open(root, arguments.dist.as_deref())?;
     // A workflow sets the variable to nothing where there is no bundle.
     let provenance = arguments.provenance.as_deref().filter(|path| !path.as_str().is_empty());
-    let mut wanted = wanted::read(&dist, &repository, &arguments.registry, provenance)?;
+    let mut wanted = desired::read(&dist, &repository, &arguments.registry, provenance)?;
     wanted.is_unproved = arguments.unproved;
-    wanted::write_notes(root, &wanted)?;
+    desired::write_notes(root, &wanted)?;
     let places = Places::open(github, repository, &wanted)?;
     if arguments.execute {
         places.require_credentials()?;
@@ -84,7 +86,7 @@ pub fn run(root: &Utf8Path, arguments: &Release) -> Result<ExitCode> {
     if plan.is_standing {
         return report(&wanted, &plan, None, arguments.json);
     }
-    let tell = |line: &dyn Display| narrate::tell(arguments.json, line);
+    let tell = |line: &dyn Display| terminal::tell(arguments.json, line);
     if !plan.steps.is_empty() {
         tell(&format_args!("export GH_REPO={}", places.repository));
     }
@@ -120,7 +122,7 @@ fn report(wanted: &Wanted, plan: &Plan, is_public: Option<bool>, as_json: bool) 
         Some(true) => "published",
         Some(false) => "published; **the image is private**",
     };
-    actions::summary(&format!(
+    github_actions::summary(&format!(
         "| | |\n|---|---|\n| release | [{}]({}) |\n| image | `{}@{digest}` |\n| tags | {} |\n| state | {state} |\n| steps | {} |\n",
         wanted.name,
         wanted.page(),

@@ -7,20 +7,27 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, anyhow, bail};
 use camino::{Utf8Path, Utf8PathBuf};
 use clap::{Args, ValueEnum};
+use oci::file_tree::FileTree;
+use oci::layout::Image;
 use serde_json::json;
 
-use crate::model::check::{Check, Verdict};
-use crate::model::endpoint::Endpoint;
-use crate::model::file_tree::FileTree;
-use crate::model::metadata::Proof;
-use crate::sys::dist::Dist;
-use crate::sys::layout::Image;
-use crate::sys::{clock, narrate, table};
+use crate::dist::check::{Check, Verdict};
+use crate::dist::record::Proof;
+use crate::dist::{Dist, check_table};
+use crate::http::endpoint::Endpoint;
+use crate::os::{clock, terminal};
 
 mod builder;
+pub mod buildx_inspect;
+pub mod cpio;
+pub mod debian;
 mod exec;
+pub mod guest;
+pub mod guest_files;
 mod initramfs;
+pub mod kernel_module;
 mod machine;
+pub mod qemu;
 mod results;
 
 /// Run the image: its commands, a buildx builder made of it, and real builds in a riscv64 machine
@@ -142,7 +149,7 @@ pub fn run(root: &Utf8Path, arguments: &Smoke) -> Result<ExitCode> {
     let mut proofs = Vec::new();
     for level in levels {
         let (began, started) = (clock::now()?, Instant::now());
-        table::heading(&format!("{}: {} {}", level.name(), subject.shown, subject.image.digest));
+        check_table::heading(&format!("{}: {} {}", level.name(), subject.shown, subject.image.digest));
         let source = subject.dist.as_ref().map(|dist| &dist.record.source);
         let outcome = match level {
             Level::Exec => exec::run(root, &subject.image, &subject.tree, source)?,
@@ -153,7 +160,7 @@ pub fn run(root: &Utf8Path, arguments: &Smoke) -> Result<ExitCode> {
                 level.run(root, &subject.image, &subject.tree)?
             }
         };
-        outcome.checks.iter().for_each(table::row);
+        outcome.checks.iter().for_each(check_table::row);
         let proof = Proof {
             name: format!("smoke {}", level.name()),
             image_digest: subject.image.digest.clone(),
@@ -198,12 +205,12 @@ fn report(subject: &Subject, proofs: &[Proof], as_json: bool) -> Result<ExitCode
     let failed: Vec<&str> = checks.iter().filter(|check| check.is_failure()).map(|check| check.name.as_str()).collect();
     let (passed, not_run) = (count(Verdict::Pass), count(Verdict::NotRun));
     let times: Vec<String> = proofs.iter().map(|proof| format!("{} {} s", proof.name, proof.seconds)).collect();
-    narrate::say(
+    terminal::say(
         "smoke",
         format_args!("{passed} passed, {} failed, {not_run} not run; {}", failed.len(), times.join(", ")),
     );
     if !failed.is_empty() {
-        narrate::fail(&anyhow!("{}: {}", subject.shown, failed.join(", ")));
+        terminal::fail(&anyhow!("{}: {}", subject.shown, failed.join(", ")));
     }
     if as_json {
         let report = json!({ "image": subject.shown, "passed": failed.is_empty(), "proofs": proofs });

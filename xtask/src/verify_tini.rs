@@ -7,20 +7,22 @@ use std::time::Instant;
 use anyhow::{Context, Result, bail};
 use camino::{Utf8Path, Utf8PathBuf};
 use clap::Args;
+use container::Containers;
+use oci::docker_archive;
+use oci::file_tree::FileTree;
+use oci::layout::Image;
 use serde_json::json;
 
-use crate::model::check::{Check, Verdict};
-use crate::model::file_tree::FileTree;
-use crate::model::metadata::Proof;
-use crate::sys::dist::Dist;
-use crate::sys::engine::{Choice, Engine, Kind};
-use crate::sys::host_init::{Found, HostInit, Source};
-use crate::sys::layout::Image;
-use crate::sys::{checkout, clock, docker_archive, files, host, narrate, table};
-use container::Containers;
+use crate::dist::check::{Check, Verdict};
+use crate::dist::record::Proof;
+use crate::dist::{Dist, check_table};
+use crate::engine::{Choice, Engine, Kind};
+use crate::os::{checkout, clock, files, host, terminal};
+use crate::verify_tini::host_init::{Found, HostInit, Source};
 
 mod container;
 mod contents;
+pub mod host_init;
 mod host_side;
 
 /// Prove the init path of an image: tini, docker-init, entrypoint, and the host's own init
@@ -81,7 +83,8 @@ impl Drop for Scratch {
 pub fn run(root: &Utf8Path, arguments: &VerifyTini) -> Result<ExitCode> {
     let (began, started) = (clock::now()?, Instant::now());
     let scratch = root.join("target/verify-tini");
-    let _lock = files::lock(&scratch.join("lock"), || narrate::note("another run of verify-tini is at work; waiting"))?;
+    let _lock =
+        files::lock(&scratch.join("lock"), || terminal::note("another run of verify-tini is at work; waiting"))?;
     let engine = Engine::find(arguments.engine);
     if let (Choice::Only(_), Err(error)) = (arguments.engine, &engine) {
         bail!("{error:#}; start it, or leave --engine out");
@@ -89,24 +92,24 @@ pub fn run(root: &Utf8Path, arguments: &VerifyTini) -> Result<ExitCode> {
     let subject = open(root, &scratch, arguments, &engine)?;
     let tree = subject.image.files()?;
 
-    table::heading(&format!("{}, {} {}", subject.shown, subject.image.form, subject.image.digest));
+    check_table::heading(&format!("{}, {} {}", subject.shown, subject.image.form, subject.image.digest));
     let mut checks = contents::checks(&subject.image.config, &tree);
-    checks.iter().for_each(table::row);
+    checks.iter().for_each(check_table::row);
 
-    table::heading("the init of the host's engine");
+    check_table::heading("the init of the host's engine");
     let of_host = host_checks(arguments.host_init.as_deref(), &engine, &tree)?;
-    table::rows("host-init", &of_host);
+    check_table::rows("host-init", &of_host);
     checks.extend(of_host);
 
     match &engine {
         Ok(engine) => {
-            table::heading(&format!("containers, {} {}", engine.kind.command(), engine.version));
+            check_table::heading(&format!("containers, {} {}", engine.kind.command(), engine.version));
             checks.extend(container_checks(engine, &subject, root, &scratch)?);
         }
         Err(error) => {
-            table::heading("containers");
+            check_table::heading("containers");
             let skipped = container::not_run(&format!("no engine: {error:#}"));
-            table::rows("containers", &skipped);
+            check_table::rows("containers", &skipped);
             checks.extend(skipped);
         }
     }
@@ -190,7 +193,7 @@ fn container_checks(engine: &Engine, subject: &Subject, root: &Utf8Path, scratch
         docker_archive::write(&subject.image, std::slice::from_ref(&tag), &archive.0)?;
         engine.load(&archive.0).with_context(|| format!("{} cannot load the image", engine.kind.command()))?;
     }
-    Ok(containers.checks(|done| table::rows("containers with --init", done)))
+    Ok(containers.checks(|done| check_table::rows("containers with --init", done)))
 }
 
 /// The image under its temporary name, until this goes.
@@ -218,13 +221,13 @@ fn report(subject: &Subject, proof: Proof, as_json: bool) -> Result<ExitCode> {
     let failed: Vec<&str> =
         proof.checks.iter().filter(|check| check.verdict == Verdict::Fail).map(|check| check.name.as_str()).collect();
     let (passed, skipped) = (count(Verdict::Pass), count(Verdict::NotRun));
-    narrate::say(
+    terminal::say(
         "verified",
         format_args!("{passed} passed, {} failed, {skipped} not run, in {} s", failed.len(), proof.seconds),
     );
     let code = if failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE };
     if !failed.is_empty() {
-        narrate::fail(&anyhow::anyhow!("{}: {}", subject.shown, failed.join(", ")));
+        terminal::fail(&anyhow::anyhow!("{}: {}", subject.shown, failed.join(", ")));
     }
     if as_json {
         let report = json!({ "image": subject.shown, "passed": failed.is_empty(), "proof": proof });

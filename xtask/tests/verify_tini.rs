@@ -8,13 +8,9 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+use fakes::sample_image::{ENTRYPOINT, Item, X86_64, config, elf, good, layer};
 use ring::digest::{SHA256, digest};
 use serde_json::{Value, json};
-
-#[path = "../src/model/sample_image.rs"]
-mod sample_image;
-
-use sample_image::{ENTRYPOINT, Item, X86_64, config, elf, good, layer};
 
 /// A folder that is gone at the end of its test.
 struct Scratch(PathBuf);

@@ -9,10 +9,10 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use camino::Utf8Path;
 
-use crate::model::metadata::Metadata;
-use crate::sys::go::{self, Go};
-use crate::sys::narrate::{Progress, Unit, clock, say};
-use crate::sys::process::{Event, Run};
+use crate::dist::record::Metadata;
+use crate::go::{self, Go};
+use crate::os::process::{Event, Run};
+use crate::os::terminal::{Progress, Unit, clock, say};
 
 /// Emulated or slow riscv64 boards take an hour; a compiler that takes longer than this hangs.
 const LIMIT: Duration = Duration::from_secs(6 * 60 * 60);
@@ -123,7 +123,7 @@ impl Shown {
 /// # Errors
 /// Where it runs and says something else, or not at all.
 pub fn check_version(program: &Utf8Path, wanted: &str) -> Result<Option<String>> {
-    let host = crate::sys::host::Riscv64::here();
+    let host = crate::os::host::Riscv64::here();
     let Some(run) = host.run(program) else { return Ok(None) };
     let run = run.arg("--version").limit(VERSION_LIMIT);
     let mut printed = run.read();

@@ -7,9 +7,9 @@ use anyhow::{Context, Result};
 use camino::{Utf8Path, Utf8PathBuf};
 use serde::{Deserialize, Serialize};
 
-use crate::model::tracking::Listed;
-use crate::sys::files;
-use crate::sys::github::{GitHub, Page};
+use crate::check_upstream::plan::Listed;
+use crate::github::{GitHub, Page};
+use crate::os::files;
 
 /// Raised when the form of the file changes; one of another form is ignored.
 const SCHEMA: u32 = 1;

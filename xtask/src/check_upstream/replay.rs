@@ -4,13 +4,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::plan;
-use crate::model::tracking::{Listed, MOST_ATTEMPTS, Observed, Standing, stable};
-use crate::model::version::ReleaseTag;
+use world::{HOUR, World, release};
+
+use crate::check_upstream::plan::{Listed, MOST_ATTEMPTS, Observed, Standing, stable};
+use crate::check_upstream::planned_steps;
+use crate::upstream::version::ReleaseTag;
 
 mod world;
-
-use world::{HOUR, World, release};
 
 const HISTORY: &str = include_str!("history.txt");
 const DAY: u64 = 24 * HOUR;
@@ -109,7 +109,7 @@ impl Story {
     fn full_pass(&mut self, world: &mut World, listed: &[Listed]) -> bool {
         let Ok(upstream) = stable(listed) else { return true };
         let standings = observe(world, &upstream);
-        let steps = plan(&standings);
+        let steps = planned_steps(&standings);
         let cut = world.dice.is_one_in(3).then(|| usize::try_from(world.dice.below(5)).expect("small"));
         let mut started = BTreeMap::new();
         for (index, step) in steps.iter().enumerate() {
@@ -118,7 +118,8 @@ impl Story {
             }
         }
         let looks = if steps.is_empty() { 0 } else { LOOKS };
-        let settled = (0..looks).map(|_| observe(world, &upstream)).find(|standings| plan(standings).is_empty());
+        let settled =
+            (0..looks).map(|_| observe(world, &upstream)).find(|standings| planned_steps(standings).is_empty());
         let Some(standings) = settled.or(steps.is_empty().then_some(standings)) else { return false };
         let ours = world.ours.now.clone();
         self.kept = standings.iter().all(Standing::is_settled).then_some((listed.len(), ours));
@@ -191,7 +192,7 @@ fn check(world: &mut World, story: &Story, first: Option<&ReleaseTag>) {
     let upstream = stable(&world.upstream()).expect("releases");
     // The first look takes what is shown late.
     observe(world, &upstream);
-    let left = plan(&observe(world, &upstream));
+    let left = planned_steps(&observe(world, &upstream));
     assert_eq!(left, [], "nothing is left to be done");
 }
 

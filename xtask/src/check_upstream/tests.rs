@@ -5,11 +5,11 @@ use std::sync::{Arc, Mutex};
 
 use camino::Utf8PathBuf;
 use clap::Parser;
+use fakes::github::Double;
+use fakes::server::{Faults, Loopback, Verdict};
 
 use super::*;
-use crate::model::secret::Authorization;
-use crate::rehearse::github::Double;
-use crate::sys::loopback::{Faults, Loopback, Verdict};
+use crate::http::authorization::Authorization;
 
 const TOKEN: &str = "ghs_double";
 const COMMIT: &str = "991535e0973488b6a429096d21fa13f81f2d89d8";

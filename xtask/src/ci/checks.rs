@@ -5,13 +5,13 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use camino::Utf8Path;
 
-use super::{Outcome, Row};
-use crate::build::upstream::Upstream;
-use crate::model::endpoint::Endpoint;
-use crate::model::go_version::GoVersion;
-use crate::sys::go::{PAGE, Sources};
-use crate::sys::narrate::say;
-use crate::sys::process::{Event, Output, Run};
+use crate::ci::{Outcome, Row};
+use crate::go::version::GoVersion;
+use crate::go::{PAGE, Sources};
+use crate::http::endpoint::Endpoint;
+use crate::os::process::{Event, Output, Run};
+use crate::os::terminal::say;
+use crate::upstream::Upstream;
 
 /// Cold compilation, and a cold Go cache on a slow machine.
 const LIMIT: Duration = Duration::from_secs(60 * 60);

@@ -7,11 +7,11 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 use camino::{Utf8Path, Utf8PathBuf};
 
-use super::{Outcome, Row, openapi, workflows};
-use crate::model::dist;
-use crate::sys::git::git;
-use crate::sys::host;
-use crate::sys::process::Run;
+use crate::ci::{Outcome, Row, openapi, workflows};
+use crate::dist::names;
+use crate::git::git;
+use crate::os::host;
+use crate::os::process::Run;
 
 const LIMIT: Duration = Duration::from_secs(5 * 60);
 
@@ -114,6 +114,6 @@ fn is_shell(path: &Utf8Path) -> bool {
 
 fn sboms(folder: &Utf8Path) -> Vec<Utf8PathBuf> {
     let versions = folder.read_dir_utf8().into_iter().flatten().flatten();
-    let sbom_in = |folder: &Utf8Path| Some(folder.join(dist::sbom(&folder.file_name()?.parse().ok()?)));
+    let sbom_in = |folder: &Utf8Path| Some(folder.join(names::sbom(&folder.file_name()?.parse().ok()?)));
     versions.filter_map(|version| sbom_in(version.path())).filter(|path| path.is_file()).collect()
 }

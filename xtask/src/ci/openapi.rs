@@ -8,13 +8,13 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use camino::Utf8Path;
+use fakes::github::Exchange;
 use serde_json::{Map, Value, json};
 
-use super::checks::{cargo, followed};
-use super::{Outcome, Row};
-use crate::rehearse::github::Exchange;
-use crate::sys::host;
-use crate::sys::process::Run;
+use crate::ci::checks::{cargo, followed};
+use crate::ci::{Outcome, Row};
+use crate::os::host;
+use crate::os::process::Run;
 
 /// The description, and the validator of JSON schemas; `.ci/run` gets both.
 const DESCRIPTION: &str = "target/ci/tools/openapi/api.github.com.json";

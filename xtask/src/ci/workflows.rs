@@ -8,7 +8,7 @@ use std::time::Instant;
 use anyhow::{Context, Result};
 use camino::{Utf8Path, Utf8PathBuf};
 
-use super::{Outcome, Row};
+use crate::ci::{Outcome, Row};
 
 /// All workflows together; longer ones have logic in them that belongs into xtask.
 const MOST_LINES: usize = 150;

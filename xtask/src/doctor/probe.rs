@@ -5,15 +5,15 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use camino::Utf8Path;
 
-use crate::build::upstream::Upstream;
-use crate::model::endpoint::Endpoint;
-use crate::model::go_version::GoVersion;
-use crate::model::remedy::{Family, Need};
-use crate::sys::go::{PAGE, Sources, version_of};
-use crate::sys::host::{self, Riscv64};
-use crate::sys::http::Http;
-use crate::sys::narrate::size;
-use crate::sys::process::Run;
+use crate::doctor::needs::{Family, Need};
+use crate::go::version::GoVersion;
+use crate::go::{PAGE, Sources, version_of};
+use crate::http::Http;
+use crate::http::endpoint::Endpoint;
+use crate::os::host::{self, Riscv64};
+use crate::os::process::Run;
+use crate::os::terminal::size;
+use crate::upstream::Upstream;
 
 const LIMIT: Duration = Duration::from_secs(15);
 /// A real build with its clone, its worktree, Go and Go's cache came to 2.6 GB.

@@ -5,13 +5,13 @@ use std::fs;
 
 use anyhow::{Context, Result};
 use camino::{Utf8Path, Utf8PathBuf};
+use oci::digest::{Sha256, sha256};
+use oci::image_name::ImageName;
 
-use crate::model::digest::Sha256;
-use crate::model::dist::COMMANDS;
-use crate::model::dockerfile;
-use crate::model::image_name::ImageName;
-use crate::sys::dist::Dist;
-use crate::sys::files::{self, MODE_PROGRAM};
+use crate::dist::Dist;
+use crate::dist::names::COMMANDS;
+use crate::image::dockerfile;
+use crate::os::files::{self, MODE_PROGRAM};
 
 const DOCKERFILE: &str = "Dockerfile.buildkit-riscv64";
 /// What the Dockerfile copies of the checkout.
@@ -51,10 +51,10 @@ impl Inputs {
         let lines: Vec<String> = [FORM, base.as_str(), &source]
             .into_iter()
             .map(str::to_owned)
-            .chain([&dockerfile, &scripts[0], &scripts[1]].map(|text| files::sha256(text.as_bytes()).to_string()))
+            .chain([&dockerfile, &scripts[0], &scripts[1]].map(|text| sha256(text.as_bytes()).to_string()))
             .chain(of_commands.map(|file| file.sha256.to_string()))
             .collect();
-        let digest = files::sha256(lines.join("\n").as_bytes());
+        let digest = sha256(lines.join("\n").as_bytes());
         let instructions = dockerfile::layers(&dockerfile);
         Ok(Self { digest, base: base.clone(), instructions, dockerfile, scripts })
     }

@@ -1,23 +1,23 @@
 //! The OCI image layout in `dist/<version>/image/`: written from an engine's archive, and read back
 //! with every blob compared with its digest.
 
-use std::collections::BTreeSet;
 use std::fs;
 use std::thread::ScopedJoinHandle;
 
 use anyhow::{Context, Result, bail};
 use camino::{Utf8Path, Utf8PathBuf};
+use oci::digest::{Digest, sha256};
+use oci::documents::{Descriptor, INDEX, Index, Manifest, OCI_LAYOUT};
+use oci::layer::archive::{self, Written};
+use oci::layer::canonical::{Entry, Tree};
+use oci::layout::Image;
 use serde::Serialize;
 
-use super::inputs::Inputs;
-use super::layers::{self, Written};
-use crate::model::layer::{Entry, Tree};
-use crate::model::metadata::Source;
-use crate::model::oci::{self, BuiltConfig, Descriptor, Facts, INDEX, Index, Manifest, OCI_LAYOUT};
-use crate::model::oci_image::Digest;
-use crate::sys::files::{self, MODE_FILE};
-use crate::sys::layout::Image;
-use crate::sys::narrate::{Progress, Unit};
+use crate::dist::image_config::{self, BuiltConfig, Facts};
+use crate::image::inputs::Inputs;
+use crate::os::files::{self, MODE_FILE};
+use crate::os::terminal::{Progress, Unit};
+use crate::upstream::source::Source;
 
 const BLOBS: &str = "blobs/sha256";
 
@@ -55,9 +55,9 @@ pub fn write(archive: &Utf8Path, scratch: &Utf8Path, folder: &Utf8Path, wanted: 
         diff_ids: &diff_ids,
         instructions: &wanted.inputs.instructions,
     };
-    let (config, config_bytes) = put(folder, &oci::config(&built, &facts))?;
+    let (config, config_bytes) = put(folder, &image_config::config(&built, &facts))?;
     let descriptors = written.iter().map(|layer| Descriptor::layer(&layer.digest, layer.size_bytes)).collect();
-    let labels = oci::labels(&built, wanted.base_digest);
+    let labels = image_config::labels(&built, wanted.base_digest);
     let manifest = Manifest::new(Descriptor::config(&config, config_bytes), descriptors, labels);
     let (digest, manifest_bytes) = put(folder, &manifest)?;
     let index = serde_json::to_vec(&Index::new(&digest, manifest_bytes, wanted.tag))?;
@@ -85,7 +85,7 @@ fn write_layers(image: &Image, scratch: &Utf8Path, folder: &Utf8Path, wanted: &W
         for index in 0..all {
             let layer = scratch.join(format!("layer-{index}.tar"));
             image.unpack(index, &layer)?;
-            let entries = tree.canonical(layers::read(&layer)?, latest_epoch);
+            let entries = tree.canonical(archive::read(&layer)?, latest_epoch);
             let is_ours = index >= of_base;
             writers.push(scope.spawn(move || write_layer(&layer, is_ours.then_some(&entries), folder, index)));
         }
@@ -102,8 +102,8 @@ fn write_layers(image: &Image, scratch: &Utf8Path, folder: &Utf8Path, wanted: &W
 fn write_layer(layer: &Utf8Path, entries: Option<&Vec<Entry>>, folder: &Utf8Path, index: usize) -> Result<Written> {
     let blob = folder.join(format!("blob-{index}"));
     let written = match entries {
-        Some(entries) => layers::rewrite(layer, entries, &blob)?,
-        None => layers::compress(layer, &blob)?,
+        Some(entries) => archive::rewrite(layer, entries, &blob)?,
+        None => archive::compress(layer, &blob)?,
     };
     let place = folder.join(written.digest.blob());
     fs::rename(&blob, &place).with_context(|| format!("cannot put {place} in its place"))?;
@@ -113,7 +113,7 @@ fn write_layer(layer: &Utf8Path, entries: Option<&Vec<Entry>>, folder: &Utf8Path
 /// Writes a blob of JSON; returns its digest and size.
 fn put(folder: &Utf8Path, document: &impl Serialize) -> Result<(Digest, u64)> {
     let content = serde_json::to_vec(document)?;
-    let digest = Digest::from(files::sha256(&content));
+    let digest = Digest::from(sha256(&content));
     let path = folder.join(digest.blob());
     fs::write(&path, &content).with_context(|| format!("cannot write {path}"))?;
     Ok((digest, content.len() as u64))
@@ -134,33 +134,4 @@ fn paths_in(folder: &Utf8Path) -> Result<Vec<Utf8PathBuf>> {
     let entries: std::io::Result<Vec<_>> = folder.read_dir_utf8().and_then(Iterator::collect);
     let entries = entries.with_context(|| format!("cannot list {folder}"))?;
     Ok(entries.iter().map(|entry| entry.path().to_owned()).collect())
-}
-
-/// Reads a layout back: its index names the manifest `digest`, and each blob is there with the size
-/// and the digest that name it, and nothing else is.
-///
-/// # Errors
-/// Names the first blob that differs.
-pub fn verify(folder: &Utf8Path, digest: &Digest) -> Result<Manifest> {
-    let read = |path: Utf8PathBuf| fs::read(&path).with_context(|| format!("cannot read {path}"));
-    let index: Index = serde_json::from_slice(&read(folder.join(INDEX))?)
-        .with_context(|| format!("{folder}/{INDEX} is no index of images"))?;
-    if index.manifests.iter().map(|manifest| &manifest.digest).ne([digest]) {
-        bail!("{folder} does not name {digest}, and that alone");
-    }
-    let manifest: Manifest = serde_json::from_slice(&read(folder.join(digest.blob()))?)
-        .with_context(|| format!("{folder} has a manifest that cannot be read"))?;
-    let mut wanted = BTreeSet::new();
-    for blob in manifest.blobs().chain(&index.manifests) {
-        let path = folder.join(blob.digest.blob());
-        let (size_bytes, found) = files::digest(&path)?;
-        if (size_bytes, &found) != (blob.size, blob.digest.sha256()) {
-            bail!("{path} is damaged: {size_bytes} bytes with SHA-256 {found}");
-        }
-        wanted.insert(path);
-    }
-    match paths_in(&folder.join(BLOBS))?.into_iter().find(|path| !wanted.contains(path)) {
-        Some(path) => bail!("{path} belongs to no image of this layout"),
-        None => Ok(manifest),
-    }
 }

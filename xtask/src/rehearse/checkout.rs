@@ -5,10 +5,10 @@ use std::fs;
 
 use anyhow::{Context, Result};
 use camino::Utf8Path;
+use fakes::registry::tokens::TOKEN_MARK;
 
-use super::registry::tokens::TOKEN_MARK;
-use crate::model::secret::Authorization;
-use crate::sys::clock;
+use crate::http::authorization::Authorization;
+use crate::os::clock;
 
 /// Whose repository it is.
 const REPOSITORY: &str = "octo-riscv/docker-for-riscv64";

@@ -4,11 +4,10 @@
 use std::fmt;
 use std::str::FromStr;
 
+use fakes::message::{Answer, Content};
+use fakes::registry::answers::error;
 use http::{Method, Response, StatusCode};
 use serde_json::json;
-
-use super::registry::answers::error;
-use crate::sys::exchange::{Answer, Content};
 
 /// One way to break a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

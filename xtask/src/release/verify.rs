@@ -2,16 +2,16 @@
 //! once more at the whole, of which nothing may be left to do.
 
 use anyhow::{Context, Result, bail, ensure};
+use oci::reference::Reference;
 
-use super::places::{Places, is_private};
-use crate::model::dist::{self, METADATA, SHA256SUMS};
-use crate::model::github::Release;
-use crate::model::image_repository::Reference;
-use crate::model::metadata::{FileRecord, sha256sums};
-use crate::model::publication::{Image, Wanted, plan};
-use crate::sys::github::Releases;
-use crate::sys::http::Http;
-use crate::sys::narrate::{note, say};
+use crate::dist::names::{self, METADATA, SHA256SUMS};
+use crate::dist::record::{FileRecord, sha256sums};
+use crate::github::Releases;
+use crate::github::documents::Release;
+use crate::http::Http;
+use crate::os::terminal::{note, say};
+use crate::release::plan::{Image, Wanted, plan};
+use crate::release::remotes::{Places, is_private};
 
 /// A list may be a moment older than the last write.
 const LOOKS: usize = 4;
@@ -48,12 +48,12 @@ fn release(places: &Places, wanted: &Wanted) -> Result<Release> {
 /// What anyone downloads as `SHA256SUMS` is of the assets that GitHub has.
 fn sums(release: &Release, wanted: &Wanted) -> Result<()> {
     let mut listed = Vec::new();
-    for name in dist::files(&wanted.record.source.version) {
+    for name in names::files(&wanted.record.source.version) {
         let asset = release.assets.iter().find(|asset| asset.name == name);
         let asset = asset.with_context(|| format!("{} is published without {name}", wanted.name))?;
         let ours = wanted.files.iter().find(|file| file.name == name);
         let ours = ours.with_context(|| format!("{name} is gone from the folder of the build"))?;
-        // The record may be that of an earlier run (see `publication::release`).
+        // The record may be that of an earlier run (see `plan::release`).
         let is_of_an_earlier_run = [METADATA, SHA256SUMS].contains(&name.as_str());
         ensure!(
             is_of_an_earlier_run || asset.is_whole(ours.size_bytes, &ours.sha256),

@@ -10,18 +10,19 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use camino::{Utf8Path, Utf8PathBuf};
+use oci::docker_archive;
+use oci::layout::Image;
 
-use super::Outcome;
-use crate::model::builder::Inspection;
-use crate::model::check::Check;
-use crate::model::metadata::Source;
-use crate::sys::engine::{Choice, Engine, Kind};
-use crate::sys::files::{self, Staging};
-use crate::sys::host::{self, Riscv64};
-use crate::sys::layout::Image;
-use crate::sys::narrate::{note, say};
-use crate::sys::process::Run;
-use crate::sys::{checkout, docker_archive};
+use crate::dist::check::Check;
+use crate::engine::{Choice, Engine, Kind};
+use crate::os::checkout;
+use crate::os::files::{self, Staging};
+use crate::os::host::{self, Riscv64};
+use crate::os::process::Run;
+use crate::os::terminal::{note, say};
+use crate::smoke::Outcome;
+use crate::smoke::buildx_inspect::Inspection;
+use crate::upstream::source::Source;
 
 const DOCKERFILE: &str = "FROM scratch\nCOPY hello /hello\n";
 /// The start under qemu-user takes three seconds on a desktop; buildx itself gives up after a minute

@@ -7,23 +7,24 @@ use std::fs::{self, File};
 
 use anyhow::{Context, Result, bail, ensure};
 use camino::{Utf8Path, Utf8PathBuf};
+use oci::digest::copy;
+use oci::elf::{Format, Linkage};
+use oci::file_tree::FileTree;
+use oci::layout::Image;
 
-use super::Outcome;
-use crate::model::check::Check;
-use crate::model::file_tree::FileTree;
-use crate::model::linkage::{Format, Linkage};
-use crate::model::metadata::Source;
-use crate::model::{dist, recipe};
-use crate::sys::files::{self, MODE_PROGRAM, Staging};
-use crate::sys::host::Riscv64;
-use crate::sys::layout::Image;
-use crate::sys::narrate::note;
+use crate::dist::check::Check;
+use crate::dist::{names, recipe};
+use crate::os::files::{self, MODE_PROGRAM, Staging};
+use crate::os::host::Riscv64;
+use crate::os::terminal::note;
+use crate::smoke::Outcome;
+use crate::upstream::source::Source;
 
 /// What the image is for, and what BuildKit calls for its work, each with the argument that makes it
 /// say its version.
 const COMMANDS: [(&str, &str); 9] = [
-    (dist::BUILDKITD, "--version"),
-    (dist::BUILDCTL, "--version"),
+    (names::BUILDKITD, "--version"),
+    (names::BUILDCTL, "--version"),
     ("tini", "--version"),
     ("runc", "--version"),
     ("fuse-overlayfs", "--version"),
@@ -146,7 +147,7 @@ fn take_out<'p>(
             let mut wanted = paths.iter().filter_map(|path| places.get(*path)).flatten();
             let Some(first) = wanted.next() else { return Ok(()) };
             let write = || -> Result<()> {
-                files::copy(&mut &mut *content, &mut File::create(first)?)?;
+                copy(&mut &mut *content, &mut File::create(first)?)?;
                 files::settle(first, MODE_PROGRAM, files::instant(0))?;
                 wanted.try_for_each(|place| fs::copy(first, place).map(|_| ()))?;
                 Ok(())
@@ -172,7 +173,7 @@ fn say_version(program: &Program, emulation: &Riscv64, folder: &Utf8Path, source
     let said = said.lines().find(|line| !line.trim().is_empty()).unwrap_or_default().trim().to_owned();
     ensure!(output.status.success(), "{command} {argument} ended with {}: {said}", output.status);
     ensure!(!said.is_empty(), "{command} {argument} says nothing");
-    if let (Some(source), true) = (source, dist::COMMANDS.contains(command)) {
+    if let (Some(source), true) = (source, names::COMMANDS.contains(command)) {
         let wanted = recipe::version_line(command, &source.version, &source.commit);
         ensure!(said == wanted, "{command} says {said:?}, and what was built is {wanted:?}");
     }

@@ -6,12 +6,12 @@ use std::io::{BufWriter, Write};
 
 use anyhow::{Context, Result};
 use camino::Utf8Path;
+use oci::file_tree::{FileTree, Node};
+use oci::layer::members::Kind;
+use oci::layout::Image;
 
-use crate::model::cpio::{Attributes, Special, Writer};
-use crate::model::file_tree::{FileTree, Node};
-use crate::model::layer_members::Kind;
-use crate::sys::ingredients::{BUSYBOX_AMD64, BUSYBOX_RISCV64, EMULATOR_AMD64, Ingredients};
-use crate::sys::layout::Image;
+use crate::smoke::cpio::{Attributes, Special, Writer};
+use crate::smoke::guest_files::{BUSYBOX_AMD64, BUSYBOX_RISCV64, EMULATOR_AMD64, Ingredients};
 
 const INIT: &str = include_str!("init.sh");
 const DOCKERFILE: &str = include_str!("Dockerfile");

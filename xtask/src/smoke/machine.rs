@@ -6,19 +6,19 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 use camino::{Utf8Path, Utf8PathBuf};
+use oci::file_tree::FileTree;
+use oci::layout::Image;
 
-use super::results::{self, Built};
-use super::{Outcome, initramfs};
-use crate::model::check::Check;
-use crate::model::endpoint::Endpoint;
-use crate::model::file_tree::FileTree;
-use crate::model::guest::{PHASES, Settings, Word, plain};
-use crate::sys::files::{self, Staging};
-use crate::sys::host;
-use crate::sys::ingredients::{FIRMWARE, Ingredients, KERNEL};
-use crate::sys::layout::Image;
-use crate::sys::machine::{self, Boot, Machine};
-use crate::sys::narrate::{Progress, Unit, clock, note, say};
+use crate::dist::check::Check;
+use crate::http::endpoint::Endpoint;
+use crate::os::files::{self, Staging};
+use crate::os::host;
+use crate::os::terminal::{Progress, Unit, clock, note, say};
+use crate::smoke::guest::{PHASES, Settings, Word, plain};
+use crate::smoke::guest_files::{FIRMWARE, Ingredients, KERNEL};
+use crate::smoke::qemu::{self, Boot, Machine};
+use crate::smoke::results::{self, Built};
+use crate::smoke::{Outcome, initramfs};
 
 /// What was built takes 4 MB.
 const DISK_BYTES: u64 = 64 << 20;
@@ -73,7 +73,7 @@ impl Level {
         let (initramfs, disk) = (work.path().join("initramfs"), work.path().join("disk"));
         let started = Instant::now();
         initramfs::write(&initramfs, image, tree, &self.ingredients, &self.settings(image))?;
-        machine::make_disk(&disk, DISK_BYTES)?;
+        qemu::make_disk(&disk, DISK_BYTES)?;
         say("machine", format_args!("the image's files, as the kernel takes them, in {}", clock(started.elapsed())));
 
         let (kernel, firmware) = (self.ingredients.path(KERNEL), self.ingredients.path(FIRMWARE));

@@ -7,11 +7,10 @@ use std::io::Read;
 use anyhow::{Context, Error, Result, ensure};
 use camino::{Utf8Path, Utf8PathBuf};
 use flate2::read::MultiGzDecoder;
-
-use crate::model::layer_members;
-use crate::model::oci_image::{Compression, Config, Descriptor, Index, Manifest};
-use crate::sys::blobs::Store;
-use crate::sys::files::copy;
+use oci::blobs::Store;
+use oci::digest::copy;
+use oci::documents::{Compression, Config, Descriptor, Index, Manifest};
+use oci::layer::members;
 
 /// The file that the `RUN` of `smoke/Dockerfile` writes.
 const WRITTEN: &str = "hello";
@@ -85,7 +84,7 @@ fn built(store: &Store, described: &Descriptor) -> Result<Built> {
             Compression::None => content,
             Compression::Gzip => Box::new(MultiGzDecoder::new(content)),
         };
-        let read = layer_members::read(content.take(LARGEST_LAYER_BYTES), |member, content| {
+        let read = members::read(content.take(LARGEST_LAYER_BYTES), |member, content| {
             if member.path == WRITTEN {
                 let mut text = String::new();
                 content.take(1 << 10).read_to_string(&mut text).map_err(|error| error.to_string())?;

@@ -6,10 +6,12 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 
-use super::contents::BUILDX_FLAGS;
-use crate::model::check::{Check, Verdict};
-use crate::sys::engine::{Engine, Kind};
-use crate::sys::process::{Output, Run};
+use crate::dist::check::{Check, Verdict};
+use crate::engine::{Engine, Kind};
+use crate::os::process::{Output, Run};
+use crate::verify_tini::contents::BUILDX_FLAGS;
+
+mod checks;
 
 /// Put on every container, with the checkout that made it, so that what a killed run left behind is
 /// found by the next.
@@ -45,19 +47,17 @@ impl Drop for Container<'_> {
     }
 }
 
-mod looks;
-
 type Look = fn(&Containers<'_>, bool) -> Result<String>;
 
 /// Names and what is behind them.
 const CHECKS: [(&str, Look); 7] = [
-    ("version", looks::version),
-    ("form-no-argument", |containers, init| looks::daemon(containers, init, &[])),
-    ("form-flags-only", |containers, init| looks::daemon(containers, init, &[BUILDX_FLAGS])),
-    ("form-command", looks::command),
-    ("exit-status", looks::exit_status),
-    ("sigterm", looks::sigterm),
-    ("orphans-reaped", looks::orphans),
+    ("version", checks::version),
+    ("form-no-argument", |containers, init| checks::daemon(containers, init, &[])),
+    ("form-flags-only", |containers, init| checks::daemon(containers, init, &[BUILDX_FLAGS])),
+    ("form-command", checks::command),
+    ("exit-status", checks::exit_status),
+    ("sigterm", checks::sigterm),
+    ("orphans-reaped", checks::orphans),
 ];
 
 /// The same checks, none of them run.

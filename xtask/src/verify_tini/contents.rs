@@ -1,9 +1,10 @@
 //! What an image's layers and configuration alone say of its init path: checks that need no engine.
 
-use crate::model::check::Check;
-use crate::model::file_tree::{FileTree, Node};
-use crate::model::linkage::{Format, RISCV64};
-use crate::model::oci_image::{Config, Execution};
+use oci::documents::{Config, Execution, Platform};
+use oci::elf::{Format, RISCV64};
+use oci::file_tree::{FileTree, Node};
+
+use crate::dist::check::Check;
 
 /// The init of the image.
 pub const TINI: &str = "/usr/bin/tini";
@@ -34,7 +35,7 @@ pub fn checks(config: &Config, tree: &FileTree) -> Vec<Check> {
 
 fn platform(config: &Config) -> Check {
     let name = "platform";
-    if config.platform.is_wanted() {
+    if config.platform == Platform::riscv64() {
         Check::pass(name, format!("the image is for {}", config.platform))
     } else {
         Check::fail(name, format!("the image is for {}, not linux/riscv64", config.platform))

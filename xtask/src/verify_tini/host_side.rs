@@ -3,11 +3,13 @@
 //! that file is dynamically linked and the image lacks its ELF interpreter, the kernel answers ENOENT,
 //! and the message names the one file that is there. This tells it beforehand.
 
-use crate::model::check::Check;
-use crate::model::file_tree::FileTree;
-use crate::model::linkage::{Format, Lack};
-use crate::sys::engine::Kind;
-use crate::sys::host_init::{Found, HostInit, Source};
+use oci::elf::Format;
+use oci::file_tree::FileTree;
+use oci::loader::Lack;
+
+use crate::dist::check::Check;
+use crate::engine::Kind;
+use crate::verify_tini::host_init::{Found, HostInit, Source};
 
 const IS_FOUND: &str = "host-init";
 const FITS: &str = "host-init-in-image";
@@ -79,7 +81,7 @@ pub fn checks(kind: Kind, found: &Found, tree: &FileTree) -> [Check; 2] {
 /// What will be seen, why it misleads, and what to do.
 fn prediction(kind: Kind, init: &HostInit, lack: &Lack) -> String {
     let (command, mounted) = match kind {
-        Kind::Docker => ("docker", super::contents::DOCKER_INIT),
+        Kind::Docker => ("docker", crate::verify_tini::contents::DOCKER_INIT),
         Kind::Podman => ("podman", "/run/podman-init"),
     };
     let file = &init.real;
@@ -127,9 +129,9 @@ fn cure(kind: Kind, init: &HostInit) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::check::Verdict;
-    use crate::model::sample_image::{Item, RISCV, X86_64, elf, good, layer};
-    use crate::sys::host_init::Source;
+    use crate::dist::check::Verdict;
+    use crate::verify_tini::host_init::Source;
+    use fakes::sample_image::{Item, RISCV, X86_64, elf, good, layer};
 
     const X86_LOADER: &str = "/lib64/ld-linux-x86-64.so.2";
 
@@ -173,7 +175,7 @@ mod tests {
 
     #[test]
     fn a_dynamic_init_whose_loader_and_libraries_the_image_has_passes_with_a_warning() {
-        let native = init(RISCV, Some(crate::model::sample_image::LOADER), Source::Found);
+        let native = init(RISCV, Some(fakes::sample_image::LOADER), Source::Found);
         let [_, fits] = judged(&native, &good());
         assert_eq!(fits.0, Verdict::Pass);
         assert!(fits.1.starts_with("this image happens to hold"), "{}", fits.1);

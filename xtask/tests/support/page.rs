@@ -4,7 +4,8 @@
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
 
-use flate2::{Compression, write::GzEncoder};
+use flate2::Compression;
+use flate2::write::GzEncoder;
 
 /// What the page does to an archive that it gives out.
 #[derive(Clone, Copy, PartialEq, Eq)]

@@ -3,11 +3,12 @@
 
 use std::collections::BTreeMap;
 
-use crate::model::github::{Comment, Issue, Run};
-use crate::model::release_name::ReleaseName;
-use crate::model::step::{Step, run_comment, run_title};
-use crate::model::tracking::{Listed, published_comment};
-use crate::model::version::ReleaseTag;
+use crate::check_upstream::plan::Listed;
+use crate::dist::release_name::ReleaseName;
+use crate::github::documents::{Comment, Issue, Run};
+use crate::github::tracking_issue::{published_comment, run_comment, run_title};
+use crate::reconcile::step::Step;
+use crate::upstream::version::ReleaseTag;
 
 pub const HOUR: u64 = 3600;
 
@@ -128,7 +129,7 @@ impl World {
                 self.published.push(version);
             }
             Event::Close(version) => {
-                let marker = crate::model::step::issue_marker(&version);
+                let marker = crate::github::tracking_issue::issue_marker(&version);
                 let is_it = |issue: &&Issue| issue.body.as_ref().is_some_and(|body| body.contains(&marker));
                 let issue = self.issues.now.iter().find(is_it).expect("a build has an issue").number;
                 let (marker, text) = published_comment(&version, &release(&version).html_url);
@@ -281,7 +282,7 @@ impl World {
 }
 
 fn of(issues: &[Issue], version: &ReleaseTag) -> Option<u64> {
-    let marker = crate::model::step::issue_marker(version);
+    let marker = crate::github::tracking_issue::issue_marker(version);
     let is_it = |issue: &&Issue| issue.body.as_ref().is_some_and(|body| body.contains(&marker));
     issues.iter().find(is_it).map(|issue| issue.number)
 }

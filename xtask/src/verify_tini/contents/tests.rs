@@ -1,8 +1,9 @@
 //! Each defect of an image, made on purpose, is caught by the check of its name.
 
+use fakes::sample_image::{ENTRYPOINT, Item, LOADER, RISCV, X86_64, config, elf, good, layer};
+
 use super::*;
-use crate::model::check::Verdict;
-use crate::model::sample_image::{ENTRYPOINT, Item, LOADER, RISCV, X86_64, config, elf, good, layer};
+use crate::dist::check::Verdict;
 
 fn judged(items: &[Item], config: serde_json::Value) -> Vec<Check> {
     let mut tree = FileTree::default();

@@ -1,0 +1,162 @@
+//! Workflows of GitHub Actions: dispatched, and their runs listed.
+
+use std::collections::BTreeMap;
+
+use http::StatusCode;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::github::reply::{Outcome, Reply};
+use crate::github::shapes::{self, BRANCH};
+use crate::github::{Call, Double, State, Waiting};
+
+/// The workflow that there is, its inputs, and what its `run-name` says before the ref.
+const WORKFLOW: &str = "buildkit-weekly-build.yml";
+const INPUT: &str = "buildkit_ref";
+const FIRST_RUN: u64 = 17_000_000_001;
+
+/// One run of the workflow.
+#[derive(Clone)]
+pub struct Run {
+    /// Counted by itself: issues name runs by it, and are to be the same however often something
+    /// else was tried.
+    pub id: u64,
+    pub started: u64,
+    pub title: String,
+    pub event: &'static str,
+    pub status: String,
+    pub conclusion: Option<String>,
+    pub attempt: u64,
+    /// What it was asked to build; none on schedule.
+    pub buildkit_ref: Option<String>,
+}
+
+/// What "Create a workflow dispatch event" takes.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Dispatch {
+    #[serde(rename = "ref")]
+    branch: String,
+    #[serde(default)]
+    inputs: BTreeMap<String, Value>,
+    #[serde(default)]
+    return_run_details: bool,
+}
+
+impl Double {
+    /// The runs that are not completed, oldest first.
+    pub fn runs_waiting(&self) -> Vec<Waiting> {
+        let waiting = self.state.runs.iter().filter(|run| run.status != "completed");
+        waiting.map(|run| Waiting { id: run.id, buildkit_ref: run.buildkit_ref.clone() }).collect()
+    }
+
+    /// Moves a run on: `queued`, `in_progress`, `completed`; and once completed its conclusion,
+    /// `success`, `failure`, `cancelled`, `timed_out`.
+    pub fn set_run(&mut self, id: u64, status: &str, conclusion: Option<&str>) {
+        self.state.tick();
+        let run = self.state.runs.iter_mut().find(|run| run.id == id).expect("runs are named by their id");
+        run.status = status.to_owned();
+        run.conclusion = conclusion.map(str::to_owned);
+    }
+
+    /// Starts a run on schedule, of master; gives its id.
+    pub fn schedule(&mut self) -> u64 {
+        self.state.start("schedule", None)
+    }
+}
+
+impl State {
+    fn start(&mut self, event: &'static str, buildkit_ref: Option<String>) -> u64 {
+        let (id, started) = (FIRST_RUN + self.runs.len() as u64, self.tick());
+        let title = format!("BuildKit {}", buildkit_ref.as_deref().unwrap_or("master"));
+        let status = "queued".to_owned();
+        self.runs.push(Run { id, started, title, event, status, conclusion: None, attempt: 1, buildkit_ref });
+        id
+    }
+
+    /// "Create a workflow dispatch event": 204, or 200 with the run where `return_run_details` asks
+    /// for it. With version 2026-03-10 of the API it is always 200. Sources: that page; GitHub
+    /// changelog of 2026-02-19; "Breaking changes". Inputs that the workflow does not declare, and
+    /// branches that there are not, are refused by 422.
+    pub fn dispatch(&mut self, call: &Call, file: &str) -> Outcome {
+        let dispatch: Dispatch = call.document()?;
+        if file != WORKFLOW {
+            return Err(Reply::not_found().violating(format!("there is no workflow {file}")));
+        }
+        let unprocessable =
+            |message: String| Reply::message(StatusCode::UNPROCESSABLE_ENTITY, &message).violating(message);
+        if let Some(unknown) = dispatch.inputs.keys().find(|name| *name != INPUT) {
+            return Err(unprocessable(format!("Unexpected inputs provided: [\"{unknown}\"]")));
+        }
+        if dispatch.branch.trim_start_matches("refs/heads/") != BRANCH {
+            return Err(unprocessable(format!("No ref found for: {}", dispatch.branch)));
+        }
+        let input = dispatch.inputs.get(INPUT).and_then(Value::as_str).map(str::to_owned);
+        let id = self.start("workflow_dispatch", input);
+        if !dispatch.return_run_details && !call.is_newest() {
+            return Ok(Reply::empty(StatusCode::NO_CONTENT));
+        }
+        Ok(Reply::ok(&json!({
+            "workflow_run_id": id,
+            "run_url": format!("{}/actions/runs/{id}", call.api()),
+            "html_url": format!("https://github.com/{}/actions/runs/{id}", call.repository),
+        })))
+    }
+
+    /// "List workflow runs for a workflow": newest first; `status` is a status or a conclusion.
+    pub fn list_runs(&mut self, call: &Call, file: &str) -> Outcome {
+        if file != WORKFLOW {
+            return Err(Reply::not_found().violating(format!("there is no workflow {file}")));
+        }
+        let is = |name, value: &str| call.parameter(name).is_none_or(|wanted| wanted == value);
+        let is_wanted = |run: &&Run| {
+            let conclusion = run.conclusion.as_deref().unwrap_or_default();
+            is("event", run.event) && is("branch", BRANCH) && (is("status", &run.status) || is("status", conclusion))
+        };
+        let wanted = self.runs.iter().enumerate().rev().filter(|(_, run)| is_wanted(run));
+        let runs: Vec<Value> = wanted.map(|(index, run)| run.described(call, index + 1)).collect();
+        let total_count = runs.len();
+        let (page, link) = call.page(runs, &format!("actions/workflows/{file}/runs"));
+        let reply = Reply::ok(&json!({"total_count": total_count, "workflow_runs": page}));
+        Ok(if link.is_empty() { reply } else { reply.with("link", link) })
+    }
+}
+
+impl Run {
+    fn described(&self, call: &Call, number: usize) -> Value {
+        let (id, api) = (self.id, call.api());
+        let url = format!("{api}/actions/runs/{id}");
+        let commit = shapes::sha("ours");
+        json!({
+            "id": id,
+            "node_id": format!("WFR_{id}"),
+            "name": "BuildKit",
+            "display_title": self.title,
+            "path": format!(".github/workflows/{WORKFLOW}"),
+            "workflow_id": 1,
+            "run_number": number,
+            "run_attempt": self.attempt,
+            "event": self.event,
+            "status": self.status,
+            "conclusion": self.conclusion,
+            "head_branch": BRANCH,
+            "head_sha": commit,
+            "head_commit": shapes::simple_commit(&commit),
+            "pull_requests": [],
+            "created_at": shapes::time(self.started),
+            "updated_at": shapes::time(self.started),
+            "run_started_at": shapes::time(self.started),
+            "html_url": format!("https://github.com/{}/actions/runs/{id}", call.repository),
+            "jobs_url": format!("{url}/jobs"),
+            "logs_url": format!("{url}/logs"),
+            "artifacts_url": format!("{url}/artifacts"),
+            "cancel_url": format!("{url}/cancel"),
+            "rerun_url": format!("{url}/rerun"),
+            "check_suite_url": format!("{api}/check-suites/{id}"),
+            "workflow_url": format!("{api}/actions/workflows/1"),
+            "url": url,
+            "repository": shapes::repository(call),
+            "head_repository": shapes::repository(call),
+        })
+    }
+}

@@ -1,0 +1,143 @@
+//! Assets of releases: uploaded, deleted, downloaded.
+
+use http::{HeaderMap, StatusCode};
+use serde_json::{Value, json};
+
+use crate::github::reply::{Outcome, Reply};
+use crate::github::{Call, State, shapes};
+use crate::message::Content;
+
+/// An asset of a release.
+#[derive(Clone)]
+pub struct Asset {
+    pub id: u64,
+    pub name: String,
+    pub content_type: String,
+    pub label: Option<String>,
+    /// None, where the upload failed half-way and left it in the state `starter`.
+    pub content: Option<Content>,
+    /// Of the content, `sha256:…`. Source: GitHub changelog of 2025-06-03, "Releases now expose
+    /// digests for release assets".
+    pub digest: Option<String>,
+}
+
+impl Asset {
+    /// `uploaded`, or what a failed upload leaves. Source: GitHub REST API, "Upload a release asset".
+    pub fn state(&self) -> &'static str {
+        if self.content.is_some() { "uploaded" } else { "starter" }
+    }
+
+    /// Its size in bytes; "empty" in the state `starter`.
+    pub fn size_bytes(&self) -> u64 {
+        self.content.as_ref().map_or(0, Content::size_bytes)
+    }
+
+    /// An asset as GitHub describes it, of the release whose page ends in `slug`.
+    pub fn described(&self, call: &Call, slug: &str) -> Value {
+        let (id, name, repository) = (self.id, &self.name, call.repository);
+        json!({
+            "id": id,
+            "node_id": format!("RA_{id}"),
+            "url": format!("{}/releases/assets/{id}", call.api()),
+            "browser_download_url": format!("{}/{repository}/releases/download/{slug}/{name}", call.base),
+            "name": name,
+            "label": self.label,
+            "state": self.state(),
+            "content_type": self.content_type,
+            "size": self.size_bytes(),
+            "digest": self.digest,
+            "download_count": 0,
+            "created_at": shapes::time(id),
+            "updated_at": shapes::time(id),
+            "uploader": shapes::user(call),
+        })
+    }
+}
+
+/// "GitHub renames asset filenames that have special characters, non-alphanumeric characters, and
+/// leading or trailing periods." Source: "Upload a release asset".
+fn renamed(name: &str) -> String {
+    let plain = |letter: char| letter.is_ascii_alphanumeric() || "-_.+@".contains(letter);
+    let dotted: String = name.chars().map(|letter| if plain(letter) { letter } else { '.' }).collect();
+    dotted.trim_matches('.').to_owned()
+}
+
+impl State {
+    /// "List release assets".
+    pub fn list_assets(&mut self, call: &Call, id: &str) -> Outcome {
+        let all = if call.is_upstream { &self.upstream } else { &self.releases };
+        let release = all.iter().find(|release| release.id.to_string() == id && (call.pushes || !release.is_draft));
+        let release = release.ok_or_else(Reply::not_found)?;
+        let slug = release.slug();
+        let assets = release.assets.iter().map(|asset| asset.described(call, &slug)).collect();
+        Ok(call.listed(assets, &format!("releases/{id}/assets")))
+    }
+
+    /// "Upload a release asset": raw content with `Content-Type` and `Content-Length`; a name that is
+    /// there, whatever its state, is refused; a 502 "may leave an empty asset with a state of
+    /// `starter`".
+    pub fn upload(&mut self, call: &Call, id: &str) -> Outcome {
+        let header = |name| call.headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
+        let Some(content_type) = header("content-type") else {
+            let refusal = Reply::message(StatusCode::BAD_REQUEST, "Bad Content-Type");
+            return Err(refusal.violating("an upload has no Content-Type".to_owned()));
+        };
+        if header("content-length").is_none_or(|length| length == "0") {
+            let refusal = Reply::message(StatusCode::BAD_REQUEST, "Bad Content-Length");
+            return Err(refusal.violating("an upload has no Content-Length, or nothing in it".to_owned()));
+        }
+        let name = renamed(call.parameter("name").unwrap_or_default());
+        if name.is_empty() {
+            let refusal = Reply::invalid("ReleaseAsset", "name", "missing_field");
+            return Err(refusal.violating("an upload has no name".to_owned()));
+        }
+        let release = self.releases.iter().position(|release| release.id.to_string() == id);
+        let release = release.ok_or_else(Reply::not_found)?;
+        if self.releases[release].assets.iter().any(|asset| asset.name == name) {
+            return Err(Reply::invalid("ReleaseAsset", "name", "already_exists"));
+        }
+        let fails = std::mem::take(&mut self.leaves_starter);
+        let content = (!fails).then(|| call.body.clone());
+        let label = call.parameter("label").map(str::to_owned);
+        let digest = content.as_ref().map(|content| format!("sha256:{}", content.sha256()));
+        let asset = Asset { id: self.tick(), name, content_type, label, content, digest };
+        let document = asset.described(call, &self.releases[release].slug());
+        self.releases[release].assets.push(asset);
+        if fails { Err(Reply::message(StatusCode::BAD_GATEWAY, "Server Error")) } else { Ok(Reply::created(&document)) }
+    }
+
+    /// "Delete a release asset".
+    pub fn delete_asset(&mut self, id: &str) -> Outcome {
+        for release in &mut self.releases {
+            if let Some(position) = release.assets.iter().position(|asset| asset.id.to_string() == id) {
+                release.assets.remove(position);
+                return Ok(Reply::empty(StatusCode::NO_CONTENT));
+            }
+        }
+        Err(Reply::not_found())
+    }
+
+    /// `browser_download_url`: of published releases alone; it leads to another host. Source: GitHub
+    /// REST API, "Get a release asset", on clients that should "handle both a 200 or 302 response".
+    pub fn download(&mut self, call: &Call, tag: &str, name: &str) -> Outcome {
+        let release = self.releases.iter().find(|release| release.tag == tag && !release.is_draft);
+        let asset = release.and_then(|release| release.assets.iter().find(|asset| asset.name == name));
+        let asset = asset.filter(|asset| asset.content.is_some()).ok_or_else(Reply::not_found)?;
+        let port = call.base.rsplit(':').next().unwrap_or_default();
+        let location = format!("http://localhost:{port}/objects/{}", asset.id);
+        Ok(Reply::empty(StatusCode::FOUND).with("location", location))
+    }
+
+    /// That other host, which must not get to see a token.
+    pub fn object(&self, id: &str, headers: &HeaderMap, host: &str) -> Reply {
+        if headers.contains_key("authorization") {
+            let violation = format!("a token was sent to another host, {host}");
+            return Reply::message(StatusCode::BAD_REQUEST, "InvalidArgument").violating(violation);
+        }
+        let mut assets = self.releases.iter().flat_map(|release| &release.assets);
+        let Some(asset) = assets.find(|asset| asset.id.to_string() == id) else { return Reply::not_found() };
+        let content = asset.content.clone().unwrap_or(Content::Memory(Vec::new()));
+        let headers = vec![("content-type", "application/octet-stream".to_owned())];
+        Reply { status: StatusCode::OK, content, headers, violation: None }
+    }
+}

@@ -1,0 +1,237 @@
+//! Issues and their comments.
+
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::github::reply::{Outcome, Reply};
+use crate::github::{Call, Double, State, shapes};
+
+const LARGEST_BODY_CHARACTERS: usize = 65_536;
+
+/// An issue, or a pull request, which is one as well.
+#[derive(Clone)]
+pub struct Issue {
+    pub id: u64,
+    pub number: u64,
+    pub title: String,
+    pub body: Option<String>,
+    pub is_open: bool,
+    pub state_reason: Option<String>,
+    pub closed: Option<u64>,
+    pub labels: Vec<String>,
+    pub comments: Vec<Comment>,
+    pub is_pull_request: bool,
+}
+
+/// A comment.
+#[derive(Clone)]
+pub struct Comment {
+    pub id: u64,
+    pub body: String,
+}
+
+/// What "Create an issue" and "Update an issue" take, as far as we send it.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Edit {
+    title: Option<String>,
+    body: Option<String>,
+    state: Option<Openness>,
+    state_reason: Option<String>,
+    labels: Option<Vec<String>>,
+}
+
+#[derive(PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Openness {
+    Open,
+    Closed,
+}
+
+/// What "Create an issue comment" takes.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Remark {
+    body: String,
+}
+
+impl Double {
+    /// Opens a pull request, which lists of issues hold as well.
+    pub fn open_pull_request(&mut self, title: &str, labels: &[&str]) {
+        let labels: Vec<String> = labels.iter().map(|&label| label.to_owned()).collect();
+        self.state.ensure_labels(&labels);
+        let mut issue = self.state.blank_issue(title.to_owned());
+        issue.labels = labels;
+        issue.is_pull_request = true;
+        self.state.issues.push(issue);
+    }
+}
+
+impl State {
+    fn blank_issue(&mut self, title: String) -> Issue {
+        Issue {
+            id: self.tick(),
+            number: self.issues.len() as u64 + 1,
+            title,
+            body: None,
+            is_open: true,
+            state_reason: None,
+            closed: None,
+            labels: Vec::new(),
+            comments: Vec::new(),
+            is_pull_request: false,
+        }
+    }
+
+    fn numbered(&mut self, number: &str) -> Result<&mut Issue, Reply> {
+        self.issues.iter_mut().find(|issue| issue.number.to_string() == number).ok_or_else(Reply::not_found)
+    }
+
+    /// "List repository issues": newest first, open ones unless `state` says otherwise, with all of
+    /// the `labels`; "may return both issues and pull requests in the response".
+    pub fn list_issues(&self, call: &Call) -> Reply {
+        let state = call.parameter("state").unwrap_or("open");
+        let labels: Vec<&str> = call.parameter("labels").map_or(Vec::new(), |labels| labels.split(',').collect());
+        let has = |issue: &Issue, label: &str| issue.labels.iter().any(|name| name.eq_ignore_ascii_case(label));
+        let is_wanted = |issue: &&Issue| {
+            (state == "all" || (state == "open") == issue.is_open) && labels.iter().all(|label| has(issue, label))
+        };
+        let wanted = self.issues.iter().rev().filter(is_wanted);
+        call.listed(wanted.map(|issue| self.shown(call, issue)).collect(), "issues")
+    }
+
+    /// "Get an issue".
+    pub fn get_issue(&mut self, call: &Call, number: &str) -> Outcome {
+        let issue = self.numbered(number)?.clone();
+        Ok(Reply::ok(&self.shown(call, &issue)))
+    }
+
+    /// "Create an issue".
+    pub fn create_issue(&mut self, call: &Call) -> Outcome {
+        let mut edit: Edit = call.document()?;
+        let Some(title) = edit.title.take().filter(|title| !title.is_empty()) else {
+            return Err(
+                Reply::invalid("Issue", "title", "missing_field").violating("an issue without title".to_owned())
+            );
+        };
+        let issue = self.blank_issue(title);
+        let issue = self.altered(issue, edit)?;
+        let document = self.shown(call, &issue);
+        self.issues.push(issue);
+        Ok(Reply::created(&document))
+    }
+
+    /// "Update an issue".
+    pub fn update_issue(&mut self, call: &Call, number: &str) -> Outcome {
+        let edit: Edit = call.document()?;
+        let issue = self.numbered(number)?.clone();
+        let issue = self.altered(issue, edit)?;
+        let document = self.shown(call, &issue);
+        *self.numbered(number)? = issue;
+        Ok(Reply::ok(&document))
+    }
+
+    /// The issue after the edit. `labels` replaces them all, and makes those that there are not yet
+    /// (github/docs#35718); `state_reason` is "ignored unless `state` is changed".
+    fn altered(&mut self, mut issue: Issue, edit: Edit) -> Result<Issue, Reply> {
+        checked(edit.body.as_deref().unwrap_or_default(), "Issue")?;
+        if let Some(labels) = edit.labels {
+            self.ensure_labels(&labels);
+            issue.labels = labels;
+        }
+        issue.title = edit.title.unwrap_or(issue.title);
+        issue.body = edit.body.or(issue.body);
+        let opens = edit.state.map_or(issue.is_open, |state| state == Openness::Open);
+        if opens != issue.is_open {
+            issue.is_open = opens;
+            issue.closed = (!opens).then(|| self.tick());
+            let default = if opens { "reopened" } else { "completed" };
+            issue.state_reason = edit.state_reason.or_else(|| Some(default.to_owned()));
+        }
+        Ok(issue)
+    }
+
+    /// "List issue comments": "ordered by ascending ID".
+    pub fn list_comments(&mut self, call: &Call, number: &str) -> Outcome {
+        let comments = self.numbered(number)?.comments.iter().map(|comment| comment.described(call, number)).collect();
+        Ok(call.listed(comments, &format!("issues/{number}/comments")))
+    }
+
+    /// "Create an issue comment".
+    pub fn create_comment(&mut self, call: &Call, number: &str) -> Outcome {
+        let remark: Remark = call.document()?;
+        checked(&remark.body, "IssueComment")?;
+        let comment = Comment { id: self.tick(), body: remark.body };
+        let document = comment.described(call, number);
+        self.numbered(number)?.comments.push(comment);
+        Ok(Reply::created(&document))
+    }
+
+    /// An issue as GitHub describes it.
+    fn shown(&self, call: &Call, issue: &Issue) -> Value {
+        let (api, number, repository) = (call.api(), issue.number, call.repository);
+        let kind = if issue.is_pull_request { "pull" } else { "issues" };
+        let named = |name: &String| self.labels.iter().find(|label| label.name.eq_ignore_ascii_case(name));
+        let labels: Vec<Value> = issue.labels.iter().filter_map(named).map(|label| label.described(call)).collect();
+        let mut document = json!({
+            "id": issue.id,
+            "node_id": format!("I_{}", issue.id),
+            "url": format!("{api}/issues/{number}"),
+            "repository_url": api,
+            "labels_url": format!("{api}/issues/{number}/labels{{/name}}"),
+            "comments_url": format!("{api}/issues/{number}/comments"),
+            "events_url": format!("{api}/issues/{number}/events"),
+            "html_url": format!("https://github.com/{repository}/{kind}/{number}"),
+            "number": number,
+            "state": if issue.is_open { "open" } else { "closed" },
+            "state_reason": issue.state_reason,
+            "title": issue.title,
+            "body": issue.body,
+            "user": shapes::user(call),
+            "labels": labels,
+            "assignees": [],
+            "milestone": null,
+            "locked": false,
+            "comments": issue.comments.len(),
+            "closed_at": issue.closed.map(shapes::time),
+            "created_at": shapes::time(issue.id),
+            "updated_at": shapes::time(self.ticks),
+            "author_association": "CONTRIBUTOR",
+        });
+        if !call.is_newest() {
+            // Source: "Breaking changes", version 2026-03-10.
+            document["assignee"] = Value::Null;
+        }
+        if issue.is_pull_request {
+            let url = format!("{api}/pulls/{number}");
+            let html = &document["html_url"];
+            document["pull_request"] = json!({"url": url, "html_url": html, "diff_url": html, "patch_url": html});
+        }
+        document
+    }
+}
+
+fn checked(body: &str, resource: &str) -> Result<(), Reply> {
+    if body.chars().count() <= LARGEST_BODY_CHARACTERS {
+        return Ok(());
+    }
+    Err(Reply::invalid(resource, "body", "custom").violating(format!("the body of an {resource} is too long")))
+}
+
+impl Comment {
+    fn described(&self, call: &Call, number: &str) -> Value {
+        let (id, api, repository) = (self.id, call.api(), call.repository);
+        json!({
+            "id": id,
+            "node_id": format!("IC_{id}"),
+            "url": format!("{api}/issues/comments/{id}"),
+            "html_url": format!("https://github.com/{repository}/issues/{number}#issuecomment-{id}"),
+            "issue_url": format!("{api}/issues/{number}"),
+            "body": self.body,
+            "user": shapes::user(call),
+            "created_at": shapes::time(id),
+            "updated_at": shapes::time(id),
+            "author_association": "CONTRIBUTOR",
+        })
+    }
+}

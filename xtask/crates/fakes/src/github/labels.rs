@@ -1,0 +1,78 @@
+//! Labels of issues.
+
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::github::reply::{Outcome, Reply};
+use crate::github::{Call, State};
+
+/// What a label gets that nobody gave a colour. Source: github/docs#35718.
+const DEFAULT_COLOR: &str = "ededed";
+
+/// A label.
+#[derive(Clone)]
+pub struct Label {
+    id: u64,
+    pub name: String,
+    color: String,
+    description: Option<String>,
+}
+
+/// What "Create a label" takes.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct NewLabel {
+    name: String,
+    color: Option<String>,
+    description: Option<String>,
+}
+
+impl State {
+    /// "List labels for a repository".
+    pub fn list_labels(&self, call: &Call) -> Reply {
+        call.listed(self.labels.iter().map(|label| label.described(call)).collect(), "labels")
+    }
+
+    /// "Create a label". Names are unique whatever their case.
+    pub fn create_label(&mut self, call: &Call) -> Outcome {
+        let new: NewLabel = call.document()?;
+        if self.labels.iter().any(|label| label.name.eq_ignore_ascii_case(&new.name)) {
+            return Err(Reply::invalid("Label", "name", "already_exists"));
+        }
+        let color = new.color.unwrap_or_else(|| DEFAULT_COLOR.to_owned());
+        if color.len() != 6 || !color.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+            let violation = format!("{color:?} is no colour of a label");
+            return Err(Reply::invalid("Label", "color", "invalid").violating(violation));
+        }
+        let label = Label { id: self.tick(), name: new.name, color, description: new.description };
+        let document = label.described(call);
+        self.labels.push(label);
+        Ok(Reply::created(&document))
+    }
+
+    /// Makes the labels of those names that there are not yet.
+    pub fn ensure_labels(&mut self, names: &[String]) {
+        for name in names {
+            if !self.labels.iter().any(|label| label.name.eq_ignore_ascii_case(name)) {
+                let color = DEFAULT_COLOR.to_owned();
+                let label = Label { id: self.tick(), name: name.clone(), color, description: None };
+                self.labels.push(label);
+            }
+        }
+    }
+}
+
+impl Label {
+    /// A label as GitHub describes it.
+    pub fn described(&self, call: &Call) -> Value {
+        json!({
+            "id": self.id,
+            "node_id": format!("LA_{}", self.id),
+            "url": format!("{}/labels/{}", call.api(), self.name.replace(' ', "%20")),
+            "name": self.name,
+            "description": self.description,
+            "color": self.color,
+            "default": false,
+        })
+    }
+}

@@ -1,0 +1,221 @@
+//! Releases, and the git tags that publishing them makes.
+
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::github::assets::Asset;
+use crate::github::reply::{Outcome, Reply};
+use crate::github::shapes::{self, BRANCH};
+use crate::github::{Call, State};
+
+const LARGEST_BODY_CHARACTERS: usize = 125_000;
+
+/// A release, published or not.
+#[derive(Clone)]
+pub struct Release {
+    pub id: u64,
+    pub tag: String,
+    pub commit: String,
+    pub name: Option<String>,
+    pub body: Option<String>,
+    pub is_draft: bool,
+    pub is_prerelease: bool,
+    pub published: Option<u64>,
+    pub assets: Vec<Asset>,
+}
+
+/// What "Create a release" and "Update a release" take, as far as we send it.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Edit {
+    tag_name: Option<String>,
+    target_commitish: Option<String>,
+    name: Option<String>,
+    body: Option<String>,
+    draft: Option<bool>,
+    prerelease: Option<bool>,
+    #[serde(default)]
+    make_latest: MakeLatest,
+}
+
+#[derive(Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum MakeLatest {
+    #[default]
+    True,
+    False,
+    Legacy,
+}
+
+impl Release {
+    /// The last part of its page's address. A draft's is not that of its tag: `untagged-…`.
+    pub fn slug(&self) -> String {
+        if self.is_draft { format!("untagged-{:020x}", self.id) } else { self.tag.clone() }
+    }
+
+    fn changed(&mut self, edit: Edit) {
+        self.tag = edit.tag_name.unwrap_or(std::mem::take(&mut self.tag));
+        self.commit = edit.target_commitish.unwrap_or(std::mem::take(&mut self.commit));
+        self.name = edit.name.or(self.name.take());
+        self.body = edit.body.or(self.body.take());
+        self.is_draft = edit.draft.unwrap_or(self.is_draft);
+        self.is_prerelease = edit.prerelease.unwrap_or(self.is_prerelease);
+    }
+}
+
+impl State {
+    fn releases_of(&self, call: &Call) -> &Vec<Release> {
+        if call.is_upstream { &self.upstream } else { &self.releases }
+    }
+
+    /// The releases that the client may see: "Only users with push access will receive listings for
+    /// draft releases." Source: GitHub REST API, "List releases".
+    fn visible<'a>(&'a self, call: &'a Call) -> impl DoubleEndedIterator<Item = &'a Release> {
+        self.releases_of(call).iter().filter(|release| !release.is_draft || call.pushes)
+    }
+
+    fn one(&self, call: &Call, release: Option<&Release>) -> Outcome {
+        release.map(|release| Reply::ok(&self.described(call, release))).ok_or_else(Reply::not_found)
+    }
+
+    /// "List releases": newest first, which is not the order of versions.
+    pub fn list_releases(&self, call: &Call) -> Reply {
+        let all = self.visible(call).rev().map(|release| self.described(call, release)).collect();
+        call.listed(all, "releases")
+    }
+
+    /// "Get a release".
+    pub fn get_release(&mut self, call: &Call, id: &str) -> Outcome {
+        self.one(call, self.visible(call).find(|release| release.id.to_string() == id))
+    }
+
+    /// "Get a release by tag name": "Get a published release with the specified tag", so no draft.
+    pub fn tagged_release(&mut self, call: &Call, tag: &str) -> Outcome {
+        self.one(call, self.visible(call).find(|release| release.tag == tag && !release.is_draft))
+    }
+
+    /// "Get the latest release".
+    pub fn latest_release(&mut self, call: &Call) -> Outcome {
+        self.one(call, self.latest(call.is_upstream))
+    }
+
+    /// The one that was made the latest; else "the most recent non-prerelease, non-draft release".
+    pub fn latest(&self, is_upstream: bool) -> Option<&Release> {
+        let all = if is_upstream { &self.upstream } else { &self.releases };
+        let mut full = all.iter().filter(|release| !release.is_draft && !release.is_prerelease);
+        let chosen = self.latest.filter(|_| !is_upstream);
+        let is_chosen = |release: &&Release| Some(release.id) == chosen;
+        full.clone().find(is_chosen).or_else(|| full.next_back())
+    }
+
+    /// "Create a release". A tag that a published release has is refused; drafts of one tag there
+    /// may be several.
+    pub fn create_release(&mut self, call: &Call) -> Outcome {
+        let edit: Edit = call.document()?;
+        if edit.tag_name.as_deref().unwrap_or_default().is_empty() {
+            return Err(
+                Reply::invalid("Release", "tag_name", "missing_field").violating("a release without tag".to_owned())
+            );
+        }
+        let id = self.tick();
+        let release = Release {
+            id,
+            tag: String::new(),
+            commit: BRANCH.to_owned(),
+            name: None,
+            body: None,
+            is_draft: true,
+            is_prerelease: false,
+            published: None,
+            assets: Vec::new(),
+        };
+        let is_draft = edit.draft.unwrap_or(false);
+        let release = self.edited(release, Edit { draft: Some(is_draft), ..edit })?;
+        let document = self.described(call, &release);
+        self.releases.push(release);
+        Ok(Reply::created(&document))
+    }
+
+    /// "Update a release".
+    pub fn update_release(&mut self, call: &Call, id: &str) -> Outcome {
+        let edit: Edit = call.document()?;
+        let position = self.releases.iter().position(|release| release.id.to_string() == id);
+        let position = position.ok_or_else(Reply::not_found)?;
+        let release = self.edited(self.releases[position].clone(), edit)?;
+        let document = self.described(call, &release);
+        self.releases[position] = release;
+        Ok(Reply::ok(&document))
+    }
+
+    /// The release after the edit. One that becomes public gets its git tag, if there is none yet,
+    /// and by default becomes the latest, which "drafts and prereleases cannot".
+    fn edited(&mut self, mut release: Release, edit: Edit) -> Result<Release, Reply> {
+        if edit.body.as_ref().is_some_and(|body| body.chars().count() > LARGEST_BODY_CHARACTERS) {
+            return Err(Reply::invalid("Release", "body", "custom").violating("notes are too long".to_owned()));
+        }
+        let make_latest = edit.make_latest;
+        release.changed(edit);
+        if release.is_draft {
+            return Ok(release);
+        }
+        let is_taken = |other: &Release| !other.is_draft && other.tag == release.tag && other.id != release.id;
+        if self.releases.iter().any(is_taken) {
+            return Err(Reply::invalid("Release", "tag_name", "already_exists"));
+        }
+        if release.published.is_none() {
+            release.published = Some(self.tick());
+            let is_branch = release.commit == BRANCH;
+            let commit = if is_branch { shapes::sha("ours") } else { release.commit.clone() };
+            self.tags.entry(release.tag.clone()).or_insert(commit);
+        }
+        match make_latest {
+            _ if release.is_prerelease => {}
+            MakeLatest::True => self.latest = Some(release.id),
+            MakeLatest::Legacy => self.latest = None,
+            MakeLatest::False => {}
+        }
+        Ok(release)
+    }
+
+    /// "Get a reference", of a tag.
+    pub fn git_tag(&mut self, call: &Call, tag: &str) -> Outcome {
+        let commit = if call.is_upstream { self.refs.get(tag) } else { self.tags.get(tag) };
+        let commit = commit.ok_or_else(Reply::not_found)?;
+        let api = call.api();
+        Ok(Reply::ok(&json!({
+            "ref": format!("refs/tags/{tag}"),
+            "node_id": "REF",
+            "url": format!("{api}/git/refs/tags/{tag}"),
+            "object": {"type": "commit", "sha": commit, "url": format!("{api}/git/commits/{commit}")},
+        })))
+    }
+
+    /// A release as GitHub describes it. Its `upload_url` is a template on another host; here, under
+    /// another path.
+    fn described(&self, call: &Call, release: &Release) -> Value {
+        let (api, id, slug) = (call.api(), release.id, release.slug());
+        let (base, repository) = (&call.base, call.repository);
+        let archive = |kind| (!release.is_draft).then(|| format!("{api}/{kind}/refs/tags/{}", release.tag));
+        let assets: Vec<Value> = release.assets.iter().map(|asset| asset.described(call, &slug)).collect();
+        json!({
+            "id": id,
+            "node_id": format!("RE_{id}"),
+            "url": format!("{api}/releases/{id}"),
+            "html_url": format!("https://github.com/{repository}/releases/tag/{slug}"),
+            "assets_url": format!("{api}/releases/{id}/assets"),
+            "upload_url": format!("{base}/uploads/repos/{repository}/releases/{id}/assets{{?name,label}}"),
+            "tarball_url": archive("tarball"),
+            "zipball_url": archive("zipball"),
+            "tag_name": release.tag,
+            "target_commitish": release.commit,
+            "name": release.name,
+            "body": release.body,
+            "draft": release.is_draft,
+            "prerelease": release.is_prerelease,
+            "created_at": shapes::time(id),
+            "published_at": release.published.map(shapes::time),
+            "author": shapes::user(call),
+            "assets": assets,
+        })
+    }
+}

@@ -1,0 +1,134 @@
+//! Which request is which: method and path to what handles it. Permissions are those of "Permissions
+//! required for GitHub Apps".
+
+use http::Method;
+
+use crate::github::Collection::{self, Assets, Comments, Issues, Labels, Releases, Runs};
+use crate::github::reply::{Outcome, Reply};
+use crate::github::{Call, IDS, State, UPSTREAM, shapes};
+
+/// What handles a request.
+type Handler<'a> = Box<dyn FnOnce(&mut State, &Call<'_>) -> Outcome + 'a>;
+
+/// A request that is known.
+pub struct Route<'a> {
+    /// The path as GitHub's OpenAPI description has it, below `/repos/{owner}/{repo}`; none for what
+    /// is not of the API.
+    pub template: Option<&'static str>,
+    /// What a token needs, `contents=write`.
+    pub permission: &'static str,
+    /// What it lists or changes.
+    pub collection: Option<Collection>,
+    pub handler: Handler<'a>,
+}
+
+/// Finds the route, and whether it is about upstream's repository. GitHub takes the names of
+/// repositories without regard to case.
+pub fn find<'a>(method: &Method, segments: &[&'a str], ours: &str) -> Option<(bool, Route<'a>)> {
+    let method = method.as_str();
+    let named = |owner: &str, name: &str| match format!("{owner}/{name}") {
+        full if full.eq_ignore_ascii_case(UPSTREAM) => Some(true),
+        full if full.eq_ignore_ascii_case(ours) => Some(false),
+        _ => None,
+    };
+    match *segments {
+        ["repos", owner, name, ref below @ ..] => Some((named(owner, name)?, route(method, below)?)),
+        ["repositories", id, ref below @ ..] => {
+            let known = IDS.into_iter().find(|known| known.0.to_string() == *id)?;
+            Some((known.1, route(method, below)?))
+        }
+        // Uploads are for another host at GitHub, so nobody may make up this address.
+        ["uploads", "repos", owner, name, "releases", id, "assets"] if method == "POST" => {
+            let handler: Handler = Box::new(move |state, call| state.upload(call, id));
+            let (template, permission) = (Some("/releases/{release_id}/assets"), "contents=write");
+            Some((named(owner, name)?, Route { template, permission, collection: Some(Assets), handler }))
+        }
+        [owner, name, "releases", "download", tag, file] if method == "GET" => {
+            let handler: Handler = Box::new(move |state, call| state.download(call, tag, file));
+            let (template, permission) = (None, "contents=read");
+            Some((named(owner, name)?, Route { template, permission, collection: None, handler }))
+        }
+        _ => None,
+    }
+}
+
+fn route<'a>(method: &str, below: &[&'a str]) -> Option<Route<'a>> {
+    let (template, permission, collection, handler): (_, _, _, Handler) = match (method, below) {
+        ("GET", []) => ("", "metadata=read", None, Box::new(|_, call| Ok(Reply::ok(&shapes::repository(call))))),
+        ("GET", ["releases"]) => {
+            ("/releases", "contents=read", Some(Releases), Box::new(|state, call| Ok(state.list_releases(call))))
+        }
+        ("POST", ["releases"]) => ("/releases", "contents=write", Some(Releases), Box::new(State::create_release)),
+        ("GET", ["releases", "latest"]) => ("/releases/latest", "contents=read", None, Box::new(State::latest_release)),
+        ("GET", ["releases", "tags", tag]) => {
+            ("/releases/tags/{tag}", "contents=read", None, Box::new(|state, call| state.tagged_release(call, tag)))
+        }
+        ("GET", ["releases", id]) => {
+            ("/releases/{release_id}", "contents=read", None, Box::new(|state, call| state.get_release(call, id)))
+        }
+        ("PATCH", ["releases", id]) => (
+            "/releases/{release_id}",
+            "contents=write",
+            Some(Releases),
+            Box::new(|state, call| state.update_release(call, id)),
+        ),
+        ("GET", ["releases", id, "assets"]) => (
+            "/releases/{release_id}/assets",
+            "contents=read",
+            Some(Assets),
+            Box::new(|state, call| state.list_assets(call, id)),
+        ),
+        ("DELETE", ["releases", "assets", id]) => {
+            ("/releases/assets/{asset_id}", "contents=write", Some(Assets), Box::new(|state, _| state.delete_asset(id)))
+        }
+        ("GET", ["compare", basehead]) => {
+            ("/compare/{basehead}", "contents=read", None, Box::new(|state, call| state.compare(call, basehead)))
+        }
+        ("GET", ["git", "ref", "tags", tag]) => {
+            ("/git/ref/{ref}", "contents=read", None, Box::new(|state, call| state.git_tag(call, tag)))
+        }
+        ("GET", ["issues"]) => {
+            ("/issues", "issues=read", Some(Issues), Box::new(|state, call| Ok(state.list_issues(call))))
+        }
+        ("POST", ["issues"]) => ("/issues", "issues=write", Some(Issues), Box::new(State::create_issue)),
+        ("GET", ["issues", number]) => {
+            ("/issues/{issue_number}", "issues=read", None, Box::new(|state, call| state.get_issue(call, number)))
+        }
+        ("PATCH", ["issues", number]) => (
+            "/issues/{issue_number}",
+            "issues=write",
+            Some(Issues),
+            Box::new(|state, call| state.update_issue(call, number)),
+        ),
+        ("GET", ["issues", number, "comments"]) => (
+            "/issues/{issue_number}/comments",
+            "issues=read",
+            Some(Comments),
+            Box::new(|state, call| state.list_comments(call, number)),
+        ),
+        ("POST", ["issues", number, "comments"]) => (
+            "/issues/{issue_number}/comments",
+            "issues=write",
+            Some(Comments),
+            Box::new(|state, call| state.create_comment(call, number)),
+        ),
+        ("GET", ["labels"]) => {
+            ("/labels", "issues=read", Some(Labels), Box::new(|state, call| Ok(state.list_labels(call))))
+        }
+        ("POST", ["labels"]) => ("/labels", "issues=write", Some(Labels), Box::new(State::create_label)),
+        ("POST", ["actions", "workflows", file, "dispatches"]) => (
+            "/actions/workflows/{workflow_id}/dispatches",
+            "actions=write",
+            Some(Runs),
+            Box::new(|state, call| state.dispatch(call, file)),
+        ),
+        ("GET", ["actions", "workflows", file, "runs"]) => (
+            "/actions/workflows/{workflow_id}/runs",
+            "actions=read",
+            Some(Runs),
+            Box::new(|state, call| state.list_runs(call, file)),
+        ),
+        _ => return None,
+    };
+    Some(Route { template: Some(template), permission, collection, handler })
+}

@@ -1,0 +1,141 @@
+//! What GitHub puts into every document and nobody here reads: it is there so that an answer holds
+//! against GitHub's OpenAPI description.
+
+use serde_json::{Value, json};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+use crate::digest::sha256;
+use crate::github::Call;
+use crate::github::reply::Reply;
+
+/// When the counter began: 2026-01-01.
+pub const EPOCH_SECONDS: u64 = 1_767_225_600;
+
+/// The branch that workflows are dispatched on.
+pub const BRANCH: &str = "main";
+const COUNTS: &str = "forks forks_count open_issues open_issues_count size stargazers_count watchers watchers_count
+    network_count subscribers_count";
+
+/// The time of a tick.
+pub fn time(tick: u64) -> String {
+    let seconds = i64::try_from(EPOCH_SECONDS + tick).expect("a rehearsal ends some day");
+    let time = OffsetDateTime::from_unix_timestamp(seconds).expect("likewise");
+    time.format(&Rfc3339).expect("the year has four digits")
+}
+
+/// A commit that stands for `what`.
+pub fn sha(what: &str) -> String {
+    sha256(what.as_bytes())[..40].to_owned()
+}
+
+impl Call<'_> {
+    /// The repository's address in the API.
+    pub fn api(&self) -> String {
+        format!("{}/repos/{}", self.base, self.repository)
+    }
+
+    /// Whether the client wants version 2026-03-10 of the API, not 2022-11-28, which is the default.
+    /// Source: GitHub REST API, "API Versions".
+    pub fn is_newest(&self) -> bool {
+        self.headers.get("x-github-api-version").is_some_and(|version| version == "2026-03-10")
+    }
+
+    /// One page of a list whose address below the repository is `path`.
+    pub fn listed(&self, items: Vec<Value>, path: &str) -> Reply {
+        let (page, link) = self.page(items, path);
+        let reply = Reply::ok(&Value::Array(page));
+        if link.is_empty() { reply } else { reply.with("link", link) }
+    }
+}
+
+/// The account behind the token (`simple-user`).
+pub fn user(call: &Call) -> Value {
+    account(&call.base, call.login, "Bot")
+}
+
+fn account(base: &str, login: &str, kind: &str) -> Value {
+    let url = format!("{base}/users/{}", login.replace('[', "%5B").replace(']', "%5D"));
+    let mut user = json!({
+        "login": login,
+        "id": 41_898_282,
+        "node_id": "U_1",
+        "avatar_url": "https://avatars.githubusercontent.com/in/15368?v=4",
+        "gravatar_id": "",
+        "html_url": "https://github.com/apps/github-actions",
+        "type": kind,
+        "site_admin": false,
+    });
+    let parts = ["followers", "following", "gists", "starred", "subscriptions", "organizations", "repos", "events"];
+    for (key, part) in parts
+        .map(|part| (part, part))
+        .into_iter()
+        .chain([("organizations", "orgs"), ("received_events", "received_events")])
+    {
+        user[format!("{key}_url")] = format!("{url}/{part}").into();
+    }
+    user["url"] = url.into();
+    user
+}
+
+/// The repository (`minimal-repository` and `full-repository`).
+pub fn repository(call: &Call) -> Value {
+    let api = call.api();
+    let (owner, name) = call.repository.split_once('/').unwrap_or_default();
+    let mut repository = json!({
+        "id": 1,
+        "node_id": "R_1",
+        "name": name,
+        "full_name": call.repository,
+        "owner": account(&call.base, owner, "User"),
+        "private": false,
+        "html_url": format!("https://github.com/{}", call.repository),
+        "description": null,
+        "fork": false,
+        "url": api,
+        "default_branch": BRANCH,
+        "homepage": null, "language": null, "license": null, "mirror_url": null,
+        "archived": false, "disabled": false,
+        "has_issues": true, "has_projects": false, "has_wiki": false, "has_pages": false, "has_discussions": false,
+        "created_at": time(0), "updated_at": time(0), "pushed_at": time(0),
+    });
+    for count in COUNTS.split_whitespace() {
+        repository[count] = 0.into();
+    }
+    let parts = "archive assignees blobs branches collaborators clone comments commits compare contents contributors \
+        deployments downloads events forks git git_commits git_refs git_tags issue_comment issue_events issues keys labels \
+        languages merges milestones notifications pulls releases stargazers ssh statuses subscribers subscription svn tags \
+        teams trees hooks";
+    for part in parts.split_whitespace() {
+        repository[format!("{part}_url")] = format!("{api}/{part}").into();
+    }
+    repository
+}
+
+/// A commit at the end of a run (`simple-commit`).
+pub fn simple_commit(commit: &str) -> Value {
+    let person = json!({"name": "Somebody", "email": "somebody@example.org"});
+    json!({
+        "id": commit, "tree_id": commit, "message": "", "timestamp": time(0), "author": person, "committer": person,
+    })
+}
+
+/// A commit in a comparison (`commit`).
+pub fn commit(call: &Call, commit: &str) -> Value {
+    let url = format!("{}/commits/{commit}", call.api());
+    let person = json!({"name": "Somebody", "email": "somebody@example.org", "date": time(0)});
+    json!({
+        "url": url,
+        "sha": commit,
+        "node_id": format!("C_{commit}"),
+        "html_url": format!("https://github.com/{}/commit/{commit}", call.repository),
+        "comments_url": format!("{url}/comments"),
+        "commit": {
+            "url": url, "author": person, "committer": person, "message": "", "comment_count": 0,
+            "tree": {"sha": commit, "url": url},
+        },
+        "author": user(call),
+        "committer": user(call),
+        "parents": [],
+    })
+}

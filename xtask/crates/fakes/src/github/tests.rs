@@ -1,0 +1,266 @@
+//! The double by requests: each documented behaviour, without a socket.
+
+use serde_json::{Value, json};
+
+use crate::github::Double;
+use crate::message::{Answer, Content, Request, Service};
+
+mod access;
+
+const TOKEN: &str = "secret";
+const OURS: &str = "/repos/o/n";
+
+/// A repository with a token that may do all that we need.
+fn double() -> Double {
+    let mut double = Double::new("o/n");
+    double.allow(TOKEN, &["contents=write", "issues=write", "actions=write"]);
+    double
+}
+
+fn request(method: &str, path: &str, token: Option<&str>, body: Vec<u8>) -> Request {
+    let mut request = http::Request::builder().method(method).uri(path);
+    request = request.header("host", "127.0.0.1:9").header("user-agent", "test");
+    if let Some(token) = token {
+        request = request.header("authorization", format!("Bearer {token}"));
+    }
+    if !body.is_empty() {
+        request = request.header("content-type", "x/y").header("content-length", body.len());
+    }
+    request.body(Content::Memory(body)).expect("is a request")
+}
+
+/// The status and the document of an answer.
+fn read(answer: &Answer) -> (u16, Value) {
+    let Content::Memory(bytes) = answer.body() else { panic!("it is in a file") };
+    (answer.status().as_u16(), serde_json::from_slice(bytes).unwrap_or(Value::Null))
+}
+
+fn ask(double: &mut Double, method: &str, path: &str, body: &Value) -> (u16, Value) {
+    let body = if body.is_null() { Vec::new() } else { body.to_string().into_bytes() };
+    read(&double.answer(&request(method, &format!("{OURS}/{path}"), Some(TOKEN), body)))
+}
+
+fn get(double: &mut Double, path: &str) -> (u16, Value) {
+    ask(double, "GET", path, &Value::Null)
+}
+
+fn header(answer: &Answer, name: &str) -> String {
+    answer.headers().get(name).map_or_else(String::new, |value| value.to_str().expect("is text").to_owned())
+}
+
+/// A draft of that tag; its path and the path of uploads to it.
+fn draft(double: &mut Double, tag: &str) -> (String, String) {
+    let (status, release) = ask(double, "POST", "releases", &json!({"tag_name": tag, "draft": true}));
+    assert_eq!(status, 201);
+    let upload =
+        release["upload_url"].as_str().and_then(|url| url.strip_prefix("http://127.0.0.1:9")).expect("is here");
+    let upload = upload.strip_suffix("{?name,label}").expect("is a template").to_owned();
+    (format!("releases/{}", release["id"]), upload)
+}
+
+fn upload(double: &mut Double, path: &str, name: &str) -> (u16, Value) {
+    read(&double.answer(&request("POST", &format!("{path}?name={name}"), Some(TOKEN), b"abc".to_vec())))
+}
+
+#[test]
+fn a_draft_is_seen_by_whom_may_push_and_never_by_its_tag() {
+    let mut double = double();
+    let (path, _) = draft(&mut double, "t");
+    assert_eq!(get(&mut double, "releases").1[0]["tag_name"], "t");
+    assert_eq!((get(&mut double, &path).0, get(&mut double, "releases/tags/t").0), (200, 404));
+    let anonymous = double.answer(&request("GET", "/repos/o/n/releases", None, Vec::new()));
+    assert_eq!(read(&anonymous), (200, json!([])));
+    draft(&mut double, "t");
+    assert_eq!(get(&mut double, "releases").1.as_array().map(Vec::len), Some(2), "two drafts of one tag");
+}
+
+#[test]
+fn publishing_makes_the_tag_and_the_latest() {
+    let mut double = double();
+    let (path, _) = draft(&mut double, "one");
+    assert_eq!(get(&mut double, "git/ref/tags/one").0, 404);
+    assert_eq!(ask(&mut double, "PATCH", &path, &json!({"draft": false})).1["draft"], false);
+    assert_eq!(get(&mut double, "git/ref/tags/one").0, 200);
+    for (tag, edit) in [("two", json!({"make_latest": "false"})), ("three", json!({"prerelease": true}))] {
+        let (path, _) = draft(&mut double, tag);
+        let mut publish = edit;
+        publish["draft"] = false.into();
+        assert_eq!(ask(&mut double, "PATCH", &path, &publish).0, 200);
+        assert_eq!(get(&mut double, "releases/latest").1["tag_name"], "one", "{tag}");
+    }
+    let (status, refusal) = ask(&mut double, "POST", "releases", &json!({"tag_name": "one"}));
+    assert_eq!((status, &refusal["errors"][0]["code"]), (422, &json!("already_exists")));
+    assert_eq!(double.page("one").expect("is published").lines().next(), Some("one  [Latest]"));
+}
+
+#[test]
+fn assets_are_uploaded_once_downloaded_elsewhere_and_deleted() {
+    let mut double = double();
+    let (path, to) = draft(&mut double, "t");
+    let (status, asset) = upload(&mut double, &to, "a%20b");
+    let digest = "sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+    assert_eq!((status, &asset["state"], &asset["size"]), (201, &json!("uploaded"), &json!(3)));
+    assert_eq!((&asset["name"], &asset["digest"]), (&json!("a.b"), &json!(digest)));
+    let (status, refusal) = upload(&mut double, &to, "a.b");
+    assert_eq!((status, &refusal["errors"][0]["code"]), (422, &json!("already_exists")));
+
+    let page = "/o/n/releases/download/t/a.b";
+    assert_eq!(double.answer(&request("GET", page, None, Vec::new())).status(), 404, "of a draft");
+    ask(&mut double, "PATCH", &path, &json!({"draft": false}));
+    let elsewhere = double.answer(&request("GET", page, None, Vec::new()));
+    let location = header(&elsewhere, "location");
+    assert!(elsewhere.status() == 302 && location.starts_with("http://localhost:9/objects/"), "{location}");
+    let object = location.trim_start_matches("http://localhost:9");
+    let content = double.answer(&request("GET", object, None, Vec::new())).into_body();
+    assert_eq!(content, Content::Memory(b"abc".to_vec()));
+    assert!(double.violations().is_empty());
+    double.answer(&request("GET", object, Some(TOKEN), Vec::new()));
+    assert_eq!(double.violations(), ["a token was sent to another host, 127.0.0.1:9"]);
+
+    let id = &asset["id"];
+    assert_eq!(ask(&mut double, "DELETE", &format!("releases/assets/{id}"), &Value::Null).0, 204);
+    assert_eq!(get(&mut double, &format!("{path}/assets")), (200, json!([])));
+}
+
+#[test]
+fn a_failed_upload_leaves_a_starter_that_is_in_the_way() {
+    let mut double = double();
+    let (path, to) = draft(&mut double, "t");
+    double.starter_once();
+    assert_eq!(upload(&mut double, &to, "a").0, 502);
+    let assets = get(&mut double, &format!("{path}/assets")).1;
+    assert_eq!((&assets[0]["state"], &assets[0]["size"]), (&json!("starter"), &json!(0)));
+    assert_eq!(upload(&mut double, &to, "a").0, 422);
+    let id = &assets[0]["id"];
+    ask(&mut double, "DELETE", &format!("releases/assets/{id}"), &Value::Null);
+    assert_eq!(upload(&mut double, &to, "a").0, 201);
+}
+
+#[test]
+fn issues_come_with_pull_requests_and_make_their_labels() {
+    let mut double = double();
+    double.open_pull_request("pull", &["x"]);
+    let (status, issue) =
+        ask(&mut double, "POST", "issues", &json!({"title": "t", "body": "b", "labels": ["x", "y z"]}));
+    assert_eq!((status, &issue["number"], &issue["labels"][1]["color"]), (201, &json!(2), &json!("ededed")));
+    let listed = get(&mut double, "issues?state=all&labels=x").1;
+    assert!(listed[0].get("pull_request").is_none() && listed[1]["pull_request"].is_object());
+    assert_eq!(get(&mut double, "issues?labels=x,y%20z").1.as_array().map(Vec::len), Some(1));
+    let (_, closed) = ask(&mut double, "PATCH", "issues/2", &json!({"state": "closed", "labels": ["x"]}));
+    assert_eq!((&closed["state"], &closed["state_reason"]), (&json!("closed"), &json!("completed")));
+    assert_eq!(get(&mut double, "issues?labels=y%20z&state=all").1, json!([]));
+    assert_eq!(ask(&mut double, "POST", "issues/2/comments", &json!({"body": "c"})).0, 201);
+    assert_eq!(get(&mut double, "issues/2/comments").1[0]["body"], "c");
+    assert_eq!((get(&mut double, "issues/2").1["comments"].as_u64(), get(&mut double, "issues/9").0), (Some(1), 404));
+    assert_eq!(ask(&mut double, "POST", "labels", &json!({"name": "X"})).0, 422);
+    assert_eq!(ask(&mut double, "POST", "labels", &json!({"name": "new", "color": "0e8a16"})).0, 201);
+    assert_eq!(get(&mut double, "labels").1.as_array().map(Vec::len), Some(3));
+}
+
+#[test]
+fn a_dispatched_run_waits_and_is_listed() {
+    let mut double = double();
+    let runs = "actions/workflows/buildkit-weekly-build.yml/runs";
+    let dispatches = "actions/workflows/buildkit-weekly-build.yml/dispatches";
+    let mut body = json!({"ref": "main", "inputs": {"buildkit_ref": "v0.32.2"}});
+    assert_eq!(ask(&mut double, "POST", dispatches, &body), (204, Value::Null));
+    body["return_run_details"] = true.into();
+    let (status, details) = ask(&mut double, "POST", dispatches, &body);
+    let waiting = double.runs_waiting();
+    assert_eq!((status, details["workflow_run_id"].as_u64()), (200, waiting.last().map(|run| run.id)));
+    double.set_run(waiting[0].id, "completed", Some("failure"));
+    let listed = get(&mut double, &format!("{runs}?event=workflow_dispatch&status=failure")).1;
+    let run = &listed["workflow_runs"][0];
+    assert_eq!((&listed["total_count"], &run["display_title"]), (&json!(1), &json!("BuildKit v0.32.2")));
+    assert_eq!((&run["status"], &run["conclusion"]), (&json!("completed"), &json!("failure")));
+    double.schedule();
+    assert_eq!(get(&mut double, runs).1["workflow_runs"][0]["display_title"], "BuildKit master");
+    body["inputs"]["other"] = "x".into();
+    assert_eq!(ask(&mut double, "POST", dispatches, &body).0, 422);
+    assert_eq!(double.violations(), ["Unexpected inputs provided: [\"other\"]"]);
+}
+
+#[test]
+fn lists_come_in_pages_that_link_to_each_other() {
+    let mut double = double();
+    for (number, tag) in ["v0.1.0", "dockerfile/1.0", "v0.2.0-rc1", "v0.1.1"].into_iter().enumerate() {
+        double.publish_upstream(tag, &format!("c{number}"), tag.contains("rc"));
+    }
+    let first = double.answer(&request("GET", "/repos/moby/buildkit/releases?per_page=3", None, Vec::new()));
+    let tags = |answer: &Answer| -> Vec<String> {
+        let list = read(answer).1;
+        list.as_array().expect("a list").iter().map(|one| one["tag_name"].as_str().expect("a tag").to_owned()).collect()
+    };
+    assert_eq!(tags(&first), ["v0.1.1", "v0.2.0-rc1", "dockerfile/1.0"], "newest first, whatever the version");
+    let page = |page, relation| {
+        format!("<http://127.0.0.1:9/repositories/87987343/releases?per_page=3&page={page}>; rel=\"{relation}\"")
+    };
+    assert_eq!(header(&first, "link"), [page(2, "next"), page(2, "last")].join(", "));
+    let second = double.answer(&request("GET", "/repositories/87987343/releases?per_page=3&page=2", None, Vec::new()));
+    assert_eq!(tags(&second), ["v0.1.0"]);
+    assert_eq!(header(&second, "link"), [page(1, "prev"), page(1, "first")].join(", "));
+    let whole = double.answer(&request("GET", "/repos/moby/buildkit/releases", None, Vec::new()));
+    assert_eq!(header(&whole, "link"), "");
+}
+
+#[test]
+fn what_is_known_already_is_not_sent_again_and_not_counted() {
+    let mut double = double();
+    double.publish_upstream("v0.1.0", "c", false);
+    let ask = request("GET", "/repos/moby/buildkit/releases", None, Vec::new());
+    let first = double.answer(&ask);
+    let mut again = ask.clone();
+    again.headers_mut().insert("if-none-match", first.headers()["etag"].clone());
+    let second = double.answer(&again);
+    assert_eq!((second.status().as_u16(), second.body().size_bytes()), (304, 0));
+    assert_eq!(header(&second, "x-ratelimit-remaining"), header(&first, "x-ratelimit-remaining"));
+    double.publish_upstream("v0.1.1", "d", false);
+    assert_eq!(double.answer(&again).status(), 200);
+}
+
+#[test]
+fn upstreams_history_can_be_compared() {
+    let mut double = double();
+    double.publish_upstream("v0.1.0", "a", false);
+    double.publish_upstream("v0.2.0", "b", false);
+    double.commit_upstream("backport", Some("a"));
+    double.publish_upstream("v0.1.1", "backport", false);
+    let cases = [
+        ("v0.1.0...v0.2.0", "ahead"),
+        ("b...a", "behind"),
+        ("master...v0.2.0", "identical"),
+        ("v0.2.0...v0.1.1", "diverged"),
+    ];
+    for (basehead, status) in cases {
+        let path = format!("/repos/moby/buildkit/compare/{basehead}");
+        let answer = double.answer(&request("GET", &path, Some(TOKEN), Vec::new()));
+        assert_eq!(read(&answer).1["status"], status, "{basehead}");
+    }
+    let unknown = request("GET", "/repos/moby/buildkit/compare/a...z", None, Vec::new());
+    assert_eq!(double.answer(&unknown).status(), 404);
+}
+
+#[test]
+fn a_list_can_be_out_of_date_once() {
+    let mut double = double();
+    double.stale_once();
+    ask(&mut double, "POST", "issues", &json!({"title": "t"}));
+    assert_eq!(get(&mut double, "releases").1, json!([]), "another collection");
+    assert_eq!(get(&mut double, "issues/1").0, 200, "no list");
+    assert_eq!(get(&mut double, "issues").1, json!([]));
+    assert_eq!(get(&mut double, "issues").1[0]["title"], "t");
+}
+
+#[test]
+fn the_same_end_is_the_same_whichever_way() {
+    let (mut straight, mut crooked) = (double(), double());
+    for double in [&mut straight, &mut crooked] {
+        draft(double, "t");
+        ask(double, "POST", "issues", &json!({"title": "t"}));
+    }
+    assert_eq!(straight.snapshot(), crooked.snapshot());
+    let (_, to) = draft(&mut crooked, "u");
+    upload(&mut crooked, &to, "a");
+    assert_ne!(straight.snapshot(), crooked.snapshot());
+    assert_eq!(crooked.snapshot()["releases"][1]["assets"][0]["size"], 3);
+}

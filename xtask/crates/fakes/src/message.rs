@@ -1,0 +1,56 @@
+//! What the doubles take and give: HTTP messages whose bodies may be too large for memory. A double
+//! is a state machine over these and knows no socket.
+
+use camino::Utf8PathBuf;
+
+use crate::digest::sha256;
+
+/// A request, whole.
+pub type Request = http::Request<Content>;
+/// The answer to it.
+pub type Answer = http::Response<Content>;
+
+/// One side of the rehearsal.
+pub trait Service: Send {
+    /// Answers one request, and takes its effect.
+    fn answer(&mut self, request: &Request) -> Answer;
+}
+
+/// A body.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Content {
+    /// A small one.
+    Memory(Vec<u8>),
+    /// A large one, spooled to a file while it arrived.
+    File {
+        /// Where it lies, in the rehearsal's own folder.
+        path: Utf8PathBuf,
+        /// Its size in bytes.
+        size_bytes: u64,
+        /// Its SHA-256 in hexadecimal digits.
+        sha256: String,
+    },
+}
+
+impl Content {
+    /// A JSON document.
+    pub fn json(document: &serde_json::Value) -> Self {
+        Self::Memory(document.to_string().into_bytes())
+    }
+
+    /// Its size in bytes.
+    pub fn size_bytes(&self) -> u64 {
+        match self {
+            Self::Memory(bytes) => bytes.len() as u64,
+            Self::File { size_bytes, .. } => *size_bytes,
+        }
+    }
+
+    /// Its SHA-256 in hexadecimal digits.
+    pub fn sha256(&self) -> String {
+        match self {
+            Self::Memory(bytes) => sha256(bytes),
+            Self::File { sha256, .. } => sha256.clone(),
+        }
+    }
+}

@@ -1,0 +1,257 @@
+//! The double of an OCI registry, as ghcr.io behaves: a state machine that knows no socket. Beside
+//! answering, it keeps account of every request that no registry should be sent.
+//!
+//! Sources: OCI distribution specification 1.1; Docker, "Registry authentication"; GitHub Docs,
+//! "Working with the Container registry" (a package is private when it is first published, and a
+//! person makes it public). Each part names the section that it follows.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use answers::{answer, empty, error, header};
+use http::header::AUTHORIZATION;
+use http::{Method, StatusCode};
+use manifests::Manifest;
+use route::Route;
+use serde_json::{Value, json};
+use tokens::{Account, Tokens, Verdict};
+use uploads::Upload;
+
+use crate::message::{Answer, Content, Request, Service};
+
+pub mod answers;
+pub mod manifests;
+pub mod route;
+pub mod tokens;
+pub mod uploads;
+
+/// The header that names what was stored or read.
+const DIGEST: &str = "Docker-Content-Digest";
+
+/// How the registry lists what refers to a manifest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Referrers {
+    /// Not at all, and says 404.
+    Absent,
+    /// Not at all, and sends the asker to another host.
+    Redirected,
+    /// As the specification has it.
+    Listed,
+}
+
+/// A registry.
+#[derive(Clone, Debug)]
+pub struct Registry {
+    /// How it lists referrers.
+    pub referrers: Referrers,
+    stale: Stale,
+    tokens: Tokens,
+    /// Secrets of others, which have no business here.
+    foreign_secrets: Vec<String>,
+    repositories: BTreeMap<String, Repository>,
+    uploads: BTreeMap<String, Upload>,
+    sessions: u64,
+    violations: Vec<String>,
+}
+
+/// Whether a read of tags shows them as they were before the last write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stale {
+    No,
+    /// Once there has been a write.
+    Wanted,
+    /// The next one does.
+    Next,
+}
+
+/// One repository, which GitHub calls a package.
+#[derive(Clone, Debug, Default)]
+struct Repository {
+    is_public: bool,
+    blobs: BTreeMap<String, Content>,
+    manifests: BTreeMap<String, Manifest>,
+    tags: BTreeMap<String, String>,
+    tags_before: BTreeMap<String, String>,
+}
+
+impl Registry {
+    /// An empty registry with one account. `foreign_secrets` must never arrive here.
+    pub fn new(account: Account, foreign_secrets: Vec<String>) -> Self {
+        Self {
+            referrers: Referrers::Redirected,
+            stale: Stale::No,
+            tokens: Tokens::new(account),
+            foreign_secrets,
+            repositories: BTreeMap::new(),
+            uploads: BTreeMap::new(),
+            sessions: 0,
+            violations: Vec::new(),
+        }
+    }
+
+    /// Does what a person does once on the settings page of a new package.
+    pub fn make_public(&mut self) {
+        self.repositories.values_mut().for_each(|repository| repository.is_public = true);
+    }
+
+    /// Makes the next read of tags after the next write of one answer as before that write.
+    pub fn stale_once(&mut self) {
+        self.stale = Stale::Wanted;
+    }
+
+    /// Ends every token, as time does.
+    pub fn expire_tokens(&mut self) {
+        self.tokens.expire();
+    }
+
+    /// How many requests a token is good for from now on.
+    pub fn token_lifetime(&mut self, requests: u32) {
+        self.tokens.lifetime_requests = requests;
+    }
+
+    /// What the registry holds, without anything that two ways to the same state may differ in:
+    /// sessions and tokens.
+    pub fn snapshot(&self) -> Value {
+        let repositories = self.repositories.iter().map(|(name, repository)| {
+            let manifests: BTreeMap<&String, &String> =
+                repository.manifests.iter().map(|(digest, manifest)| (digest, &manifest.media_type)).collect();
+            let blobs: BTreeSet<&String> = repository.blobs.keys().collect();
+            let state = json!({
+                "public": repository.is_public, "tags": repository.tags, "manifests": manifests, "blobs": blobs,
+            });
+            (name.clone(), state)
+        });
+        Value::Object(repositories.collect())
+    }
+
+    /// The tags of each repository, as its page shows them: `name:tag`, and the digest.
+    pub fn tags(&self) -> Vec<(String, String)> {
+        let of = |(name, repository): (&String, &Repository)| -> Vec<_> {
+            repository.tags.iter().map(|(tag, digest)| (format!("{name}:{tag}"), digest.clone())).collect()
+        };
+        self.repositories.iter().flat_map(of).collect()
+    }
+
+    /// What was sent that should not have been.
+    pub fn violations(&self) -> &[String] {
+        &self.violations
+    }
+
+    fn blame(&mut self, request: &Request, what: &str) {
+        self.violations.push(format!("{} {}: {what}", request.method(), request.uri().path()));
+    }
+
+    /// Looks for secrets that went astray. The host that blobs lie on, and any other that a client is
+    /// sent to, gets none: "clients … MUST NOT forward Authorization headers" (the specification, "API").
+    fn look_for_secrets(&mut self, request: &Request, route: Option<Route<'_>>) {
+        let has_foreign = |value: &http::HeaderValue| {
+            let text = value.to_str().unwrap_or_default();
+            self.foreign_secrets.iter().any(|secret| text.contains(secret))
+        };
+        if request.headers().values().any(has_foreign) {
+            self.blame(request, "a secret of another service was sent here");
+        }
+        let Some(authorization) = header(request, AUTHORIZATION) else { return };
+        match route {
+            Some(Route::Token) if !authorization.starts_with("Basic ") => self.blame(request, "a token for a token"),
+            Some(Route::Token) => {}
+            Some(Route::Storage(_)) | None => self.blame(request, "Authorization went with a redirect"),
+            Some(_) if authorization.starts_with("Bearer ") => {}
+            Some(_) => self.blame(request, "a password was sent to the registry and not to its token endpoint"),
+        }
+    }
+
+    /// The answer that says no, where the request may not do what it asks for.
+    fn refusal(&mut self, request: &Request, route: Route<'_>) -> Option<Answer> {
+        let is_read = [Method::GET, Method::HEAD].contains(request.method()) && !matches!(route, Route::Upload(..));
+        let (action, actions) = if is_read { ("pull", "pull") } else { ("push", "pull,push") };
+        let wanted = route.repository().map(|name| (name, action));
+        let authorization = header(request, AUTHORIZATION);
+        match self.tokens.judge(authorization, wanted) {
+            Verdict::Granted => None,
+            Verdict::Unknown => Some(tokens::challenge(request, route.repository(), actions, authorization.is_some())),
+            Verdict::Denied if !self.tokens.may_push() => Some(error(
+                StatusCode::FORBIDDEN,
+                "DENIED",
+                &format!("permission_denied: {}", if is_read { "read_package" } else { "write_package" }),
+            )),
+            Verdict::Denied => Some(tokens::challenge(request, route.repository(), actions, false)),
+        }
+    }
+
+    fn serve(&mut self, request: &Request, route: Route<'_>) -> Answer {
+        let is = |methods: &[Method]| methods.contains(request.method());
+        match route {
+            Route::Base if is(&[Method::GET, Method::HEAD]) => empty(StatusCode::OK, &[]),
+            Route::Blob(name, digest) if is(&[Method::GET, Method::HEAD]) => self.pull_blob(request, name, digest),
+            Route::Uploads(name) if is(&[Method::POST]) => self.begin_upload(request, name),
+            Route::Upload(name, id) if is(&[Method::GET, Method::PATCH, Method::PUT, Method::DELETE]) => {
+                self.continue_upload(request, name, id)
+            }
+            Route::Manifest(name, reference) if is(&[Method::GET, Method::HEAD]) => {
+                self.pull_manifest(request, name, reference)
+            }
+            Route::Manifest(name, reference) if is(&[Method::PUT]) => self.push_manifest(request, name, reference),
+            Route::Tags(name) if is(&[Method::GET]) => self.list_tags(request, name),
+            Route::Referrers(name, digest) if is(&[Method::GET]) => self.list_referrers(request, name, digest),
+            // Deletion above all: ghcr.io has none by this API, and nothing here ever asks for it.
+            _ => {
+                self.blame(request, "no such request is made of a registry");
+                error(StatusCode::METHOD_NOT_ALLOWED, "UNSUPPORTED", "the operation is unsupported")
+            }
+        }
+    }
+
+    /// A blob: described here, and to be fetched from another host, as ghcr.io has it.
+    fn pull_blob(&self, request: &Request, name: &str, digest: &str) -> Answer {
+        let blob = self.repositories.get(name).and_then(|repository| repository.blobs.get(digest));
+        match blob {
+            None => error(StatusCode::NOT_FOUND, "BLOB_UNKNOWN", "blob unknown to registry"),
+            Some(blob) if request.method() == Method::HEAD => {
+                answer(StatusCode::OK, &[("Content-Type", "application/octet-stream"), (DIGEST, digest)], blob.clone())
+            }
+            Some(_) => {
+                let location = format!("http://{}/storage/{digest}", other_host(request));
+                empty(StatusCode::TEMPORARY_REDIRECT, &[("Location", &location)])
+            }
+        }
+    }
+
+    /// The host that blobs lie on.
+    fn storage(&self, digest: &str) -> Answer {
+        match self.repositories.values().find_map(|repository| repository.blobs.get(digest)) {
+            Some(blob) => answer(StatusCode::OK, &[("Content-Type", "application/octet-stream")], blob.clone()),
+            None => empty(StatusCode::NOT_FOUND, &[]),
+        }
+    }
+}
+
+impl Service for Registry {
+    fn answer(&mut self, request: &Request) -> Answer {
+        let path = request.uri().path().to_owned();
+        let route = Route::of(&path);
+        self.look_for_secrets(request, route);
+        match route {
+            None => {
+                self.blame(request, "a registry has no such path");
+                empty(StatusCode::NOT_FOUND, &[])
+            }
+            Some(Route::Token) => {
+                let repositories = &self.repositories;
+                self.tokens.give(request, |name| repositories.get(name).is_some_and(|found| found.is_public))
+            }
+            Some(Route::Storage(digest)) => self.storage(digest),
+            Some(route) => self.refusal(request, route).unwrap_or_else(|| self.serve(request, route)),
+        }
+    }
+}
+
+/// The same machine under a name that makes it another host.
+fn other_host(request: &Request) -> String {
+    let host = answers::host(request);
+    let port = host.rsplit_once(':').map_or("80", |(_, port)| port);
+    let name = if host.starts_with("localhost") { "127.0.0.1" } else { "localhost" };
+    format!("{name}:{port}")
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,40 @@
+//! How a registry answers: headers, and error bodies as the specification writes them.
+//! Source: OCI distribution specification 1.1, "Error Codes".
+
+use http::header::HeaderName;
+use http::{Response, StatusCode};
+use serde_json::json;
+
+use crate::message::{Answer, Content, Request};
+
+/// An answer with these headers.
+pub fn answer(status: StatusCode, headers: &[(&str, &str)], body: Content) -> Answer {
+    let builder =
+        headers.iter().fold(Response::builder().status(status), |builder, (name, value)| builder.header(*name, *value));
+    builder.body(body).expect("the headers of a double are legal")
+}
+
+/// An answer without a body.
+pub fn empty(status: StatusCode, headers: &[(&str, &str)]) -> Answer {
+    answer(status, headers, Content::Memory(Vec::new()))
+}
+
+/// A body that names one error.
+pub fn errors(code: &str, message: &str) -> Content {
+    Content::json(&json!({ "errors": [{ "code": code, "message": message }] }))
+}
+
+/// An answer that names one error.
+pub fn error(status: StatusCode, code: &str, message: &str) -> Answer {
+    answer(status, &[("Content-Type", "application/json")], errors(code, message))
+}
+
+/// A header of a request, where it is text.
+pub fn header(request: &Request, name: HeaderName) -> Option<&str> {
+    request.headers().get(name).and_then(|value| value.to_str().ok())
+}
+
+/// The host that a request was sent to, with its port.
+pub fn host(request: &Request) -> &str {
+    header(request, http::header::HOST).unwrap_or("127.0.0.1")
+}

@@ -1,0 +1,198 @@
+//! The registry by whole messages: each rule of it once, as a client would meet it.
+
+use http::Request as Builder;
+
+use super::*;
+use crate::digest::sha256;
+use crate::registry::tokens::basic;
+
+const MANIFEST_TYPE: &str = "application/vnd.oci.image.manifest.v1+json";
+
+struct Client {
+    registry: Registry,
+    token: Option<String>,
+}
+
+impl Client {
+    fn new() -> Self {
+        let account = Account { username: "octo".to_owned(), password: "secret".to_owned(), may_push: true };
+        Self { registry: Registry::new(account, vec!["ghs_".to_owned()]), token: None }
+    }
+
+    fn send(&mut self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
+        let mut builder = Builder::builder().method(method).uri(path).header("Host", "127.0.0.1:9");
+        if let Some(token) = &self.token {
+            builder = builder.header("Authorization", format!("Bearer {token}"));
+        }
+        for (name, value) in headers {
+            builder = builder.header(*name, *value);
+        }
+        self.registry.answer(&builder.body(Content::Memory(body.to_vec())).expect("a request"))
+    }
+
+    fn sign_in(&mut self) {
+        self.token = None;
+        let basic = basic("octo", "secret");
+        let answer = self.send("GET", TOKEN, &[("Authorization", &basic)], b"");
+        self.token = Some(token_in(&answer));
+    }
+
+    fn put_blob(&mut self, content: &[u8]) -> String {
+        let begun = self.send("POST", "/v2/o/x/blobs/uploads/", &[], b"");
+        let digest = format!("sha256:{}", sha256(content));
+        let ended = self.send("PUT", &format!("{}&digest={digest}", location(&begun)), &[], content);
+        assert_eq!((begun.status().as_u16(), ended.status().as_u16()), (202, 201));
+        digest
+    }
+
+    fn put_manifest(&mut self, reference: &str) -> (Answer, String) {
+        let config = self.put_blob(b"{}");
+        let manifest = json!({
+            "schemaVersion": 2, "mediaType": MANIFEST_TYPE, "layers": [],
+            "config": { "mediaType": "application/vnd.oci.empty.v1+json", "digest": config, "size": 2 },
+            "annotations": { "for": reference },
+        });
+        let bytes = manifest.to_string().into_bytes();
+        let digest = format!("sha256:{}", sha256(&bytes));
+        let path = format!("/v2/o/x/manifests/{reference}");
+        (self.send("PUT", &path, &[("Content-Type", MANIFEST_TYPE)], &bytes), digest)
+    }
+
+    fn head_tag(&mut self, tag: &str) -> Option<String> {
+        let answer = self.send("HEAD", &format!("/v2/o/x/manifests/{tag}"), &[("Accept", MANIFEST_TYPE)], b"");
+        answer.headers().get(DIGEST).map(|value| value.to_str().expect("text").to_owned())
+    }
+}
+
+const TOKEN: &str = "/token?service=s&scope=repository:o/x:pull,push";
+
+fn location(answer: &Answer) -> String {
+    let value = answer.headers()["Location"].to_str().expect("text");
+    value.trim_start_matches("http://127.0.0.1:9").to_owned()
+}
+
+fn token_in(answer: &Answer) -> String {
+    let Content::Memory(bytes) = answer.body() else { panic!("is in memory") };
+    let body: Value = serde_json::from_slice(bytes).expect("JSON");
+    body["token"].as_str().unwrap_or_else(|| panic!("{body}")).to_owned()
+}
+
+#[test]
+fn a_stranger_is_told_where_to_get_a_token() {
+    let mut client = Client::new();
+    let answer = client.send("GET", "/v2/", &[], b"");
+    let challenge = answer.headers()["WWW-Authenticate"].to_str().expect("text");
+    assert_eq!(answer.status(), 401);
+    assert!(challenge.starts_with("Bearer realm=\"http://127.0.0.1:9/token\",service="), "{challenge}");
+    let wrong = basic("octo", "wrong");
+    assert_eq!(client.send("GET", TOKEN, &[("Authorization", &wrong)], b"").status(), 403);
+    assert_eq!(client.registry.violations(), [""; 0]);
+}
+
+#[test]
+fn a_new_package_is_private_until_a_person_says_otherwise() {
+    let mut client = Client::new();
+    client.sign_in();
+    assert_eq!(client.put_manifest("v1").0.status(), 201);
+    client.token = None;
+    let pull = "/token?service=s&scope=repository:o/x:pull";
+    assert_eq!(client.send("GET", pull, &[], b"").status(), 401);
+    client.registry.make_public();
+    let answer = client.send("GET", TOKEN, &[], b"");
+    client.token = Some(token_in(&answer));
+    assert!(client.head_tag("v1").is_some());
+    assert_eq!(client.send("POST", "/v2/o/x/blobs/uploads/", &[], b"").status(), 401, "it may only pull");
+}
+
+#[test]
+fn chunks_come_in_order_and_an_upload_goes_on_where_it_was() {
+    let mut client = Client::new();
+    client.sign_in();
+    let begun = location(&client.send("POST", "/v2/o/x/blobs/uploads/", &[], b""));
+    let chunk = |client: &mut Client, at: &str, range: &str, bytes: &[u8]| {
+        client.send("PATCH", at, &[("Content-Range", range)], bytes)
+    };
+    let first = chunk(&mut client, &begun, "0-2", b"abc");
+    assert_eq!((first.status().as_u16(), &first.headers()["Range"]), (202, &"0-2".parse().expect("a value")));
+    assert_eq!(chunk(&mut client, &begun, "0-2", b"abc").status(), 416);
+    let status = client.send("GET", &begun, &[], b"");
+    assert_eq!((status.status().as_u16(), &status.headers()["Range"]), (204, &"0-2".parse().expect("a value")));
+    let digest = format!("sha256:{}", sha256(b"abcdef"));
+    let wrong = format!("sha256:{}", sha256(b"x"));
+    let at = location(&status);
+    let ended = client.send("PUT", &format!("{at}&digest={digest}"), &[("Content-Range", "3-5")], b"def");
+    assert_eq!(ended.status(), 201);
+    assert_eq!(client.send("HEAD", &format!("/v2/o/x/blobs/{digest}"), &[], b"").status(), 200);
+    assert_eq!(client.send("GET", &begun, &[], b"").status(), 404, "the session is over");
+    assert_eq!(client.registry.violations(), [""; 0]);
+    let begun = location(&client.send("POST", "/v2/o/x/blobs/uploads/", &[], b""));
+    assert_eq!(client.send("PUT", &format!("{begun}&digest={wrong}"), &[], b"y").status(), 400);
+    assert_eq!(client.registry.violations().len(), 1);
+}
+
+#[test]
+fn a_manifest_without_its_blobs_is_refused_and_held_against_the_client() {
+    let mut client = Client::new();
+    client.sign_in();
+    let blob = format!("sha256:{}", sha256(b"none"));
+    let manifest = json!({ "mediaType": MANIFEST_TYPE, "config": { "digest": blob, "size": 4 }, "layers": [] });
+    let bytes = manifest.to_string().into_bytes();
+    let answer = client.send("PUT", "/v2/o/x/manifests/v1", &[("Content-Type", MANIFEST_TYPE)], &bytes);
+    assert_eq!(answer.status(), 400);
+    assert!(client.registry.violations()[0].contains("MANIFEST_BLOB_UNKNOWN"), "{:?}", client.registry.violations());
+}
+
+#[test]
+fn one_read_after_a_write_may_show_what_was() {
+    let mut client = Client::new();
+    client.sign_in();
+    client.registry.stale_once();
+    let (_, digest) = client.put_manifest("v1");
+    assert_eq!((client.head_tag("v1"), client.head_tag("v1")), (None, Some(digest)));
+}
+
+#[test]
+fn an_expired_token_is_called_so() {
+    let mut client = Client::new();
+    client.registry.token_lifetime(1);
+    client.sign_in();
+    assert_eq!(client.send("GET", "/v2/", &[], b"").status(), 200);
+    let answer = client.send("GET", "/v2/", &[], b"");
+    assert!(answer.headers()["WWW-Authenticate"].to_str().expect("text").contains("invalid_token"));
+}
+
+#[test]
+fn secrets_that_go_astray_are_noticed() {
+    let mut client = Client::new();
+    client.sign_in();
+    client.send("GET", "/storage/sha256:00", &[], b"");
+    client.send("GET", "/v2/", &[("X-Token", "ghs_1")], b"");
+    client.send("DELETE", "/v2/o/x/manifests/v1", &[], b"");
+    client.send("GET", "/v3/", &[], b"");
+    assert_eq!(client.registry.violations().len(), 5, "{:?}", client.registry.violations());
+}
+
+#[test]
+fn what_refers_to_an_image_is_listed_where_the_registry_can() {
+    let mut client = Client::new();
+    client.sign_in();
+    let (_, digest) = client.put_manifest("v1");
+    let path = format!("/v2/o/x/referrers/{digest}");
+    for (referrers, status) in [(Referrers::Absent, 404), (Referrers::Redirected, 303), (Referrers::Listed, 200)] {
+        client.registry.referrers = referrers;
+        assert_eq!(client.send("GET", &path, &[], b"").status(), status);
+    }
+    let config = client.put_blob(b"{}");
+    let referrer = json!({
+        "mediaType": MANIFEST_TYPE, "artifactType": "application/spdx+json", "layers": [],
+        "config": { "digest": config, "size": 2 }, "subject": { "digest": digest },
+    });
+    let bytes = referrer.to_string().into_bytes();
+    let reference = format!("sha256:{}", sha256(&bytes));
+    let pushed =
+        client.send("PUT", &format!("/v2/o/x/manifests/{reference}"), &[("Content-Type", MANIFEST_TYPE)], &bytes);
+    assert_eq!(pushed.headers()["OCI-Subject"], digest.as_str());
+    let Content::Memory(list) = client.send("GET", &path, &[], b"").into_body() else { panic!("is in memory") };
+    let list: Value = serde_json::from_slice(&list).expect("JSON");
+    assert_eq!(list["manifests"][0]["artifactType"], "application/spdx+json");
+}

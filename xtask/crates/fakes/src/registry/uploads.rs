@@ -1,0 +1,150 @@
+//! Blobs on their way into a registry: sessions, monolithic and in chunks, and mounts.
+//! Source: OCI distribution specification 1.1, "Pushing blobs" and "Mounting a blob from another
+//! repository".
+
+use std::fs::File;
+use std::io;
+
+use http::{Method, StatusCode};
+
+use crate::digest::{HashingWriter, is_digest};
+use crate::message::{Answer, Content, Request};
+use crate::registry::answers::{self, empty, error, header};
+use crate::registry::route::parameter;
+use crate::registry::{DIGEST, Registry};
+
+/// One session.
+#[derive(Clone, Debug)]
+pub struct Upload {
+    repository: String,
+    pieces: Vec<Content>,
+}
+
+impl Upload {
+    fn size_bytes(&self) -> u64 {
+        self.pieces.iter().map(Content::size_bytes).sum()
+    }
+}
+
+impl Registry {
+    /// `POST` to `/v2/<name>/blobs/uploads/`: a mount where it can be, else a session. A registry need
+    /// not take the blob with this request, and this one does not.
+    pub(super) fn begin_upload(&mut self, request: &Request, name: &str) -> Answer {
+        if let (Some(digest), Some(from)) = (parameter(request.uri(), "mount"), parameter(request.uri(), "from"))
+            && let Some(blob) = self.repositories.get(&from).and_then(|other| other.blobs.get(&digest)).cloned()
+        {
+            self.repositories.entry(name.to_owned()).or_default().blobs.insert(digest.clone(), blob);
+            return created(name, &digest);
+        }
+        self.sessions += 1;
+        let id = format!("session-{}", self.sessions);
+        self.uploads.insert(id.clone(), Upload { repository: name.to_owned(), pieces: Vec::new() });
+        self.progress(request, &id, StatusCode::ACCEPTED)
+    }
+
+    /// Every request to a `<blob-push-location>`.
+    pub(super) fn continue_upload(&mut self, request: &Request, name: &str, id: &str) -> Answer {
+        // A location is taken as it was given: this is the "critical query parameter" in it.
+        if parameter(request.uri(), "_state").is_none() {
+            self.blame(request, "the location of an upload was put together by hand");
+            return error(StatusCode::NOT_FOUND, "BLOB_UPLOAD_INVALID", "blob upload invalid");
+        }
+        let Some(upload) = self.uploads.get_mut(id).filter(|upload| upload.repository == name) else {
+            // No blame: the session may have ended by a request whose answer was lost.
+            return error(StatusCode::NOT_FOUND, "BLOB_UPLOAD_UNKNOWN", "blob upload unknown to registry");
+        };
+        match *request.method() {
+            Method::GET => self.progress(request, id, StatusCode::NO_CONTENT),
+            Method::DELETE => {
+                self.uploads.remove(id);
+                empty(StatusCode::NO_CONTENT, &[])
+            }
+            _ if !is_next(request, upload.size_bytes()) => {
+                error(StatusCode::RANGE_NOT_SATISFIABLE, "BLOB_UPLOAD_INVALID", "the chunk is out of order")
+            }
+            Method::PATCH => {
+                upload.pieces.push(request.body().clone());
+                self.progress(request, id, StatusCode::ACCEPTED)
+            }
+            _ => self.end_upload(request, name, id),
+        }
+    }
+
+    fn end_upload(&mut self, request: &Request, name: &str, id: &str) -> Answer {
+        let digest = parameter(request.uri(), "digest").filter(|text| is_digest(text));
+        let Some(digest) = digest else {
+            self.blame(request, "an upload was closed without a digest");
+            return error(StatusCode::BAD_REQUEST, "DIGEST_INVALID", "no digest was given");
+        };
+        let mut upload = self.uploads.remove(id).expect("was found by the caller");
+        if request.body().size_bytes() > 0 {
+            upload.pieces.push(request.body().clone());
+        }
+        match join(upload.pieces) {
+            Ok(blob) if digest == format!("sha256:{}", blob.sha256()) => {
+                self.repositories.entry(name.to_owned()).or_default().blobs.insert(digest.clone(), blob);
+                created(name, &digest)
+            }
+            Ok(_) => {
+                self.blame(request, "what was uploaded is not what its digest says");
+                error(StatusCode::BAD_REQUEST, "DIGEST_INVALID", "provided digest did not match uploaded content")
+            }
+            Err(problem) => error(StatusCode::INTERNAL_SERVER_ERROR, "UNKNOWN", &problem.to_string()),
+        }
+    }
+
+    /// How far an upload is, and where it goes on: a path for every second session, else a whole
+    /// URL, since a registry may do either.
+    fn progress(&self, request: &Request, id: &str, status: StatusCode) -> Answer {
+        let upload = &self.uploads[id];
+        let done_bytes = upload.size_bytes();
+        let path = format!("/v2/{}/blobs/uploads/{id}?_state={done_bytes}", upload.repository);
+        let is_relative = self.sessions.is_multiple_of(2);
+        let location = if is_relative { path } else { format!("http://{}{path}", answers::host(request)) };
+        let range = format!("0-{}", done_bytes.saturating_sub(1));
+        empty(status, &[("Location", &location), ("Range", &range), ("Docker-Upload-UUID", id)])
+    }
+}
+
+/// Whether a piece begins where the last one ended; one without a range is put at the end.
+fn is_next(request: &Request, done_bytes: u64) -> bool {
+    let Some(range) = header(request, http::header::CONTENT_RANGE) else {
+        return done_bytes == 0 || request.body().size_bytes() == 0;
+    };
+    let ends = range.split_once('-').and_then(|(first, last)| Some((first.parse().ok()?, last.parse::<u64>().ok()?)));
+    ends.is_some_and(|(first, last): (u64, u64)| {
+        first == done_bytes && first.checked_add(request.body().size_bytes()) == last.checked_add(1)
+    })
+}
+
+fn created(name: &str, digest: &str) -> Answer {
+    let location = format!("/v2/{name}/blobs/{digest}");
+    empty(StatusCode::CREATED, &[("Location", &location), (DIGEST, digest)])
+}
+
+/// The pieces as one: in memory where they are, else in a file beside the first one that is a file.
+fn join(mut pieces: Vec<Content>) -> io::Result<Content> {
+    if pieces.len() == 1 {
+        return Ok(pieces.remove(0));
+    }
+    let file = pieces.iter().find_map(|piece| match piece {
+        Content::File { path, .. } => Some(path.with_extension("joined")),
+        Content::Memory(_) => None,
+    });
+    let Some(path) = file else {
+        let bytes = pieces.into_iter().filter_map(|piece| match piece {
+            Content::Memory(bytes) => Some(bytes),
+            Content::File { .. } => None,
+        });
+        return Ok(Content::Memory(bytes.flatten().collect()));
+    };
+    let mut out = HashingWriter::new(File::create(&path)?);
+    let mut size_bytes = 0;
+    for piece in &pieces {
+        size_bytes += match piece {
+            Content::Memory(bytes) => io::copy(&mut bytes.as_slice(), &mut out)?,
+            Content::File { path, .. } => io::copy(&mut File::open(path)?, &mut out)?,
+        };
+    }
+    Ok(Content::File { path, size_bytes, sha256: out.finish() })
+}

@@ -1,0 +1,247 @@
+//! An HTTP/1.1 server on loopback for the doubles of the rehearsal: one request a connection, one
+//! thread each, and on demand a fault on the wire. Which fault is decided elsewhere; this carries it
+//! out, and for real: a refused connection is refused by the kernel, a reset is a TCP reset.
+
+use std::io;
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use camino::Utf8PathBuf;
+use http::Method;
+use http1::{Incoming, Whole, write_answer};
+
+use crate::message::{Answer, Service};
+
+mod http1;
+
+/// A client that says nothing for so long is gone.
+const SILENCE_LIMIT: Duration = Duration::from_secs(30);
+const REOPEN_LIMIT: Duration = Duration::from_secs(10);
+const REOPEN_PAUSE: Duration = Duration::from_millis(20);
+
+/// What is done with one request.
+#[derive(Debug)]
+pub enum Verdict {
+    /// It is answered.
+    Pass,
+    /// The connection is reset; nothing took effect.
+    ResetBefore,
+    /// It takes effect, and the connection is reset without an answer.
+    ResetAfter,
+    /// It takes effect, and the connection is closed without an answer.
+    CloseAfter,
+    /// It takes effect, and the answer breaks off: in the middle of its body or, where there is
+    /// none, in the middle of its head.
+    Truncate,
+    /// Nothing takes effect, and this is the answer.
+    Instead(Answer),
+    /// It takes effect, and this is the answer all the same.
+    InsteadAfter(Answer),
+    /// It is answered, and from before that answer on connections are refused, until
+    /// [`Loopback::reopen`].
+    RefuseNext,
+    /// The client is killed; nothing took effect.
+    KillBefore,
+    /// It takes effect, and the client is killed before an answer.
+    KillAfter,
+}
+
+/// Decides on faults.
+pub trait Faults: Send + Sync {
+    /// What is to be done with the request of that number, counted from 1. Nothing of its body has
+    /// been read yet, and the service is not locked.
+    fn verdict(&self, number: u64, head: &http::Request<()>) -> Verdict;
+
+    /// Kills the client and waits for its end.
+    fn kill(&self) {}
+}
+
+/// A running server. Dropped, it is stopped.
+pub struct Loopback {
+    house: Arc<House>,
+}
+
+/// What the threads of a server share.
+struct House {
+    service: Arc<Mutex<dyn Service>>,
+    faults: Arc<dyn Faults>,
+    folder: Utf8PathBuf,
+    port: u16,
+    door: Mutex<Option<Door>>,
+    requests: AtomicU64,
+    /// How many connections are being served, and word of each one's end.
+    guests: Mutex<usize>,
+    farewell: Condvar,
+}
+
+/// The listening socket, which lives in the thread that accepts connections.
+struct Door {
+    is_closing: Arc<AtomicBool>,
+    porter: JoinHandle<()>,
+}
+
+impl Loopback {
+    /// Starts a server for `service`, whose requests are answered one at a time. Bodies too large
+    /// for memory are spooled to `folder`, which is the caller's to remove.
+    ///
+    /// # Errors
+    /// Where no port can be had.
+    pub fn start(service: Arc<Mutex<dyn Service>>, folder: Utf8PathBuf, faults: Arc<dyn Faults>) -> Result<Self> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("cannot listen on 127.0.0.1")?;
+        let port = listener.local_addr().context("a listening socket has no address")?.port();
+        let (door, requests) = (Mutex::new(None), AtomicU64::new(0));
+        let (guests, farewell) = (Mutex::new(0), Condvar::new());
+        let house = Arc::new(House { service, faults, folder, port, door, requests, guests, farewell });
+        *locked(&house.door) = Some(House::open(&house, listener));
+        Ok(Self { house })
+    }
+
+    /// Its base URL, without a slash at the end.
+    pub fn url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.house.port)
+    }
+
+    /// How many requests have arrived.
+    pub fn requests(&self) -> u64 {
+        self.house.requests.load(Ordering::SeqCst)
+    }
+
+    /// Waits until no request is being answered, so that what a killed client left takes no effect
+    /// any more.
+    ///
+    /// # Errors
+    /// Where one is not done within the time that silence is borne.
+    pub fn settle(&self) -> Result<()> {
+        let guests = locked(&self.house.guests);
+        let waited = self.house.farewell.wait_timeout_while(guests, SILENCE_LIMIT, |guests| *guests > 0);
+        let (guests, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        ensure!(*guests == 0, "{} connections to 127.0.0.1:{} do not end", *guests, self.house.port);
+        Ok(())
+    }
+
+    /// Listens again, on the same port, after [`Verdict::RefuseNext`].
+    ///
+    /// # Errors
+    /// Where the port stays taken.
+    pub fn reopen(&self) -> Result<()> {
+        let mut door = locked(&self.house.door);
+        if door.is_some() {
+            return Ok(());
+        }
+        let started = Instant::now();
+        let listener = loop {
+            match TcpListener::bind((Ipv4Addr::LOCALHOST, self.house.port)) {
+                Ok(listener) => break listener,
+                Err(_) if started.elapsed() < REOPEN_LIMIT => thread::sleep(REOPEN_PAUSE),
+                Err(error) => {
+                    return Err(error).with_context(|| format!("cannot listen on port {} again", self.house.port));
+                }
+            }
+        };
+        *door = Some(House::open(&self.house, listener));
+        Ok(())
+    }
+
+    /// Listens no more.
+    pub fn stop(&self) {
+        self.house.close();
+    }
+}
+
+impl Drop for Loopback {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+impl House {
+    fn open(house: &Arc<Self>, listener: TcpListener) -> Door {
+        let is_closing = Arc::new(AtomicBool::new(false));
+        let (house, closing) = (Arc::clone(house), Arc::clone(&is_closing));
+        let porter = thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                if closing.load(Ordering::SeqCst) {
+                    break;
+                }
+                *locked(&house.guests) += 1;
+                let house = Arc::clone(&house);
+                thread::spawn(move || {
+                    // A client that goes away in the middle is what is rehearsed, and no error here.
+                    let _ = house.serve(stream);
+                    *locked(&house.guests) -= 1;
+                    house.farewell.notify_all();
+                });
+            }
+        });
+        Door { is_closing, porter }
+    }
+
+    /// Closes the listening socket; when this returns, connections are refused.
+    fn close(&self) {
+        let Some(door) = locked(&self.door).take() else { return };
+        door.is_closing.store(true, Ordering::SeqCst);
+        // The porter waits for a connection; this is the one to wake it.
+        let _ = TcpStream::connect((Ipv4Addr::LOCALHOST, self.port));
+        let _ = door.porter.join();
+    }
+
+    fn serve(&self, stream: TcpStream) -> io::Result<()> {
+        stream.set_read_timeout(Some(SILENCE_LIMIT))?;
+        stream.set_write_timeout(Some(SILENCE_LIMIT))?;
+        let Some(mut incoming) = Incoming::read(stream)? else { return Ok(()) };
+        let number = self.requests.fetch_add(1, Ordering::SeqCst) + 1;
+        let verdict = self.faults.verdict(number, &incoming.head);
+        if let Verdict::ResetBefore | Verdict::KillBefore = verdict {
+            if let Verdict::KillBefore = verdict {
+                self.faults.kill();
+            }
+            return Ok(());
+        }
+        let body = incoming.body(&self.folder.join(format!("{}-{number}", self.port)))?;
+        let is_head = incoming.head.method() == Method::HEAD;
+        let request = incoming.head.map(|()| body);
+        let effect = || locked(&self.service).answer(&request);
+        let (answer, whole) = match verdict {
+            Verdict::Instead(answer) => (answer, Whole::Yes),
+            Verdict::InsteadAfter(answer) => {
+                effect();
+                (answer, Whole::Yes)
+            }
+            Verdict::ResetAfter => {
+                effect();
+                return Ok(());
+            }
+            Verdict::CloseAfter => {
+                effect();
+                return incoming.socket.catch_up();
+            }
+            Verdict::KillAfter => {
+                effect();
+                self.faults.kill();
+                return Ok(());
+            }
+            Verdict::RefuseNext => {
+                let answer = effect();
+                self.close();
+                (answer, Whole::Yes)
+            }
+            Verdict::Truncate => (effect(), Whole::No),
+            Verdict::Pass | Verdict::ResetBefore | Verdict::KillBefore => (effect(), Whole::Yes),
+        };
+        incoming.socket.catch_up()?;
+        write_answer(&incoming.socket.stream, &answer, is_head, whole)
+    }
+}
+
+/// The content of a lock, whoever panicked with it in hand.
+pub fn locked<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // A test that panicked with the lock in hand has failed already.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,205 @@
+//! HTTP/1.1 as far as the doubles need it: one request is read and one answer written.
+
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Cursor, ErrorKind, Read, Write};
+use std::net::TcpStream;
+
+use camino::Utf8Path;
+use http::header::{CONTENT_LENGTH, EXPECT, TRANSFER_ENCODING};
+use http::{HeaderName, HeaderValue, Request, StatusCode};
+
+use crate::digest::HashingWriter;
+use crate::message::{Answer, Content};
+
+const MOST_HEADERS: usize = 64;
+const LARGEST_HEAD_BYTES: usize = 64 << 10;
+/// Larger bodies go to a file.
+const LARGEST_IN_MEMORY_BYTES: usize = 4 << 20;
+
+/// A socket read in such a way that the last byte which was handed out stays in the kernel: dropped
+/// like this, the connection is reset and not closed, since Linux resets a connection that is
+/// closed with data unread (RFC 2525, section 2.17; setting `SO_LINGER` is not in stable Rust).
+pub struct Lagging {
+    pub stream: TcpStream,
+    is_behind: bool,
+}
+
+impl Lagging {
+    /// Takes that byte as well: dropped from now on, the connection is closed in peace.
+    pub fn catch_up(&mut self) -> io::Result<()> {
+        if self.is_behind {
+            self.stream.read_exact(&mut [0])?;
+            self.is_behind = false;
+        }
+        Ok(())
+    }
+}
+
+impl Read for Lagging {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.catch_up()?;
+        let count = self.stream.peek(buffer)?;
+        if count > 0 {
+            self.stream.read_exact(&mut buffer[..count - 1])?;
+            self.is_behind = true;
+        }
+        Ok(count)
+    }
+}
+
+/// A request of which the head has been read.
+pub struct Incoming {
+    pub head: Request<()>,
+    pub socket: Lagging,
+    /// What came together with the head.
+    beginning: Vec<u8>,
+}
+
+impl Incoming {
+    /// Reads the head; none, where the client closes before it is whole.
+    pub fn read(stream: TcpStream) -> io::Result<Option<Self>> {
+        let mut socket = Lagging { stream, is_behind: false };
+        let mut bytes = Vec::new();
+        let mut buffer = [0; 8 << 10];
+        while bytes.len() < LARGEST_HEAD_BYTES {
+            let count = socket.read(&mut buffer)?;
+            if count == 0 {
+                return Ok(None);
+            }
+            bytes.extend_from_slice(&buffer[..count]);
+            if let Some((head, size_bytes)) = parse(&bytes).map_err(invalid)? {
+                let beginning = bytes.split_off(size_bytes);
+                return Ok(Some(Self { head, socket, beginning }));
+            }
+        }
+        Err(invalid("the head is too large"))
+    }
+
+    /// Reads the body, to `path` where it is large. All of it arrives, or it is an error.
+    pub fn body(&mut self, path: &Utf8Path) -> io::Result<Content> {
+        let header = |name: HeaderName| self.head.headers().get(name).map(|value| value.to_str().unwrap_or_default());
+        if header(EXPECT).is_some_and(|value| value.eq_ignore_ascii_case("100-continue")) {
+            (&self.socket.stream).write_all(b"HTTP/1.1 100 Continue\r\n\r\n")?;
+        }
+        let is_chunked = header(TRANSFER_ENCODING).is_some_and(|value| value.eq_ignore_ascii_case("chunked"));
+        let announced = header(CONTENT_LENGTH).map_or(Ok(0), str::parse).map_err(invalid)?;
+        let beginning = std::mem::take(&mut self.beginning);
+        let mut source = BufReader::new(Cursor::new(beginning).chain(&mut self.socket));
+        let mut spool = Spool { memory: Vec::new(), file: None, path, size_bytes: 0 };
+        if is_chunked {
+            loop {
+                let mut line = String::new();
+                source.read_line(&mut line)?;
+                let size = line.split(';').next().unwrap_or_default().trim();
+                let size_bytes = u64::from_str_radix(size, 16).map_err(invalid)?;
+                pass(&mut source, size_bytes, &mut spool)?;
+                // The end of the line after a chunk, or of the last, empty one; no client of ours
+                // sends trailers.
+                pass(&mut source, 2, &mut io::sink())?;
+                if size_bytes == 0 {
+                    break;
+                }
+            }
+        } else {
+            pass(&mut source, announced, &mut spool)?;
+        }
+        Ok(spool.finish())
+    }
+}
+
+fn parse(bytes: &[u8]) -> anyhow::Result<Option<(Request<()>, usize)>> {
+    let mut headers = [httparse::EMPTY_HEADER; MOST_HEADERS];
+    let mut parsed = httparse::Request::new(&mut headers);
+    let httparse::Status::Complete(size_bytes) = parsed.parse(bytes)? else { return Ok(None) };
+    let mut head = Request::builder().method(parsed.method.unwrap_or_default()).uri(parsed.path.unwrap_or_default());
+    for header in parsed.headers {
+        head = head.header(header.name, HeaderValue::from_bytes(header.value)?);
+    }
+    Ok(Some((head.body(())?, size_bytes)))
+}
+
+fn invalid(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> io::Error {
+    io::Error::new(ErrorKind::InvalidData, error)
+}
+
+/// Exactly so many bytes.
+fn pass(from: &mut impl Read, size_bytes: u64, to: &mut impl Write) -> io::Result<()> {
+    let passed_bytes = io::copy(&mut from.take(size_bytes), to)?;
+    if passed_bytes == size_bytes { Ok(()) } else { Err(ErrorKind::UnexpectedEof.into()) }
+}
+
+/// A body on its way to memory or, once it is too large, to a file.
+struct Spool<'a> {
+    memory: Vec<u8>,
+    file: Option<HashingWriter<File>>,
+    path: &'a Utf8Path,
+    size_bytes: u64,
+}
+
+impl Write for Spool<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.size_bytes += bytes.len() as u64;
+        if let Some(file) = &mut self.file {
+            file.write_all(bytes)?;
+        } else if self.memory.len() + bytes.len() <= LARGEST_IN_MEMORY_BYTES {
+            self.memory.extend_from_slice(bytes);
+        } else {
+            let mut file = HashingWriter::new(File::create(self.path)?);
+            file.write_all(&std::mem::take(&mut self.memory))?;
+            file.write_all(bytes)?;
+            self.file = Some(file);
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Spool<'_> {
+    fn finish(self) -> Content {
+        match self.file {
+            None => Content::Memory(self.memory),
+            Some(file) => {
+                let (path, size_bytes, sha256) = (self.path.to_owned(), self.size_bytes, file.finish());
+                Content::File { path, size_bytes, sha256 }
+            }
+        }
+    }
+}
+
+/// Whether an answer is sent to its end.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Whole {
+    Yes,
+    No,
+}
+
+/// Writes an answer. To HEAD goes its head, with the length that the body would have.
+pub fn write_answer(mut stream: &TcpStream, answer: &Answer, is_head: bool, whole: Whole) -> io::Result<()> {
+    let status = answer.status();
+    let size_bytes = answer.body().size_bytes();
+    let has_no_body = status == StatusCode::NO_CONTENT || status == StatusCode::NOT_MODIFIED;
+    let mut head = format!("HTTP/1.1 {} {}\r\n", status.as_u16(), status.canonical_reason().unwrap_or_default());
+    for (name, value) in answer.headers() {
+        head.push_str(&format!("{name}: {}\r\n", value.to_str().map_err(invalid)?));
+    }
+    if !has_no_body && !answer.headers().contains_key(CONTENT_LENGTH) {
+        head.push_str(&format!("content-length: {size_bytes}\r\n"));
+    }
+    head.push_str("connection: close\r\n\r\n");
+    let sends_body = !is_head && !has_no_body && size_bytes > 0;
+    if whole == Whole::No && !sends_body {
+        return stream.write_all(&head.as_bytes()[..head.len() / 2]);
+    }
+    stream.write_all(head.as_bytes())?;
+    if !sends_body {
+        return Ok(());
+    }
+    let sent_bytes = if whole == Whole::Yes { size_bytes } else { size_bytes / 2 };
+    match answer.body() {
+        Content::Memory(bytes) => pass(&mut bytes.as_slice(), sent_bytes, &mut stream),
+        Content::File { path, .. } => pass(&mut File::open(path)?, sent_bytes, &mut stream),
+    }
+}

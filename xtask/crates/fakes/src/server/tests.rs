@@ -1,0 +1,155 @@
+//! The server by raw sockets: what arrives, what is answered, and each fault as the kernel tells it.
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::TcpStream;
+use std::sync::{Arc, Mutex};
+
+use camino::Utf8PathBuf;
+
+use crate::digest::sha256;
+use crate::message::{Content, Request, Service};
+use crate::server::{Answer, Faults, Loopback, Verdict};
+
+/// Answers each request with its body, and remembers them.
+#[derive(Default)]
+struct Echo(Vec<Request>);
+
+impl Service for Echo {
+    fn answer(&mut self, request: &Request) -> Answer {
+        self.0.push(request.clone());
+        Answer::new(request.body().clone())
+    }
+}
+
+/// The first request gets the verdict, the others pass.
+struct First(Mutex<Option<Verdict>>);
+
+impl Faults for First {
+    fn verdict(&self, number: u64, _head: &http::Request<()>) -> Verdict {
+        assert!(number > 0, "requests are counted from 1");
+        self.0.lock().expect("no panic").take().unwrap_or(Verdict::Pass)
+    }
+}
+
+fn server(verdict: Verdict) -> (Loopback, Arc<Mutex<Echo>>) {
+    let service = Arc::new(Mutex::new(Echo::default()));
+    let folder = Utf8PathBuf::try_from(std::env::temp_dir()).expect("has a UTF-8 name");
+    let faults = Arc::new(First(Mutex::new(Some(verdict))));
+    (Loopback::start(service.clone(), folder, faults).expect("starts"), service)
+}
+
+fn connect(server: &Loopback) -> std::io::Result<TcpStream> {
+    TcpStream::connect(server.url().trim_start_matches("http://"))
+}
+
+/// Sends a request and reads to the end.
+fn sent(server: &Loopback, request: &[u8]) -> Result<Vec<u8>, ErrorKind> {
+    let mut stream = connect(server).map_err(|error| error.kind())?;
+    stream.write_all(request).expect("is sent");
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).map_err(|error| error.kind())?;
+    Ok(answer)
+}
+
+const POST: &[u8] = b"POST /a?b=c HTTP/1.1\r\nHost: x\r\nContent-Length: 6\r\n\r\nabcdef";
+const GET: &[u8] = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n";
+const ECHOED: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 6\r\nconnection: close\r\n\r\nabcdef";
+
+#[test]
+fn a_request_arrives_whole_and_is_answered() {
+    let (server, service) = server(Verdict::Pass);
+    assert_eq!(sent(&server, POST).as_deref(), Ok(ECHOED));
+    let chunked = b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n4;x=y\r\ncdef\r\n0\r\n\r\n";
+    assert_eq!(sent(&server, chunked).as_deref(), Ok(ECHOED));
+    let head = sent(&server, b"HEAD / HTTP/1.1\r\nContent-Length: 1\r\n\r\n.").expect("is answered");
+    assert_eq!(String::from_utf8_lossy(&head), "HTTP/1.1 200 OK\r\ncontent-length: 1\r\nconnection: close\r\n\r\n");
+    let seen = service.lock().expect("no panic");
+    assert_eq!(seen.0[0].uri().to_string(), "/a?b=c");
+    assert_eq!((seen.0[0].headers()["host"].as_bytes(), server.requests()), (&b"x"[..], 3));
+}
+
+#[test]
+fn a_client_that_asks_is_told_to_continue() {
+    let (server, _) = server(Verdict::Pass);
+    let mut stream = connect(&server).expect("connects");
+    stream.write_all(b"PUT / HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n").expect("is sent");
+    let mut go_on = [0; 25];
+    stream.read_exact(&mut go_on).expect("is told");
+    assert_eq!(&go_on, b"HTTP/1.1 100 Continue\r\n\r\n");
+    stream.write_all(b"ok").expect("is sent");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("is answered");
+    assert!(answer.ends_with("\r\n\r\nok"), "{answer}");
+}
+
+#[test]
+fn a_large_body_goes_through_a_file() {
+    let (server, service) = server(Verdict::Pass);
+    let body: Vec<u8> = (0..5_u32 << 20).map(|number| number.to_le_bytes()[1]).collect();
+    let head = format!("PUT / HTTP/1.1\r\nContent-Length: {}\r\n\r\n", body.len());
+    let answer = sent(&server, &[head.as_bytes(), &body].concat()).expect("is answered");
+    assert!(answer.ends_with(&body) && answer.len() > body.len());
+    let seen = service.lock().expect("no panic");
+    let Content::File { path, size_bytes, sha256: digest } = seen.0[0].body() else { panic!("it is in memory") };
+    assert_eq!((*size_bytes, digest), (body.len() as u64, &sha256(&body)));
+    std::fs::remove_file(path).expect("is there");
+}
+
+#[test]
+fn an_unfinished_body_has_no_effect() {
+    let (server, service) = server(Verdict::Pass);
+    let mut stream = connect(&server).expect("connects");
+    stream.write_all(&POST[..POST.len() - 1]).expect("is sent");
+    drop(stream);
+    while server.requests() == 0 {
+        std::thread::yield_now();
+    }
+    server.settle().expect("ends");
+    assert!(service.lock().expect("no panic").0.is_empty());
+}
+
+#[test]
+fn each_fault_is_what_it_says() {
+    let answer = || http::Response::builder().status(502).body(Content::Memory(Vec::new())).expect("is one");
+    let bad_gateway = b"HTTP/1.1 502 Bad Gateway\r\ncontent-length: 0\r\nconnection: close\r\n\r\n".to_vec();
+    let cases = [
+        (Verdict::ResetBefore, 0, Err(ErrorKind::ConnectionReset)),
+        (Verdict::KillBefore, 0, Err(ErrorKind::ConnectionReset)),
+        (Verdict::ResetAfter, 1, Err(ErrorKind::ConnectionReset)),
+        (Verdict::KillAfter, 1, Err(ErrorKind::ConnectionReset)),
+        (Verdict::CloseAfter, 1, Ok(Vec::new())),
+        (Verdict::Instead(answer()), 0, Ok(bad_gateway.clone())),
+        (Verdict::InsteadAfter(answer()), 1, Ok(bad_gateway)),
+        (Verdict::Truncate, 1, Ok(ECHOED[..ECHOED.len() - 3].to_vec())),
+    ];
+    for (verdict, effects, expected) in cases {
+        let name = format!("{verdict:?}");
+        let (server, service) = server(verdict);
+        assert_eq!(sent(&server, POST), expected, "{name}");
+        server.settle().expect("ends");
+        assert_eq!(service.lock().expect("no panic").0.len(), effects, "{name}");
+        assert_eq!(sent(&server, POST).as_deref(), Ok(ECHOED), "{name}: the next one passes");
+    }
+}
+
+#[test]
+fn a_request_without_a_body_is_reset_and_cut_as_well() {
+    assert_eq!(sent(&server(Verdict::ResetBefore).0, GET), Err(ErrorKind::ConnectionReset));
+    assert_eq!(sent(&server(Verdict::ResetAfter).0, GET), Err(ErrorKind::ConnectionReset));
+    let cut = sent(&server(Verdict::Truncate).0, GET).expect("is answered in part");
+    assert!(cut.starts_with(b"HTTP/1.1 200 OK\r\n") && !cut.ends_with(b"\r\n\r\n"));
+}
+
+#[test]
+fn connections_are_refused_until_it_is_opened_again() {
+    let (server, _) = server(Verdict::RefuseNext);
+    assert_eq!(sent(&server, POST).as_deref(), Ok(ECHOED));
+    for _ in 0..3 {
+        assert_eq!(sent(&server, POST), Err(ErrorKind::ConnectionRefused));
+    }
+    server.reopen().expect("opens");
+    server.reopen().expect("is open");
+    assert_eq!(sent(&server, POST).as_deref(), Ok(ECHOED));
+    server.stop();
+    assert_eq!(sent(&server, POST), Err(ErrorKind::ConnectionRefused));
+}

@@ -1,0 +1,251 @@
+//! The files of an image: its layers laid over each other as an engine does, with whiteouts, hard
+//! links and links between folders. Only metadata is kept, and what [`Format`] says; content is
+//! streamed past, so that memory grows with the number of files and never with their size.
+
+use std::collections::BTreeMap;
+use std::io::Read;
+
+use path::{MOST_LINKS, parts};
+
+use crate::elf::{Format, LARGEST_BYTES};
+use crate::layer::members::{self, Kind, Member};
+
+mod path;
+
+/// Debian's largest images have a tenth of this.
+const MOST_FILES: usize = 1_000_000;
+/// A hundred bytes for each of them.
+const MOST_NAME_BYTES: usize = 100 * MOST_FILES;
+/// A `#!` line that is longer is cut by the kernel.
+const HEAD_BYTES: u64 = 256;
+
+/// The files of an image, by path.
+#[derive(Debug, Default)]
+pub struct FileTree {
+    names: BTreeMap<String, Name>,
+    nodes: Vec<Node>,
+    layers: usize,
+    name_bytes: usize,
+}
+
+/// One name of a file, and the layer that gave it.
+#[derive(Clone, Copy, Debug)]
+struct Name {
+    node: usize,
+    layer: usize,
+}
+
+/// A file, folder, link or device, under one name or several.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Node {
+    /// What it is; never [`Kind::HardLink`].
+    pub kind: Kind,
+    /// Permission bits, with setuid, setgid and sticky.
+    pub mode: u32,
+    /// Owner.
+    pub uid: u64,
+    /// Group.
+    pub gid: u64,
+    /// Modification time in seconds since 1970.
+    pub modified_epoch: u64,
+    /// Size in bytes; 0 for all but files.
+    pub size_bytes: u64,
+    /// How it is run, for a file.
+    pub format: Format,
+    /// Where its content is: the number of the layer, and of the member within it.
+    pub content: (usize, usize),
+}
+
+impl Node {
+    /// Whether it is a file that anybody may execute.
+    pub fn is_executable(&self) -> bool {
+        self.kind == Kind::File && self.mode & 0o111 != 0
+    }
+}
+
+impl FileTree {
+    /// Lays one more layer, uncompressed, over those before it.
+    ///
+    /// # Errors
+    /// Where the layer is no tar archive, or one that no honest builder makes.
+    pub fn apply(&mut self, layer: impl Read) -> Result<(), String> {
+        let number = self.layers;
+        self.layers += 1;
+        members::read(layer, |member, content| self.add(number, member, content))
+    }
+
+    /// Every name with its node, parents before what is in them.
+    pub fn entries(&self) -> impl Iterator<Item = (&str, &Node)> {
+        self.names.iter().map(|(path, name)| (path.as_str(), &self.nodes[name.node]))
+    }
+
+    /// The names in a folder.
+    pub fn children(&self, folder: &str) -> impl Iterator<Item = &str> {
+        let real = self.follow(folder, true).ok();
+        let length = real.as_deref().map_or(0, |real| below(real).len());
+        let inside = real.into_iter().flat_map(|real| self.inside(&real).map(|(path, _)| path));
+        inside.map(move |path| &path[length..]).filter(|name| !name.contains('/'))
+    }
+
+    fn add(&mut self, layer: usize, member: Member, content: &mut dyn Read) -> Result<(), String> {
+        let (folder, name) = member.path.rsplit_once('/').unwrap_or(("", &member.path));
+        let folder = self.make_folder(folder, layer)?;
+        if name == ".wh..wh..opq" {
+            self.remove_below(&folder, layer);
+            return Ok(());
+        }
+        if let Some(hidden) = name.strip_prefix(".wh.") {
+            if hidden.is_empty() || hidden == "." || hidden == ".." {
+                return Err(format!("the whiteout {:?} names nothing; such a layer is refused", member.path));
+            }
+            self.remove(&format!("{}{hidden}", below(&folder)), layer);
+            return Ok(());
+        }
+        let path = format!("{}{name}", below(&folder));
+        let node = match &member.kind {
+            Kind::HardLink(target) => self.link_target(&path, target)?,
+            _ => self.new_node(layer, member, content)?,
+        };
+        self.put(path, Name { node, layer })
+    }
+
+    fn new_node(&mut self, layer: usize, member: Member, content: &mut dyn Read) -> Result<usize, String> {
+        let is_file = member.kind == Kind::File;
+        let format = if is_file { format_of(content)? } else { Format::Data };
+        self.nodes.push(Node {
+            kind: member.kind,
+            mode: member.mode,
+            uid: member.uid,
+            gid: member.gid,
+            modified_epoch: member.modified_epoch,
+            size_bytes: if is_file { member.size_bytes } else { 0 },
+            format,
+            content: (layer, member.ordinal),
+        });
+        Ok(self.nodes.len() - 1)
+    }
+
+    fn link_target(&self, path: &str, target: &str) -> Result<usize, String> {
+        let refuse = || format!("{path:?} is a hard link to {target:?}, which is no file before it; it is refused");
+        let real = self.follow(target, false).map_err(|_| refuse())?;
+        let name = self.names.get(&real).ok_or_else(refuse)?;
+        if self.nodes[name.node].kind == Kind::Directory {
+            return Err(refuse());
+        }
+        Ok(name.node)
+    }
+
+    /// Puts a name in its place; a folder over a folder keeps what is in it.
+    fn put(&mut self, path: String, name: Name) -> Result<(), String> {
+        let is_folder = |name: &Name| self.nodes[name.node].kind == Kind::Directory;
+        if path.is_empty() && !is_folder(&name) {
+            return Err("the root of a layer is no folder; it is refused".to_owned());
+        }
+        let merges = path.is_empty() || is_folder(&name) && self.names.get(&path).is_some_and(is_folder);
+        if !merges {
+            let doomed: Vec<String> = self.inside(&path).map(|(path, _)| path.clone()).collect();
+            doomed.iter().for_each(|path| {
+                self.names.remove(path);
+            });
+        }
+        self.name_bytes += path.len();
+        if self.nodes.len() > MOST_FILES || self.name_bytes > MOST_NAME_BYTES {
+            return Err(format!("the image has more than {MOST_FILES} files, or names without end; it is refused"));
+        }
+        self.names.insert(path, name);
+        Ok(())
+    }
+
+    /// The real path of a folder in which a layer puts something; made where the layer left it out.
+    fn make_folder(&mut self, path: &str, layer: usize) -> Result<String, String> {
+        let mut at = String::new();
+        let mut rest = parts(path);
+        let mut links = 0;
+        while let Some(part) = rest.pop() {
+            if part == ".." {
+                at.truncate(at.rfind('/').unwrap_or(0));
+                continue;
+            }
+            let here = format!("{}{part}", below(&at));
+            match self.names.get(&here).map(|name| self.nodes[name.node].kind.clone()) {
+                Some(Kind::Directory) => at = here,
+                Some(Kind::Symlink(target)) => {
+                    links += 1;
+                    if links > MOST_LINKS {
+                        return Err(format!("{path:?} is reached by links that lead in a circle; it is refused"));
+                    }
+                    if target.starts_with('/') {
+                        at.clear();
+                    }
+                    rest.extend(parts(&target));
+                }
+                Some(_) => {
+                    return Err(format!("{path:?} is said to be a folder, and {here:?} is a file; it is refused"));
+                }
+                None => {
+                    let folder = Member {
+                        path: here.clone(),
+                        kind: Kind::Directory,
+                        mode: 0o755,
+                        uid: 0,
+                        gid: 0,
+                        modified_epoch: 0,
+                        size_bytes: 0,
+                        ordinal: usize::MAX,
+                    };
+                    let node = self.new_node(layer, folder, &mut std::io::empty())?;
+                    self.put(here.clone(), Name { node, layer })?;
+                    at = here;
+                }
+            }
+        }
+        Ok(at)
+    }
+
+    /// Removes what lower layers put at a path and below it.
+    fn remove(&mut self, path: &str, layer: usize) {
+        self.remove_below(path, layer);
+        let is_lower = self.names.get(path).is_some_and(|name| name.layer < layer);
+        if is_lower && self.inside(path).next().is_none() {
+            self.names.remove(path);
+        }
+    }
+
+    fn remove_below(&mut self, folder: &str, layer: usize) {
+        let is_lower = |(_, name): &(&String, &Name)| name.layer < layer;
+        let doomed: Vec<String> = self.inside(folder).filter(is_lower).map(|(path, _)| path.clone()).collect();
+        // From the leaves up: a folder stays where this layer put something into it.
+        for path in doomed.iter().rev() {
+            if self.inside(path).next().is_none() {
+                self.names.remove(path);
+            }
+        }
+    }
+
+    /// All names below a real path.
+    fn inside<'t>(&'t self, folder: &str) -> impl Iterator<Item = (&'t String, &'t Name)> + use<'t> {
+        let prefix = below(folder);
+        let all = self.names.range(prefix.clone()..);
+        all.skip_while(|(path, _)| path.is_empty()).take_while(move |(path, _)| path.starts_with(&prefix))
+    }
+}
+
+/// What every path in a folder begins with.
+fn below(folder: &str) -> String {
+    if folder.is_empty() { String::new() } else { format!("{folder}/") }
+}
+
+fn format_of(content: &mut dyn Read) -> Result<Format, String> {
+    let mut bytes = Vec::new();
+    for limit in [HEAD_BYTES, LARGEST_BYTES] {
+        let read = content.take(limit).read_to_end(&mut bytes);
+        read.map_err(|error| format!("a file of the layer is cut short: {error}"))?;
+        if !bytes.starts_with(b"\x7fELF") {
+            break;
+        }
+    }
+    Ok(Format::of(&bytes))
+}
+
+#[cfg(test)]
+mod tests;

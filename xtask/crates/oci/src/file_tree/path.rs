@@ -1,0 +1,91 @@
+//! Walking a path through a tree as in a container whose root it is: links are followed, and none
+//! leads out.
+
+use std::fmt;
+
+use crate::file_tree::{FileTree, Kind, Node};
+
+/// As the kernel counts them (`MAXSYMLINKS`).
+pub(super) const MOST_LINKS: usize = 40;
+
+/// A path that leads nowhere, and how far it led.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DeadEnd {
+    /// Nothing is at that path, to which the links before it lead.
+    Missing(Vec<String>),
+    /// The links lead in a circle.
+    Loop(Vec<String>),
+}
+
+impl fmt::Display for DeadEnd {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Missing(way) => match way.split_last() {
+                Some((last, [])) => write!(out, "{last} is not in the image"),
+                Some((last, links)) => {
+                    write!(out, "{} leads to {last}, which is not in the image", links.join(" -> "))
+                }
+                None => out.write_str("it is not in the image"),
+            },
+            Self::Loop(way) => {
+                write!(out, "{} is a link that leads in a circle", way.first().map_or("", String::as_str))
+            }
+        }
+    }
+}
+
+impl FileTree {
+    /// What a path leads to, links followed as in a container whose root this is; with the path at
+    /// which it really is, beginning with a slash.
+    ///
+    /// # Errors
+    /// Where it leads nowhere.
+    pub fn resolve(&self, path: &str) -> Result<(String, &Node), DeadEnd> {
+        let real = self.follow(path, true)?;
+        let name = self.names.get(&real).ok_or_else(|| DeadEnd::Missing(vec![format!("/{real}")]))?;
+        Ok((format!("/{real}"), &self.nodes[name.node]))
+    }
+
+    /// Walks a path. The result is a name of this tree, or, where only its end is not there yet, a
+    /// name that can be given.
+    pub(super) fn follow(&self, path: &str, follows_last: bool) -> Result<String, DeadEnd> {
+        let shown = if path.starts_with('/') { path.to_owned() } else { format!("/{path}") };
+        let mut way = vec![shown];
+        let mut at: Vec<String> = Vec::new();
+        let mut rest: Vec<String> = parts(path);
+        while let Some(part) = rest.pop() {
+            if part == ".." {
+                at.pop();
+                continue;
+            }
+            at.push(part);
+            let here = at.join("/");
+            let is_last = rest.is_empty();
+            match self.names.get(&here).map(|name| &self.nodes[name.node].kind) {
+                Some(Kind::Symlink(target)) if follows_last || !is_last => {
+                    if target.starts_with('/') {
+                        at.clear();
+                    } else {
+                        at.pop();
+                    }
+                    rest.extend(parts(target));
+                    let ahead: Vec<&str> = at.iter().chain(rest.iter().rev()).map(String::as_str).collect();
+                    way.push(format!("/{}", ahead.join("/")));
+                    if way.len() > MOST_LINKS {
+                        return Err(DeadEnd::Loop(way));
+                    }
+                }
+                Some(Kind::Directory) => {}
+                Some(_) if is_last => {}
+                None if is_last && !follows_last => {}
+                _ => return Err(DeadEnd::Missing(way)),
+            }
+        }
+        Ok(at.join("/"))
+    }
+}
+
+/// The parts of a path, the first one last.
+pub(super) fn parts(path: &str) -> Vec<String> {
+    path.rsplit('/').filter(|part| !part.is_empty() && *part != ".").map(str::to_owned).collect()
+}

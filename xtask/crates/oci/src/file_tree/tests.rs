@@ -1,0 +1,155 @@
+//! Layers over each other, and what hostile ones get.
+
+use fakes::sample_image::{Item, layer};
+
+use super::*;
+
+fn file(path: &'static str, content: &str) -> Item {
+    Item::File(path, 0o644, content.into())
+}
+
+fn tree(layers: &[&[Item]]) -> Result<FileTree, String> {
+    let mut tree = FileTree::default();
+    layers.iter().try_for_each(|items| tree.apply(layer(items).as_slice()))?;
+    Ok(tree)
+}
+
+fn names(layers: &[&[Item]]) -> String {
+    let tree = tree(layers).expect("an honest image");
+    tree.entries().map(|(path, _)| path).collect::<Vec<_>>().join(" ")
+}
+
+fn refusal(items: &[Item]) -> String {
+    tree(&[items]).expect_err("a hostile image")
+}
+
+#[test]
+fn a_whiteout_hides_what_lower_layers_have_and_nothing_of_its_own() {
+    let lower = [file("a/x", ""), file("a/y", ""), file("a/sub/z", "")];
+    assert_eq!(names(&[&lower, &[file("a/.wh.x", "")]]), "a a/sub a/sub/z a/y");
+    assert_eq!(names(&[&lower, &[file("a/.wh.sub", "")]]), "a a/x a/y");
+    assert_eq!(names(&[&lower, &[file("a/x", "new"), file("a/.wh.x", "")]]), "a a/sub a/sub/z a/x a/y");
+    assert_eq!(names(&[&lower, &[file(".wh.a", ""), file("a/new", "")]]), "a a/new");
+    assert_eq!(names(&[&lower, &[file("a/new", ""), file(".wh.a", "")]]), "a a/new");
+}
+
+#[test]
+fn an_opaque_folder_hides_all_of_lower_layers_wherever_it_stands() {
+    let lower = [file("a/x", ""), file("a/sub/y", ""), file("b", "")];
+    for upper in [[file("a/.wh..wh..opq", ""), file("a/new", "")], [file("a/new", ""), file("a/.wh..wh..opq", "")]] {
+        assert_eq!(names(&[&lower, &upper]), "a a/new b");
+    }
+}
+
+#[test]
+fn a_file_takes_the_place_of_a_folder_and_the_other_way_round() {
+    assert_eq!(names(&[&[file("a/x", "")], &[file("a", "")]]), "a");
+    assert_eq!(names(&[&[file("a", "")], &[Item::Folder("a/"), file("a/x", "")]]), "a a/x");
+    assert_eq!(names(&[&[file("a/x", "")], &[Item::Folder("a/")]]), "a a/x");
+}
+
+#[test]
+fn merged_usr_is_walked_through_and_a_folder_over_a_link_replaces_it() {
+    let lower = [Item::Folder("usr/bin/"), Item::Symlink("bin", "usr/bin")];
+    assert_eq!(names(&[&lower, &[file("bin/x", "")]]), "bin usr usr/bin usr/bin/x");
+    assert_eq!(names(&[&lower, &[Item::Folder("bin/"), file("bin/x", "")]]), "bin bin/x usr usr/bin");
+}
+
+#[test]
+fn links_are_resolved_inside_the_root() {
+    let tree = tree(&[&[
+        file("usr/bin/tini", "x"),
+        Item::Symlink("sbin", "/usr/sbin"),
+        Item::Symlink("usr/sbin/docker-init", "../../../../usr/bin/tini"),
+        Item::Symlink("one", "two"),
+        Item::Symlink("two", "/one"),
+        Item::Symlink("gone", "nowhere/at/all"),
+        Item::HardLink("usr/bin/again", "./usr/bin/tini"),
+    ]])
+    .expect("an honest image");
+    let resolve =
+        |path| tree.resolve(path).map(|(place, node)| (place, node.size_bytes)).map_err(|end| end.to_string());
+    assert_eq!(resolve("/sbin/docker-init"), Ok(("/usr/bin/tini".to_owned(), 1)));
+    assert_eq!(resolve("/usr/bin/again"), Ok(("/usr/bin/again".to_owned(), 1)));
+    assert_eq!(resolve("/../../usr/./bin//tini"), Ok(("/usr/bin/tini".to_owned(), 1)));
+    assert_eq!(resolve("/one"), Err("/one is a link that leads in a circle".to_owned()));
+    assert_eq!(resolve("/gone"), Err("/gone leads to /nowhere/at/all, which is not in the image".to_owned()));
+    assert_eq!(resolve("/usr/bin/tini/x"), Err("/usr/bin/tini/x is not in the image".to_owned()));
+    assert_eq!(tree.children("/sbin").collect::<Vec<_>>(), ["docker-init"]);
+    assert_eq!(tree.resolve("/usr/bin/tini").map(|(_, node)| (node.uid, node.gid, node.modified_epoch)), Ok((0, 1, 2)));
+}
+
+#[test]
+fn a_hard_link_outlives_its_first_name() {
+    let lower = [file("a", "content"), Item::HardLink("b", "a")];
+    let tree = tree(&[&lower, &[file(".wh.a", "")]]).expect("an honest image");
+    assert_eq!(tree.resolve("b").map(|(_, node)| node.content), Ok((0, 0)));
+}
+
+#[test]
+fn names_that_lead_out_are_refused() {
+    assert!(refusal(&[file("../etc/passwd", "")]).contains("leads out of its folder by `..`"));
+    assert!(refusal(&[file("a/../../b", "")]).contains("`..`"));
+    assert!(refusal(&[file("a", ""), Item::HardLink("b", "../a")]).contains("`..`"));
+    assert!(refusal(&[Item::HardLink("b", "a")]).contains("no file before it"));
+    assert!(refusal(&[Item::Folder("a/"), Item::HardLink("b", "a")]).contains("no file before it"));
+    assert!(refusal(&[file("a/.wh..", "")]).contains("names nothing"));
+    assert!(refusal(&[file("a", ""), file("a/b", "")]).contains("is a file"));
+    assert!(refusal(&[file("./", "")]).contains("no folder"));
+    let circle = [Item::Symlink("a", "b"), Item::Symlink("b", "a"), file("a/x", "")];
+    assert!(refusal(&circle).contains("in a circle"));
+}
+
+/// A GNU long name or a PAX header with that many bytes announced and delivered.
+fn huge(kind: tar::EntryType, size_bytes: u64) -> impl Read {
+    let mut header = tar::Header::new_gnu();
+    header.set_entry_type(kind);
+    header.set_size(size_bytes);
+    header.set_cksum();
+    std::io::Cursor::new(header.as_bytes().to_vec()).chain(std::io::repeat(b'a').take(size_bytes))
+}
+
+#[test]
+fn a_gigabyte_of_header_is_refused_after_a_megabyte_of_it() {
+    for kind in [
+        tar::EntryType::GNULongName,
+        tar::EntryType::GNULongLink,
+        tar::EntryType::XHeader,
+        tar::EntryType::XGlobalHeader,
+    ] {
+        let refusal = FileTree::default().apply(huge(kind, 1 << 30)).expect_err("a hostile layer");
+        assert!(refusal.contains("larger than 1048576 bytes"), "{refusal}");
+    }
+}
+
+#[test]
+fn long_names_of_both_kinds_are_read() {
+    let mut tar = tar::Builder::new(Vec::new());
+    let long = format!("{}/file", "folder".repeat(30));
+    let mut header = tar::Header::new_gnu();
+    header.set_size(0);
+    header.set_mode(0o644);
+    header.set_uid(0);
+    header.set_gid(0);
+    header.set_mtime(0);
+    tar.append_data(&mut header, &long, std::io::empty()).expect("is appended");
+    let records = [("path", "ä/b".as_bytes()), ("mtime", b"12.5"), ("uid", b"70000")];
+    tar.append_pax_extensions(records).expect("is appended");
+    header.set_path("short").expect("fits");
+    header.set_cksum();
+    tar.append(&header, std::io::empty()).expect("is appended");
+    let bytes = tar.into_inner().expect("memory");
+    let mut tree = FileTree::default();
+    tree.apply(bytes.as_slice()).expect("an honest layer");
+    assert!(tree.resolve(&long).is_ok());
+    assert_eq!(tree.resolve("ä/b").map(|(_, node)| (node.modified_epoch, node.uid)), Ok((12, 70000)));
+}
+
+#[test]
+fn a_layer_cut_anywhere_never_panics() {
+    let whole = layer(&[file("a/x", "content"), Item::Symlink("b", "a"), Item::HardLink("c", "a/x")]);
+    for length in 0..whole.len() {
+        let _ = FileTree::default().apply(&whole[..length]);
+    }
+    FileTree::default().apply(&whole[..700]).expect_err("cut within a file");
+}

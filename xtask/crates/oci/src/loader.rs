@@ -1,0 +1,160 @@
+//! What the dynamic loader needs to start a program: its interpreter and its libraries, looked for
+//! among the files of an image as the loaders of glibc and musl do.
+
+use std::collections::VecDeque;
+
+use crate::elf::{Format, Linkage, MOST_LIBRARIES, Machine};
+use crate::file_tree::FileTree;
+
+impl Linkage {
+    /// Looks for its interpreter and for all libraries, and theirs, among the files of an image,
+    /// where the program stands at `path`. Returns the paths at which they are.
+    ///
+    /// # Errors
+    /// [`Lack`], which is what the program would die of.
+    pub fn loads_in(&self, tree: &FileTree, path: &str) -> Result<Vec<String>, Lack> {
+        let mut found = Vec::new();
+        if let Some(interpreter) = &self.interpreter {
+            let lack = |why: String| Lack::Interpreter { path: interpreter.clone(), why };
+            let (place, node) = tree.resolve(interpreter).map_err(|error| lack(error.to_string()))?;
+            match &node.format {
+                Format::Elf(linkage) if linkage.machine == self.machine => found.push(place),
+                Format::Elf(linkage) => return Err(lack(format!("{place} is for {}", linkage.machine))),
+                _ => return Err(lack(format!("{place} is no program"))),
+            }
+        }
+        let mut waiting: VecDeque<(String, &Self)> = VecDeque::from([(path.to_owned(), self)]);
+        while let Some((user, linkage)) = waiting.pop_front() {
+            for name in &linkage.needed {
+                let folders = self.folders(tree, linkage, &user);
+                let (place, library) = find_library(tree, name, &folders, self.machine)
+                    .map_err(|why| Lack::Library { name: name.clone(), user: user.clone(), why })?;
+                if !found.contains(&place) {
+                    found.push(place.clone());
+                    waiting.push_back((place, library));
+                }
+            }
+            if found.len() > MOST_LIBRARIES {
+                return Err(Lack::Library { name: "…".to_owned(), user, why: "there is no end of them".to_owned() });
+            }
+        }
+        Ok(found)
+    }
+
+    /// Where the loaders of glibc and musl look: what `user` names, then the folders that both have
+    /// built in or in their configuration, with Debian's and Fedora's additions for each processor.
+    fn folders(&self, tree: &FileTree, user_linkage: &Self, user: &str) -> Vec<String> {
+        let origin = user.rsplit_once('/').map_or("", |(folder, _)| folder);
+        let own =
+            user_linkage.search.iter().map(|folder| folder.replace("$ORIGIN", origin).replace("${ORIGIN}", origin));
+        let mut folders: Vec<String> = own.collect();
+        for base in ["/usr/local/lib", "/lib", "/usr/lib", "/lib64", "/usr/lib64", "/lib64/lp64d", "/usr/lib64/lp64d"] {
+            folders.push(base.to_owned());
+            folders.extend(
+                tree.children(base).filter(|name| name.contains("-linux-")).map(|name| format!("{base}/{name}")),
+            );
+        }
+        folders
+    }
+}
+
+fn find_library<'t>(
+    tree: &'t FileTree,
+    name: &str,
+    folders: &[String],
+    machine: Machine,
+) -> Result<(String, &'t Linkage), String> {
+    let candidates = if name.contains('/') {
+        vec![name.to_owned()]
+    } else {
+        folders.iter().map(|folder| format!("{folder}/{name}")).collect()
+    };
+    let mut other = None;
+    for candidate in candidates {
+        let Ok((place, node)) = tree.resolve(&candidate) else { continue };
+        match &node.format {
+            Format::Elf(linkage) if linkage.machine == machine => return Ok((place, linkage)),
+            Format::Elf(linkage) => other = Some(format!("{place} is for {}", linkage.machine)),
+            _ => other = Some(format!("{place} is no library")),
+        }
+    }
+    Err(other.unwrap_or_else(|| "it is nowhere in the image".to_owned()))
+}
+
+/// What a program lacks in an image.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Lack {
+    /// Its dynamic loader: the kernel answers ENOENT, and names the program, not the loader.
+    Interpreter {
+        /// The path in the program's headers.
+        path: String,
+        /// What is there instead.
+        why: String,
+    },
+    /// A library: the loader says so, and exits 127.
+    Library {
+        /// Its name.
+        name: String,
+        /// Which program or library asks for it.
+        user: String,
+        /// What was found instead.
+        why: String,
+    },
+}
+
+impl std::fmt::Display for Lack {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Interpreter { path, why } => write!(out, "its ELF interpreter {path} cannot be used: {why}"),
+            Self::Library { name, user, why } => write!(out, "the library {name} that {user} asks for: {why}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use fakes::sample_image::{Item, LOADER, RISCV, X86_64, elf, good, layer};
+
+    fn tree(items: &[Item]) -> FileTree {
+        let mut tree = FileTree::default();
+        tree.apply(layer(items).as_slice()).expect("an honest layer");
+        tree
+    }
+
+    fn linkage(machine: u16, interpreter: Option<&str>, needed: &[&str]) -> Linkage {
+        match Format::of(&elf(machine, interpreter, needed)) {
+            Format::Elf(linkage) => linkage,
+            other => panic!("{other:?} is not what was made"),
+        }
+    }
+
+    #[test]
+    fn libraries_are_followed_to_the_last() {
+        let mut items = good();
+        items.push(Item::File("usr/lib/liba.so", 0o644, elf(RISCV, None, &["libb.so", "libc.so.6"])));
+        items.push(Item::File("usr/local/lib/libb.so", 0o644, elf(RISCV, None, &["liba.so"])));
+        let found =
+            linkage(RISCV, Some(LOADER), &["liba.so"]).loads_in(&tree(&items), "/usr/bin/x").expect("all there");
+        assert_eq!(
+            found,
+            [
+                "/usr/lib/riscv64-linux-gnu/ld-linux-riscv64-lp64d.so.1",
+                "/usr/lib/liba.so",
+                "/usr/local/lib/libb.so",
+                "/usr/lib/riscv64-linux-gnu/libc.so.6"
+            ]
+        );
+        items.retain(|item| !matches!(item, Item::File("usr/local/lib/libb.so", ..)));
+        let lack = linkage(RISCV, Some(LOADER), &["liba.so"]).loads_in(&tree(&items), "/usr/bin/x").expect_err("lacks");
+        assert_eq!(lack.to_string(), "the library libb.so that /usr/lib/liba.so asks for: it is nowhere in the image");
+    }
+
+    #[test]
+    fn a_library_of_another_processor_is_none() {
+        let mut items = good();
+        items.push(Item::File("usr/lib/libx.so", 0o644, elf(X86_64, None, &[])));
+        let lack = linkage(RISCV, None, &["libx.so"]).loads_in(&tree(&items), "/x").expect_err("is for another");
+        assert_eq!(lack.to_string(), "the library libx.so that /x asks for: /usr/lib/libx.so is for x86-64");
+    }
+}

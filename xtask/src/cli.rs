@@ -1,0 +1,42 @@
+//! Arguments that several tasks share.
+
+use anyhow::{Context, Error, Result};
+use camino::Utf8Path;
+use clap::Args;
+
+use crate::credentials::{TOKEN_VARIABLES, token};
+use crate::git::git;
+use crate::github::GitHub;
+use crate::github::repository::Repository;
+use crate::http::endpoint::Endpoint;
+
+/// The repository that a task works on, and the API where it is found.
+#[derive(Args)]
+pub struct Target {
+    /// The repository on GitHub [default: that of the remote `origin`]
+    #[arg(long, value_name = "OWNER/NAME", env = "GITHUB_REPOSITORY", hide_env_values = true)]
+    repo: Option<Repository>,
+    /// GitHub's API: that of an enterprise server, or a double's
+    #[arg(long, value_name = "URL", env = "GITHUB_API_URL", default_value = "https://api.github.com", hide = true)]
+    api: Endpoint,
+}
+
+impl Target {
+    /// The API as the token of the environment sees it, or as anyone does where there is none; and
+    /// the repository.
+    ///
+    /// # Errors
+    /// Where the checkout at `root` has no remote that names one, or the token can be none.
+    pub fn open(&self, root: &Utf8Path) -> Result<(GitHub, Repository)> {
+        let github = GitHub::new(self.api.clone(), token()?);
+        let repository = self.repo.clone().map_or_else(|| of_origin(root), Ok)?;
+        Ok((github, repository))
+    }
+}
+
+fn of_origin(root: &Utf8Path) -> Result<Repository> {
+    let ask = git(root, ["remote", "get-url", "origin"]);
+    let ask = TOKEN_VARIABLES.iter().fold(ask, |ask, name| ask.env_remove(*name));
+    let url = ask.read().context("this checkout has no remote `origin`; name the repository with --repo OWNER/NAME")?;
+    Repository::of_remote(url.trim()).map_err(Error::msg)
+}

@@ -1,0 +1,115 @@
+//! The folder `dist/<version>/` as tasks hand it on: found, checked against its record, and its
+//! record rewritten whole or not at all.
+
+use std::fs;
+
+use anyhow::{Context, Result, bail};
+use camino::{Utf8Path, Utf8PathBuf};
+use oci::digest::file_digest;
+
+use crate::dist::names::{METADATA, SHA256SUMS};
+use crate::dist::record::{FileRecord, Metadata, Proof, SCHEMA, sha256sums};
+use crate::os::files;
+
+pub mod assemble;
+pub mod check;
+pub mod check_table;
+pub mod image_config;
+pub mod image_tags;
+pub mod names;
+pub mod proofs;
+pub mod recipe;
+pub mod record;
+pub mod release_name;
+pub mod sbom;
+
+/// A folder that a build handed over.
+#[derive(Debug)]
+pub struct Dist {
+    /// Where it stands.
+    pub folder: Utf8PathBuf,
+    /// Its `metadata.json`.
+    pub record: Metadata,
+}
+
+impl Dist {
+    /// The folder that was named, or the only one in `dist/` of the checkout at `root`.
+    ///
+    /// # Errors
+    /// Where there is none, or several to choose from, or its record cannot be read.
+    pub fn open(root: &Utf8Path, named: Option<&Utf8Path>) -> Result<Self> {
+        let folder = match named {
+            Some(folder) => folder.to_owned(),
+            None => only_one(&root.join("dist"))?,
+        };
+        let path = folder.join(METADATA);
+        let text = fs::read_to_string(&path)
+            .with_context(|| format!("{folder} is no folder that `cargo xtask build` made"))?;
+        let record: Metadata =
+            serde_json::from_str(&text).with_context(|| format!("{path} is not the record of a build"))?;
+        if record.schema != SCHEMA {
+            bail!("{path} has schema {}, and this is for schema {SCHEMA}; build again", record.schema);
+        }
+        Ok(Self { folder, record })
+    }
+
+    /// Compares every recorded file with its size and digest.
+    ///
+    /// # Errors
+    /// Names the first that differs.
+    pub fn verify(&self) -> Result<()> {
+        for file in &self.record.files {
+            let path = self.folder.join(&file.name);
+            let (size_bytes, sha256) = file_digest(&path)?;
+            if (size_bytes, &sha256) != (file.size_bytes, &file.sha256) {
+                bail!("{path} is not what was built (SHA-256 {sha256}, recorded {}); build again", file.sha256);
+            }
+        }
+        Ok(())
+    }
+
+    /// Adds a proof to the record in `folder`, in place of an older one of that name.
+    ///
+    /// # Errors
+    /// Where the record cannot be read or written.
+    pub fn keep(folder: &Utf8Path, proof: Proof) -> Result<()> {
+        // Read again: another task may have added its own proof since.
+        let mut dist = Self::open(folder, Some(folder))?;
+        dist.record.proofs.retain(|old| old.name != proof.name);
+        dist.record.proofs.push(proof);
+        dist.save()
+    }
+
+    /// Writes the record, and `SHA256SUMS` after it.
+    ///
+    /// # Errors
+    /// Where the folder cannot be written to.
+    pub fn save(&self) -> Result<()> {
+        let modified = files::instant(self.record.source.source_date_epoch);
+        let text = serde_json::to_string_pretty(&self.record).context("the record cannot be written as JSON")? + "\n";
+        files::replace(&self.folder.join(METADATA), text.as_bytes(), modified)?;
+        let (size_bytes, sha256) = file_digest(&self.folder.join(METADATA))?;
+        let of_metadata = FileRecord { name: METADATA.to_owned(), size_bytes, sha256 };
+        let sums = sha256sums(self.record.files.iter().chain([&of_metadata]));
+        files::replace(&self.folder.join(SHA256SUMS), sums.as_bytes(), modified)
+    }
+}
+
+/// The only folder with a record in it.
+fn only_one(dist: &Utf8Path) -> Result<Utf8PathBuf> {
+    let entries = dist.read_dir_utf8().with_context(|| format!("there is no {dist}; `cargo xtask build` makes it"))?;
+    let mut folders: Vec<_> =
+        entries.flatten().map(|entry| entry.path().to_owned()).filter(|path| path.join(METADATA).is_file()).collect();
+    folders.sort();
+    match folders.as_slice() {
+        [] => bail!("{dist} has no build in it; `cargo xtask build` makes one"),
+        [folder] => Ok(folder.clone()),
+        several => {
+            let names: Vec<&str> = several.iter().filter_map(|folder| folder.file_name()).collect();
+            bail!("{dist} has several builds ({}); name one with --dist {}", names.join(", "), several[0])
+        }
+    }
+}
+
+#[cfg(test)]
+pub mod samples;

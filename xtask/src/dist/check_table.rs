@@ -1,0 +1,73 @@
+//! Checks as rows of a table on standard error: verdict, name, and the evidence folded to the width
+//! of the terminal.
+
+use console::{Term, style};
+
+use crate::dist::check::{Check, Verdict};
+
+const NAME_WIDTH: usize = 26;
+const WIDTH_ELSEWHERE: usize = 120;
+const NARROWEST_EVIDENCE: usize = 40;
+
+/// Says what the rows below it are about.
+pub fn heading(text: &str) {
+    eprintln!("{}", style(text).for_stderr().bold());
+}
+
+/// One row.
+pub fn row(check: &Check) {
+    let (word, name) = match check.verdict {
+        Verdict::Pass => (style("   pass").for_stderr().green(), style(&check.name).for_stderr()),
+        Verdict::Fail => (style("   FAIL").for_stderr().red().bold(), style(&check.name).for_stderr().bold()),
+        Verdict::NotRun => (style("not run").for_stderr().yellow(), style(&check.name).for_stderr()),
+    };
+    let terminal = Term::stderr();
+    let width = if terminal.is_term() { usize::from(terminal.size().1) } else { WIDTH_ELSEWHERE };
+    let lines = fold(&check.evidence, width.saturating_sub(NAME_WIDTH + 12).max(NARROWEST_EVIDENCE));
+    let padding = " ".repeat(NAME_WIDTH.saturating_sub(check.name.len()));
+    let mut lines = lines.iter();
+    eprintln!("  {word}  {name}{padding} {}", lines.next().map_or("", String::as_str));
+    for line in lines {
+        eprintln!("{}{line}", " ".repeat(NAME_WIDTH + 12));
+    }
+}
+
+/// Rows of one group; where none of them could be run for one and the same reason, a single row.
+pub fn rows(group: &str, checks: &[Check]) {
+    match checks {
+        [first, _, ..] if checks.iter().all(|check| check == &Check { name: check.name.clone(), ..first.clone() }) => {
+            row(&Check { name: format!("{group} ({})", checks.len()), ..first.clone() });
+        }
+        _ => checks.iter().for_each(row),
+    }
+}
+
+fn fold(text: &str, width: usize) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    for word in text.split_whitespace() {
+        let line = lines.last_mut().expect("there is always a line");
+        if line.is_empty() {
+            line.push_str(word);
+        } else if line.chars().count() + 1 + word.chars().count() <= width {
+            line.push(' ');
+            line.push_str(word);
+        } else {
+            lines.push(word.to_owned());
+        }
+    }
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn evidence_is_folded_between_words() {
+        assert_eq!(fold("one two three", 8), ["one two", "three"]);
+        assert_eq!(
+            (fold("", 8), fold("incomprehensibilities", 8)),
+            (vec![String::new()], vec!["incomprehensibilities".into()])
+        );
+    }
+}

@@ -1,0 +1,68 @@
+//! The tags of an image, from what was built: names in a registry that people pull by.
+
+use oci::reference::ImageTag;
+
+use crate::upstream::source::Source;
+
+/// Where the image is published, without a tag.
+pub const REPOSITORY: &str = "ghcr.io/gounthar/buildkit-riscv64";
+
+/// The tags that an image of this source is published under, the lasting one first.
+///
+/// ```text
+/// a release tag          v0.32.2-riscv64
+/// the branch master      master-20260804, latest
+/// another branch         v0.30-20260804, dependabot-go_modules-x-20260804
+/// a commit of no release v0.32.0-57-g73ed6825c-riscv64
+/// ```
+///
+/// `latest` follows master and nothing else: a release, which may be a patch to an old line,
+/// never moves it. The date is that of the source, so that building an old commit again does
+/// not make it look new.
+pub fn image_tags(source: &Source) -> Vec<ImageTag> {
+    let date = source.day();
+    let named_by_version = [source.commit.to_string(), source.version.to_string()].contains(&source.r#ref)
+        || source.version.release_tag().is_some_and(|tag| tag.to_string() == source.r#ref);
+    match source.r#ref.as_str() {
+        _ if named_by_version => vec![ImageTag::fitting(&source.version.to_string(), "riscv64")],
+        "master" => vec![ImageTag::fitting("master", &date), ImageTag::latest()],
+        branch => vec![ImageTag::fitting(branch, &date)],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dist::samples;
+    use oci::reference::LONGEST_TAG_BYTES;
+
+    fn tags(r#ref: &str, version: &str) -> Vec<String> {
+        let source = Source { r#ref: r#ref.to_owned(), version: version.parse().expect(version), ..samples::source() };
+        let tags = image_tags(&source);
+        for tag in &tags {
+            assert_eq!(tag.to_string().parse().as_ref(), Ok(tag), "is not a legal tag");
+        }
+        tags.iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn a_release_has_its_own_tag_and_never_moves_latest() {
+        assert_eq!(tags("v0.32.2", "v0.32.2"), ["v0.32.2-riscv64"]);
+        assert_eq!(tags("v0.33.0-rc1", "v0.33.0-rc1"), ["v0.33.0-rc1-riscv64"]);
+    }
+
+    #[test]
+    fn master_has_its_date_and_latest_even_at_the_commit_of_a_release() {
+        assert_eq!(tags("master", "v0.32.0-57-g73ed6825c"), ["master-20260804", "latest"]);
+        assert_eq!(tags("master", "v0.32.2"), ["master-20260804", "latest"]);
+    }
+
+    #[test]
+    fn another_branch_or_commit_is_named_and_moves_nothing() {
+        assert_eq!(tags("v0.30", "v0.30.1-2-gabcdef012"), ["v0.30-20260804"]);
+        assert_eq!(tags("dependabot/go_modules/x", "abcdef012"), ["dependabot-go_modules-x-20260804"]);
+        let commit = samples::commit().to_string();
+        assert_eq!(tags(&commit, "v0.32.0-57-g73ed6825c"), ["v0.32.0-57-g73ed6825c-riscv64"]);
+        assert_eq!(tags(&"x".repeat(200), "abcdef012")[0].len(), LONGEST_TAG_BYTES);
+    }
+}

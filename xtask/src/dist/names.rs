@@ -1,0 +1,35 @@
+//! The names of what stands in `dist/<version>/`, written out once.
+
+use crate::upstream::version::Version;
+
+/// The daemon.
+pub const BUILDKITD: &str = "buildkitd";
+/// The client.
+pub const BUILDCTL: &str = "buildctl";
+/// The two commands of a release, in the order in which they are named everywhere.
+pub const COMMANDS: [&str; 2] = [BUILDKITD, BUILDCTL];
+/// What each command prints for `--version`, a line each.
+pub const VERSION_TXT: &str = "VERSION.txt";
+/// The record of the build; see [`crate::dist::record::Metadata`].
+pub const METADATA: &str = "metadata.json";
+/// Digests of every other file, for `sha256sum -c`.
+pub const SHA256SUMS: &str = "SHA256SUMS";
+
+/// The folder of the image, an OCI image layout.
+pub const LAYOUT: &str = "image";
+
+/// Upstream's own name for its archive, `buildkit-v0.32.2.linux-riscv64.tar.gz`.
+/// Source: the `releaser` stage of upstream's Dockerfile.
+pub fn tarball(version: &Version) -> String {
+    format!("buildkit-{version}.linux-riscv64.tar.gz")
+}
+
+/// The SBOM, with the file extension that SPDX names for its JSON form.
+pub fn sbom(version: &Version) -> String {
+    format!("buildkit-{version}.linux-riscv64.spdx.json")
+}
+
+/// Every file that a build hands over, in the order in which they are listed.
+pub fn files(version: &Version) -> [String; 7] {
+    [BUILDKITD, BUILDCTL, &tarball(version), &sbom(version), VERSION_TXT, METADATA, SHA256SUMS].map(str::to_owned)
+}

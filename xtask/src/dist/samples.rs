@@ -1,0 +1,83 @@
+//! Values that unit tests of several files share.
+
+use oci::digest::Sha256;
+
+use crate::dist::check::Check;
+use crate::dist::image_tags::image_tags;
+use crate::dist::names;
+use crate::dist::proofs::REQUIRED;
+use crate::dist::recipe::PACKAGE;
+use crate::dist::record::{FileRecord, ImageRecord, Metadata, Proof};
+use crate::go::build_info::{BuildInfo, Module};
+use crate::upstream::git_ref::CommitId;
+use crate::upstream::source::Source;
+use crate::upstream::version::Version;
+
+/// v0.32.2.
+pub fn version() -> Version {
+    "v0.32.2".parse().expect("a version")
+}
+
+/// The commit of v0.32.2.
+pub fn commit() -> CommitId {
+    "991535e0973488b6a429096d21fa13f81f2d89d8".parse().expect("a commit")
+}
+
+/// What v0.32.2 is built from.
+pub fn source() -> Source {
+    Source {
+        r#ref: "v0.32.2".to_owned(),
+        commit: commit(),
+        version: version(),
+        package: PACKAGE.to_owned(),
+        source_date: "2026-08-04T12:27:40Z".to_owned(),
+        source_date_epoch: 1_785_846_460,
+    }
+}
+
+/// What Go would write into `command`.
+pub fn build_info(command: &str) -> BuildInfo {
+    let module = |path: &str, version: &str| Module { path: path.to_owned(), version: version.to_owned() };
+    BuildInfo {
+        go_version: "1.26.3".parse().expect("a version of Go"),
+        path: format!("github.com/moby/buildkit/cmd/{command}"),
+        main: module("github.com/moby/buildkit", "(devel)"),
+        dependencies: vec![module("github.com/BurntSushi/toml", "v1.5.0"), module("golang.org/x/sys", "v0.40.0")],
+        settings: [("CGO_ENABLED", "0"), ("GOARCH", "riscv64"), ("GOOS", "linux")]
+            .map(|(key, value)| (key.to_owned(), value.to_owned()))
+            .into(),
+    }
+}
+
+/// The record of v0.32.2 with an image and all proofs of it, in one of which a check was not run.
+pub fn proved_record() -> Metadata {
+    let source = source();
+    let mut record = Metadata::new(source.clone(), "1.26.3".parse().expect("a version of Go"));
+    let sha256 = |byte| Sha256::from_bytes(&[byte; 32]);
+    let files = names::files(&source.version).into_iter().take(5).zip(1..);
+    record.files = files
+        .map(|(name, byte)| FileRecord { name, size_bytes: 1000 * u64::from(byte), sha256: sha256(byte) })
+        .collect();
+    let image_digest = oci::digest::Digest::from(sha256(0xe2));
+    record.image = Some(ImageRecord {
+        layout: names::LAYOUT.to_owned(),
+        digest: image_digest.clone(),
+        size_bytes: 116_718_518,
+        tags: image_tags(&source).iter().map(ToString::to_string).collect(),
+        base_name: "debian:trixie-slim".to_owned(),
+        base_digest: None,
+        engine: "podman 4.3.1".to_owned(),
+        inputs: sha256(0x04),
+    });
+    let proof = |name: &str| Proof {
+        name: name.to_owned(),
+        image_digest: image_digest.clone(),
+        began: "2026-11-22T22:38:41Z".to_owned(),
+        seconds: 36,
+        tools: vec![("docker".to_owned(), "20.10.24+dfsg1".to_owned()), ("qemu".to_owned(), "7.2.22".to_owned())],
+        checks: vec![Check::pass("platform", "the image is for linux/riscv64")],
+    };
+    record.proofs = REQUIRED.map(proof).into();
+    record.proofs[0].checks.push(Check::not_run("host-init", "no engine\n  is here"));
+    record
+}

@@ -1,0 +1,197 @@
+//! The container engine, docker or podman, whichever answers: found, and made to load, save and
+//! remove images. Each refusal is one message with the line that mends it, and each call ends, at the
+//! latest, at its limit.
+
+use std::str::FromStr;
+use std::time::Duration;
+
+use anyhow::{Context, Result, anyhow, bail};
+use camino::Utf8Path;
+
+use crate::os::host;
+use crate::os::process::{Output, Run};
+
+pub mod build_output;
+pub mod image_builder;
+
+/// A healthy engine answers a question at once; one that hangs is reported.
+const QUESTION_LIMIT: Duration = Duration::from_secs(30);
+/// Several hundred megabytes, on the slow disk of a small board.
+const TRANSFER_LIMIT: Duration = Duration::from_secs(30 * 60);
+
+/// Which engine to use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Choice {
+    /// The first that answers: docker, then podman.
+    Auto,
+    /// This one.
+    Only(Kind),
+    /// None at all.
+    None,
+}
+
+/// The engines that are known here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Docker Engine.
+    Docker,
+    /// Podman.
+    Podman,
+}
+
+impl Kind {
+    /// Its command.
+    pub fn command(self) -> &'static str {
+        match self {
+            Self::Docker => "docker",
+            Self::Podman => "podman",
+        }
+    }
+}
+
+impl FromStr for Choice {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "auto" => Ok(Self::Auto),
+            "docker" => Ok(Self::Only(Kind::Docker)),
+            "podman" => Ok(Self::Only(Kind::Podman)),
+            "none" => Ok(Self::None),
+            _ => Err(format!("{text:?} is none of auto, docker, podman, none")),
+        }
+    }
+}
+
+/// An engine that answers and is new enough.
+#[derive(Clone, Debug)]
+pub struct Engine {
+    /// Which one.
+    pub kind: Kind,
+    /// Its version: of the server, not of the client.
+    pub version: String,
+    /// The processor that it runs on, as it says itself: `x86_64`, `amd64`, `riscv64`.
+    pub architecture: String,
+}
+
+impl Engine {
+    /// The engine that was asked for, or the first that answers.
+    ///
+    /// # Errors
+    /// Where it is absent, down or too old: each says so, and what to do.
+    pub fn find(choice: Choice) -> Result<Self> {
+        match choice {
+            Choice::Only(kind) => Self::ask(kind),
+            Choice::None => bail!("--engine none"),
+            Choice::Auto => Self::ask(Kind::Docker)
+                .or_else(|docker| Self::ask(Kind::Podman).map_err(|podman| anyhow!("{docker:#}\n{podman:#}"))),
+        }
+    }
+
+    fn ask(kind: Kind) -> Result<Self> {
+        let command = kind.command();
+        let (name, install, form, mend, oldest) = match kind {
+            Kind::Docker => (
+                "Docker Engine",
+                "see https://docs.docker.com/engine/install/, or take `--engine podman`",
+                ["version", "--format", "{{.Server.Version}} {{.Server.Arch}}"],
+                "start it (`sudo systemctl start docker`) or point DOCKER_HOST at it",
+                (20, 10),
+            ),
+            Kind::Podman => (
+                "podman",
+                "`sudo apt-get install --yes podman`",
+                ["info", "--format", "{{.Version.Version}} {{.Host.Arch}}"],
+                "`podman info` says why",
+                (4, 0),
+            ),
+        };
+        if host::on_path(command).is_none() {
+            bail!("{command} is not installed; {install}");
+        }
+        let output = Run::new(command).args(form).limit(QUESTION_LIMIT).output()?;
+        if !output.status.success() {
+            bail!("{name} does not answer; {mend}\n  {}", output.stderr.lines().next().unwrap_or_default());
+        }
+        let text = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+        let parts = text.split_once(' ').filter(|(version, _)| !version.is_empty());
+        let (version, architecture) = parts.with_context(|| format!("{command} gave {text:?} for its version"))?;
+        must_be_new_enough(name, version, oldest)?;
+        Ok(Self { kind, version: version.to_owned(), architecture: architecture.to_owned() })
+    }
+
+    /// A call of the engine's command.
+    pub fn run<S: Into<String>>(&self, arguments: impl IntoIterator<Item = S>) -> Run {
+        Run::new(self.kind.command()).args(arguments).limit(QUESTION_LIMIT)
+    }
+
+    /// Asks the engine for one field of `info`.
+    ///
+    /// # Errors
+    /// Where it does not answer.
+    pub fn info(&self, form: &str) -> Result<String> {
+        self.run(["info", "--format", form]).read()
+    }
+
+    /// Reads an archive in the form of `docker save`, with its names, into the engine.
+    ///
+    /// # Errors
+    /// What the engine says.
+    pub fn load(&self, archive: &Utf8Path) -> Result<()> {
+        self.run(["image", "load", "--input", archive.as_str()]).limit(TRANSFER_LIMIT).read().map(|_| ())
+    }
+
+    /// Writes an image of the engine into an archive, in the form of `docker save`.
+    ///
+    /// # Errors
+    /// Where the engine has no such image, above all.
+    pub fn save(&self, image: &str, archive: &Utf8Path) -> Result<()> {
+        let form: &[&str] = if self.kind == Kind::Podman { &["--format", "docker-archive"] } else { &[] };
+        let save = self.run(["image", "save"]).args(form.iter().copied()).args(["--output", archive.as_str(), image]);
+        let output = save.limit(TRANSFER_LIMIT).output()?;
+        succeeded(&output).with_context(|| {
+            let command = self.kind.command();
+            format!("{image:?} is neither a folder or file here nor an image that {command} has; `{command} pull {image}` fetches it")
+        })
+    }
+
+    /// Removes an image by its name; none is there after it.
+    ///
+    /// # Errors
+    /// Where the engine refuses.
+    pub fn remove(&self, image: &str) -> Result<()> {
+        if self.run(["image", "inspect", image]).output()?.status.success() {
+            self.run(["image", "rm", "--force", image]).limit(TRANSFER_LIMIT).read()?;
+        }
+        Ok(())
+    }
+}
+
+fn succeeded(output: &Output) -> Result<()> {
+    if !output.status.success() {
+        bail!("{}", output.stderr.trim_end());
+    }
+    Ok(())
+}
+
+fn must_be_new_enough(name: &str, version: &str, oldest: (u32, u32)) -> Result<()> {
+    let numbers: Vec<u32> = version.split(['.', '-', '+', '~']).map_while(|part| u32::from_str(part).ok()).collect();
+    let found = (numbers.first().copied().unwrap_or(0), numbers.get(1).copied().unwrap_or(0));
+    if found < oldest {
+        bail!("{name} {version} is too old; {}.{} or newer is needed", oldest.0, oldest.1);
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_are_compared_as_numbers() {
+        must_be_new_enough("Docker Engine", "20.10.24+dfsg1", (20, 10)).expect("is new enough");
+        must_be_new_enough("Docker Engine", "29.0.1", (20, 10)).expect("is new enough");
+        let message = must_be_new_enough("Docker Engine", "19.03.15", (20, 10)).expect_err("is too old").to_string();
+        assert_eq!(message, "Docker Engine 19.03.15 is too old; 20.10 or newer is needed");
+    }
+}

@@ -1,0 +1,83 @@
+//! A repository on GitHub: `OWNER/NAME`.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+/// Owner and name. GitHub takes both without regard to case.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Repository {
+    owner: String,
+    name: String,
+}
+
+impl Repository {
+    /// The account that it belongs to.
+    pub fn owner(&self) -> &str {
+        &self.owner
+    }
+
+    /// From the URL of a git remote: `https://HOST/OWNER/NAME[.git]`, `ssh://git@HOST/…` or
+    /// `git@HOST:OWNER/NAME[.git]`.
+    ///
+    /// # Errors
+    /// Where it has another form.
+    pub fn of_remote(url: &str) -> Result<Self, String> {
+        let path = match url.split_once("://") {
+            Some((_, rest)) => rest.split_once('/'),
+            None => url.split_once(':'),
+        };
+        let path = path.filter(|(host, _)| !host.is_empty()).map(|(_, path)| path);
+        let path = path.map(|path| path.trim_end_matches('/'));
+        let path = path.map(|path| path.strip_suffix(".git").unwrap_or(path));
+        path.and_then(|path| path.parse().ok())
+            .ok_or_else(|| format!("the remote {url:?} is no repository on GitHub; name one with --repo OWNER/NAME"))
+    }
+}
+
+impl FromStr for Repository {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let is_part = |part: &str| {
+            let is_legal = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+            (1..=100).contains(&part.len()) && part.bytes().all(is_legal) && ![".", ".."].contains(&part)
+        };
+        match text.split_once('/') {
+            Some((owner, name)) if is_part(owner) && is_part(name) => {
+                Ok(Self { owner: owner.to_owned(), name: name.to_owned() })
+            }
+            _ => Err(format!("{text:?} is no repository on GitHub (OWNER/NAME)")),
+        }
+    }
+}
+
+oci::text_form!(Repository);
+
+impl fmt::Display for Repository {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "{}/{}", self.owner, self.name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_is_read_from_each_form_of_a_remote() {
+        for url in [
+            "https://github.com/gounthar/docker-for-riscv64.git",
+            "https://github.com/gounthar/docker-for-riscv64/",
+            "git@github.com:gounthar/docker-for-riscv64.git",
+            "ssh://git@github.com/gounthar/docker-for-riscv64",
+        ] {
+            assert_eq!(Repository::of_remote(url).expect(url).to_string(), "gounthar/docker-for-riscv64");
+        }
+        for url in ["", "/srv/git/x.git", "file:///srv/git", "https://github.com/a/b/c", "https://github.com/../b"] {
+            Repository::of_remote(url).expect_err(url);
+        }
+    }
+}

@@ -1,0 +1,85 @@
+//! The client and the double, with a server between them.
+
+use std::fs;
+use std::sync::{Arc, Mutex};
+
+use camino::Utf8PathBuf;
+use fakes::github::Double;
+use fakes::server::{Faults, Loopback, Verdict};
+use oci::digest::sha256;
+
+use crate::dist::release_name::ReleaseName;
+use crate::github::{GitHub, Issues, Releases, Workflow};
+use crate::github::documents::Release;
+use crate::http::authorization::Authorization;
+
+const TOKEN: &str = "secret";
+
+fn double() -> Double {
+    let mut double = Double::new("o/n");
+    double.allow(TOKEN, &["contents=write", "issues=write", "actions=write"]);
+    double
+}
+
+struct Undisturbed;
+
+impl Faults for Undisturbed {
+    fn verdict(&self, _number: u64, _head: &http::Request<()>) -> Verdict {
+        Verdict::Pass
+    }
+}
+
+fn served(double: Double) -> (Loopback, Arc<Mutex<Double>>, GitHub) {
+    let double = Arc::new(Mutex::new(double));
+    let server = Loopback::start(double.clone(), Utf8PathBuf::new(), Arc::new(Undisturbed)).expect("starts");
+    let token = Authorization::bearer(TOKEN).expect("is one");
+    let github = GitHub::new(server.url().parse().expect("is a URL"), Some(token));
+    (server, double, github)
+}
+
+#[test]
+fn a_release_goes_all_the_way() {
+    let mut seeded = double();
+    seeded.starter_once();
+    let (_server, double, github) = served(seeded);
+    let repository = "o/n".parse().expect("is one");
+    let releases = Releases { github: &github, repository: &repository };
+    let name = ReleaseName::Upstream("v0.32.2".parse().expect("is one"));
+    let draft = releases.draft(&name, None, "notes").expect("is made");
+    assert_eq!(releases.draft(&name, None, "notes").expect("is there").id, draft.id);
+
+    let path = Utf8PathBuf::try_from(std::env::temp_dir().join(format!("xtask-double-{}", std::process::id())));
+    let path = path.expect("has a UTF-8 name");
+    fs::write(&path, b"content").expect("is written");
+    releases.upload(draft.id, "file.tar.gz", &path, (7, &sha256(b"content"))).expect("goes around the starter");
+    fs::remove_file(&path).expect("is there");
+    releases.publish(draft.id, true).expect("is published");
+
+    let published: Release =
+        github.anonymous().read("repos/o/n/releases/latest").expect("answers").expect("is there for anyone");
+    assert_eq!((published.id, published.assets.len()), (draft.id, 1));
+    assert!(double.lock().expect("no panic").violations().is_empty());
+}
+
+#[test]
+fn a_build_is_tracked() {
+    let (_server, double, github) = served(double());
+    double.lock().expect("no panic").open_pull_request("pull", &["buildkit-release"]);
+    let repository = "o/n".parse().expect("is one");
+    let version = "v0.32.2".parse().expect("is one");
+    let issues = Issues { github: &github, repository: &repository };
+    let body = crate::github::tracking_issue::issue_marker(&version);
+    let issue = issues.file(&version, "Building", &body).expect("is filed");
+    assert_eq!(issues.file(&version, "Building", &body).expect("is there").number, issue.number);
+    issues.comment(issue.number, "<!-- x -->", "text").expect("is made");
+    issues.comment(issue.number, "<!-- x -->", "text").expect("is there");
+    let workflow = Workflow { github: &github, repository: &repository };
+    let (run, _) = workflow.dispatch(&version, 0).expect("is started");
+    assert_eq!(workflow.dispatch(&version, 0).expect("is there").0, run);
+    issues.close(issue.number).expect("is closed");
+    let double = double.lock().expect("no panic");
+    let snapshot = double.snapshot();
+    assert_eq!((snapshot["issues"][1]["open"].as_bool(), double.runs_waiting()[0].id), (Some(false), run));
+    assert_eq!(snapshot["issues"][1]["comments"].as_array().map(Vec::len), Some(1));
+    assert!(double.violations().is_empty(), "{:?}", double.violations());
+}

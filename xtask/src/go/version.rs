@@ -1,0 +1,134 @@
+//! Versions of Go, as `go.mod`, `go version` and the download page write them.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+/// A version of Go: `1.21` (a language version, which names no release since Go 1.21), `1.21.13`,
+/// or `1.27rc1`. Ordered as Go orders them: `1.21 < 1.21rc1 < 1.21.0` (<https://go.dev/doc/toolchain#version>).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct GoVersion {
+    major: u32,
+    minor: u32,
+    stage: Stage,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Stage {
+    Language,
+    Beta(u32),
+    Candidate(u32),
+    Patch(u32),
+}
+
+impl GoVersion {
+    /// Whether this is a language version alone, so that the newest patch of it is meant.
+    pub fn is_patchless(self) -> bool {
+        self.stage == Stage::Language
+    }
+
+    /// Whether this release is what a `go.mod` that says `wanted` asks to have fetched: the
+    /// release itself, or for a patchless line any patch of it.
+    pub fn satisfies_exactly(self, wanted: Self) -> bool {
+        match (self.stage, wanted.stage) {
+            (Stage::Patch(_), Stage::Language) => (self.major, self.minor) == (wanted.major, wanted.minor),
+            _ => self == wanted,
+        }
+    }
+
+    /// The version that the `go` line of a `go.mod` asks for.
+    /// Source: <https://go.dev/ref/mod#go-mod-file-go>.
+    ///
+    /// # Errors
+    /// Where there is no such line, or it names no version.
+    pub fn asked_by(go_mod: &str) -> Result<Self, String> {
+        let line = go_mod
+            .lines()
+            .find_map(|line| line.trim().strip_prefix("go "))
+            .ok_or("go.mod has no line that says which Go it needs")?;
+        line.split("//").next().unwrap_or_default().trim().parse()
+    }
+}
+
+impl FromStr for GoVersion {
+    type Err = String;
+
+    /// Takes `1.26.3` as well as `go1.26.3`.
+    fn from_str(text: &str) -> Result<Self, String> {
+        let parse = || {
+            let (major, rest) = text.strip_prefix("go").unwrap_or(text).split_once('.')?;
+            let end = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
+            let (minor, tail) = rest.split_at(end);
+            let stage = if tail.is_empty() {
+                Stage::Language
+            } else if let Some(patch) = tail.strip_prefix('.') {
+                Stage::Patch(number(patch)?)
+            } else if let Some(candidate) = tail.strip_prefix("rc") {
+                Stage::Candidate(number(candidate)?)
+            } else {
+                Stage::Beta(number(tail.strip_prefix("beta")?)?)
+            };
+            Some(Self { major: number(major)?, minor: number(minor)?, stage })
+        };
+        parse().ok_or_else(|| format!("{text:?} is not a version of Go (1.21, 1.26.3, 1.27rc1)"))
+    }
+}
+
+fn number(digits: &str) -> Option<u32> {
+    digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| digits.parse().ok())?
+}
+
+oci::text_form!(GoVersion);
+
+impl fmt::Display for GoVersion {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "{}.{}", self.major, self.minor)?;
+        match self.stage {
+            Stage::Language => Ok(()),
+            Stage::Beta(number) => write!(out, "beta{number}"),
+            Stage::Candidate(number) => write!(out, "rc{number}"),
+            Stage::Patch(number) => write!(out, ".{number}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn go(text: &str) -> GoVersion {
+        text.parse().expect(text)
+    }
+
+    #[test]
+    fn the_order_is_go_s_own() {
+        let ordered = ["1.9.7", "1.21", "1.21beta1", "1.21rc2", "1.21.0", "1.21.13", "1.22", "1.22.1", "2.0.0"].map(go);
+        assert!(ordered.is_sorted());
+    }
+
+    #[test]
+    fn it_prints_as_it_was_written() {
+        for text in ["1.21", "1.21.0", "1.26.3", "1.27rc1", "1.18beta2"] {
+            assert_eq!((go(text).to_string(), go(&format!("go{text}"))), (text.to_owned(), go(text)));
+        }
+        for text in ["", "1", "1.", "1.x", "1.21.", "1.21-rc1", "devel go1.27-abc", "1.21.0.0", "1.+2"] {
+            text.parse::<GoVersion>().expect_err(text);
+        }
+    }
+
+    #[test]
+    fn a_patchless_line_is_met_by_its_patches_alone() {
+        assert!(go("1.21.13").satisfies_exactly(go("1.21")));
+        assert!(!go("1.22.0").satisfies_exactly(go("1.21")));
+        assert!(!go("1.21rc1").satisfies_exactly(go("1.21")));
+        assert!(!go("1.26.4").satisfies_exactly(go("1.26.3")));
+    }
+
+    #[test]
+    fn go_mod_says_which() {
+        assert_eq!(GoVersion::asked_by("module x\n\ngo 1.26.3 // why\n\nrequire y v1\n"), Ok(go("1.26.3")));
+        GoVersion::asked_by("module x\n").expect_err("there is no go line");
+    }
+}

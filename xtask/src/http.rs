@@ -1,0 +1,198 @@
+//! The one HTTP client: TLS by the system's trust store, a limit on everything, and plain HTTP to
+//! this machine alone. It follows redirects itself, so that no other site is shown who we are.
+
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom};
+use std::time::Duration;
+
+use anyhow::{Context, Result, anyhow, bail, ensure};
+use http::Method;
+use http::header::{AUTHORIZATION, CONTENT_LENGTH, HeaderValue, LOCATION};
+use request::Body;
+use ureq::tls::{RootCerts, TlsConfig};
+use ureq::{Agent, SendBody};
+
+use crate::http::retry::{BROKE_OFF, Patience, Trouble};
+use crate::http::url::Url;
+use crate::os::terminal::{Counted, Progress};
+
+pub use request::{Ask, Reply};
+
+pub mod authorization;
+pub mod endpoint;
+mod request;
+pub mod retry;
+pub mod url;
+
+const CONNECT_LIMIT: Duration = Duration::from_secs(10);
+/// GitHub answers an upload only when it has stored it.
+const RESPONSE_LIMIT: Duration = Duration::from_secs(120);
+const BODY_LIMIT: Duration = Duration::from_secs(30 * 60);
+/// Made anew for each connection; ureq's own choice is eight times as much.
+const BUFFER_BYTES: usize = 16 << 10;
+const MOST_REDIRECTS: usize = 5;
+/// A page of a hundred releases with their notes has some megabytes.
+const LARGEST_DOCUMENT_BYTES: u64 = 32 << 20;
+
+/// The client.
+pub struct Http {
+    agent: Agent,
+}
+
+impl Default for Http {
+    fn default() -> Self {
+        let config = Agent::config_builder()
+            .http_status_as_error(false)
+            .max_redirects(0)
+            .max_redirects_will_error(false)
+            .tls_config(TlsConfig::builder().root_certs(RootCerts::PlatformVerifier).build())
+            .timeout_connect(Some(CONNECT_LIMIT))
+            .timeout_send_body(Some(BODY_LIMIT))
+            .timeout_recv_response(Some(RESPONSE_LIMIT))
+            .timeout_recv_body(Some(BODY_LIMIT))
+            .input_buffer_size(BUFFER_BYTES)
+            .output_buffer_size(BUFFER_BYTES)
+            .user_agent("docker-for-riscv64-xtask")
+            .build();
+        Self { agent: config.into() }
+    }
+}
+
+impl Http {
+    /// Sends a request and reads the whole answer, whatever its status. What may pass is repeated
+    /// (see [`Patience`]).
+    ///
+    /// # Errors
+    /// Where no answer comes, where it breaks off, or where the service asks to come back later than
+    /// anyone would wait.
+    pub fn send(&self, ask: &Ask) -> Result<Reply> {
+        self.send_shown(ask, None)
+    }
+
+    /// The same, with progress in bytes of the body that is sent.
+    ///
+    /// # Errors
+    /// Likewise.
+    pub fn send_shown(&self, ask: &Ask, mut progress: Option<&mut Progress>) -> Result<Reply> {
+        let mut patience = Patience::new(&ask.url, ask.is_repeatable);
+        let before = progress.as_deref().map_or(0, Progress::done);
+        loop {
+            let came = self.send_once(ask, progress.as_deref_mut());
+            let trouble = match &came {
+                Ok(reply) => reply.trouble(),
+                Err(error) => Some(Trouble::of_error(error)),
+            };
+            let is_worth_another = trouble.map_or(Ok(false), |trouble| patience.wait(trouble))?;
+            if !is_worth_another {
+                return came.with_context(|| format!("{} {} failed", ask.method, ask.url));
+            }
+            if let Some(progress) = progress.as_deref_mut() {
+                progress.go_back_to(before);
+            }
+        }
+    }
+
+    /// The whole of a small document that anyone may read.
+    ///
+    /// # Errors
+    /// As [`Http::send`], where the status is no success, and where it is larger than `limit_bytes`.
+    pub fn get(&self, url: &Url, limit_bytes: u64) -> Result<Vec<u8>> {
+        let mut body = Vec::new();
+        self.open(url)?.take(limit_bytes + 1).read_to_end(&mut body).with_context(|| format!("cannot read {url}"))?;
+        ensure!(body.len() as u64 <= limit_bytes, "{url} is larger than {limit_bytes} bytes");
+        Ok(body)
+    }
+
+    /// A large document that anyone may read, as a stream.
+    ///
+    /// # Errors
+    /// As [`Http::send`], and where the status is no success.
+    pub fn open(&self, url: &Url) -> Result<impl Read + use<>> {
+        let ask = Ask::new(Method::GET, url.clone());
+        let mut patience = Patience::new(url, true);
+        loop {
+            let (trouble, error) = match self.follow(&ask, None) {
+                Ok((_, response)) if response.status().is_success() => return Ok(response.into_body().into_reader()),
+                Ok((url, response)) => {
+                    let trouble = Trouble::of_status(response.status(), response.headers());
+                    (trouble, anyhow!("{url} answered {}", response.status()))
+                }
+                Err(error) => (Some(Trouble::of_error(&error)), error.context(format!("cannot get {url}"))),
+            };
+            if !trouble.map_or(Ok(false), |trouble| patience.wait(trouble))? {
+                return Err(error);
+            }
+        }
+    }
+
+    /// Whether anything answers at all, whatever it says.
+    ///
+    /// # Errors
+    /// Where no connection comes about.
+    pub fn reach(&self, url: &Url) -> Result<()> {
+        let asked = self.follow(&Ask::new(Method::HEAD, url.clone()), None);
+        asked.map(|_| ()).with_context(|| format!("{url} does not answer"))
+    }
+
+    fn send_once(&self, ask: &Ask, progress: Option<&mut Progress>) -> Result<Reply> {
+        let (url, response) = self.follow(ask, progress)?;
+        let (head, body) = response.into_parts();
+        let mut bytes = Vec::new();
+        let read = body.into_reader().take(LARGEST_DOCUMENT_BYTES + 1).read_to_end(&mut bytes);
+        read.with_context(|| format!("the answer of {url} {BROKE_OFF}"))?;
+        ensure!(bytes.len() as u64 <= LARGEST_DOCUMENT_BYTES, "{url} is larger than {LARGEST_DOCUMENT_BYTES} bytes");
+        Ok(Reply { url, status: head.status, headers: head.headers, body: bytes })
+    }
+
+    /// One attempt, and the redirects that it leads to where it only reads. Another site does not
+    /// learn who we are.
+    fn follow(&self, ask: &Ask, mut progress: Option<&mut Progress>) -> Result<(Url, http::Response<ureq::Body>)> {
+        let mut url = ask.url.clone();
+        for _ in 0..=MOST_REDIRECTS {
+            let response = self.call(ask, &url, progress.as_deref_mut())?;
+            let location = response.headers().get(LOCATION).and_then(|value| value.to_str().ok());
+            match location {
+                Some(location) if response.status().is_redirection() && ask.method.is_safe() && ask.is_redirected => {
+                    url = url.resolve(location).map_err(anyhow::Error::msg)?;
+                }
+                _ => return Ok((url, response)),
+            }
+        }
+        bail!("{} leads in circles", ask.url)
+    }
+
+    fn call(&self, ask: &Ask, url: &Url, progress: Option<&mut Progress>) -> Result<http::Response<ureq::Body>> {
+        let mut request = http::Request::builder().method(&ask.method).uri(url.as_str());
+        for (name, value) in &ask.headers {
+            request = request.header(name, value);
+        }
+        if let Some(authorization) = ask.authorization.as_ref().filter(|_| url.origin() == ask.url.origin()) {
+            let mut value: HeaderValue =
+                authorization.header().parse().context("no header can hold the credentials")?;
+            value.set_sensitive(true);
+            request = request.header(AUTHORIZATION, value);
+        }
+        Ok(match &ask.body {
+            // A body of no bytes says that there is none; a missing one would leave it open.
+            Body::None if ask.method.is_safe() || ask.method == Method::DELETE => self.agent.run(request.body(())?)?,
+            Body::None => self.agent.run(request.body(&[][..])?)?,
+            Body::Bytes(bytes) => self.agent.run(request.body(&bytes[..])?)?,
+            Body::File { path, offset_bytes, size_bytes } => {
+                let mut file = File::open(path).with_context(|| format!("cannot open {path}"))?;
+                file.seek(SeekFrom::Start(*offset_bytes)).with_context(|| format!("cannot read {path}"))?;
+                let request = request.header(CONTENT_LENGTH, *size_bytes);
+                let mut part = file.take(*size_bytes);
+                match progress {
+                    Some(progress) => {
+                        let mut counted = Counted { inner: part, progress };
+                        self.agent.run(request.body(SendBody::from_reader(&mut counted))?)?
+                    }
+                    None => self.agent.run(request.body(SendBody::from_reader(&mut part))?)?,
+                }
+            }
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,10 @@
+//! The operating system: processes, files, the host, the clock, the terminal.
+
+pub mod checkout;
+pub mod clock;
+pub mod files;
+pub mod github_actions;
+pub mod host;
+pub mod process;
+pub mod shell;
+pub mod terminal;

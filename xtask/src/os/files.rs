@@ -1,0 +1,153 @@
+//! Files that appear whole or not at all, digests of them, and locks between runs.
+
+use std::fs::{self, File, Permissions};
+use std::os::unix::fs::PermissionsExt;
+use std::time::{Duration, SystemTime};
+
+use anyhow::{Context, Result};
+use camino::{Utf8Path, Utf8PathBuf};
+
+/// Mode of a program, whatever the umask.
+pub const MODE_PROGRAM: u32 = 0o755;
+/// Mode of data, whatever the umask.
+pub const MODE_FILE: u32 = 0o644;
+
+/// A folder in the making, beside the place where it is to stand. Dropped before it is published,
+/// it is gone; left behind by a killed run, it is removed by the next one.
+#[derive(Debug)]
+pub struct Staging {
+    path: Utf8PathBuf,
+    destination: Utf8PathBuf,
+}
+
+impl Staging {
+    /// Makes an empty folder for what will be `destination`. The caller holds the lock that keeps
+    /// every other run away from that destination.
+    ///
+    /// # Errors
+    /// Where the parent cannot be made or written to.
+    pub fn new(destination: &Utf8Path) -> Result<Self> {
+        let (parent, name) = split(destination);
+        fs::create_dir_all(parent).with_context(|| format!("cannot make {parent}"))?;
+        for leftover in parent.read_dir_utf8().with_context(|| format!("cannot list {parent}"))?.flatten() {
+            if leftover.file_name().starts_with(&format!(".{name}.partial-")) {
+                fs::remove_dir_all(leftover.path())
+                    .with_context(|| format!("cannot remove the leftover {}", leftover.path()))?;
+            }
+        }
+        let path = parent.join(format!(".{name}.partial-{}", std::process::id()));
+        fs::create_dir(&path).with_context(|| format!("cannot write in {parent}"))?;
+        Ok(Self { path, destination: destination.to_owned() })
+    }
+
+    /// Where to write for now.
+    pub fn path(&self) -> &Utf8Path {
+        &self.path
+    }
+
+    /// Puts the folder in its place; what stood there before goes.
+    ///
+    /// # Errors
+    /// Where a rename is refused; the old folder then still stands, or is beside its place under a
+    /// `.partial-` name for the instant between two renames.
+    pub fn publish(self) -> Result<()> {
+        let (parent, name) = split(&self.destination);
+        let old = parent.join(format!(".{name}.partial-{}-old", std::process::id()));
+        if self.destination.symlink_metadata().is_ok() {
+            fs::rename(&self.destination, &old).with_context(|| format!("cannot replace {}", self.destination))?;
+        }
+        fs::rename(&self.path, &self.destination)
+            .with_context(|| format!("cannot put {} in its place", self.destination))?;
+        if old.exists() {
+            fs::remove_dir_all(&old).with_context(|| format!("cannot remove {old}"))?;
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Staging {
+    fn drop(&mut self) {
+        if self.path.exists() {
+            // The next run removes what cannot be removed now.
+            let _ = fs::remove_dir_all(&self.path);
+        }
+    }
+}
+
+fn split(path: &Utf8Path) -> (&Utf8Path, &str) {
+    let parent = path.parent().expect("a destination has a parent");
+    (parent, path.file_name().expect("a destination has a name"))
+}
+
+/// Takes the lock at `path` for as long as the file that is returned is open, here or in a child.
+/// `on_wait` is called once if another run has it.
+///
+/// # Errors
+/// Where the file cannot be made or locked.
+pub fn lock(path: &Utf8Path, on_wait: impl FnOnce()) -> Result<File> {
+    let (parent, _) = split(path);
+    fs::create_dir_all(parent).with_context(|| format!("cannot make {parent}"))?;
+    let file = File::options().create(true).truncate(false).read(true).write(true).open(path);
+    let file = file.with_context(|| format!("cannot open the lock {path}"))?;
+    if file.try_lock().is_err() {
+        on_wait();
+        file.lock().with_context(|| format!("cannot lock {path}"))?;
+    }
+    Ok(file)
+}
+
+/// Gives a file the mode and the time that it has on every machine, whatever the umask and clock.
+///
+/// # Errors
+/// Where the file system refuses.
+pub fn settle(path: &Utf8Path, mode: u32, modified: SystemTime) -> Result<()> {
+    let set = || {
+        fs::set_permissions(path, Permissions::from_mode(mode))?;
+        File::open(path)?.set_modified(modified)
+    };
+    set().with_context(|| format!("cannot set mode and time of {path}"))
+}
+
+/// Writes a file beside its place and renames it, with the mode of data and the given time.
+///
+/// # Errors
+/// Where it cannot be written.
+pub fn replace(path: &Utf8Path, content: &[u8], modified: SystemTime) -> Result<()> {
+    let (parent, name) = split(path);
+    let beside = parent.join(format!(".{name}.partial-{}", std::process::id()));
+    fs::write(&beside, content).with_context(|| format!("cannot write {beside}"))?;
+    settle(&beside, MODE_FILE, modified)?;
+    fs::rename(&beside, path).with_context(|| format!("cannot replace {path}"))
+}
+
+/// The instant that many seconds from 1970.
+pub fn instant(epoch_seconds: i64) -> SystemTime {
+    let distance = Duration::from_secs(epoch_seconds.unsigned_abs());
+    if epoch_seconds < 0 { SystemTime::UNIX_EPOCH - distance } else { SystemTime::UNIX_EPOCH + distance }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn scratch(name: &str) -> Utf8PathBuf {
+        let folder = format!("xtask-{name}-{}", std::process::id());
+        Utf8PathBuf::try_from(std::env::temp_dir().join(folder)).expect("the temporary folder has a UTF-8 name")
+    }
+
+    #[test]
+    fn a_folder_appears_whole_or_not_at_all() {
+        let parent = scratch("staging");
+        let place = parent.join("v1");
+        drop(Staging::new(&place).expect("is made"));
+        assert!(!place.exists());
+        for content in ["one", "two"] {
+            let staging = Staging::new(&place).expect("is made");
+            fs::write(staging.path().join("file"), content).expect("is written");
+            staging.publish().expect("is published");
+            assert_eq!(fs::read_to_string(place.join("file")).expect("is there"), content);
+        }
+        assert_eq!(parent.read_dir_utf8().expect("lists").count(), 1);
+        fs::remove_dir_all(&parent).expect("is removed");
+    }
+}

@@ -1,0 +1,132 @@
+//! What this machine is: its name in Go's terms, what is on PATH, and how it runs riscv64 programs.
+
+use std::env::consts::{ARCH, OS};
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+
+use camino::{Utf8Path, Utf8PathBuf};
+
+use crate::os::process::Run;
+
+/// Where Linux lists the interpreters of foreign binaries.
+const BINFMT_MISC: &str = "/proc/sys/fs/binfmt_misc";
+
+/// `linux`, `darwin` …, as Go names this system.
+pub fn goos() -> &'static str {
+    if OS == "macos" { "darwin" } else { OS }
+}
+
+/// `amd64`, `arm64`, `riscv64` …, as Go names this processor.
+pub fn goarch() -> &'static str {
+    match ARCH {
+        "x86_64" => "amd64",
+        "aarch64" => "arm64",
+        other => other,
+    }
+}
+
+/// The name of this machine, where the kernel tells it.
+pub fn name() -> Option<String> {
+    let name = fs::read_to_string("/proc/sys/kernel/hostname").ok()?;
+    Some(name.trim().to_owned())
+}
+
+/// The first executable file of that name on PATH.
+pub fn on_path(name: &str) -> Option<Utf8PathBuf> {
+    let path = std::env::var_os("PATH")?;
+    std::env::split_paths(&path)
+        .filter_map(|folder| Utf8PathBuf::try_from(folder.join(name)).ok())
+        .find(|candidate| is_executable(candidate))
+}
+
+/// Whether this is a file that may be executed.
+pub fn is_executable(path: &Utf8Path) -> bool {
+    fs::metadata(path).is_ok_and(|file| file.is_file() && file.permissions().mode() & 0o111 != 0)
+}
+
+/// The flags of an interpreter that is registered with `binfmt_misc` and enabled.
+/// Source: the kernel's `admin-guide/binfmt-misc.rst`.
+pub fn binfmt_flags(name: &str) -> Option<String> {
+    let text = fs::read_to_string(format!("{BINFMT_MISC}/{name}")).ok()?;
+    let flags = text.lines().find_map(|line| line.strip_prefix("flags: "))?;
+    text.starts_with("enabled").then(|| flags.to_owned())
+}
+
+/// Whether riscv64 containers can run here, as far as can be told: on other systems than Linux the
+/// engine has a Linux of its own.
+pub fn runs_riscv64_containers() -> bool {
+    OS != "linux" || ARCH == "riscv64" || binfmt_flags("qemu-riscv64").is_some()
+}
+
+/// How a riscv64 Linux program runs here.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Riscv64 {
+    /// The processor is one.
+    Natively,
+    /// qemu-user, at this path.
+    Emulated(Utf8PathBuf),
+    /// Through `binfmt_misc`, with an interpreter that the kernel has open.
+    Registered,
+    /// Not at all.
+    Nowhere,
+}
+
+impl Riscv64 {
+    /// Looks at this machine.
+    pub fn here() -> Self {
+        if (OS, ARCH) == ("linux", "riscv64") {
+            return Self::Natively;
+        }
+        if let Some(qemu) = ["qemu-riscv64-static", "qemu-riscv64"].iter().find_map(|name| on_path(name)) {
+            return Self::Emulated(qemu);
+        }
+        binfmt_flags("qemu-riscv64").map_or(Self::Nowhere, |_| Self::Registered)
+    }
+
+    /// A run of the riscv64 `program`, where it can run.
+    pub fn run(&self, program: &Utf8Path) -> Option<Run> {
+        match self {
+            Self::Natively | Self::Registered => Some(Run::new(program.as_str())),
+            Self::Emulated(qemu) => Some(Run::new(qemu.as_str()).arg(program.as_str())),
+            Self::Nowhere => None,
+        }
+    }
+
+    /// How it runs, in a few words.
+    pub fn describe(&self) -> String {
+        match self {
+            Self::Natively => "natively".to_owned(),
+            Self::Emulated(qemu) => format!("under {}", qemu.file_name().unwrap_or("qemu")),
+            Self::Registered => "through binfmt_misc".to_owned(),
+            Self::Nowhere => "not here".to_owned(),
+        }
+    }
+}
+
+/// How the kernel here runs riscv64 programs inside containers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Binfmt {
+    /// With an interpreter that it holds open (flag F): in every container.
+    Fixed,
+    /// With one that it looks up in the container's own files.
+    NotFixed,
+    /// Not at all.
+    Absent,
+    /// It cannot be seen from here: the kernel that counts is another one.
+    Unknown,
+}
+
+impl Binfmt {
+    /// Asks the kernel of this machine, where engines use it.
+    pub fn here() -> Self {
+        let is_elsewhere = |address: std::ffi::OsString| !address.to_string_lossy().starts_with("unix://");
+        if OS != "linux" || std::env::var_os("DOCKER_HOST").is_some_and(is_elsewhere) {
+            return Self::Unknown;
+        }
+        match binfmt_flags("qemu-riscv64") {
+            Some(flags) if flags.contains('F') => Self::Fixed,
+            Some(_) => Self::NotFixed,
+            None => Self::Absent,
+        }
+    }
+}

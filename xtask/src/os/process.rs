@@ -1,0 +1,356 @@
+//! Child processes: an argument vector and never a shell, a limit on time and on output, and a
+//! `Display` that can be pasted into one.
+//!
+//! Our own over xshell's `cmd!`: xshell has neither limits nor a way to follow a child's lines.
+
+use std::ffi::OsStr;
+use std::fmt;
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use camino::{Utf8Path, Utf8PathBuf};
+
+use crate::os::shell::quoted;
+
+pub use kill_handle::Leash;
+
+mod kill_handle;
+
+/// How often a child that is followed gives a tick, output or not.
+/// The variables of the environment that hold secrets, ours and those that GitHub Actions sets. No
+/// child process gets any of them unless it is given one on purpose.
+const SECRET_VARIABLES: [&str; 5] =
+    ["GITHUB_TOKEN", "GH_TOKEN", "REGISTRY_PASSWORD", "ACTIONS_ID_TOKEN_REQUEST_TOKEN", "ACTIONS_RUNTIME_TOKEN"];
+const TICK: Duration = Duration::from_millis(500);
+const LARGEST_OUTPUT_BYTES: usize = 64 << 20;
+const DEFAULT_LIMIT: Duration = Duration::from_secs(60);
+
+/// A process to be run.
+#[derive(Clone, Debug)]
+pub struct Run {
+    program: String,
+    arguments: Vec<String>,
+    directory: Option<Utf8PathBuf>,
+    environment: Vec<(String, Option<String>)>,
+    inherits: bool,
+    leash: Option<Leash>,
+    limit: Duration,
+}
+
+/// What a child printed and how it ended.
+#[derive(Debug)]
+pub struct Output {
+    /// How it ended.
+    pub status: ExitStatus,
+    /// Standard output, whole.
+    pub stdout: Vec<u8>,
+    /// Standard error, whole.
+    pub stderr: String,
+}
+
+/// What [`Run::follow`] reports of a running child.
+#[derive(Clone, Copy, Debug)]
+pub enum Event<'a> {
+    /// One line of standard error, without its end.
+    Line(&'a str),
+    /// A piece of standard output, which may begin and end anywhere.
+    Piece(&'a [u8]),
+    /// Half a second has gone by.
+    Tick,
+}
+
+enum Piece {
+    Out(Vec<u8>),
+    ErrorLine(String),
+    End,
+}
+
+impl Run {
+    /// A run of `program`, looked up on PATH unless it has a slash, for at most one minute.
+    pub fn new(program: impl Into<String>) -> Self {
+        Self {
+            program: program.into(),
+            arguments: Vec::new(),
+            directory: None,
+            environment: Vec::new(),
+            inherits: true,
+            leash: None,
+            limit: DEFAULT_LIMIT,
+        }
+    }
+
+    /// Adds one argument.
+    pub fn arg(mut self, argument: impl Into<String>) -> Self {
+        self.arguments.push(argument.into());
+        self
+    }
+
+    /// Adds arguments.
+    pub fn args<S: Into<String>>(mut self, arguments: impl IntoIterator<Item = S>) -> Self {
+        self.arguments.extend(arguments.into_iter().map(Into::into));
+        self
+    }
+
+    /// Sets the working directory.
+    pub fn directory(mut self, directory: &Utf8Path) -> Self {
+        self.directory = Some(directory.to_owned());
+        self
+    }
+
+    /// Sets a variable of the child's environment.
+    pub fn env(self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.change(name.into(), Some(value.into()))
+    }
+
+    /// Gives the child no variables but those that are set here.
+    pub fn bare(mut self) -> Self {
+        self.inherits = false;
+        self
+    }
+
+    /// Lets the holder of the leash end the child.
+    pub fn leash(mut self, leash: &Leash) -> Self {
+        self.leash = Some(leash.clone());
+        self
+    }
+
+    /// Takes a variable out of the child's environment.
+    pub fn env_remove(self, name: impl Into<String>) -> Self {
+        self.change(name.into(), None)
+    }
+
+    fn change(mut self, name: String, value: Option<String>) -> Self {
+        self.environment.retain(|(known, _)| *known != name);
+        self.environment.push((name, value));
+        self
+    }
+
+    /// Sets how long it may take before it is killed.
+    pub fn limit(mut self, limit: Duration) -> Self {
+        self.limit = limit;
+        self
+    }
+
+    /// Runs to the end, whatever the exit status.
+    ///
+    /// # Errors
+    /// Where the program cannot be started, outlives its limit or prints more than 64 MiB.
+    pub fn output(&self) -> Result<Output> {
+        self.follow(None, |_| {})
+    }
+
+    /// Runs to the end and returns standard output without its last line end.
+    ///
+    /// # Errors
+    /// As [`Run::output`], and where the exit status is not zero; the message then ends with what
+    /// the child said on standard error.
+    pub fn read(&self) -> Result<String> {
+        let output = self.output()?;
+        self.must_succeed(&output)?;
+        let text = String::from_utf8(output.stdout).with_context(|| format!("`{self}` printed what is not UTF-8"))?;
+        Ok(text.trim_end_matches('\n').to_owned())
+    }
+
+    /// Runs to the end for its effect. `lock` is held on by the child too, so that a child which
+    /// outlives us is still waited for by the next run.
+    ///
+    /// # Errors
+    /// As [`Run::read`].
+    pub fn effect(&self, lock: &File) -> Result<()> {
+        let output = self.follow(Some(lock), |_| {})?;
+        self.must_succeed(&output)
+    }
+
+    /// Runs to the end, and reports each line of standard error as it comes; the exit status is the
+    /// caller's to judge. `lock` is as for [`Run::effect`].
+    ///
+    /// # Errors
+    /// As [`Run::output`].
+    pub fn follow(&self, lock: Option<&File>, mut on_event: impl FnMut(Event<'_>)) -> Result<Output> {
+        let mut child = self.spawn(lock)?;
+        let (mut stdout, mut stderr) = (Vec::new(), String::new());
+        let pieces = pieces_of(&mut child);
+        let leash = self.leash.clone().unwrap_or_default();
+        leash.hold(child);
+        let (deadline, mut ends) = (Instant::now() + self.limit, 0);
+        while ends < 2 {
+            match pieces.recv_timeout(TICK.min(deadline.saturating_duration_since(Instant::now()))) {
+                Ok(Piece::Out(bytes)) => {
+                    on_event(Event::Piece(&bytes));
+                    stdout.extend(bytes);
+                }
+                Ok(Piece::ErrorLine(line)) => {
+                    on_event(Event::Line(&line));
+                    stderr.push_str(&line);
+                    stderr.push('\n');
+                }
+                Ok(Piece::End) => ends += 1,
+                Err(RecvTimeoutError::Timeout) => on_event(Event::Tick),
+                Err(RecvTimeoutError::Disconnected) => break,
+            }
+            let too_much = stdout.len() + stderr.len() > LARGEST_OUTPUT_BYTES;
+            if too_much || Instant::now() >= deadline {
+                let why = if too_much {
+                    "printed more than 64 MiB".to_owned()
+                } else {
+                    format!("took longer than {:?}", self.limit)
+                };
+                leash.kill();
+                bail!("`{self}` {why} and was ended\n{}", stderr.trim_end());
+            }
+        }
+        let status = leash.wait().with_context(|| format!("cannot wait for `{self}`"))?;
+        Ok(Output { status, stdout, stderr })
+    }
+
+    fn must_succeed(&self, output: &Output) -> Result<()> {
+        if !output.status.success() {
+            bail!("`{self}` failed ({})\n{}", output.status, output.stderr.trim_end());
+        }
+        Ok(())
+    }
+
+    /// A child's standard input is the empty lock file where there is one: it reads as /dev/null
+    /// does, and an advisory lock lasts until the last process that has the open file is gone.
+    fn spawn(&self, lock: Option<&File>) -> Result<Child> {
+        let mut command = Command::new(OsStr::new(&self.program));
+        command.args(&self.arguments).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.stdin(match lock {
+            Some(lock) => Stdio::from(lock.try_clone().context("cannot pass the lock on")?),
+            None => Stdio::null(),
+        });
+        if let Some(directory) = &self.directory {
+            command.current_dir(directory);
+        }
+        if !self.inherits {
+            command.env_clear();
+        }
+        for name in SECRET_VARIABLES {
+            command.env_remove(name);
+        }
+        for (name, value) in &self.environment {
+            match value {
+                Some(value) => command.env(name, value),
+                None => command.env_remove(name),
+            };
+        }
+        command.spawn().with_context(|| format!("cannot start `{self}`"))
+    }
+}
+
+/// Reads both pipes to their ends, each on a thread of its own.
+fn pieces_of(child: &mut Child) -> Receiver<Piece> {
+    let (sender, receiver) = channel();
+    let stdout = child.stdout.take().expect("standard output is piped");
+    let stderr = child.stderr.take().expect("standard error is piped");
+    let also = sender.clone();
+    std::thread::spawn(move || send_bytes(stdout, &also));
+    std::thread::spawn(move || send_lines(stderr, &sender));
+    receiver
+}
+
+// A receiver that is gone has given up on the child: there is nobody left to tell.
+fn send_bytes(mut pipe: impl Read, sender: &Sender<Piece>) {
+    let mut buffer = vec![0; 64 << 10];
+    while let Ok(count @ 1..) = pipe.read(&mut buffer) {
+        let _ = sender.send(Piece::Out(buffer[..count].to_vec()));
+    }
+    let _ = sender.send(Piece::End);
+}
+
+fn send_lines(pipe: impl Read, sender: &Sender<Piece>) {
+    let mut pipe = BufReader::new(pipe);
+    let mut line = Vec::new();
+    while let Ok(1..) = pipe.by_ref().take(1 << 20).read_until(b'\n', &mut line) {
+        let text = String::from_utf8_lossy(&line).trim_end_matches(['\n', '\r']).to_owned();
+        let _ = sender.send(Piece::ErrorLine(text));
+        line.clear();
+    }
+    let _ = sender.send(Piece::End);
+}
+
+impl fmt::Display for Run {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(directory) = &self.directory {
+            write!(out, "cd {} && ", quoted(directory.as_str()))?;
+        }
+        for (name, value) in &self.environment {
+            if let Some(value) = value {
+                write!(out, "{name}={} ", quoted(value))?;
+            }
+        }
+        out.write_str(&quoted(&self.program))?;
+        self.arguments.iter().try_for_each(|argument| write!(out, " {}", quoted(argument)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sh(script: &str) -> Run {
+        Run::new("sh").args(["-c", script])
+    }
+
+    #[test]
+    fn it_displays_as_a_shell_reads_it() {
+        let run =
+            Run::new("git").args(["log", "a b", "it's", ""]).directory("/x y".into()).env("A", "1 2").env_remove("B");
+        assert_eq!(run.to_string(), r"cd '/x y' && A='1 2' git log 'a b' 'it'\''s' ''");
+    }
+
+    #[test]
+    fn a_failure_carries_the_command_the_status_and_what_was_said() {
+        let message = sh("echo why >&2; exit 3").read().expect_err("fails").to_string();
+        assert!(
+            message.contains("exit 3") && message.contains("exit status: 3") && message.ends_with("\nwhy"),
+            "{message}"
+        );
+    }
+
+    #[test]
+    fn a_child_that_hangs_is_ended_at_its_limit() {
+        let started = Instant::now();
+        let message = sh("echo begun >&2; exec sleep 60")
+            .limit(Duration::from_millis(300))
+            .read()
+            .expect_err("hangs")
+            .to_string();
+        assert!(message.contains("took longer than 300ms") && message.ends_with("begun"), "{message}");
+        assert!(started.elapsed() < Duration::from_secs(30), "the limit was not kept");
+    }
+
+    #[test]
+    fn a_child_on_a_leash_is_ended_by_another_thread() {
+        let leash = Leash::default();
+        let run = sh("echo begun >&2; exec sleep 60").bare().env("PATH", "/usr/bin:/bin").leash(&leash);
+        let output = run.follow(None, |event| {
+            if let Event::Line(_) = event {
+                leash.kill();
+            }
+        });
+        assert_eq!(output.expect("is awaited").status.code(), None, "a signal ended it");
+        leash.kill();
+    }
+
+    #[test]
+    fn lines_are_reported_as_they_come_and_output_is_whole() {
+        let mut lines = Vec::new();
+        let output = sh("printf 'a\\nb' >&2; printf 'out\\n\\n'").follow(None, |event| {
+            if let Event::Line(line) = event {
+                lines.push(line.to_owned());
+            }
+        });
+        assert_eq!((lines.join("|"), output.expect("runs").stdout), ("a|b".to_owned(), b"out\n\n".to_vec()));
+    }
+
+    #[test]
+    fn a_program_that_is_not_there_is_named() {
+        let message = format!("{:#}", Run::new("no-such-program-here").read().expect_err("is absent"));
+        assert!(message.starts_with("cannot start `no-such-program-here`"), "{message}");
+    }
+}

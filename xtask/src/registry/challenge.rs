@@ -1,0 +1,195 @@
+//! How a registry asks who one is: the `WWW-Authenticate` header, and what to ask a token server for.
+
+use crate::http::url::Url;
+use crate::registry::repository::ImageRepository;
+
+/// What a registry wants to see.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Challenge {
+    /// User and password, at each request (RFC 7617).
+    Basic,
+    /// A token that another service gives.
+    /// Source: CNCF Distribution, "Token Authentication Specification".
+    Bearer {
+        /// Address of that service, as the registry wrote it.
+        realm: String,
+        /// What the registry is called there.
+        service: Option<String>,
+        /// What access the request needs, by words.
+        scopes: Vec<String>,
+    },
+}
+
+impl Challenge {
+    /// The challenge to answer among those of a header, which may hold several: a token before a password.
+    pub fn of(header: &str) -> Option<Self> {
+        let mut found = None;
+        let mut rest = header;
+        while let Some(next) = Parsed::first(rest) {
+            if next.scheme.eq_ignore_ascii_case("bearer") {
+                let scopes = next.parameter("scope").unwrap_or_default();
+                let scopes = scopes.split_ascii_whitespace().map(str::to_owned).collect();
+                let (realm, service) = (next.parameter("realm")?, next.parameter("service").map(str::to_owned));
+                return Some(Self::Bearer { realm: realm.to_owned(), service, scopes });
+            }
+            if next.scheme.eq_ignore_ascii_case("basic") {
+                found = Some(Self::Basic);
+            }
+            rest = next.rest;
+        }
+        found
+    }
+}
+
+/// One challenge of any kind, and what follows it.
+struct Parsed<'a> {
+    scheme: &'a str,
+    parameters: Vec<(&'a str, String)>,
+    rest: &'a str,
+}
+
+impl<'a> Parsed<'a> {
+    /// Source: RFC 9110, sections 11.2 and 11.6.1, "WWW-Authenticate".
+    fn first(text: &'a str) -> Option<Self> {
+        let (scheme, mut rest) = word(text.trim_start_matches(BETWEEN))?;
+        let mut parameters = Vec::new();
+        loop {
+            rest = rest.trim_start_matches(BETWEEN);
+            let parameter = word(rest).and_then(|(name, tail)| Some((name, tail.trim_start().strip_prefix('=')?)));
+            // A word that no `=` follows is the scheme of the next challenge.
+            let Some((name, tail)) = parameter else { return Some(Self { scheme, parameters, rest }) };
+            let (value, tail) = value(tail.trim_start());
+            parameters.push((name, value));
+            rest = tail;
+        }
+    }
+
+    fn parameter(&self, name: &str) -> Option<&str> {
+        let is_it = |(key, _): &&(&str, String)| key.eq_ignore_ascii_case(name);
+        self.parameters.iter().find(is_it).map(|(_, value)| value.as_str())
+    }
+}
+
+/// What stands between parameters, and between challenges.
+const BETWEEN: [char; 3] = [' ', '\t', ','];
+
+fn word(text: &str) -> Option<(&str, &str)> {
+    let is_word = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c);
+    let end = text.find(|c| !is_word(c)).unwrap_or(text.len());
+    (end > 0).then(|| text.split_at(end))
+}
+
+/// A word, or a quoted text, in which commas are no ends and a backslash takes the next character as it is.
+fn value(text: &str) -> (String, &str) {
+    let Some(quoted) = text.strip_prefix('"') else {
+        let end = text.find(BETWEEN).unwrap_or(text.len());
+        return (text[..end].to_owned(), &text[end..]);
+    };
+    let mut value = String::new();
+    let mut characters = quoted.chars();
+    while let Some(character) = characters.next() {
+        match character {
+            '"' => break,
+            '\\' => value.extend(characters.next()),
+            other => value.push(other),
+        }
+    }
+    (value, characters.as_str())
+}
+
+/// Where a token is to be had, for a registry that names `realm` and wants `scopes`.
+///
+/// Of our own repository everything is asked for at once that will be needed, so that one token
+/// serves a whole push; the scopes of other repositories (that of a mount) are the registry's words.
+///
+/// # Errors
+/// Where credentials would leave TLS, or this machine.
+pub fn token_url(
+    repository: &ImageRepository,
+    may_push: bool,
+    realm: &str,
+    service: Option<&str>,
+    scopes: &[String],
+) -> Result<Url, String> {
+    let registry = repository.endpoint();
+    let realm = registry.resolve(realm);
+    let realm = realm.map_err(|error| format!("{registry} names no token service that can be trusted: {error}"))?;
+    if registry.is_loopback() && !realm.is_loopback() {
+        return Err(format!("{registry} is on this machine and sends credentials off it, to {}", realm.origin()));
+    }
+    let own = format!("repository:{}:", repository.path());
+    let wanted = format!("{own}{}", if may_push { "pull,push" } else { "pull" });
+    let url = service.map_or_else(|| realm.clone(), |service| realm.with("service", service));
+    let others = scopes.iter().filter(|scope| !scope.starts_with(&own));
+    Ok(others.fold(url.with("scope", &wanted), |url, scope| url.with("scope", scope)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn bearer(realm: &str, service: Option<&str>, scopes: &[&str]) -> Challenge {
+        let scopes = scopes.iter().map(|scope| (*scope).to_owned()).collect();
+        Challenge::Bearer { realm: realm.to_owned(), service: service.map(str::to_owned), scopes }
+    }
+
+    #[test]
+    fn a_comma_in_quotes_ends_nothing() {
+        let header = r#"Bearer realm="https://ghcr.io/token",service="ghcr.io",scope="repository:a/b:pull,push""#;
+        assert_eq!(
+            Challenge::of(header),
+            Some(bearer("https://ghcr.io/token", Some("ghcr.io"), &["repository:a/b:pull,push"]))
+        );
+        let header = r#"Bearer realm="https://x/\"t", scope="repository:a:pull,push repository:b:pull""#;
+        let scopes = ["repository:a:pull,push", "repository:b:pull"];
+        assert_eq!(Challenge::of(header), Some(bearer("https://x/\"t", None, &scopes)));
+    }
+
+    #[test]
+    fn the_case_of_names_does_not_matter_and_blanks_may_be_many() {
+        let header = "bEARER Realm = https://x/t ,SERVICE=\"s\" , error=\"invalid_token\"";
+        assert_eq!(Challenge::of(header), Some(bearer("https://x/t", Some("s"), &[])));
+        assert_eq!(Challenge::of("BASIC realm=\"x\""), Some(Challenge::Basic));
+    }
+
+    #[test]
+    fn of_several_the_one_with_a_token_is_answered() {
+        for header in [
+            r#"Basic realm="a, Bearer b", Bearer realm="https://x/t",service="s""#,
+            r#"Bearer realm="https://x/t",service="s", Basic realm="a""#,
+            r#"Negotiate, Digest realm="d", nonce="n=,", Bearer realm="https://x/t" , service=s"#,
+        ] {
+            assert_eq!(Challenge::of(header), Some(bearer("https://x/t", Some("s"), &[])), "{header}");
+        }
+        assert_eq!(Challenge::of("Negotiate abc, Basic"), Some(Challenge::Basic));
+        for header in ["", ",", "Negotiate", "Bearer service=\"s\"", "=\"", "\u{e4}"] {
+            assert_eq!(Challenge::of(header), None, "{header}");
+        }
+    }
+
+    #[test]
+    fn a_token_is_asked_for_once_for_all_that_a_push_needs() {
+        let repository = "ghcr.io/a/b".parse().expect("parses");
+        let scopes = ["repository:a/b:pull".to_owned(), "repository:c/d:pull".to_owned()];
+        let url = token_url(&repository, true, "https://ghcr.io/token", Some("ghcr.io"), &scopes).expect("a URL");
+        let expected = "https://ghcr.io/token?service=ghcr.io&scope=repository%3Aa%2Fb%3Apull%2Cpush&scope=repository%3Ac%2Fd%3Apull";
+        assert_eq!(url.as_str(), expected);
+        let url = token_url(&repository, false, "https://x/t?a=b", None, &[]).expect("a URL");
+        assert_eq!(url.as_str(), "https://x/t?a=b&scope=repository%3Aa%2Fb%3Apull");
+    }
+
+    #[test]
+    fn credentials_stay_in_tls_and_those_of_this_machine_on_it() {
+        let of =
+            |repository: &str, realm: &str| token_url(&repository.parse().expect("parses"), true, realm, None, &[]);
+        of("127.0.0.1:1/a", "http://localhost:2/token").expect("both are this machine");
+        for (repository, realm) in [
+            ("ghcr.io/a", "http://ghcr.io/token"),
+            ("ghcr.io/a", "http://127.0.0.1/token"),
+            ("ghcr.io/a", "token"),
+            ("127.0.0.1:1/a", "https://evil.example/token"),
+        ] {
+            of(repository, realm).expect_err(realm);
+        }
+    }
+}

@@ -1,0 +1,199 @@
+//! What a registry refused, and what a person can do about it: one message for each cause.
+
+use std::fmt;
+
+use http::StatusCode;
+use serde::Deserialize;
+
+use crate::registry::repository::ImageRepository;
+
+/// A quoted message is cut here.
+const LONGEST_QUOTE: usize = 200;
+
+/// An answer that is none of those that were hoped for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// What was tried: `push the blob sha256:…`.
+    pub trying: String,
+    /// Where.
+    pub repository: ImageRepository,
+    /// Whether it would have changed something there.
+    pub is_write: bool,
+    /// Whether we had nothing to say who we are.
+    pub is_anonymous: bool,
+    /// Whether it knew who we are, and that was not enough (RFC 6750, section 3.1).
+    pub lacks_scope: bool,
+    /// What came back.
+    pub status: StatusCode,
+    /// The body that came with it, read as [`Complaint`]s.
+    pub complaints: Vec<Complaint>,
+}
+
+/// One entry of the body of an error. Source: the OCI distribution specification 1.1, "Error Codes".
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct Complaint {
+    /// A word in capitals.
+    pub code: String,
+    /// A sentence, or nothing.
+    #[serde(default)]
+    pub message: String,
+}
+
+impl Complaint {
+    /// Those in a body; none where it has another form, as that of a proxy has.
+    pub fn all(body: &[u8]) -> Vec<Self> {
+        #[derive(Deserialize)]
+        struct Body {
+            errors: Vec<Complaint>,
+        }
+        serde_json::from_slice(body).map_or_else(|_| Vec::new(), |body: Body| body.errors)
+    }
+}
+
+impl fmt::Display for Complaint {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = if self.message.is_empty() { self.code.clone() } else { format!("{}: {}", self.code, self.message) };
+        let printable = text.chars().map(|c| if c.is_control() { ' ' } else { c });
+        out.write_str(&printable.take(LONGEST_QUOTE).collect::<String>())
+    }
+}
+
+impl Refusal {
+    /// Whether the registry shows the repository only to those whom it knows. GitHub says of a
+    /// private package, and of none at all, that authentication is required.
+    pub fn is_private(&self) -> bool {
+        self.is_anonymous && !self.is_write && self.is_about_access()
+    }
+
+    fn is_about_access(&self) -> bool {
+        [StatusCode::UNAUTHORIZED, StatusCode::FORBIDDEN].contains(&self.status) || self.says("DENIED")
+    }
+
+    fn says(&self, code: &str) -> bool {
+        self.complaints.iter().any(|complaint| complaint.code == code)
+    }
+
+    /// What to do next.
+    fn advice(&self) -> Option<String> {
+        let on_github = self.repository.is_github();
+        let variables = if on_github {
+            "GITHUB_ACTOR and GITHUB_TOKEN, or REGISTRY_USERNAME and REGISTRY_PASSWORD"
+        } else {
+            "REGISTRY_USERNAME and REGISTRY_PASSWORD"
+        };
+        let pages = self.repository.settings_pages();
+        Some(match self.status {
+            _ if self.is_private() && on_github => format!(
+                "the package is private, or there is none: say who you are ({variables}), or make it public by hand, \
+                 as no API can: Package settings, Danger Zone, Change visibility, at {pages}"
+            ),
+            _ if self.is_about_access() && self.is_anonymous => format!("say who you are: set {variables}"),
+            StatusCode::UNAUTHORIZED if !self.lacks_scope => {
+                format!("the credentials are wrong or expired: look at {variables}")
+            }
+            _ if self.is_about_access() && on_github => format!(
+                "the token may not do that: a workflow's job needs `permissions: packages: write`, a personal token \
+                 (classic) `write:packages`; a package that exists must also be linked with the repository that runs \
+                 the workflow, with the role Write under Manage Actions access, at {pages}"
+            ),
+            _ if self.is_about_access() => format!("these credentials may not do that: look at {variables}"),
+            StatusCode::NOT_FOUND if self.is_write => {
+                "there is no such repository, and this registry makes none by itself: make it there first".to_owned()
+            }
+            StatusCode::PAYLOAD_TOO_LARGE => "it is more than the registry, or a proxy before it, takes".to_owned(),
+            StatusCode::TOO_MANY_REQUESTS => "it limits the rate of requests; run this again later".to_owned(),
+            _ if self.says("DIGEST_INVALID") => {
+                "what arrived is not what was announced: was a file changed meanwhile? make it anew".to_owned()
+            }
+            _ if self.says("MANIFEST_BLOB_UNKNOWN") || self.status.is_server_error() => "run this again".to_owned(),
+            _ => return None,
+        })
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { trying, repository, status, .. } = self;
+        write!(out, "cannot {trying}: {repository} answered {status}")?;
+        for complaint in self.complaints.iter().take(3) {
+            write!(out, "; {complaint}")?;
+        }
+        self.advice().map_or(Ok(()), |advice| write!(out, "\n  {advice}"))
+    }
+}
+
+impl std::error::Error for Refusal {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refusal(repository: &str, status: u16, body: &str) -> Refusal {
+        Refusal {
+            trying: "push the tag latest".to_owned(),
+            repository: repository.parse().expect("parses"),
+            is_write: true,
+            is_anonymous: false,
+            lacks_scope: false,
+            status: StatusCode::from_u16(status).expect("a status"),
+            complaints: Complaint::all(body.as_bytes()),
+        }
+    }
+
+    #[test]
+    fn a_message_names_the_permission_that_is_missing_and_the_page() {
+        let body = r#"{"errors":[{"code":"DENIED","message":"permission_denied: write_package","detail":null}]}"#;
+        let expected = "cannot push the tag latest: ghcr.io/me/b answered 403 Forbidden; \
+            DENIED: permission_denied: write_package\n  \
+            the token may not do that: a workflow's job needs `permissions: packages: write`, a personal token (classic) \
+            `write:packages`; a package that exists must also be linked with the repository that runs the workflow, with \
+            the role Write under Manage Actions access, at https://github.com/users/me/packages/container/b/settings \
+            (of an organisation: https://github.com/orgs/me/packages/container/b/settings)";
+        assert_eq!(refusal("ghcr.io/me/b", 403, body).to_string(), expected);
+    }
+
+    #[test]
+    fn a_private_package_is_told_from_credentials_that_are_wrong() {
+        let body = r#"{"errors":[{"code":"UNAUTHORIZED","message":"authentication required"}]}"#;
+        let with = refusal("ghcr.io/me/b", 401, body);
+        assert!(with.to_string().contains("wrong or expired: look at GITHUB_ACTOR and GITHUB_TOKEN"), "{with}");
+        let known = Refusal { lacks_scope: true, ..with.clone() };
+        assert!(known.to_string().contains("may not do that"), "{known}");
+        let without = Refusal { is_anonymous: true, is_write: false, ..with.clone() };
+        assert!(without.is_private() && !with.is_private());
+        assert!(without.to_string().contains("Change visibility"), "{without}");
+        let elsewhere = refusal("127.0.0.1:5000/b", 401, body);
+        assert!(elsewhere.to_string().ends_with("look at REGISTRY_USERNAME and REGISTRY_PASSWORD"), "{elsewhere}");
+        let nobody = Refusal { is_anonymous: true, ..elsewhere };
+        assert!(nobody.to_string().contains("say who you are"), "{nobody}");
+    }
+
+    #[test]
+    fn each_cause_has_its_advice() {
+        for (status, body, advice) in [
+            (
+                404,
+                r#"{"errors":[{"code":"NAME_UNKNOWN"}]}"#,
+                "answered 404 Not Found; NAME_UNKNOWN\n  there is no such",
+            ),
+            (413, "<html>", "more than the registry"),
+            (429, r#"{"errors":[{"code":"TOOMANYREQUESTS"}]}"#, "again later"),
+            (400, r#"{"errors":[{"code":"DIGEST_INVALID","message":"m","detail":{"a":[]}}]}"#, "was a file changed"),
+            (503, "", "run this again"),
+        ] {
+            let message = refusal("ghcr.io/me/b", status, body).to_string();
+            assert!(message.contains(advice), "{message}");
+        }
+        assert!(!refusal("ghcr.io/me/b", 400, "{}").to_string().contains('\n'));
+    }
+
+    #[test]
+    fn a_quote_is_short_and_has_no_control_characters() {
+        let body = format!(r#"{{"errors":[{{"code":"A","message":"\u001b[2J{}"}}]}}"#, "x".repeat(900));
+        let quoted = Complaint::all(body.as_bytes())[0].to_string();
+        assert!(quoted.starts_with("A:  [2Jxxx") && quoted.len() == LONGEST_QUOTE, "{quoted}");
+        for other in ["", "404 page not found", "{}", r#"{"errors":{}}"#, r#"{"errors":[{}]}"#] {
+            assert_eq!(Complaint::all(other.as_bytes()), []);
+        }
+    }
+}

@@ -1,0 +1,95 @@
+//! What is attached to an image: through the registry's own list where it has one, else through an
+//! index under a tag made from the image's digest, which clients keep.
+
+use anyhow::{Context, Error, Result, bail, ensure};
+use camino::Utf8Path;
+use http::header::{ACCEPT, CONTENT_TYPE};
+use http::{Method, StatusCode};
+use oci::digest::Digest;
+use oci::documents::{Descriptor, INDEX_TYPE, MANIFEST_TYPE};
+use oci::reference::Reference;
+use oci::referrers::{Attachment, EMPTY, EMPTY_TYPE, fallback_tag, of_type, with_referrer};
+
+use crate::github::next_of;
+use crate::http::Ask;
+use crate::registry::upload::Content;
+use crate::registry::{Registry, described};
+
+/// An image has a handful of referrers; a registry gives a hundred or more at once.
+const MOST_PAGES: usize = 20;
+
+impl Registry {
+    /// What of one type refers to an image.
+    ///
+    /// # Errors
+    /// As [`Registry::manifest`].
+    pub fn referrers(&self, subject: &Digest, artifact_type: &str) -> Result<Vec<Descriptor>> {
+        if let Some(listed) = self.listed(subject, artifact_type)? {
+            return Ok(listed);
+        }
+        let index = self.manifest(&Reference::from(&fallback_tag(subject)))?;
+        // "[…] the client SHOULD assume there are no referrers to the manifest."
+        Ok(index.and_then(|index| of_type(&index.bytes, artifact_type)).unwrap_or_default())
+    }
+
+    /// The registry's own list; none where it keeps none.
+    ///
+    /// Such a registry should answer 404. ghcr.io answers 303 with an address of GitHub's web site
+    /// (artifacthub/hub#4785), Artifactory 406 (google/go-containerregistry#1962), so that everything
+    /// but a list of the right type counts as none.
+    fn listed(&self, subject: &Digest, artifact_type: &str) -> Result<Option<Vec<Descriptor>>> {
+        let mut next = Some(self.repository.url(&format!("referrers/{subject}")).with("artifactType", artifact_type));
+        let mut found = Vec::new();
+        for _ in 0..MOST_PAGES {
+            let Some(url) = next else { return Ok(Some(found)) };
+            let ask = Ask::new(Method::GET, url.clone()).header(ACCEPT, INDEX_TYPE).unredirected();
+            let reply = self.send(&ask, None)?;
+            let is_list = reply.header(CONTENT_TYPE.as_str()).is_some_and(|found| found.starts_with(INDEX_TYPE));
+            let is_known = ![StatusCode::UNAUTHORIZED, StatusCode::FORBIDDEN].contains(&reply.status);
+            match reply.status {
+                StatusCode::OK if is_list => {}
+                status if is_known && !status.is_server_error() => return Ok(None),
+                _ => return Err(self.refused(false, format!("list what refers to {subject}"), &reply)),
+            }
+            let here = of_type(&reply.body, artifact_type);
+            found.extend(here.with_context(|| format!("{url} is said to be an index and is none"))?);
+            next =
+                reply.header("link").and_then(next_of).map(|link| url.resolve(link)).transpose().map_err(Error::msg)?;
+            ensure!(next.as_ref().is_none_or(|next| next.origin() == url.origin()), "{url} goes on at another site");
+        }
+        bail!("the list of what refers to {subject} has no end")
+    }
+
+    /// What [`Registry::attach`] pushes for a file: its manifest, and how lists name it.
+    pub fn attached(subject: &Descriptor, attachment: &Attachment) -> (Vec<u8>, Descriptor) {
+        let manifest = attachment.manifest(subject, &described(EMPTY_TYPE, EMPTY).digest);
+        let listed = attachment.described(&described(MANIFEST_TYPE, &manifest));
+        (manifest, listed)
+    }
+
+    /// Attaches a file to an image that is there. Doing so again changes nothing.
+    ///
+    /// # Errors
+    /// As [`Registry::push_blob`]; where someone else's document lies under the fallback tag.
+    pub fn attach(&self, subject: &Descriptor, attachment: &Attachment, file: &Utf8Path) -> Result<Descriptor> {
+        self.push(&attachment.layer(), Content::File(file), None, None)?;
+        self.push(&described(EMPTY_TYPE, EMPTY), Content::Bytes(EMPTY), None, None)?;
+        let (manifest, listed) = Self::attached(subject, attachment);
+        if !self.push_manifest(MANIFEST_TYPE, &manifest)?.is_listed {
+            self.list(&subject.digest, &listed)?;
+        }
+        Ok(listed)
+    }
+
+    /// Adds a referrer to the index that clients keep.
+    /// Source: the OCI distribution specification 1.1, "Pushing Manifests with Subject".
+    fn list(&self, subject: &Digest, referrer: &Descriptor) -> Result<()> {
+        let tag = fallback_tag(subject);
+        let index = self.manifest(&Reference::from(&tag))?;
+        let index = with_referrer(index.as_ref().map(|index| index.bytes.as_slice()), referrer);
+        match index.map_err(Error::msg).with_context(|| format!("{}:{tag} is left as it is", self.repository))? {
+            Some(index) => self.tag(&tag, INDEX_TYPE, &index),
+            None => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,159 @@
+//! Where an image is published: a registry and a name therein. The one place that knows how a
+//! registry is reached and what a legal name is.
+
+use std::fmt;
+use std::str::FromStr;
+
+use crate::http::url::Url;
+
+/// What follows the owner in the name of the image.
+const IMAGE: &str = "buildkit-riscv64";
+/// Docker Hub is named after its site and answers elsewhere.
+/// Source: distribution/reference, "normalize.go"; Docker, "Registry API".
+const DOCKER_HUB: (&str, &str) = ("docker.io", "registry-1.docker.io");
+/// GitHub's registry, whose packages have a page of settings.
+const GITHUB: &str = "ghcr.io";
+
+/// A repository of images: `ghcr.io/gounthar/buildkit-riscv64`, `127.0.0.1:5000/me/buildkit-riscv64`.
+/// What a URL of a registry may begin with is checked here, and names are lower-cased, as
+/// registries know no others.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ImageRepository {
+    registry: String,
+    path: String,
+    endpoint: Url,
+}
+
+impl ImageRepository {
+    /// Our image of `owner` in a registry.
+    ///
+    /// # Errors
+    /// Where either is none.
+    pub fn of(registry: &str, owner: &str) -> Result<Self, String> {
+        format!("{registry}/{owner}/{IMAGE}").parse()
+    }
+
+    /// The name without the registry.
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// The registry's address: TLS, or plain HTTP on this machine.
+    pub fn endpoint(&self) -> &Url {
+        &self.endpoint
+    }
+
+    /// Whether it is GitHub's registry.
+    pub fn is_github(&self) -> bool {
+        self.registry == GITHUB
+    }
+
+    /// Where a person sets, at GitHub, who may pull and push. The name does not tell whether the
+    /// owner is a person or an organisation.
+    pub fn settings_pages(&self) -> String {
+        let (owner, name) = self.path.split_once('/').unwrap_or((&self.path, ""));
+        let page = |kind| {
+            format!("https://github.com/{kind}/{owner}/packages/container/{}/settings", name.replace('/', "%2F"))
+        };
+        format!("{} (of an organisation: {})", page("users"), page("orgs"))
+    }
+
+    /// Something in the repository: `manifests/latest`, `blobs/uploads/`.
+    pub fn url(&self, below: &str) -> Url {
+        self.endpoint.join(&format!("v2/{}/{below}", self.path))
+    }
+}
+
+impl FromStr for ImageRepository {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let refuse = |why: &str| format!("{text:?} is no repository of images: {why} (ghcr.io/OWNER/NAME)");
+        let lower = text.to_ascii_lowercase();
+        let (registry, path) = lower.split_once('/').ok_or_else(|| refuse("it has no registry, or no name"))?;
+        // A first word without a dot or a port is the owner of an image at Docker Hub.
+        if !registry.contains(['.', ':']) && registry != "localhost" {
+            return Err(refuse("it does not begin with a registry"));
+        }
+        if !path.split('/').all(is_component) {
+            return Err(refuse("a part of a name is of letters and digits, with `.`, `_`, `__` or dashes in between"));
+        }
+        let host = if registry == DOCKER_HUB.0 { DOCKER_HUB.1 } else { registry };
+        // Plain HTTP is for this machine alone, which `Url` knows.
+        let plain = format!("http://{host}").parse::<Url>();
+        let endpoint = plain.or_else(|_| format!("https://{host}").parse()).map_err(|error| refuse(&error))?;
+        if endpoint.as_str() != endpoint.origin() {
+            return Err(refuse("a registry is a host and a port"));
+        }
+        Ok(Self { registry: registry.to_owned(), path: path.to_owned(), endpoint })
+    }
+}
+
+/// `[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*`. Source: the OCI distribution specification 1.1, "Pulling manifests".
+fn is_component(text: &str) -> bool {
+    let is_letter = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
+    let is_separator = |run: &str| matches!(run, "" | "." | "_" | "__") || run.bytes().all(|byte| byte == b'-');
+    text.starts_with(is_letter) && text.ends_with(is_letter) && text.split(is_letter).all(is_separator)
+}
+
+impl fmt::Display for ImageRepository {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "{}/{}", self.registry, self.path)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_registry_on_this_machine_is_spoken_to_without_tls_and_no_other() {
+        for (text, endpoint) in [
+            ("ghcr.io/gounthar/buildkit-riscv64", "https://ghcr.io"),
+            ("localhost/a", "http://localhost"),
+            ("127.0.0.1:5000/a/b", "http://127.0.0.1:5000"),
+            ("[::1]:5000/a", "http://[::1]:5000"),
+            ("registry.example:5000/a", "https://registry.example:5000"),
+            ("docker.io/me/a", "https://registry-1.docker.io"),
+        ] {
+            let repository: ImageRepository = text.parse().expect(text);
+            assert_eq!((repository.to_string().as_str(), repository.endpoint().as_str()), (text, endpoint));
+        }
+        let url = "ghcr.io/a/b".parse::<ImageRepository>().expect("parses").url("manifests/sha256:00");
+        assert_eq!(url.as_str(), "https://ghcr.io/v2/a/b/manifests/sha256:00");
+    }
+
+    #[test]
+    fn the_owner_is_lower_cased() {
+        let repository = ImageRepository::of("ghcr.io", "Gounthar").expect("a name");
+        assert_eq!(repository.to_string(), "ghcr.io/gounthar/buildkit-riscv64");
+    }
+
+    #[test]
+    fn names_are_those_of_the_specification() {
+        for text in ["ghcr.io/a", "ghcr.io/a--b/c.d/e__f/g_h", "ghcr.io/0"] {
+            text.parse::<ImageRepository>().expect(text);
+        }
+        for text in [
+            "",
+            "ghcr.io",
+            "ghcr.io/",
+            "gounthar/buildkit-riscv64",
+            "ghcr.io/a/",
+            "ghcr.io//a",
+            "ghcr.io/-a",
+            "ghcr.io/a_",
+            "ghcr.io/a___b",
+            "ghcr.io/a..b",
+            "ghcr.io/a._b",
+            "ghcr.io/a:tag",
+            "ghcr.io/a@sha256:00",
+            "ghcr.io/a?b",
+            "ghcr.io?/a",
+            "me@ghcr.io/a",
+            "https://ghcr.io/a",
+        ] {
+            text.parse::<ImageRepository>().expect_err(text);
+        }
+    }
+}

@@ -1,0 +1,172 @@
+//! What the client is tried against: docker-registry, small servers on loopback, and a connection
+//! that breaks.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use camino::Utf8PathBuf;
+use serde_json::{Value, json};
+
+use crate::registry::tests::tokens::TokenService;
+
+/// Who may do everything, at each of these servers.
+pub const USER: (&str, &str) = ("tester", "correct horse");
+/// The same as `htpasswd -B` writes it: docker-registry takes bcrypt alone.
+const HTPASSWD: &str = "tester:$2y$05$WLnmd./k6NxGx89HdItdreK02W84ktHZVKhZU2/G37oAowtye/dGm\n";
+
+/// A folder of one test, removed at its end.
+pub struct Scratch(pub Utf8PathBuf);
+
+impl Scratch {
+    pub fn new() -> Self {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let name = format!("xtask-registry-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+        let path = Utf8PathBuf::try_from(std::env::temp_dir().join(name)).expect("UTF-8");
+        std::fs::create_dir_all(&path).expect("is made");
+        Self(path)
+    }
+
+    /// Writes a file into it.
+    pub fn file(&self, name: &str, content: &[u8]) -> Utf8PathBuf {
+        let path = self.0.join(name);
+        std::fs::write(&path, content).expect("is written");
+        path
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+/// Runs a tool; none where it is not installed.
+pub fn run(program: &str, arguments: &[&str]) -> Option<String> {
+    let output = Command::new(program).args(arguments).stdin(Stdio::null()).output().ok()?;
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{program} {arguments:?}: {error}");
+    Some(String::from_utf8(output.stdout).expect("is text"))
+}
+
+/// A docker-registry that ends with the test.
+pub struct DockerRegistry {
+    pub address: String,
+    child: Child,
+    _folder: Scratch,
+}
+
+impl DockerRegistry {
+    /// Starts one whose configuration has `auth`, written in JSON, which is YAML; none where it is not installed.
+    pub fn start(auth: &Value) -> Option<Self> {
+        let folder = Scratch::new();
+        let port = TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("has one").port();
+        let address = format!("127.0.0.1:{port}");
+        let configuration = json!({
+            "version": "0.1",
+            "log": { "level": "error", "accesslog": { "disabled": true } },
+            "storage": { "filesystem": { "rootdirectory": folder.0.join("blobs") } },
+            "http": { "addr": address },
+            "auth": auth,
+        });
+        let file = folder.file("config.yml", configuration.to_string().as_bytes());
+        let mut command = Command::new("docker-registry");
+        command.args(["serve", file.as_str()]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        let mut child = command.spawn().ok()?;
+        for _ in 0..200 {
+            if TcpStream::connect(&address).is_ok() {
+                return Some(Self { address, child, _folder: folder });
+            }
+            assert_eq!(child.try_wait().expect("is known"), None, "docker-registry ended");
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        panic!("docker-registry does not answer");
+    }
+
+    /// One that everyone may push to.
+    pub fn open() -> Option<Self> {
+        Self::start(&json!({}))
+    }
+
+    /// One that asks for user and password.
+    pub fn with_password(scratch: &Scratch) -> Option<Self> {
+        Self::start(&json!({ "htpasswd": { "realm": "test", "path": scratch.file("htpasswd", HTPASSWD.as_bytes()) } }))
+    }
+
+    /// One that wants tokens of that service.
+    pub fn with_tokens(service: &TokenService) -> Option<Self> {
+        Self::start(&json!({ "token": {
+            "realm": format!("http://{}/token", service.address),
+            "service": "test-registry",
+            "issuer": "test issuer",
+            "rootcertbundle": service.certificate,
+        }}))
+    }
+}
+
+impl Drop for DockerRegistry {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Answers each connection once, with `answer`, for as long as the tests run. Returns the address.
+pub fn serve(answer: impl Fn(&str, &mut dyn BufRead) -> Option<String> + Send + 'static) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = listener.local_addr().expect("has one").to_string();
+    std::thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            let mut reader = BufReader::new(&stream);
+            let mut head = String::new();
+            while !head.ends_with("\r\n\r\n") && reader.read_line(&mut head).is_ok_and(|count| count > 0) {}
+            if let Some(text) = answer(&head, &mut reader) {
+                let _ = (&stream).write_all(text.as_bytes());
+            }
+            let _ = stream.shutdown(Shutdown::Both);
+        }
+    });
+    address
+}
+
+/// A header of a request.
+pub fn header<'a>(head: &'a str, name: &str) -> Option<&'a str> {
+    let is_it = |(key, value): (&str, &'a str)| key.eq_ignore_ascii_case(name).then(|| value.trim());
+    head.lines().find_map(|line| line.split_once(':').and_then(is_it))
+}
+
+/// An answer; its further headers end in line ends.
+pub fn answer(status: &str, headers: &str, body: &str) -> String {
+    format!("HTTP/1.1 {status}\r\n{headers}Content-Length: {}\r\nConnection: close\r\n\r\n{body}", body.len())
+}
+
+/// A way to `server` that breaks each of its first `breaks` connections that carry more than
+/// `most_bytes` towards it. Returns its address, and how often it broke.
+pub fn breaking(server: &str, most_bytes: u64, breaks: u32) -> (String, Arc<AtomicU32>) {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = listener.local_addr().expect("has one").to_string();
+    let (server, broken) = (server.to_owned(), Arc::new(AtomicU32::new(0)));
+    let count = broken.clone();
+    std::thread::spawn(move || {
+        for client in listener.incoming().flatten() {
+            let server = TcpStream::connect(&server).expect("the server is there");
+            let (mut from, mut to) =
+                (server.try_clone().expect("two handles"), client.try_clone().expect("two handles"));
+            std::thread::spawn(move || std::io::copy(&mut from, &mut to));
+            let count = count.clone();
+            std::thread::spawn(move || {
+                let most = if count.load(Ordering::Relaxed) < breaks { most_bytes } else { u64::MAX };
+                if std::io::copy(&mut (&client).take(most), &mut &server).is_ok_and(|copied| copied == most) {
+                    count.fetch_add(1, Ordering::Relaxed);
+                }
+                for stream in [&client, &server] {
+                    let _ = stream.shutdown(Shutdown::Both);
+                }
+            });
+        }
+    });
+    (address, broken)
+}

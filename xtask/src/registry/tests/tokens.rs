@@ -1,0 +1,95 @@
+//! A token service as docker-registry trusts one.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use camino::Utf8PathBuf;
+use ring::rand::SystemRandom;
+use ring::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair};
+use serde_json::json;
+
+use crate::registry::tests::servers::{Scratch, USER, answer, header, run, serve};
+
+/// Who may read, where tokens are given.
+pub const READER: (&str, &str) = ("reader", "battery staple");
+
+/// A token service: everyone may pull, and [`USER`] push as well.
+/// Source: CNCF Distribution, "Token Authentication Implementation".
+pub struct TokenService {
+    pub address: String,
+    pub certificate: Utf8PathBuf,
+    pub issued: Arc<AtomicU32>,
+    signer: Arc<Signer>,
+    _folder: Scratch,
+}
+
+struct Signer {
+    key: EcdsaKeyPair,
+    certificate: String,
+}
+
+impl TokenService {
+    /// Starts one; none where there is no openssl to make its key.
+    pub fn start() -> Option<Self> {
+        let folder = Scratch::new();
+        let [key, certificate] = ["key.pem", "cert.pem"].map(|name| folder.0.join(name));
+        let [der, certificate_der] = ["key.der", "cert.der"].map(|name| folder.0.join(name));
+        let curve = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-subj", "/CN=test"];
+        let files = ["-keyout", key.as_str(), "-out", certificate.as_str()];
+        run("openssl", &[&["req", "-x509", "-days", "2"][..], &curve, &files].concat())?;
+        run("openssl", &["pkcs8", "-topk8", "-nocrypt", "-in", key.as_str(), "-outform", "DER", "-out", der.as_str()])?;
+        run("openssl", &["x509", "-in", certificate.as_str(), "-outform", "DER", "-out", certificate_der.as_str()])?;
+        let der = std::fs::read(der).expect("is read");
+        let key = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &der, &SystemRandom::new());
+        let certificate_der = STANDARD.encode(std::fs::read(certificate_der).expect("is read"));
+        let signer = Arc::new(Signer { key: key.expect("a key"), certificate: certificate_der });
+        let issued = Arc::new(AtomicU32::new(0));
+        let (signs, counts) = (signer.clone(), issued.clone());
+        let address = serve(move |head, _| {
+            let [user, reader] = [USER, READER].map(|(name, password)| STANDARD.encode(format!("{name}:{password}")));
+            let may_push = match header(head, "authorization").map(|found| found.trim_start_matches("Basic ")) {
+                Some(found) if found == user => true,
+                Some(found) if found == reader => false,
+                None => false,
+                Some(_) => return Some(answer("401 Unauthorized", "", r#"{"errors":[{"code":"UNAUTHORIZED"}]}"#)),
+            };
+            let target = head.split(' ').nth(1).expect("a target");
+            let scopes = target.split(['?', '&']).filter_map(|part| part.strip_prefix("scope="));
+            let scopes: Vec<_> =
+                scopes.map(|scope| scope.replace("%3A", ":").replace("%2F", "/").replace("%2C", ",")).collect();
+            assert!(target.contains("service=test-registry"), "{target}");
+            counts.fetch_add(1, Ordering::Relaxed);
+            let token = signs.token(&scopes, may_push, 3600);
+            Some(answer("200 OK", "", &json!({ "access_token": token }).to_string()))
+        });
+        Some(Self { address, certificate, issued, signer, _folder: folder })
+    }
+
+    /// A token that was good for everything in a repository, an hour ago.
+    pub fn expired(&self, path: &str) -> String {
+        self.signer.token(&[format!("repository:{path}:pull,push")], true, -3600)
+    }
+}
+
+impl Signer {
+    fn token(&self, scopes: &[String], may_push: bool, lifetime_seconds: i64) -> String {
+        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("is later").as_secs();
+        let now = i64::try_from(now).expect("fits");
+        let access = scopes.iter().map(|scope| {
+            let [kind, name, actions] = scope.split(':').collect::<Vec<_>>()[..] else { panic!("{scope}") };
+            let granted: Vec<_> = actions.split(',').filter(|action| may_push || *action == "pull").collect();
+            json!({ "type": kind, "name": name, "actions": granted })
+        });
+        let claims = json!({
+            "iss": "test issuer", "sub": "", "aud": "test-registry", "jti": "1",
+            "iat": now - 7200, "nbf": now - 7200, "exp": now + lifetime_seconds,
+            "access": access.collect::<Vec<_>>(),
+        });
+        let head = json!({ "typ": "JWT", "alg": "ES256", "x5c": [self.certificate] });
+        let [head, claims] = [head, claims].map(|part| URL_SAFE_NO_PAD.encode(part.to_string()));
+        let signature = self.key.sign(&SystemRandom::new(), format!("{head}.{claims}").as_bytes()).expect("is signed");
+        format!("{head}.{claims}.{}", URL_SAFE_NO_PAD.encode(signature))
+    }
+}

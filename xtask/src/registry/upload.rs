@@ -1,0 +1,176 @@
+//! Pushing blobs: not at all where they are there, mounted where a neighbour has them, else in one
+//! request and constant memory; after a break from where the registry got to, if it can tell, or anew.
+
+use anyhow::{Error, Result, anyhow};
+use camino::Utf8Path;
+use http::header::{CONTENT_RANGE, LOCATION, RANGE};
+use http::{Method, StatusCode};
+use oci::digest::Digest;
+use oci::documents::Descriptor;
+
+use crate::http::retry::{Patience, Trouble};
+use crate::http::url::Url;
+use crate::http::{Ask, Reply};
+use crate::os::terminal::Progress;
+use crate::registry::{Pushed, Registry};
+
+const OCTETS: &str = "application/octet-stream";
+
+/// Where the bytes of a blob are.
+#[derive(Clone, Copy)]
+pub(super) enum Content<'a> {
+    File(&'a Utf8Path),
+    Bytes(&'a [u8]),
+}
+
+/// A session that the registry opened for one blob, and how much of it has arrived.
+struct Session {
+    location: Url,
+    arrived_bytes: u64,
+}
+
+impl Registry {
+    /// Sees to it that a blob is in the repository. `mount_from` is the path of another repository of
+    /// the same registry that may have it.
+    ///
+    /// # Errors
+    /// A [`Refusal`](crate::registry::error::Refusal) where the registry refuses; where the file cannot
+    /// be read; where it breaks off again and again.
+    pub fn push_blob(
+        &self,
+        blob: &Descriptor,
+        path: &Utf8Path,
+        mount_from: Option<&str>,
+        progress: &mut Progress,
+    ) -> Result<Pushed> {
+        self.push(blob, Content::File(path), mount_from, Some(progress))
+    }
+
+    pub(super) fn push(
+        &self,
+        blob: &Descriptor,
+        content: Content<'_>,
+        mount_from: Option<&str>,
+        mut progress: Option<&mut Progress>,
+    ) -> Result<Pushed> {
+        let before = progress.as_deref().map_or(0, Progress::done);
+        let pushed = if self.has_blob(&blob.digest)? {
+            Pushed::AlreadyThere
+        } else {
+            match self.open(&blob.digest, mount_from)? {
+                None => Pushed::Mounted,
+                Some(session) => {
+                    self.upload(blob, content, session, progress.as_deref_mut())?;
+                    Pushed::Sent
+                }
+            }
+        };
+        if let Some(progress) = progress {
+            progress.go_back_to(before + blob.size);
+        }
+        Ok(pushed)
+    }
+
+    /// Opens a session to upload in; none where the blob was mounted instead. Source: the OCI distribution specification 1.1, "POST then PUT",
+    /// "Mounting a blob from another repository".
+    fn open(&self, digest: &Digest, mount_from: Option<&str>) -> Result<Option<Session>> {
+        let plain = self.repository.url("blobs/uploads/");
+        let url = mount_from
+            .map_or_else(|| plain.clone(), |from| plain.with("mount", &digest.to_string()).with("from", from));
+        // A session more than needed does no harm: the registry forgets it.
+        let reply = self.send(&Ask::new(Method::POST, url).repeatable(), None)?;
+        match reply.status {
+            StatusCode::CREATED if mount_from.is_some() => Ok(None),
+            StatusCode::ACCEPTED => {
+                let location = location(&reply)?.ok_or_else(|| anyhow!("{plain} names no place to upload to"))?;
+                Ok(Some(Session { location, arrived_bytes: 0 }))
+            }
+            // We may push here and not see the other repository.
+            _ if mount_from.is_some() => self.open(digest, None),
+            _ => Err(self.refused(true, format!("upload the blob {digest}"), &reply)),
+        }
+    }
+
+    /// Sends a blob, and after a break what is missing of it, as long as [`Patience`] lasts.
+    fn upload(
+        &self,
+        blob: &Descriptor,
+        content: Content<'_>,
+        mut session: Session,
+        mut progress: Option<&mut Progress>,
+    ) -> Result<()> {
+        let before = progress.as_deref().map_or(0, Progress::done);
+        let mut patience = Patience::new(self.repository.endpoint(), true);
+        loop {
+            if let Some(progress) = progress.as_deref_mut() {
+                progress.go_back_to(before + session.arrived_bytes);
+            }
+            let (trouble, error) = match self.send(&finish(blob, content, &session), progress.as_deref_mut()) {
+                Ok(reply) if reply.status == StatusCode::CREATED => return self.must_name(&reply, &blob.digest),
+                Ok(reply) => {
+                    // What is wrong with a part may be right with the whole.
+                    let of_part = (session.arrived_bytes > 0).then_some(Trouble::Unsure);
+                    (reply.trouble().or(of_part), self.refused(true, trying(blob), &reply))
+                }
+                // The address of an upload may itself be a secret: it is not shown.
+                Err(error) => {
+                    let why = format!("cannot {} to {}: {}", trying(blob), self.repository, error.root_cause());
+                    (Some(Trouble::of_error(&error)), Error::msg(why))
+                }
+            };
+            if !trouble.map_or(Ok(false), |trouble| patience.wait(trouble))? {
+                return Err(error);
+            }
+            // The answer may have been lost and nothing else.
+            if self.has_blob(&blob.digest)? {
+                return Ok(());
+            }
+            let further =
+                self.resumed(&session, blob.size).map_or_else(|| self.open(&blob.digest, None), |it| Ok(Some(it)));
+            let Some(further) = further? else { return Ok(()) };
+            session = further;
+        }
+    }
+
+    /// Asks how much has arrived; none where the registry does not tell, so that it begins anew.
+    ///
+    /// docker-registry 2.8.2 never does: its session is known by a size that a break makes untrue, and
+    /// it answers 404, `BLOB_UPLOAD_INVALID`, and forgets the session. It and its successors also say
+    /// `0-0` where nothing has arrived, so that a single byte is taken for none.
+    /// Source: CNCF Distribution, `registry/handlers/blobupload.go`; the OCI distribution
+    /// specification 1.1, "Pushing a blob in chunks", the current status.
+    fn resumed(&self, session: &Session, size_bytes: u64) -> Option<Session> {
+        let reply = self.send(&Ask::new(Method::GET, session.location.clone()), None).ok()?;
+        let last: u64 = reply.header(RANGE.as_str())?.strip_prefix("0-")?.parse().ok()?;
+        let is_told = reply.status == StatusCode::NO_CONTENT && (1..size_bytes).contains(&last);
+        let location = location(&reply).ok()?.unwrap_or_else(|| session.location.clone());
+        is_told.then_some(Session { location, arrived_bytes: last + 1 })
+    }
+}
+
+fn trying(blob: &Descriptor) -> String {
+    format!("upload the blob {}", blob.digest)
+}
+
+/// The request that sends all that is missing and closes the session. It is not repeated: how much
+/// arrived is asked first.
+fn finish(blob: &Descriptor, content: Content<'_>, session: &Session) -> Ask {
+    let from = session.arrived_bytes;
+    let ask = Ask::new(Method::PUT, session.location.with("digest", &blob.digest.to_string())).once();
+    let ask = if (1..blob.size).contains(&from) {
+        ask.header(CONTENT_RANGE, format!("{from}-{}", blob.size - 1))
+    } else {
+        ask
+    };
+    match content {
+        Content::File(path) => ask.file(OCTETS, path.to_owned(), from, blob.size - from),
+        Content::Bytes(bytes) => {
+            let rest = usize::try_from(from).ok().and_then(|from| bytes.get(from..));
+            ask.bytes(OCTETS, rest.unwrap_or_default())
+        }
+    }
+}
+
+fn location(reply: &Reply) -> Result<Option<Url>> {
+    reply.header(LOCATION.as_str()).map(|location| reply.url.resolve(location)).transpose().map_err(Error::msg)
+}

@@ -1,0 +1,221 @@
+//! A stand-in for `dist/<version>/`, made in milliseconds: every file that `build` and `image` hand
+//! over, small, under its right name and written by the same code, and a record whose proofs say
+//! plainly that nothing was proved. The same source gives the same bytes.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::Write;
+
+use anyhow::{Context, Error, Result};
+use camino::Utf8Path;
+use flate2::{Compression, GzBuilder};
+use oci::digest::{Digest, sha256};
+use oci::documents::{Descriptor, INDEX, Index, Manifest, OCI_LAYOUT};
+use serde::Serialize;
+use serde_json::json;
+
+use crate::dist::check::Check;
+use crate::dist::image_config::{self, BuiltConfig, Facts};
+use crate::dist::image_tags::image_tags;
+use crate::dist::names::{COMMANDS, LAYOUT};
+use crate::dist::proofs::REQUIRED;
+use crate::dist::recipe::PACKAGE;
+use crate::dist::record::{ImageRecord, Metadata, Proof};
+use crate::dist::{Dist, assemble};
+use crate::go::build_info::{BuildInfo, Module};
+use crate::os::{clock, files};
+use crate::upstream::source::Source;
+use crate::upstream::version::ReleaseTag;
+
+const GO: &str = "1.26.3";
+/// The release that master is some commits after.
+const AFTER: &str = "v0.33.0";
+const BASE: &str = "stand-in-base";
+const BLOBS: &str = "blobs/sha256";
+
+/// What is said to have been built of a release tag or of `master`. The commit is made up, and
+/// nobody has it.
+///
+/// # Errors
+/// Where the date is none.
+pub fn source(r#ref: &str, source_date_epoch: i64) -> Result<Source> {
+    let commit = sha256(format!("stand-in for {ref} {source_date_epoch}").as_bytes()).to_string();
+    let version = match r#ref.parse::<ReleaseTag>() {
+        Ok(tag) => tag.to_string(),
+        Err(_) => format!("{AFTER}-12-g{}", &commit[..9]),
+    };
+    Ok(Source {
+        r#ref: r#ref.to_owned(),
+        commit: commit[..40].parse().map_err(Error::msg)?,
+        version: version.parse().map_err(Error::msg)?,
+        package: PACKAGE.to_owned(),
+        source_date: clock::rfc3339(source_date_epoch)?,
+        source_date_epoch,
+    })
+}
+
+/// Fills `folder`, which is made.
+///
+/// # Errors
+/// Where it cannot be written to.
+pub fn make(folder: &Utf8Path, source: &Source) -> Result<()> {
+    fs::create_dir_all(folder.join(LAYOUT).join(BLOBS)).with_context(|| format!("cannot make {folder}"))?;
+    for command in COMMANDS {
+        let text = format!("stand-in for {command} {} {}\n", source.version, source.commit);
+        fs::write(folder.join(command), text).with_context(|| format!("cannot write in {folder}"))?;
+    }
+    let mut record = Metadata::new(source.clone(), GO.parse().map_err(Error::msg)?);
+    assemble::archive(folder, &record)?;
+    assemble::hand_over(folder, &mut record, COMMANDS.map(build_info))?;
+    let image = image(&folder.join(LAYOUT), source)?;
+    record.proofs = REQUIRED.map(|name| proof(name, source, &image.digest)).into();
+    record.image = Some(image);
+    Dist { folder: folder.to_owned(), record }.save()
+}
+
+fn build_info(command: &str) -> BuildInfo {
+    let main = Module { path: PACKAGE.to_owned(), version: "(devel)".to_owned() };
+    BuildInfo {
+        go_version: GO.parse().expect("a version of Go"),
+        path: format!("{PACKAGE}/cmd/{command}"),
+        main,
+        dependencies: Vec::new(),
+        settings: Vec::new(),
+    }
+}
+
+fn proof(name: &str, source: &Source, image_digest: &Digest) -> Proof {
+    let nothing = "nothing was proved: this is a stand-in, made for a rehearsal";
+    Proof {
+        name: name.to_owned(),
+        image_digest: image_digest.clone(),
+        began: source.source_date.clone(),
+        seconds: 0,
+        tools: vec![("stand-in".to_owned(), "no tool took part".to_owned())],
+        checks: vec![Check::pass("stand-in", nothing)],
+    }
+}
+
+/// An image of two layers: one that every version shares, as they share Debian, and one of its own.
+fn image(layout: &Utf8Path, source: &Source) -> Result<ImageRecord> {
+    let base = layer(layout, "etc/stand-in", "the base of every stand-in\n", 0)?;
+    let text = format!("stand-in for buildkitd {}\n", source.version);
+    let ours = layer(layout, "usr/bin/buildkitd", &text, source.source_date_epoch)?;
+    let built: BuiltConfig = serde_json::from_value(json!({
+        "architecture": "riscv64",
+        "config": {
+            "Entrypoint": ["/usr/bin/tini", "--", "/usr/bin/buildkitd-entrypoint"],
+            "Cmd": ["buildkitd", "--addr", "tcp://0.0.0.0:1234"],
+            "Labels": labels(source),
+        },
+    }))?;
+    let facts = Facts {
+        created: &source.source_date,
+        base_name: BASE,
+        base_digest: None,
+        diff_ids: &[base.0, ours.0],
+        instructions: &["COPY dist/buildkitd /usr/bin/".to_owned()],
+    };
+    let (config, config_bytes) = put_json(layout, &image_config::config(&built, &facts))?;
+    let manifest = Manifest::new(
+        Descriptor::config(&config, config_bytes),
+        vec![base.1, ours.1],
+        image_config::labels(&built, None),
+    );
+    let (digest, manifest_bytes) = put_json(layout, &manifest)?;
+    let tags: Vec<String> = image_tags(source).iter().map(ToString::to_string).collect();
+    let index = serde_json::to_vec(&Index::new(&digest, manifest_bytes, &tags[0]))?;
+    for (name, content) in [(INDEX, index.as_slice()), ("oci-layout", OCI_LAYOUT.as_bytes())] {
+        fs::write(layout.join(name), content).with_context(|| format!("cannot write {layout}/{name}"))?;
+    }
+    Ok(ImageRecord {
+        layout: LAYOUT.to_owned(),
+        size_bytes: manifest_bytes + manifest.blobs().map(|blob| blob.size).sum::<u64>(),
+        digest,
+        tags,
+        base_name: BASE.to_owned(),
+        base_digest: None,
+        engine: "stand-in, no engine".to_owned(),
+        inputs: sha256(source.commit.to_string().as_bytes()),
+    })
+}
+
+/// What the Dockerfile's labels say of a real image.
+fn labels(source: &Source) -> BTreeMap<String, String> {
+    let version = source.version.to_string();
+    let labels = [
+        ("title", "BuildKit for RISC-V"),
+        ("description", "stand-in, made for a rehearsal"),
+        ("version", version.as_str()),
+        ("revision", &source.commit.to_string()),
+        ("created", &source.source_date),
+        ("source", "https://github.com/gounthar/docker-for-riscv64"),
+        ("licenses", "Apache-2.0"),
+        ("base.name", BASE),
+    ]
+    .map(|(name, value)| (format!("org.opencontainers.image.{name}"), value.to_owned()));
+    labels.into()
+}
+
+/// A layer of one file: the digest of its archive, and its blob.
+fn layer(layout: &Utf8Path, path: &str, text: &str, modified_epoch: i64) -> Result<(Digest, Descriptor)> {
+    let mut header = tar::Header::new_ustar();
+    header.set_entry_type(tar::EntryType::Regular);
+    header.set_mode(files::MODE_PROGRAM);
+    header.set_uid(0);
+    header.set_gid(0);
+    header.set_mtime(u64::try_from(modified_epoch).context("a commit from before 1970")?);
+    header.set_size(text.len() as u64);
+    let mut tar = tar::Builder::new(Vec::new());
+    tar.append_data(&mut header, path, text.as_bytes())?;
+    let archive = tar.into_inner()?;
+    let mut gzip = GzBuilder::new().mtime(0).operating_system(255).write(Vec::new(), Compression::fast());
+    gzip.write_all(&archive)?;
+    let (digest, size_bytes) = put(layout, &gzip.finish()?)?;
+    Ok((Digest::from(sha256(&archive)), Descriptor::layer(&digest, size_bytes)))
+}
+
+fn put_json(layout: &Utf8Path, document: &impl Serialize) -> Result<(Digest, u64)> {
+    put(layout, &serde_json::to_vec(document)?)
+}
+
+/// Writes a blob; returns its digest and size.
+fn put(layout: &Utf8Path, content: &[u8]) -> Result<(Digest, u64)> {
+    let digest = Digest::from(sha256(content));
+    let path = layout.join(digest.blob());
+    fs::write(&path, content).with_context(|| format!("cannot write {path}"))?;
+    Ok((digest, content.len() as u64))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dist::names;
+    use oci::layout::Image;
+
+    #[test]
+    fn it_is_a_whole_dist_and_the_same_each_time() {
+        let scratch = std::env::temp_dir().join(format!("xtask-stand-in-{}", std::process::id()));
+        let scratch = camino::Utf8PathBuf::try_from(scratch).expect("UTF-8");
+        let source = source("v0.33.0", 1_788_000_000).expect("a source");
+        let folders = ["one", "two"].map(|name| scratch.join(name));
+        for folder in &folders {
+            make(folder, &source).expect("is made");
+        }
+        let [one, two] = folders.each_ref().map(|folder| {
+            let sums = fs::read_to_string(folder.join(names::SHA256SUMS)).expect("is there");
+            (sums, fs::read(folder.join(LAYOUT).join(INDEX)).expect("is there"))
+        });
+        assert_eq!(one, two);
+        let dist = Dist::open(&folders[0], Some(&folders[0])).expect("a dist");
+        dist.verify().expect("is whole");
+        for name in names::files(&source.version) {
+            assert!(folders[0].join(&name).is_file(), "{name}");
+        }
+        let image = Image::open(&folders[0].join(LAYOUT)).expect("an image");
+        assert_eq!(Some(&image.digest), dist.record.image.as_ref().map(|image| &image.digest));
+        assert!(image.config.platform == oci::documents::Platform::riscv64());
+        image.files().expect("honest layers");
+        fs::remove_dir_all(&scratch).expect("is removed");
+    }
+}

@@ -1,0 +1,178 @@
+//! What the trains share: the builds that they publish, made once, and what each is to look like
+//! when it is published.
+
+use std::collections::BTreeMap;
+use std::fs;
+
+use anyhow::{Context, Error, Result};
+use camino::{Utf8Path, Utf8PathBuf};
+use oci::digest::file_digest;
+use serde_json::Value;
+
+use crate::dist::release_name::ReleaseName;
+use crate::dist::{Dist, names, proofs};
+use crate::os::terminal::note;
+use crate::rehearse::fake_dist;
+use crate::rehearse::scenario::{MASTER, built};
+use crate::upstream::source::Source;
+
+/// One build.
+#[derive(Clone, Debug)]
+pub struct Build {
+    /// What was built.
+    pub source: Source,
+    /// Its folder.
+    pub folder: Utf8PathBuf,
+    /// Whether it is a stand-in, and no real one.
+    pub is_stand_in: bool,
+}
+
+impl Build {
+    /// What it is released as.
+    ///
+    /// # Errors
+    /// Where it is nothing that is released.
+    pub fn release(&self) -> Result<ReleaseName> {
+        ReleaseName::of(&self.source).map_err(Error::msg)
+    }
+}
+
+/// Every build of the story.
+#[derive(Debug)]
+pub struct Depot {
+    builds: Vec<Build>,
+    /// By the git tag of a release, the SHA-256 of each of its assets.
+    expected: BTreeMap<String, BTreeMap<String, String>>,
+}
+
+impl Depot {
+    /// Makes the builds below `folder`; a real one of the checkout at `real` is taken where it is
+    /// whole.
+    ///
+    /// # Errors
+    /// Where the folder cannot be written to.
+    pub fn fill(folder: &Utf8Path, real: Option<&Utf8Path>) -> Result<Self> {
+        let (mut builds, mut expected) = (Vec::new(), BTreeMap::new());
+        for (r#ref, date_epoch) in built() {
+            let source = fake_dist::source(r#ref, date_epoch)?;
+            let found = real.and_then(|root| whole(&root.join("dist").join(r#ref)));
+            let build = match found {
+                Some(dist) => Build { source: dist.record.source, folder: dist.folder, is_stand_in: false },
+                None => {
+                    let folder = folder.join(source.version.to_string());
+                    fake_dist::make(&folder, &source)?;
+                    Build { source, folder, is_stand_in: true }
+                }
+            };
+            let digest = |name: String| -> Result<_> {
+                let (_, sha256) = file_digest(&build.folder.join(&name))?;
+                Ok((name, sha256.to_string()))
+            };
+            let assets = names::files(&build.source.version).into_iter().map(digest);
+            expected.insert(build.release()?.to_string(), assets.collect::<Result<_>>()?);
+            builds.push(build);
+        }
+        Ok(Self { builds, expected })
+    }
+
+    /// Every build, in the order in which they come about.
+    pub fn builds(&self) -> &[Build] {
+        &self.builds
+    }
+
+    /// The build of a tag, or of master at a date.
+    pub fn build(&self, r#ref: &str, date_epoch: Option<i64>) -> Option<&Build> {
+        let fits = |build: &&Build| {
+            build.source.r#ref == r#ref && date_epoch.is_none_or(|date| build.source.source_date_epoch == date)
+        };
+        self.builds.iter().find(fits)
+    }
+
+    /// The commit of a tag of upstream's, built or not.
+    ///
+    /// # Errors
+    /// Where the date is none.
+    pub fn commit(&self, tag: &str, date_epoch: i64) -> Result<String> {
+        match self.build(tag, None).filter(|_| tag != MASTER) {
+            Some(build) => Ok(build.source.commit.to_string()),
+            None => Ok(fake_dist::source(tag, date_epoch)?.commit.to_string()),
+        }
+    }
+
+    /// What no user may ever see: a published release of ours of which an asset is missing, in the
+    /// making, or another file.
+    pub fn partial_release(&self, github: &Value) -> Option<String> {
+        let published = github["releases"].as_array().into_iter().flatten().filter(|release| release["draft"] == false);
+        for release in published {
+            let tag = release["tag"].as_str().unwrap_or_default();
+            for (name, sha256) in self.expected.get(tag).into_iter().flatten() {
+                let is_it = |asset: &&Value| asset["name"] == name.as_str();
+                let asset = release["assets"].as_array().into_iter().flatten().find(is_it);
+                let is_whole = |asset: &Value| {
+                    asset["state"] == "uploaded" && asset["digest"].as_str() == Some(&format!("sha256:{sha256}"))
+                };
+                if !asset.is_some_and(is_whole) {
+                    return Some(format!("release {tag} is published and {name} is not whole in it"));
+                }
+            }
+        }
+        None
+    }
+}
+
+/// A real build, with its image and all its proofs, unharmed.
+fn whole(folder: &Utf8Path) -> Option<Dist> {
+    let dist = Dist::open(folder, Some(folder)).ok()?;
+    let lacking = proofs::lacking(&dist.record);
+    if !lacking.is_empty() {
+        let names: Vec<&str> = lacking.into_iter().map(|(name, _)| name).collect();
+        note(format_args!("{folder} is not proved ({}), so a stand-in takes its place", names.join(", ")));
+        return None;
+    }
+    dist.verify().is_ok().then_some(dist)
+}
+
+/// Copies a folder and all below it.
+///
+/// # Errors
+/// Where something cannot be read or written.
+pub fn copy_tree(from: &Utf8Path, to: &Utf8Path) -> Result<()> {
+    fs::create_dir_all(to).with_context(|| format!("cannot make {to}"))?;
+    for entry in from.read_dir_utf8().with_context(|| format!("cannot list {from}"))? {
+        let entry = entry.with_context(|| format!("cannot list {from}"))?;
+        let place = to.join(entry.file_name());
+        if entry.path().is_dir() {
+            copy_tree(entry.path(), &place)?;
+        } else {
+            fs::copy(entry.path(), &place).with_context(|| format!("cannot copy {}", entry.path()))?;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_release_that_is_published_in_part_is_seen() {
+        let folder = std::env::temp_dir().join(format!("xtask-depot-{}", std::process::id()));
+        let folder = Utf8PathBuf::try_from(folder).expect("UTF-8");
+        let depot = Depot::fill(&folder, None).expect("is filled");
+        let tags: Vec<&String> = depot.expected.keys().collect();
+        assert_eq!(tags[..2], ["buildkit-v0.32.2-riscv64", "buildkit-v0.32.3-riscv64"]);
+        let assets: Vec<Value> = depot.expected[tags[0]]
+            .iter()
+            .map(|(name, sha256)| json!({ "name": name, "state": "uploaded", "digest": format!("sha256:{sha256}") }))
+            .collect();
+        let state = |assets: &[Value], is_draft: bool| json!({ "releases": [{ "tag": tags[0], "draft": is_draft, "assets": assets }] });
+        assert_eq!(depot.partial_release(&state(&assets, false)), None);
+        assert_eq!(depot.partial_release(&state(&assets[1..], true)), None);
+        assert!(depot.partial_release(&state(&assets[1..], false)).is_some());
+        let mut started = assets.clone();
+        started[0]["state"] = json!("starter");
+        assert!(depot.partial_release(&state(&started, false)).is_some());
+        fs::remove_dir_all(&folder).expect("is removed");
+    }
+}

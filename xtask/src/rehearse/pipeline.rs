@@ -1,0 +1,249 @@
+//! One train: two doubles behind servers, a little checkout, and the acts of the story, each done by
+//! the real task as a process of its own. What fails is run again, as a person or the schedule
+//! would do it; nothing else ever mends anything.
+
+use std::fs;
+use std::sync::{Arc, Mutex};
+
+use anyhow::{Context, Result};
+use camino::{Utf8Path, Utf8PathBuf};
+use fakes::github;
+use fakes::registry::Registry;
+use fakes::registry::tokens::Account;
+use fakes::server::{Loopback, locked};
+
+use crate::os::process::Leash;
+use crate::rehearse::checkout::{self, Secrets};
+use crate::rehearse::fault_injector::{Double, Watch, Watched, Wire};
+use crate::rehearse::faults::{Schedule, Side};
+use crate::rehearse::fixtures::{Build, Depot, copy_tree};
+use crate::rehearse::scenario::{Act, MASTER, Published};
+
+mod observe;
+mod tasks;
+
+/// A token of the registry expires in the middle of a release, even where nothing is broken.
+const TOKEN_REQUESTS: u32 = 12;
+
+/// What every train of a rehearsal has in common.
+pub struct Yard {
+    /// This very program.
+    pub program: String,
+    /// What is built.
+    pub depot: Arc<Depot>,
+    /// Whose releases these are.
+    pub repository: String,
+    /// A real registry, in place of the double.
+    pub registry: Option<String>,
+    /// What must never be seen outside of a header.
+    pub secrets: Secrets,
+}
+
+/// The world between two acts.
+pub struct Checkpoint {
+    github: github::Double,
+    registry: Registry,
+    /// Where the registry was.
+    host: Option<String>,
+    /// How many requests there have been, to GitHub and to the registry.
+    pub requests: [u64; 2],
+    /// A copy of the little checkout as it was; none at the beginning.
+    checkout: Option<Utf8PathBuf>,
+}
+
+impl Checkpoint {
+    /// Before the first act: nothing is published, and nothing is known.
+    pub fn beginning(yard: &Yard, is_recorded: bool) -> Self {
+        let secrets = &yard.secrets;
+        let mut github = github::Double::new(&yard.repository);
+        if is_recorded {
+            github.record();
+        }
+        github.allow(&secrets.tracking, &["contents=read", "issues=write", "actions=write"]);
+        github.allow(&secrets.release, &["contents=write", "issues=write"]);
+        // GitHub lists pull requests among issues; this one bears the label of ours.
+        github.open_pull_request("Docs: say what a BuildKit release is", &["buildkit-release"]);
+        let (username, password) = (secrets.username.clone(), secrets.password.clone());
+        let account = Account { username, password, may_push: true };
+        let mut registry = Registry::new(account, vec![secrets.tracking.clone(), secrets.release.clone()]);
+        registry.token_lifetime(TOKEN_REQUESTS);
+        Self { github, registry, host: None, requests: [0, 0], checkout: None }
+    }
+}
+
+/// A double and what stands before it.
+struct Line<D> {
+    service: Arc<Mutex<Watched<D>>>,
+    wire: Arc<Wire<D>>,
+    server: Loopback,
+}
+
+impl<D: Double> Line<D> {
+    fn open(wire: Wire<D>, spool: &Utf8Path) -> Result<Self> {
+        let (service, wire) = (wire.service(), Arc::new(wire));
+        let server = Loopback::start(service.clone(), spool.to_owned(), wire.clone())?;
+        if wire.begins_closed() {
+            server.stop();
+        }
+        Ok(Self { service, wire, server })
+    }
+
+    fn with<T>(&self, act: impl FnOnce(&mut D) -> T) -> T {
+        act(&mut locked(&self.service).double)
+    }
+}
+
+/// A train under way.
+pub struct Train<'a> {
+    yard: &'a Yard,
+    folder: Utf8PathBuf,
+    /// The little checkout in it, and nothing of the doubles'.
+    checkout: Utf8PathBuf,
+    github: Line<github::Double>,
+    registry: Line<Registry>,
+    before: [u64; 2],
+    leash: Leash,
+    /// Whether the story is told on standard error.
+    is_told: bool,
+    /// How often a task failed and was run again.
+    pub repeats: u32,
+    problems: Vec<String>,
+}
+
+impl<'a> Train<'a> {
+    /// Puts a train on the rails at a checkpoint, in `folder`, which is made.
+    ///
+    /// # Errors
+    /// Where there is no room on the disk, or no port.
+    pub fn start(
+        yard: &'a Yard,
+        folder: Utf8PathBuf,
+        at: &Checkpoint,
+        schedule: &Schedule,
+        is_told: bool,
+    ) -> Result<Self> {
+        let (checkout, spool) = (folder.join("checkout"), folder.join("spool"));
+        if let Some(earlier) = &at.checkout {
+            copy_tree(earlier, &checkout)?;
+        }
+        checkout::make(&checkout)?;
+        fs::create_dir_all(&spool).with_context(|| format!("cannot make {spool}"))?;
+        let leash = Leash::default();
+        let depot = Arc::clone(&yard.depot);
+        let watch: Watch<github::Double> = Box::new(move |double| depot.partial_release(&double.snapshot()));
+        let github = Watched::new(at.github.clone(), watch);
+        let registry = Watched::new(at.registry.clone(), Box::new(|_| None));
+        let github = Wire::new(Side::Github, github, schedule, at.requests[0], leash.clone());
+        let registry = Wire::new(Side::Registry, registry, schedule, at.requests[1], leash.clone());
+        let train = Self {
+            yard,
+            github: Line::open(github, &spool)?,
+            registry: Line::open(registry, &spool)?,
+            folder,
+            checkout,
+            before: at.requests,
+            leash,
+            is_told,
+            repeats: 0,
+            problems: Vec::new(),
+        };
+        if let Some(host) = &at.host {
+            train.github.with(|github| github.rename(host, &train.registry_host()));
+        }
+        Ok(train)
+    }
+
+    /// Lets one thing happen.
+    ///
+    /// # Errors
+    /// Where a task cannot be started at all. A task that fails is run again, and one that never
+    /// succeeds is a problem of the train.
+    pub fn act(&mut self, act: Act) -> Result<()> {
+        match act {
+            Act::Upstream(releases) => self.upstream(releases),
+            Act::Check => self.until_it_succeeds(&["check-upstream", "--execute"], &self.yard.secrets.tracking),
+            Act::Build => self.build(),
+            Act::Public => {
+                self.registry.with(Registry::make_public);
+                Ok(())
+            }
+            Act::Sunday(date_epoch) => {
+                let commit = self.yard.depot.commit(MASTER, date_epoch)?;
+                self.github.with(|github| {
+                    github.commit_upstream(&commit, None);
+                    github.schedule();
+                });
+                Ok(())
+            }
+            Act::Quiet => self.quiet(),
+        }
+    }
+
+    fn upstream(&self, releases: &[Published]) -> Result<()> {
+        for release in releases {
+            let commit = self.yard.depot.commit(release.tag, release.date_epoch)?;
+            let is_candidate = release.tag.contains("-rc");
+            let onto = release.onto.map(|tag| self.yard.depot.commit(tag, 0)).transpose()?;
+            self.github.with(|github| {
+                if let Some(parent) = &onto {
+                    github.commit_upstream(&commit, Some(parent));
+                }
+                github.publish_upstream(release.tag, &commit, is_candidate);
+            });
+        }
+        Ok(())
+    }
+
+    /// The oldest run that waits, which ends well once `release` has: until then a person presses
+    /// "Re-run failed jobs", which goes on within the same run (GitHub Docs, "Re-running workflows
+    /// and jobs").
+    fn build(&mut self) -> Result<()> {
+        let Some(run) = self.github.with(|github| github.runs_waiting().into_iter().next()) else {
+            self.problems.push("no run waits where one should".to_owned());
+            return Ok(());
+        };
+        let Some(build) = self.build_of(run.buildkit_ref.as_deref()) else {
+            self.problems.push(format!("a run was started for {:?}, which nobody wants", run.buildkit_ref));
+            return Ok(());
+        };
+        self.github.with(|github| github.set_run(run.id, "in_progress", None));
+        let kind = if build.is_stand_in { "a stand-in" } else { "the real build in dist/" };
+        self.tell(&format!("the workflow builds {}: {kind}", build.source.version));
+        let host = self.registry_host();
+        let words = ["release", "--execute", "--dist", build.folder.as_str(), "--registry", &host];
+        self.until_it_succeeds(&words, &self.yard.secrets.release)?;
+        self.github.with(|github| github.set_run(run.id, "completed", Some("success")));
+        Ok(())
+    }
+
+    /// What a run builds: a tag or, on schedule, the newest commit of master, whose builds come about
+    /// in the order of their runs.
+    fn build_of(&self, r#ref: Option<&str>) -> Option<Build> {
+        let mut builds = self.yard.depot.builds().iter();
+        let Some(tag) = r#ref.filter(|name| *name != MASTER) else {
+            let published = |build: &&Build| self.page(build).is_some();
+            return builds.filter(|build| build.source.r#ref == MASTER).find(|build| !published(build)).cloned();
+        };
+        builds.find(|build| build.source.r#ref == tag).cloned()
+    }
+
+    /// The world as it is now; `copy` is where the checkout is kept.
+    ///
+    /// # Errors
+    /// Where it cannot be copied.
+    pub fn checkpoint(&self, copy: Utf8PathBuf) -> Result<Checkpoint> {
+        copy_tree(&self.checkout, &copy)?;
+        let (github, registry) =
+            (self.github.with(|github| github.clone()), self.registry.with(|registry| registry.clone()));
+        let host = Some(self.registry_host());
+        Ok(Checkpoint { github, registry, host, requests: self.requests(), checkout: Some(copy) })
+    }
+
+    /// Removes what the train left.
+    ///
+    /// # Errors
+    /// Where it cannot be removed.
+    pub fn clear(self) -> Result<()> {
+        fs::remove_dir_all(&self.folder).with_context(|| format!("cannot remove {}", self.folder))
+    }
+}

@@ -1,0 +1,116 @@
+//! What happens, act by act: three weeks in the life of the repository. An act is one thing that
+//! somebody does, so that a train can be taken up at any of them.
+
+use crate::upstream::version::ReleaseTag;
+
+/// One thing that happens.
+#[derive(Clone, Copy, Debug)]
+pub enum Act {
+    /// Upstream publishes, in this order.
+    Upstream(&'static [Published]),
+    /// The daily `check-upstream`.
+    Check,
+    /// The oldest run that waits: it builds, and `release` publishes.
+    Build,
+    /// A person makes the package public, which is done once.
+    Public,
+    /// Sunday: the schedule starts a build of master, whose newest commit has this date.
+    Sunday(i64),
+    /// Everything is planned again, and there is nothing to do.
+    Quiet,
+}
+
+/// One release of upstream's.
+#[derive(Clone, Copy, Debug)]
+pub struct Published {
+    /// Its tag.
+    pub tag: &'static str,
+    /// The tag whose branch it was made on; else it is on master.
+    pub onto: Option<&'static str>,
+    /// Its date, seconds since 1970.
+    pub date_epoch: i64,
+}
+
+const fn on_master(tag: &'static str, date_epoch: i64) -> Published {
+    Published { tag, onto: None, date_epoch }
+}
+
+/// The day on which the story begins: 2026-08-03.
+const BEGIN: i64 = 1_785_715_200;
+const DAY: i64 = 24 * 60 * 60;
+
+/// The story. Upstream's habits are those of its real history: candidates before a release, tags of
+/// another component between, and a patch to the old line after the first release of the new one.
+pub const STORY: [Act; 16] = [
+    Act::Upstream(&[
+        on_master("v0.31.0-rc1", BEGIN - 60 * DAY),
+        on_master("v0.31.0", BEGIN - 50 * DAY),
+        on_master("v0.32.0-rc1", BEGIN - 20 * DAY),
+        on_master("dockerfile/1.19.0", BEGIN - 10 * DAY),
+        on_master("v0.32.2", BEGIN),
+    ]),
+    Act::Check,
+    Act::Build,
+    Act::Public,
+    Act::Check,
+    Act::Upstream(&[
+        on_master("v0.33.0-rc1", BEGIN + 3 * DAY),
+        on_master("v0.33.0", BEGIN + 9 * DAY),
+        on_master("dockerfile/1.20.0", BEGIN + 9 * DAY),
+        Published { tag: "v0.32.3", onto: Some("v0.32.2"), date_epoch: BEGIN + 10 * DAY },
+    ]),
+    Act::Check,
+    Act::Build,
+    Act::Build,
+    Act::Check,
+    Act::Sunday(BEGIN + 13 * DAY),
+    Act::Build,
+    Act::Sunday(BEGIN + 20 * DAY),
+    Act::Build,
+    Act::Check,
+    Act::Quiet,
+];
+
+impl Act {
+    /// What is told of it.
+    pub fn title(self) -> String {
+        match self {
+            Self::Upstream(releases) => {
+                let tags: Vec<&str> = releases.iter().map(|release| release.tag).collect();
+                format!("upstream publishes {}", tags.join(", "))
+            }
+            Self::Check => "the daily check-upstream".to_owned(),
+            Self::Build => "a run of the workflow builds and publishes".to_owned(),
+            Self::Public => "a person makes the package public, as has to be done once".to_owned(),
+            Self::Sunday(_) => "Sunday: the schedule starts a build of master".to_owned(),
+            Self::Quiet => "everything is planned again, and nothing is left to do".to_owned(),
+        }
+    }
+}
+
+/// Everything that is built in the story: the ref, and the date of its commit.
+pub fn built() -> Vec<(&'static str, i64)> {
+    let of = |act: &Act| match *act {
+        Act::Upstream(releases) => releases.iter().map(|release| (release.tag, release.date_epoch)).collect(),
+        Act::Sunday(date_epoch) => vec![(MASTER, date_epoch)],
+        _ => Vec::new(),
+    };
+    let is_built = |(tag, _): &(&str, i64)| {
+        *tag == MASTER || tag.parse::<ReleaseTag>().is_ok_and(|_| !tag.contains('-') && *tag != "v0.31.0")
+    };
+    STORY.iter().flat_map(of).filter(is_built).collect()
+}
+
+/// Upstream's branch.
+pub const MASTER: &str = "master";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_built_is_every_release_since_our_first_and_master() {
+        let refs: Vec<&str> = built().into_iter().map(|(tag, _)| tag).collect();
+        assert_eq!(refs, ["v0.32.2", "v0.33.0", "v0.32.3", "master", "master"]);
+    }
+}

@@ -1,0 +1,121 @@
+//! What is to be public, read from the folder of a build: every file against its digest, every blob
+//! of the image against the manifest.
+
+use std::fs;
+use std::time::SystemTime;
+
+use anyhow::{Context, Error, Result, ensure};
+use camino::Utf8Path;
+use oci::digest::{file_digest, sha256};
+use oci::documents::Descriptor;
+
+use crate::credentials;
+use crate::dist::Dist;
+use crate::dist::names::{METADATA, SHA256SUMS, sbom};
+use crate::dist::record::{FileRecord, ImageRecord, sha256sums};
+use crate::dist::release_name::ReleaseName;
+use crate::github::repository::Repository;
+use crate::os::files;
+use crate::os::terminal::say;
+use crate::reconcile::step::notes_file;
+use crate::registry::repository::ImageRepository;
+use crate::release::notes::{Facts, notes};
+use crate::release::plan::{Attachment, Blob, File, Image, Wanted};
+
+/// Source: the IANA registry of media types.
+const SPDX: &str = "application/spdx+json";
+/// Source: Sigstore, "Sigstore Bundle Format"; GitHub's attest action pushes its bundles as this.
+const SIGSTORE: &str = "application/vnd.dev.sigstore.bundle.v0.3+json";
+
+/// Reads the folder.
+///
+/// # Errors
+/// Where something is not what was recorded, or the build is none that is published.
+pub fn read(dist: &Dist, repository: &Repository, registry: &str, provenance: Option<&Utf8Path>) -> Result<Wanted> {
+    let (folder, record) = (&dist.folder, &dist.record);
+    let name = ReleaseName::of(&record.source).map_err(Error::msg)?;
+    let images = ImageRepository::of(registry, repository.owner()).map_err(Error::msg)?;
+    let image =
+        record.image.as_ref().with_context(|| format!("{folder} has no image; `cargo xtask image` makes it"))?;
+
+    say("check", format_args!("{folder}: every file, and every blob of its image"));
+    let files = list(dist, image)?;
+    let (manifest, blobs) = blobs(folder, image)?;
+    let mut attachments =
+        vec![Attachment { artifact_type: SPDX.to_owned(), path: folder.join(sbom(&record.source.version)) }];
+    if let Some(path) = provenance {
+        ensure!(path.is_file(), "there is no {path}, which is to be the provenance");
+        attachments.push(Attachment { artifact_type: SIGSTORE.to_owned(), path: path.to_owned() });
+    }
+    let facts = Facts { record, image, name: &name, repository, images: &images, has_provenance: provenance.is_some() };
+    let notes = notes(&facts);
+    let tags = image.tags.iter().map(|tag| tag.parse().map_err(Error::msg)).collect::<Result<_>>()?;
+    Ok(Wanted {
+        name,
+        repository: repository.clone(),
+        target: credentials::workflow_commit()?,
+        notes,
+        record: record.clone(),
+        files,
+        image: Image { repository: images, manifest, blobs, tags, attachments },
+        is_unproved: false,
+    })
+}
+
+/// Everything in the folder but the image, whether it belongs there or not.
+fn list(dist: &Dist, image: &ImageRecord) -> Result<Vec<File>> {
+    let folder = &dist.folder;
+    let mut found = Vec::new();
+    for entry in folder.read_dir_utf8().with_context(|| format!("cannot list {folder}"))? {
+        let entry = entry.with_context(|| format!("cannot list {folder}"))?;
+        let (name, path) = (entry.file_name().to_owned(), entry.path().to_owned());
+        if name == image.layout {
+            continue;
+        }
+        // A folder belongs to no release, whatever is in it.
+        let (size_bytes, sha256) = if path.is_file() { file_digest(&path)? } else { (0, sha256(&[])) };
+        found.push(File { name, path, size_bytes, sha256 });
+    }
+    found.sort_by(|one, other| one.name.cmp(&other.name));
+    check_sums(dist, &found)?;
+    Ok(found)
+}
+
+/// `SHA256SUMS` is written after the record; a task that was killed in between left an older one.
+fn check_sums(dist: &Dist, found: &[File]) -> Result<()> {
+    let record =
+        |file: &File| FileRecord { name: file.name.clone(), size_bytes: file.size_bytes, sha256: file.sha256.clone() };
+    let metadata = found.iter().find(|file| file.name == METADATA).map(record);
+    let expected = sha256sums(dist.record.files.iter().chain(&metadata));
+    let path = dist.folder.join(SHA256SUMS);
+    // That it is missing is said with all else that is.
+    if let Ok(sums) = fs::read_to_string(&path) {
+        ensure!(sums == expected, "{path} is not of the files beside it; `cargo xtask smoke` writes it anew");
+    }
+    Ok(())
+}
+
+/// The manifest, and what it names.
+fn blobs(folder: &Utf8Path, image: &ImageRecord) -> Result<(Blob, Vec<Blob>)> {
+    let place = folder.join(&image.layout);
+    let manifest = oci::layout::verify(&place, &image.digest)?;
+    let path = place.join(image.digest.blob());
+    let size_bytes = path.metadata().with_context(|| format!("cannot read {path}"))?.len();
+    let blob = |blob: &Descriptor| Blob {
+        digest: blob.digest.clone(),
+        path: place.join(blob.digest.blob()),
+        size_bytes: blob.size,
+    };
+    Ok((Blob { digest: image.digest.clone(), path, size_bytes }, manifest.blobs().map(blob).collect()))
+}
+
+/// Puts the notes where the steps name them.
+///
+/// # Errors
+/// Where they cannot be written.
+pub fn write_notes(root: &Utf8Path, wanted: &Wanted) -> Result<()> {
+    let path = root.join(notes_file(&wanted.name));
+    let folder = path.parent().expect("the notes lie in a folder");
+    fs::create_dir_all(folder).with_context(|| format!("cannot make {folder}"))?;
+    files::replace(&path, wanted.notes.as_bytes(), SystemTime::now())
+}

@@ -1,0 +1,91 @@
+//! The image in its registry: what it is made of first, tags after it, `latest` last and only forward.
+
+use oci::digest::Digest;
+use oci::reference::ImageTag;
+
+use crate::reconcile::step::Step;
+use crate::release::plan::{Blob, Draft, Image, Latest, Registry};
+
+/// Puts the image there, what is attached to it, and every tag but `latest`.
+pub(super) fn push(image: &Image, registry: &Registry, draft: &mut Draft) {
+    let digest = &image.manifest.digest;
+    if registry.has_manifest {
+        draft.same(format!("image {}@{digest}", image.repository));
+    } else {
+        for blob in &image.blobs {
+            if registry.blobs.contains(&blob.digest) {
+                draft.same(format!("blob {}", blob.digest));
+            } else {
+                draft.step(push_blob(image, blob));
+            }
+        }
+        let (repository, Blob { digest, path, .. }) = (image.repository.clone(), image.manifest.clone());
+        draft.step(Step::PushManifest { repository, digest, path });
+    }
+    for attachment in &image.attachments {
+        if registry.attached.contains(&attachment.artifact_type) {
+            draft.same(format!("{} attached to the image", attachment.artifact_type));
+        } else {
+            draft.step(Step::Attach {
+                repository: image.repository.clone(),
+                subject: digest.clone(),
+                artifact_type: attachment.artifact_type.clone(),
+                path: attachment.path.clone(),
+            });
+        }
+    }
+    for tag in image.tags.iter().filter(|tag| !tag.is_latest()) {
+        match leads_to(registry, tag) {
+            None => draft.step(set(image, tag)),
+            Some(found) if found == digest => draft.same(format!("tag {tag}")),
+            Some(found) => draft.refuse(format!(
+                "the tag {}:{tag} exists and leads to {found}, and not to {digest}; a tag of a version never moves",
+                image.repository
+            )),
+        }
+    }
+}
+
+/// Moves `latest`, where it is wanted, on to a commit that comes after the one where it is.
+pub(super) fn move_latest(image: &Image, registry: &Registry, draft: &mut Draft) {
+    for tag in image.tags.iter().filter(|tag| tag.is_latest()) {
+        match (leads_to(registry, tag), &registry.latest) {
+            (None, _) => draft.step(set(image, tag)),
+            (Some(found), _) if *found == image.manifest.digest => draft.same(format!("tag {tag}")),
+            (Some(_), Some(Latest { relation: Some(relation), .. })) if relation == "ahead" => {
+                draft.step(set(image, tag));
+            }
+            (Some(found), latest) => draft.note(format!("{tag} stays at {found}: {}", why_it_stays(latest.as_ref()))),
+        }
+    }
+}
+
+fn why_it_stays(latest: Option<&Latest>) -> String {
+    let Some(Latest { revision: Some(revision), relation }) = latest else {
+        return "that image does not say which commit it was built from".to_owned();
+    };
+    match relation.as_deref() {
+        Some("behind") => format!("{revision} comes after what was built here"),
+        Some("identical") => format!("it was built from {revision} as well"),
+        Some("diverged") => format!("{revision} is on another line of upstream's history"),
+        _ => format!("how {revision} relates to what was built here is not known"),
+    }
+}
+
+fn leads_to<'a>(registry: &'a Registry, tag: &ImageTag) -> Option<&'a Digest> {
+    registry.tags.iter().find(|(found, _)| found == tag).map(|(_, digest)| digest)
+}
+
+fn push_blob(image: &Image, blob: &Blob) -> Step {
+    Step::PushBlob {
+        repository: image.repository.clone(),
+        digest: blob.digest.clone(),
+        path: blob.path.clone(),
+        size_bytes: blob.size_bytes,
+    }
+}
+
+fn set(image: &Image, tag: &ImageTag) -> Step {
+    let (repository, digest) = (image.repository.clone(), image.manifest.digest.clone());
+    Step::Tag { repository, digest, tag: tag.clone() }
+}

@@ -1,0 +1,242 @@
+//! Plans, whole, as text.
+
+use super::*;
+use crate::dist::image_tags::image_tags;
+use crate::dist::{names, samples};
+use crate::github::documents::Asset;
+use crate::upstream::source::Source;
+
+mod rules;
+
+const RELEASE: &str = "buildkit-v0.32.2-riscv64";
+
+fn sha256(byte: u8) -> Sha256 {
+    Sha256::from_bytes(&[byte; 32])
+}
+
+fn digest(byte: u8) -> Digest {
+    sha256(byte).into()
+}
+
+/// What is wanted of a build of `ref`.
+fn wanted(r#ref: &str) -> Wanted {
+    let mut record = samples::proved_record();
+    record.source = Source { r#ref: r#ref.to_owned(), ..record.source };
+    let file = |(name, byte): (String, u8)| File {
+        path: format!("dist/{name}").into(),
+        name,
+        size_bytes: 1000 * u64::from(byte),
+        sha256: sha256(byte),
+    };
+    let blob = |byte| Blob { digest: digest(byte), path: format!("dist/image/{byte}").into(), size_bytes: 10 };
+    Wanted {
+        name: ReleaseName::of(&record.source).expect("a name"),
+        repository: "o/n".parse().expect("a repository"),
+        target: None,
+        notes: "What it is.\n".to_owned(),
+        files: names::files(&record.source.version).into_iter().zip(1..).map(file).collect(),
+        image: Image {
+            repository: "localhost/o/i".parse().expect("a repository"),
+            manifest: blob(0xe2),
+            blobs: vec![blob(0xb1), blob(0xb2)],
+            tags: image_tags(&record.source),
+            attachments: vec![Attachment {
+                artifact_type: "application/spdx+json".to_owned(),
+                path: "dist/sbom".into(),
+            }],
+        },
+        record,
+        is_unproved: false,
+    }
+}
+
+/// A release that has all that is wanted.
+fn release(wanted: &Wanted, draft: bool) -> Release {
+    let asset = |(file, id): (&File, u64)| Asset {
+        id,
+        name: file.name.clone(),
+        state: "uploaded".to_owned(),
+        size: file.size_bytes,
+        digest: Some(format!("sha256:{}", file.sha256)),
+        browser_download_url: String::new(),
+    };
+    Release {
+        id: 1,
+        tag_name: wanted.name.to_string(),
+        name: Some(wanted.name.title()),
+        // What a person saved on the web page has other line ends.
+        body: Some("What it is.\r\n".to_owned()),
+        draft,
+        prerelease: wanted.name.is_prerelease(),
+        html_url: "https://github.com/o/n/releases/1".to_owned(),
+        upload_url: String::new(),
+        assets: wanted.files.iter().zip(1..).map(asset).collect(),
+    }
+}
+
+/// A registry that has all that is wanted.
+fn registry(wanted: &Wanted) -> Registry {
+    Registry {
+        tags: wanted.image.tags.iter().map(|tag| (tag.clone(), digest(0xe2))).collect(),
+        has_manifest: true,
+        attached: vec!["application/spdx+json".to_owned()],
+        ..Registry::default()
+    }
+}
+
+/// The plan line by line, with digests of one byte repeated cut short.
+fn text(wanted: &Wanted, observed: &Observed) -> String {
+    let lines = match plan(wanted, observed) {
+        Err(refused) => refused.to_string(),
+        Ok(plan) => {
+            let same = plan.same.iter().map(|what| format!("same {what}\n"));
+            let notes = plan.notes.iter().map(|what| format!("note {what}\n"));
+            same.chain(notes).chain(plan.steps.iter().map(|step| format!("{step}\n"))).collect()
+        }
+    };
+    (0..=u8::MAX).fold(lines, |lines, byte| lines.replace(&sha256(byte).to_string(), &format!("{byte:02x}")))
+}
+
+fn same_files() -> String {
+    let lines = [
+        "buildkitd, 1000 bytes, sha256:01",
+        "buildctl, 2000 bytes, sha256:02",
+        "buildkit-v0.32.2.linux-riscv64.tar.gz, 3000 bytes, sha256:03",
+        "buildkit-v0.32.2.linux-riscv64.spdx.json, 4000 bytes, sha256:04",
+        "VERSION.txt, 5000 bytes, sha256:05",
+        "metadata.json, 6000 bytes, sha256:06",
+        "SHA256SUMS, 7000 bytes, sha256:07",
+    ];
+    lines.map(|line| format!("same asset {line}\n")).concat()
+}
+
+const SAME_IMAGE: &str = "\
+same image localhost/o/i@sha256:e2
+same application/spdx+json attached to the image
+same tag v0.32.2-riscv64
+";
+
+#[test]
+fn where_nothing_is_everything_is_made_from_below_and_shown_last() {
+    let wanted = Wanted { target: Some(samples::commit()), ..wanted("v0.32.2") };
+    let issue = Some(Issue { number: 4, is_open: true, is_commented: false });
+    let observed = Observed { issue, ..Observed::default() };
+    assert_eq!(
+        text(&wanted, &observed),
+        "\
+gh release create buildkit-v0.32.2-riscv64 --draft --title 'BuildKit v0.32.2 for RISC-V64' --notes-file target/release-notes/buildkit-v0.32.2-riscv64.md --target 991535e0973488b6a429096d21fa13f81f2d89d8
+gh release upload buildkit-v0.32.2-riscv64 dist/buildkitd
+gh release upload buildkit-v0.32.2-riscv64 dist/buildctl
+gh release upload buildkit-v0.32.2-riscv64 dist/buildkit-v0.32.2.linux-riscv64.tar.gz
+gh release upload buildkit-v0.32.2-riscv64 dist/buildkit-v0.32.2.linux-riscv64.spdx.json
+gh release upload buildkit-v0.32.2-riscv64 dist/VERSION.txt
+gh release upload buildkit-v0.32.2-riscv64 dist/metadata.json
+gh release upload buildkit-v0.32.2-riscv64 dist/SHA256SUMS
+oras blob push --plain-http localhost/o/i@sha256:b1 dist/image/177
+oras blob push --plain-http localhost/o/i@sha256:b2 dist/image/178
+oras manifest push --plain-http localhost/o/i@sha256:e2 dist/image/226
+oras attach --disable-path-validation --artifact-type application/spdx+json --plain-http localhost/o/i@sha256:e2 dist/sbom:application/spdx+json
+oras tag --plain-http localhost/o/i@sha256:e2 v0.32.2-riscv64
+gh release edit buildkit-v0.32.2-riscv64 --draft=false --latest=true
+gh issue comment 4 --body '<!-- xtask:published v0.32.2 --> Published: https://github.com/o/n/releases/tag/buildkit-v0.32.2-riscv64'
+gh issue close 4 --reason completed
+"
+    );
+}
+
+#[test]
+fn a_draft_that_was_left_half_done_is_completed() {
+    let wanted = wanted("v0.32.2");
+    let mut draft = Release { name: None, ..release(&wanted, true) };
+    draft.assets.truncate(6);
+    draft.assets[0].state = "starter".to_owned();
+    draft.assets[1].digest = Some(format!("sha256:{}", sha256(9)));
+    // Assets of before June 2025 have none.
+    draft.assets[2].digest = None;
+    draft.assets.push(Asset { name: "core".to_owned(), ..draft.assets[3].clone() });
+    let younger = Release { id: 2, html_url: "https://github.com/o/n/releases/2".to_owned(), ..draft.clone() };
+    let blobs = vec![digest(0xb1)];
+    let observed = Observed {
+        releases: vec![younger, draft],
+        registry: Registry { blobs, ..Registry::default() },
+        issue: Some(Issue { number: 4, is_open: true, is_commented: true }),
+        ..Observed::default()
+    };
+    assert_eq!(
+        text(&wanted, &observed),
+        "\
+same asset buildkit-v0.32.2.linux-riscv64.tar.gz, 3000 bytes, sha256:03
+same asset buildkit-v0.32.2.linux-riscv64.spdx.json, 4000 bytes, sha256:04
+same asset VERSION.txt, 5000 bytes, sha256:05
+same asset metadata.json, 6000 bytes, sha256:06
+same blob sha256:b1
+note there is another draft of buildkit-v0.32.2-riscv64, which is left alone: https://github.com/o/n/releases/2
+gh release edit buildkit-v0.32.2-riscv64 --title 'BuildKit v0.32.2 for RISC-V64' --notes-file target/release-notes/buildkit-v0.32.2-riscv64.md
+gh release delete-asset buildkit-v0.32.2-riscv64 buildkitd --yes  # its upload broke off, state starter
+gh release upload buildkit-v0.32.2-riscv64 dist/buildkitd
+gh release delete-asset buildkit-v0.32.2-riscv64 buildctl --yes  # 2000 bytes, sha256:09, and not 2000 bytes, sha256:02
+gh release upload buildkit-v0.32.2-riscv64 dist/buildctl
+gh release upload buildkit-v0.32.2-riscv64 dist/SHA256SUMS
+gh release delete-asset buildkit-v0.32.2-riscv64 core --yes  # no file of this release
+oras blob push --plain-http localhost/o/i@sha256:b2 dist/image/178
+oras manifest push --plain-http localhost/o/i@sha256:e2 dist/image/226
+oras attach --disable-path-validation --artifact-type application/spdx+json --plain-http localhost/o/i@sha256:e2 dist/sbom:application/spdx+json
+oras tag --plain-http localhost/o/i@sha256:e2 v0.32.2-riscv64
+gh release edit buildkit-v0.32.2-riscv64 --draft=false --latest=true
+gh issue close 4 --reason completed
+"
+    );
+}
+
+#[test]
+fn a_draft_that_is_whole_is_only_shown() {
+    let wanted = wanted("v0.32.2");
+    let releases = vec![release(&wanted, true)];
+    let observed = Observed { releases, registry: registry(&wanted), ..Observed::default() };
+    let expected = format!(
+        "same draft {RELEASE}, its title and notes\n{}{SAME_IMAGE}gh release edit {RELEASE} --draft=false --latest=true\n",
+        same_files()
+    );
+    assert_eq!(text(&wanted, &observed), expected);
+}
+
+#[test]
+fn what_is_published_as_wanted_is_left_alone() {
+    let wanted = wanted("v0.32.2");
+    let mut published = release(&wanted, false);
+    published.assets.push(Asset { name: "thanks.txt".to_owned(), ..published.assets[0].clone() });
+    let observed = Observed {
+        releases: vec![Release { id: 0, ..release(&wanted, true) }, published],
+        registry: registry(&wanted),
+        issue: Some(Issue { number: 4, is_open: false, is_commented: false }),
+        ..Observed::default()
+    };
+    let expected = format!(
+        "same release {RELEASE}, published: https://github.com/o/n/releases/1\n{}{SAME_IMAGE}same issue 4, closed\n\
+         note there is another draft of {RELEASE}, which is left alone: https://github.com/o/n/releases/1\n\
+         note {RELEASE} has also thanks.txt, which is left alone\n",
+        same_files()
+    );
+    assert_eq!(text(&wanted, &observed), expected);
+}
+
+#[test]
+fn what_is_published_otherwise_is_refused_with_both_digests_and_all_at_once() {
+    let wanted = wanted("v0.32.2");
+    let mut published = release(&wanted, false);
+    published.assets[0].digest = Some(format!("sha256:{}", sha256(9)));
+    published.assets[5].size = 1;
+    published.assets.pop();
+    let mut registry = registry(&wanted);
+    registry.tags[0].1 = digest(0xe3);
+    let observed = Observed { releases: vec![published], registry, ..Observed::default() };
+    assert_eq!(
+        text(&wanted, &observed),
+        "\
+nothing is published:
+  - buildkit-v0.32.2-riscv64 is published, and buildkitd is another there: 1000 bytes, sha256:09, and not 1000 bytes, sha256:01; what is published stays as it is
+  - buildkit-v0.32.2-riscv64 is published, and metadata.json is another there: 1 bytes, sha256:06, and not 6000 bytes, sha256:06; what is published stays as it is
+  - buildkit-v0.32.2-riscv64 is published without SHA256SUMS, which no run of this does: somebody removed it; add it by hand (gh release upload buildkit-v0.32.2-riscv64 dist/SHA256SUMS)
+  - the tag localhost/o/i:v0.32.2-riscv64 exists and leads to sha256:e3, and not to sha256:e2; a tag of a version never moves"
+    );
+}

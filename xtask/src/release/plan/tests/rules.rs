@@ -1,0 +1,151 @@
+//! Single rules: what stands, what moves, what is newest, and what is refused.
+
+use super::*;
+use crate::dist::check::{Check, Verdict};
+
+fn empty(name: &str, id: u64) -> Release {
+    Release { id, tag_name: name.to_owned(), assets: Vec::new(), ..release(&wanted("v0.32.2"), false) }
+}
+
+#[test]
+fn the_record_of_an_earlier_run_stands_where_only_its_proofs_are_older() {
+    let wanted = wanted("v0.32.2");
+    let mut published = release(&wanted, false);
+    published.assets[5].size = 1;
+    published.assets[6].digest = Some(format!("sha256:{}", sha256(9)));
+    let record = |change: fn(&mut Metadata)| {
+        let mut record = wanted.record.clone();
+        change(&mut record);
+        let (releases, registry) = (vec![published.clone()], registry(&wanted));
+        plan(&wanted, &Observed { releases, registry, published_record: Some(record), issue: None })
+    };
+    let plan = record(|record| record.proofs[0].seconds += 1).expect("it stands");
+    let earlier = "published with the proofs of an earlier run, of the same files and the same image; it stands";
+    assert_eq!(plan.notes, [format!("metadata.json is {earlier}"), format!("SHA256SUMS is {earlier}")]);
+    assert_eq!(plan.steps, []);
+    record(|record| record.files[0].size_bytes += 1).expect_err("other files");
+    record(|record| record.image = None).expect_err("another image");
+    record(|record| record.go = "1.26.4".parse().expect("a version")).expect_err("another Go");
+}
+
+#[test]
+fn a_week_in_which_only_debian_moved_leaves_master_as_it_is() {
+    let wanted = wanted("master");
+    let mut record = wanted.record.clone();
+    let image = record.image.as_mut().expect("an image");
+    image.digest = digest(0xaa);
+    let plan_with = |wanted: &Wanted, record: &Metadata| {
+        plan(wanted, &Observed { published_record: Some(record.clone()), ..Observed::default() })
+    };
+    let plan = plan_with(&wanted, &record).expect("nothing stands against it");
+    assert!(plan.is_standing && plan.steps.is_empty());
+    assert!(plan.notes[0].contains("buildkit-v20260804-dev is published of the same commit"), "{:?}", plan.notes);
+    // Another commit of that day, other programs, or a release of upstream's: that is no quiet week.
+    let mut other = record.clone();
+    other.files[0].sha256 = sha256(0xbb);
+    assert!(!plan_with(&wanted, &other).expect("a plan").is_standing);
+    let tagged = super::wanted("v0.32.2");
+    let mut record = tagged.record.clone();
+    record.image.as_mut().expect("an image").digest = digest(0xaa);
+    assert!(!plan_with(&tagged, &record).expect("a plan").is_standing);
+}
+
+#[test]
+fn latest_follows_master_and_only_forward() {
+    let wanted = wanted("master");
+    let moved = |latest: Option<Latest>| {
+        let mut registry = registry(&wanted);
+        registry.tags[1].1 = digest(0xaa);
+        registry.latest = latest;
+        let releases = vec![release(&wanted, false)];
+        let text = text(&wanted, &Observed { releases, registry, ..Observed::default() });
+        text.lines().last().expect("a line").to_owned()
+    };
+    let latest =
+        |relation: &str| moved(Some(Latest { revision: Some(samples::commit()), relation: Some(relation.to_owned()) }));
+    assert_eq!(latest("ahead"), "oras tag --plain-http localhost/o/i@sha256:e2 latest");
+    let commit = samples::commit();
+    assert_eq!(latest("behind"), format!("note latest stays at sha256:aa: {commit} comes after what was built here"));
+    assert_eq!(
+        latest("diverged"),
+        format!("note latest stays at sha256:aa: {commit} is on another line of upstream's history")
+    );
+    assert_eq!(latest("identical"), format!("note latest stays at sha256:aa: it was built from {commit} as well"));
+    let unknown = Latest { revision: Some(commit.clone()), relation: None };
+    let said = format!("note latest stays at sha256:aa: how {commit} relates to what was built here is not known");
+    assert_eq!(moved(Some(unknown)), said);
+    let said = "note latest stays at sha256:aa: that image does not say which commit it was built from";
+    assert_eq!(moved(Some(Latest { revision: None, relation: None })), said);
+    let observed =
+        Observed { releases: vec![release(&wanted, false)], registry: registry(&wanted), ..Observed::default() };
+    assert!(text(&wanted, &observed).ends_with("same tag master-20260804\nsame tag latest\n"));
+}
+
+#[test]
+fn master_is_a_prerelease_that_latest_follows() {
+    let wanted = wanted("master");
+    let text = text(&wanted, &Observed::default());
+    let last: Vec<&str> = text.lines().rev().take(3).collect();
+    assert_eq!(
+        last,
+        [
+            "oras tag --plain-http localhost/o/i@sha256:e2 latest",
+            "gh release edit buildkit-v20260804-dev --draft=false --latest=false",
+            "oras tag --plain-http localhost/o/i@sha256:e2 master-20260804",
+        ]
+    );
+    assert!(text.lines().next().is_some_and(|line| line.ends_with(" --prerelease")), "{text}");
+}
+
+#[test]
+fn the_newest_stable_release_alone_is_what_github_calls_the_latest() {
+    let wanted = wanted("v0.32.2");
+    let last = |releases: &[&str]| {
+        let releases = releases.iter().zip(2..).map(|(name, id)| empty(name, id)).collect();
+        let plan = plan(&wanted, &Observed { releases, ..Observed::default() }).expect("a plan");
+        plan.steps.last().map(ToString::to_string).expect("a step").ends_with("--latest=true")
+    };
+    assert!(last(&["buildkit-v0.9.0-riscv64", "buildkit-v0.33.0-rc1-riscv64", "buildkit-v20261001-dev", "v9.9.9"]));
+    assert!(!last(&["buildkit-v0.33.0-riscv64", "buildkit-v0.31.0-riscv64"]));
+}
+
+#[test]
+fn what_is_not_proved_is_refused_or_said() {
+    let mut wanted = wanted("v0.32.2");
+    wanted.record.proofs.remove(3);
+    wanted.record.proofs[2].image_digest = digest(9);
+    wanted.record.proofs[1].checks[0].verdict = Verdict::NotRun;
+    wanted.record.proofs[0].checks.push(Check::fail("runc", "it is missing"));
+    let said = [
+        "`verify-tini` failed at runc: it is missing",
+        "`smoke exec` has no check that passed",
+        "`smoke builder` is of another image",
+        "`smoke machine` was not run",
+    ];
+    let tasks = ["verify-tini", "smoke --level exec", "smoke --level builder", "smoke --level machine"];
+    let lines: Vec<String> = said
+        .iter()
+        .zip(tasks)
+        .map(|(why, task)| format!("\n  - {why}: run `cargo xtask {task}`, or say --unproved"))
+        .collect();
+    assert_eq!(text(&wanted, &Observed::default()), format!("nothing is published:{}", lines.concat()));
+    wanted.is_unproved = true;
+    let plan = plan(&wanted, &Observed::default()).expect("a plan");
+    assert_eq!(plan.notes, said.map(|why| format!("{why}; the notes say so")));
+}
+
+#[test]
+fn a_file_too_many_one_too_few_and_one_that_was_changed_are_named() {
+    let mut wanted = wanted("v0.32.2");
+    wanted.files[1].sha256 = sha256(9);
+    wanted.files[0].name = "buildkitd.old".to_owned();
+    wanted.files[0].path = "dist/buildkitd.old".into();
+    assert_eq!(
+        text(&wanted, &Observed::default()),
+        "\
+nothing is published:
+  - buildkitd is missing in the folder of the build; `cargo xtask build` makes it
+  - dist/buildctl is not what was built: it has 2000 bytes, sha256:09, and the record says otherwise; build again
+  - dist/buildkitd.old belongs to no release; take it out of the folder of the build"
+    );
+}

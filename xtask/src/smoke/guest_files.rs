@@ -1,0 +1,218 @@
+//! What a riscv64 machine is made of besides the image: kernel, modules, firmware, busybox, and an
+//! emulator for amd64; all of it Debian's, fetched once, and compared with its digests at each use.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::Read;
+use std::time::Duration;
+
+use anyhow::{Context, Error, Result, bail, ensure};
+use camino::{Utf8Path, Utf8PathBuf};
+use oci::digest::{Sha256, copy, file_digest};
+use serde::{Deserialize, Serialize};
+
+use crate::dist::record::FileRecord;
+use crate::http::endpoint::Endpoint;
+use crate::os::files::{self, Staging};
+use crate::os::process::Run;
+use crate::os::terminal::say;
+use crate::smoke::debian::index::Package;
+use crate::smoke::debian::{self, Archive};
+use crate::smoke::kernel_module;
+
+/// The kernel.
+pub const KERNEL: &str = "kernel";
+/// The firmware that the machine starts before the kernel, OpenSBI's `fw_dynamic`.
+pub const FIRMWARE: &str = "firmware";
+/// A static busybox for riscv64.
+pub const BUSYBOX_RISCV64: &str = "busybox-riscv64";
+/// A static busybox for amd64.
+pub const BUSYBOX_AMD64: &str = "busybox-amd64";
+/// A static qemu-user for riscv64 that runs amd64 programs.
+pub const EMULATOR_AMD64: &str = "qemu-x86_64";
+
+/// What the machine loads: the disk that its results go to, containers' file systems, and foreign
+/// binaries.
+const MODULES: [&str; 4] = ["virtio_mmio", "virtio_blk", "overlay", "binfmt_misc"];
+const RECORD: &str = "ingredients.json";
+const SCHEMA: u32 = 1;
+/// Far above what any of these files has.
+const LARGEST_FILE_BYTES: u64 = 512 << 20;
+const XZ_LIMIT: Duration = Duration::from_secs(60);
+
+/// The ingredients, in a folder.
+#[derive(Debug)]
+pub struct Ingredients {
+    folder: Utf8PathBuf,
+    record: Record,
+}
+
+/// What is in the folder and where it comes from.
+#[derive(Debug, Serialize, Deserialize)]
+struct Record {
+    schema: u32,
+    trust: String,
+    packages: Vec<(String, String, Sha256)>,
+    modules: Vec<String>,
+    files: Vec<FileRecord>,
+}
+
+impl Ingredients {
+    /// Those that an earlier run fetched into `folder`, or new ones.
+    ///
+    /// # Errors
+    /// Where they cannot be fetched, or are not Debian's.
+    pub fn obtain(folder: &Utf8Path, archive: Option<&Endpoint>) -> Result<Self> {
+        let wait = || say("debian", "waiting for another run that fetches the kernel");
+        let _lock = files::lock(&folder.with_extension("lock"), wait)?;
+        match Self::present(folder) {
+            Ok(found) => return Ok(found),
+            Err(why) if folder.exists() => say("debian", format_args!("fetching again: {why:#}")),
+            Err(_) => say("debian", "fetching a kernel and its firmware, once"),
+        }
+        let archive = match archive {
+            Some(archive) => archive.clone(),
+            None => debian::archive_of_apt()?,
+        };
+        let staging = Staging::new(folder)?;
+        let record = fetch(&archive, staging.path()).context("the machine's kernel could not be obtained")?;
+        let text = serde_json::to_string_pretty(&record)?;
+        fs::write(staging.path().join(RECORD), text).context("cannot write the record of the kernel")?;
+        staging.publish()?;
+        Ok(Self { folder: folder.to_owned(), record })
+    }
+
+    fn present(folder: &Utf8Path) -> Result<Self> {
+        let text = fs::read_to_string(folder.join(RECORD)).with_context(|| format!("{folder} has no {RECORD}"))?;
+        let record: Record = serde_json::from_str(&text).with_context(|| format!("{RECORD} cannot be read"))?;
+        ensure!(record.schema == SCHEMA, "it is of another version of this task");
+        for file in &record.files {
+            let (_, found) = file_digest(&folder.join(&file.name))?;
+            ensure!(found == file.sha256, "{} is not what was fetched", file.name);
+        }
+        Ok(Self { folder: folder.to_owned(), record })
+    }
+
+    /// The path of one of the constants above.
+    pub fn path(&self, name: &str) -> Utf8PathBuf {
+        self.folder.join(name)
+    }
+
+    /// The names of the modules, in the order in which they are loaded.
+    pub fn modules(&self) -> &[String] {
+        &self.record.modules
+    }
+
+    /// The file of a module.
+    pub fn module(&self, name: &str) -> Utf8PathBuf {
+        self.folder.join(module_file(name))
+    }
+
+    /// Name and version of each package, and how far the archive was trusted.
+    pub fn origin(&self) -> Vec<(String, String)> {
+        let packages = self.record.packages.iter().map(|(name, version, _)| (name.clone(), version.clone()));
+        packages.chain([("Debian's archive".to_owned(), self.record.trust.clone())]).collect()
+    }
+}
+
+fn module_file(name: &str) -> String {
+    format!("{name}.ko.xz")
+}
+
+/// Fills `folder`.
+fn fetch(endpoint: &Endpoint, folder: &Utf8Path) -> Result<Record> {
+    let scratch = folder.join("scratch");
+    fs::create_dir(&scratch).with_context(|| format!("cannot make {scratch}"))?;
+    let archive = Archive::open(endpoint, &scratch)?;
+    say("debian", &archive.trust);
+    let list = archive.list("riscv64", &scratch)?;
+    let list_amd64 = archive.list("amd64", &scratch)?;
+    let named = debian::find(&list, "linux-image-riscv64")?;
+    let kernel = named.depends.iter().find(|name| name.starts_with("linux-image-"));
+    let kernel = debian::find(&list, kernel.context("linux-image-riscv64 names no kernel")?)?;
+    let firmware = debian::find(&list, "opensbi")?;
+    let busybox = debian::find(&list, "busybox-static")?;
+    let busybox_amd64 = debian::find(&list_amd64, "busybox-static")?;
+    let emulator = debian::find(&list, "qemu-user")?;
+    let take = |package: &Package, wanted: &str, name: &str| -> Result<()> {
+        let tar = archive.package(package, &scratch)?;
+        let found = extract(&tar, &|path| (path == wanted).then(|| folder.join(name)))?;
+        ensure!(found == 1, "Debian's package {} has no {wanted}", package.name);
+        fs::remove_file(&tar).with_context(|| format!("cannot remove {tar}"))
+    };
+    take(&busybox, "usr/bin/busybox", BUSYBOX_RISCV64)?;
+    take(&busybox_amd64, "usr/bin/busybox", BUSYBOX_AMD64)?;
+    take(&emulator, "usr/bin/qemu-x86_64", EMULATOR_AMD64)?;
+    take(&firmware, "usr/lib/riscv64-linux-gnu/opensbi/generic/fw_dynamic.bin", FIRMWARE)?;
+
+    let tar = archive.package(&kernel, &scratch)?;
+    let found = extract(&tar, &|path| path.starts_with("boot/vmlinu").then(|| folder.join(KERNEL)))?;
+    ensure!(found == 1, "Debian's package {} has {found} kernels", kernel.name);
+    let modules = modules(&tar, folder)?;
+    fs::remove_dir_all(&scratch).with_context(|| format!("cannot remove {scratch}"))?;
+
+    let names = [KERNEL, FIRMWARE, BUSYBOX_RISCV64, BUSYBOX_AMD64, EMULATOR_AMD64].map(str::to_owned);
+    let names = names.into_iter().chain(modules.iter().map(|name| module_file(name)));
+    let record_of = |name: String| {
+        let (size_bytes, sha256) = file_digest(&folder.join(&name))?;
+        Ok(FileRecord { name, size_bytes, sha256 })
+    };
+    Ok(Record {
+        schema: SCHEMA,
+        trust: archive.trust,
+        packages: [kernel, firmware, busybox, busybox_amd64, emulator]
+            .map(|package| (package.name, package.version, package.file.sha256))
+            .into(),
+        files: names.map(record_of).collect::<Result<_>>()?,
+        modules,
+    })
+}
+
+/// Takes the modules and all that they need out of a kernel's package. Returns their names, each
+/// after what it needs.
+fn modules(tar: &Utf8Path, folder: &Utf8Path) -> Result<Vec<String>> {
+    let mut needs: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    let mut missing: Vec<String> = MODULES.map(str::to_owned).into();
+    while !missing.is_empty() {
+        extract(tar, &|path| {
+            let name = path.rsplit('/').next()?.strip_suffix(".ko.xz")?.replace('-', "_");
+            missing.contains(&name).then(|| folder.join(module_file(&name)))
+        })?;
+        for name in std::mem::take(&mut missing) {
+            let file = folder.join(module_file(&name));
+            ensure!(file.is_file(), "Debian's kernel has no module {name}");
+            let output = Run::new("xz").args(["--decompress", "--stdout", file.as_str()]).limit(XZ_LIMIT).output()?;
+            let depends = kernel_module::depends(&output.stdout).map_err(Error::msg).context(file)?;
+            needs.insert(name, depends);
+        }
+        missing.extend(needs.values().flatten().filter(|name| !needs.contains_key(*name)).cloned());
+    }
+    let mut order = Vec::new();
+    while order.len() < needs.len() {
+        let ready = |(name, needed): &(&String, &Vec<String>)| {
+            !order.contains(*name) && needed.iter().all(|needed| order.contains(needed))
+        };
+        match needs.iter().find(ready) {
+            Some((name, _)) => order.push(name.clone()),
+            None => bail!("the kernel's modules need each other in a circle"),
+        }
+    }
+    Ok(order)
+}
+
+/// Writes each file of a tar archive for which `place` has a path. Returns how many.
+fn extract(tar: &Utf8Path, place: &dyn Fn(&str) -> Option<Utf8PathBuf>) -> Result<usize> {
+    let extract = || -> Result<usize> {
+        let mut count = 0;
+        for member in tar::Archive::new(File::open(tar)?).entries_with_seek()? {
+            let mut member = member?;
+            let path = String::from_utf8_lossy(&member.path_bytes()).trim_start_matches("./").to_owned();
+            if let (true, Some(file)) = (member.header().entry_type().is_file(), place(&path)) {
+                copy(&mut member.by_ref().take(LARGEST_FILE_BYTES), &mut File::create(&file)?)?;
+                count += 1;
+            }
+        }
+        Ok(count)
+    };
+    extract().with_context(|| format!("cannot read {tar}"))
+}

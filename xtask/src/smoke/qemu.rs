@@ -1,0 +1,171 @@
+//! A riscv64 computer in a process: qemu-system, with the processor's own virtualisation where the
+//! host is riscv64, and without it anywhere else. Needs no root.
+
+use std::env::consts::{ARCH, OS};
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom};
+use std::process::ExitStatus;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use camino::{Utf8Path, Utf8PathBuf};
+
+use crate::os::host;
+use crate::os::process::{Event, Run};
+
+const PROGRAM: &str = "qemu-system-riscv64";
+/// Unpacked, the image has 450 MB; the kernel has it twice for a second.
+const MEMORY: &str = "3G";
+/// More than these are of no use to a build of one step.
+const MOST_PROCESSORS: usize = 4;
+const KERNEL_ARGUMENTS: &str = "console=ttyS0 quiet panic=-1 rdinit=/init";
+
+/// qemu-system for riscv64.
+#[derive(Clone, Debug)]
+pub struct Machine {
+    program: Utf8PathBuf,
+    /// Its version, as it tells it.
+    pub version: String,
+    is_accelerated: bool,
+}
+
+/// What a machine starts with, and where it leaves what.
+#[derive(Clone, Copy, Debug)]
+pub struct Boot<'a> {
+    /// The kernel, an `Image`.
+    pub kernel: &'a Utf8Path,
+    /// The firmware that comes before it.
+    pub firmware: &'a Utf8Path,
+    /// What the kernel unpacks into memory as its first file system.
+    pub initramfs: &'a Utf8Path,
+    /// A file that is the machine's disk, `/dev/vda`.
+    pub disk: &'a Utf8Path,
+    /// A file that its console is written to.
+    pub console: &'a Utf8Path,
+    /// How long it may run.
+    pub limit: Duration,
+}
+
+impl Machine {
+    /// Finds qemu.
+    ///
+    /// # Errors
+    /// Where it is not installed: which package has it.
+    pub fn find() -> Result<Self> {
+        let program = host::on_path(PROGRAM).with_context(|| {
+            format!(
+                "{PROGRAM} is not installed; Debian 13: apt-get install qemu-system-riscv, \
+                 Debian 12 and Ubuntu: apt-get install qemu-system-misc"
+            )
+        })?;
+        let text = Run::new(program.as_str()).arg("--version").read()?;
+        let version = text.lines().next().unwrap_or_default().trim_start_matches("QEMU emulator version ").to_owned();
+        let can_open = || File::options().read(true).write(true).open("/dev/kvm").is_ok();
+        Ok(Self { program, version, is_accelerated: (OS, ARCH) == ("linux", "riscv64") && can_open() })
+    }
+
+    /// How it runs code, in a few words.
+    pub fn describe(&self) -> &'static str {
+        if self.is_accelerated { "with KVM" } else { "emulated" }
+    }
+
+    /// Boots it and waits until it is off. `on_line` gets each line of its console, and is asked
+    /// with `None` twice a second.
+    ///
+    /// # Errors
+    /// Where it cannot be started, or is still running at its limit; it is then ended.
+    pub fn run(&self, boot: Boot<'_>, lock: &File, mut on_line: impl FnMut(Option<&str>)) -> Result<ExitStatus> {
+        File::create(boot.console).with_context(|| format!("cannot write {}", boot.console))?;
+        let mut console = Console { file: File::open(boot.console)?, read_bytes: 0, pending: Vec::new() };
+        let result = self.command(boot).follow(Some(lock), |event| {
+            if matches!(event, Event::Tick) {
+                console.read(&mut on_line);
+                on_line(None);
+            }
+        });
+        console.read(&mut on_line);
+        Ok(result?.status)
+    }
+
+    fn command(&self, boot: Boot<'_>) -> Run {
+        let processors = std::thread::available_parallelism().map_or(1, usize::from).min(MOST_PROCESSORS);
+        let machine = ["-nodefaults", "-display", "none", "-no-reboot", "-machine", "virt", "-m", MEMORY];
+        let run = Run::new(self.program.as_str()).args(machine).args(["-smp", &processors.to_string()]);
+        let run = if self.is_accelerated {
+            run.args(["-accel", "kvm", "-cpu", "host"])
+        } else {
+            run.args(["-accel", "tcg", "-bios", boot.firmware.as_str()])
+        };
+        run.args(["-kernel", boot.kernel.as_str(), "-initrd", boot.initramfs.as_str(), "-append", KERNEL_ARGUMENTS])
+            .args(["-serial", &format!("file:{}", option_value(boot.console))])
+            .args(["-drive", &format!("file={},format=raw,if=none,id=results", option_value(boot.disk))])
+            .args(["-device", "virtio-blk-device,drive=results"])
+            .limit(boot.limit)
+    }
+}
+
+/// A path within one of qemu's comma-separated options. Source: qemu(1), "-drive": a comma is doubled.
+fn option_value(path: &Utf8Path) -> String {
+    path.as_str().replace(',', ",,")
+}
+
+/// The file that the console is written to, read as it grows.
+struct Console {
+    file: File,
+    read_bytes: u64,
+    pending: Vec<u8>,
+}
+
+impl Console {
+    /// What cannot be read now is read at the next call, or is missed at the end, where it counts as not said.
+    fn read(&mut self, on_line: &mut impl FnMut(Option<&str>)) {
+        let mut new = Vec::new();
+        if self.file.seek(SeekFrom::Start(self.read_bytes)).is_ok() && self.file.read_to_end(&mut new).is_ok() {
+            self.read_bytes += new.len() as u64;
+            self.pending.extend(new);
+        }
+        while let Some(end) = self.pending.iter().position(|byte| *byte == b'\n') {
+            let line: Vec<u8> = self.pending.drain(..=end).collect();
+            on_line(Some(String::from_utf8_lossy(&line).trim_end()));
+        }
+    }
+}
+
+/// Makes an empty disk of that size; it takes no room until it is written to.
+///
+/// # Errors
+/// Where it cannot be made.
+pub fn make_disk(path: &Utf8Path, size_bytes: u64) -> Result<()> {
+    let file = File::create(path).with_context(|| format!("cannot make {path}"))?;
+    file.set_len(size_bytes).with_context(|| format!("cannot make {path}"))?;
+    ensure!(file.metadata()?.len() == size_bytes, "{path} is not as large as it was made");
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_machine_is_one_command_that_needs_no_root() {
+        let machine = Machine { program: "/bin/qemu".into(), version: "7.2".to_owned(), is_accelerated: false };
+        let boot = Boot {
+            kernel: "/k".into(),
+            firmware: "/f".into(),
+            initramfs: "/i".into(),
+            disk: "/a,b/d".into(),
+            console: "/c".into(),
+            limit: Duration::from_secs(1),
+        };
+        let text = machine.command(boot).to_string();
+        let (before, after) = text.split_once(" -smp ").expect("has processors");
+        assert_eq!(before, "/bin/qemu -nodefaults -display none -no-reboot -machine virt -m 3G");
+        assert_eq!(
+            &after[2..],
+            "-accel tcg -bios /f -kernel /k -initrd /i -append 'console=ttyS0 quiet panic=-1 rdinit=/init' \
+             -serial file:/c -drive file=/a,,b/d,format=raw,if=none,id=results -device virtio-blk-device,drive=results"
+        );
+        let accelerated = Machine { is_accelerated: true, ..machine }.command(boot).to_string();
+        assert!(accelerated.contains("-accel kvm -cpu host -kernel"), "{accelerated}");
+    }
+}

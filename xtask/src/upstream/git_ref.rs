@@ -1,0 +1,204 @@
+//! What a person may ask to have built: an upstream release tag, a branch or a commit, parsed into
+//! a type before git ever sees it.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::upstream::version::ReleaseTag;
+
+const LONGEST_REF_BYTES: usize = 200;
+const FORMS: &str =
+    "use a release tag (v0.14.0, v0.33.0-rc1), a branch (master) or a commit (7 to 40 hexadecimal digits)";
+
+/// An upstream ref, in one of the three forms that a build takes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum UpstreamRef {
+    /// A release tag, such as `v0.14.0`.
+    Release(ReleaseTag),
+    /// A whole or abbreviated commit.
+    Commit(CommitPrefix),
+    /// Any other name that git allows for a branch.
+    Branch(BranchName),
+}
+
+impl FromStr for UpstreamRef {
+    type Err = RefError;
+
+    /// Parses what was typed. A name that reads as a release tag is one, then 7 to 40 hexadecimal
+    /// digits are a commit, and all else has to be a legal branch name.
+    fn from_str(text: &str) -> Result<Self, RefError> {
+        if let Ok(tag) = text.parse() {
+            return Ok(Self::Release(tag));
+        }
+        if let Some(prefix) = CommitPrefix::parse(text) {
+            return Ok(Self::Commit(prefix));
+        }
+        BranchName::parse(text).map(Self::Branch).map_err(|reason| RefError { text: text.to_owned(), reason })
+    }
+}
+
+impl fmt::Display for UpstreamRef {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Release(tag) => tag.fmt(out),
+            Self::Commit(prefix) => out.write_str(&prefix.0),
+            Self::Branch(name) => out.write_str(&name.0),
+        }
+    }
+}
+
+/// Why a text is not an upstream ref; its message names the forms that are.
+#[derive(Debug, PartialEq, Eq)]
+pub struct RefError {
+    text: String,
+    reason: &'static str,
+}
+
+impl fmt::Display for RefError {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let start: String = self.text.chars().take(40).collect();
+        let more = if start.len() < self.text.len() { "…" } else { "" };
+        write!(out, "{start:?}{more} is not an upstream ref: {}; {FORMS}", self.reason)
+    }
+}
+
+impl std::error::Error for RefError {}
+
+/// 7 to 40 lower-case hexadecimal digits.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CommitPrefix(String);
+
+impl CommitPrefix {
+    fn parse(text: &str) -> Option<Self> {
+        let fits = (7..=40).contains(&text.len());
+        (fits && text.bytes().all(|byte| byte.is_ascii_hexdigit())).then(|| Self(text.to_ascii_lowercase()))
+    }
+
+    /// The digits.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// The name of a branch, by git's own rules (`git help check-ref-format`), and no longer than
+/// 200 bytes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BranchName(String);
+
+impl BranchName {
+    fn parse(text: &str) -> Result<Self, &'static str> {
+        let forbidden = |c: char| c.is_whitespace() || c.is_control() || "~^:?*[\\\"'".contains(c);
+        match text {
+            "" => Err("it is empty"),
+            "@" | "HEAD" => Err("it names no branch"),
+            _ if text.len() > LONGEST_REF_BYTES => Err("it is longer than 200 bytes"),
+            _ if text.starts_with('-') => Err("it begins with a dash"),
+            _ if text.contains("..") || text.contains("@{") => Err("it is a range or a revision expression"),
+            _ if text.contains(forbidden) => Err("it has a character that git allows in no branch"),
+            _ if !text.split('/').all(BranchName::is_component) => Err("git allows no such branch"),
+            _ if text.starts_with("refs/") => Err("give the branch without refs/"),
+            _ => Ok(Self(text.to_owned())),
+        }
+    }
+
+    fn is_component(part: &str) -> bool {
+        !part.is_empty() && !part.starts_with('.') && !part.ends_with('.') && !part.ends_with(".lock")
+    }
+
+    /// The name, without `refs/heads/`.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// The whole name of a commit: 40 lower-case hexadecimal digits.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct CommitId(String);
+
+impl FromStr for CommitId {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let hex = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
+        if text.len() == 40 && text.bytes().all(hex) {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(format!("{text:?} is not a commit of 40 hexadecimal digits"))
+        }
+    }
+}
+
+oci::text_form!(CommitId);
+
+impl fmt::Display for CommitId {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_form_is_told_apart() {
+        let kinds: Vec<_> = ["v0.14.0", "v0.33.0-rc1", "master", "v0.14", "991535e", "dependabot/go_modules/x"]
+            .into_iter()
+            .map(|text| match text.parse::<UpstreamRef>().expect(text) {
+                UpstreamRef::Release(_) => "tag",
+                UpstreamRef::Commit(_) => "commit",
+                UpstreamRef::Branch(_) => "branch",
+            })
+            .collect();
+        assert_eq!(kinds, ["tag", "tag", "branch", "branch", "commit", "branch"]);
+    }
+
+    #[test]
+    fn what_git_must_never_see_is_refused_and_the_forms_are_named() {
+        let long = "a".repeat(10_000);
+        for text in [
+            "",
+            "-x",
+            "--upload-pack=x",
+            "a..b",
+            "a b",
+            "a\tb",
+            "a\nb",
+            "a\0b",
+            "a\u{7f}b",
+            "@",
+            "HEAD",
+            "a@{1}",
+            "a~1",
+            "a^",
+            "a:b",
+            "a?",
+            "a*",
+            "a[b",
+            "a\\b",
+            "/a",
+            "a/",
+            "a//b",
+            ".a",
+            "a/.b",
+            "a.",
+            "a.lock",
+            "refs/heads/master",
+            "a\u{a0}b",
+            long.as_str(),
+        ] {
+            let message = text.parse::<UpstreamRef>().expect_err(text).to_string();
+            assert!(message.contains("release tag (v0.14.0"), "{message}");
+            assert!(message.len() < 400, "{message}");
+        }
+    }
+
+    #[test]
+    fn an_upper_case_commit_is_git_s_lower_case_one() {
+        let UpstreamRef::Commit(prefix) = "ABCDEF1".parse().expect("parses") else { panic!("not a commit") };
+        assert_eq!(prefix.as_str(), "abcdef1");
+    }
+}

@@ -1,0 +1,44 @@
+//! Rules of style that the compiler does not check: every file says what it is for, and none grows
+//! out of sight. What may touch the world is checked by clippy (`clippy.toml`).
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Unit tests, which stand at the end of a file, are not counted.
+const MOST_LINES: usize = 300;
+const MOST_LINES_OF_MAIN: usize = 80;
+
+fn sources() -> Vec<(PathBuf, String)> {
+    let mut found = Vec::new();
+    let package = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut folders = ["src", "tests", "crates"].map(|below| package.join(below)).to_vec();
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder).expect("lists").map(|entry| entry.expect("an entry").path()) {
+            if entry.is_dir() {
+                folders.push(entry);
+            } else if entry.extension().is_some_and(|extension| extension == "rs") {
+                let text = fs::read_to_string(&entry).expect("is read");
+                found.push((entry, text));
+            }
+        }
+    }
+    assert!(found.len() > 100, "only {} sources were found", found.len());
+    found
+}
+
+#[test]
+fn every_file_says_what_it_is_for() {
+    for (path, text) in sources() {
+        assert!(text.starts_with("//! "), "{} does not open with a paragraph of //!", path.display());
+    }
+}
+
+#[test]
+fn no_file_is_too_large() {
+    let package = Path::new(env!("CARGO_MANIFEST_DIR"));
+    for (path, text) in sources().into_iter().filter(|(path, _)| !path.starts_with(package.join("tests"))) {
+        let most = if path == package.join("src/main.rs") { MOST_LINES_OF_MAIN } else { MOST_LINES };
+        let lines = text.lines().take_while(|line| *line != "#[cfg(test)]").count();
+        assert!(lines <= most, "{} has {lines} lines, more than {most}", path.display());
+    }
+}
