@@ -13,7 +13,7 @@ use crate::go::build_info::BuildInfo;
 use crate::go::{Go, PAGE, Sources};
 use crate::http::endpoint::Endpoint;
 use crate::os::files::Staging;
-use crate::os::terminal::{note, say, size};
+use crate::os::terminal::{note, print_status, size};
 use crate::upstream::git_ref::UpstreamRef;
 use crate::upstream::{Upstream, relative};
 
@@ -60,12 +60,12 @@ pub fn run(root: &Utf8Path, arguments: &Build) -> Result<()> {
     };
     let upstream = Upstream::of(root)?;
     let source = upstream.resolve(arguments.r#ref.as_ref())?;
-    say("source", format_args!("{} is {}, of {}", source.version, source.commit, source.source_date));
+    print_status("source", format_args!("{} is {}, of {}", source.version, source.commit, source.source_date));
     let wanted = upstream.go_version(&source.commit)?;
     let downloads = root.join("target/go");
     let go =
         Sources { named: arguments.go.as_deref(), downloads: &downloads, page: &arguments.go_page }.find(wanted)?;
-    say("go", format_args!("{} ({})", go.version, go.reason));
+    print_status("go", format_args!("{} ({})", go.version, go.reason));
 
     let mut record = Metadata::new(source, go.version);
     let folder = out.join(record.source.version.to_string());
@@ -98,7 +98,7 @@ fn make(record: &mut Metadata, go: &Go, worktree: &Utf8Path, staging: &Staging, 
         anyhow::Ok(build_infos)
     })?;
     let [daemon, client] = build_infos;
-    assemble::hand_over(staging.path(), record, [daemon?, client?])
+    assemble::assemble(staging.path(), record, [daemon?, client?])
 }
 
 /// Refuses a binary that is not what was to be made.
@@ -108,9 +108,11 @@ fn gate(record: &Metadata, command: &str, folder: &Utf8Path) -> Result<BuildInfo
     let info = binary::inspect(file, command, record.go).map_err(|faults| anyhow!("{command} is refused: {faults}"))?;
     let version = recipe::version_line(command, &record.source.version, &record.source.commit);
     match compile::check_version(&program, &version)? {
-        Some(how) => say("gate", format_args!("{command} is static riscv64 and says {} {how}", record.source.version)),
+        Some(how) => {
+            print_status("gate", format_args!("{command} is static riscv64 and says {} {how}", record.source.version))
+        }
         None => {
-            say("gate", format_args!("{command} is static riscv64"));
+            print_status("gate", format_args!("{command} is static riscv64"));
             note(format_args!(
                 "{command} --version was not run: no qemu-user here; `cargo xtask doctor` says how to get it"
             ));
@@ -129,7 +131,7 @@ fn present(folder: &Utf8Path, wanted: &Metadata) -> Option<Metadata> {
 fn report(root: &Utf8Path, folder: &Utf8Path, record: &Metadata, is_old: bool, json: bool) -> Result<()> {
     let total_bytes = record.files.iter().map(|file| file.size_bytes).sum();
     let done = if is_old { "is already this very build; nothing to do" } else { "is ready" };
-    say(
+    print_status(
         "dist",
         format_args!("{} {done} ({} in {} files)", relative(root, folder), size(total_bytes), record.files.len() + 2),
     );

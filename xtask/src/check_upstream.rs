@@ -11,13 +11,13 @@ use clap::Args;
 use lists::Lists;
 use serde_json::json;
 
-use crate::check_upstream::plan::{Observed, Standing, State, stable};
+use crate::check_upstream::plan::{Observed, State, Status, stable};
 use crate::cli::Target;
 use crate::dist::release_name::ReleaseName;
 use crate::github::repository::Repository;
 use crate::github::{GitHub, Issues, Releases, Workflow};
 use crate::os::{github_actions, terminal};
-use crate::reconcile::executor::Hands;
+use crate::reconcile::executor::Executor;
 use crate::reconcile::step::Step;
 use crate::upstream::version::ReleaseTag;
 
@@ -87,33 +87,33 @@ pub fn run(root: &Utf8Path, arguments: &CheckUpstream) -> Result<ExitCode> {
 /// One pass, with what is kept at `path` from the one before.
 fn compare(github: GitHub, repository: Repository, path: &Utf8Path, arguments: &CheckUpstream) -> Result<()> {
     let (mut subject, is_quiet) = Subject::open(github, repository, Lists::open(path))?;
-    let mut standings = if is_quiet { subject.as_kept() } else { subject.observe()? };
-    let steps = planned_steps(&standings);
-    let tell = |line: &dyn Display| terminal::tell(arguments.json, line);
-    standings.iter().for_each(|standing| tell(standing));
+    let mut statuses = if is_quiet { subject.as_kept() } else { subject.observe()? };
+    let steps = planned_steps(&statuses);
+    let tell = |line: &dyn Display| terminal::print_step(arguments.json, line);
+    statuses.iter().for_each(|status| tell(status));
     if !steps.is_empty() {
         tell(&format_args!("\nexport GH_REPO={}", subject.repository));
     }
-    let mut hands = Hands::new(&subject.github, &subject.repository);
+    let mut executor = Executor::new(&subject.github, &subject.repository);
     for step in &steps {
         tell(step);
         if arguments.execute {
-            hands.perform(step)?;
+            executor.execute(step)?;
         }
     }
     if arguments.execute && !steps.is_empty() {
-        standings = subject.verify()?;
+        statuses = subject.verify()?;
         tell(&"");
-        standings.iter().for_each(|standing| tell(standing));
+        statuses.iter().for_each(|status| tell(status));
     }
-    subject.lists.is_settled = standings.iter().all(Standing::is_settled);
+    subject.lists.is_settled = statuses.iter().all(Status::is_settled);
     subject.lists.save(path)?;
-    report(&subject, &standings, &steps, arguments)
+    report(&subject, &statuses, &steps, arguments)
 }
 
 /// What is to be done, version after version.
-fn planned_steps(standings: &[Standing]) -> Vec<Step> {
-    standings.iter().flat_map(|standing| &standing.steps).cloned().collect()
+fn planned_steps(statuses: &[Status]) -> Vec<Step> {
+    statuses.iter().flat_map(|status| &status.steps).cloned().collect()
 }
 
 impl Subject {
@@ -131,38 +131,38 @@ impl Subject {
     }
 
     /// Where everything stands if no run and no issue is to be looked at.
-    fn as_kept(&self) -> Vec<Standing> {
+    fn as_kept(&self) -> Vec<Status> {
         let (upstream, ours) = (self.upstream.clone(), self.lists.ours.entries());
-        Observed { upstream, ours, ..Observed::default() }.survey()
+        Observed { upstream, ours, ..Observed::default() }.evaluate()
     }
 
     /// Where everything stands. The order is that of [`Observed`], and matters.
-    fn observe(&mut self) -> Result<Vec<Standing>> {
+    fn observe(&mut self) -> Result<Vec<Status>> {
         let runs = Workflow { github: &self.github, repository: &self.repository }.runs()?;
         let issues = Issues { github: &self.github, repository: &self.repository }.tracking()?;
         self.refresh_ours()?;
         let (github, repository) = (&self.github, &self.repository);
         let (upstream, ours) = (self.upstream.clone(), self.lists.ours.entries());
         let mut observed = Observed { upstream, runs, issues, ours, ..Observed::default() };
-        for standing in observed.survey().into_iter().filter(Standing::is_doubtful) {
-            let release = ReleaseName::Upstream(standing.version);
+        for status in observed.evaluate().into_iter().filter(Status::is_doubtful) {
+            let release = ReleaseName::Upstream(status.version);
             let published = Releases { github, repository }.published(&release)?;
             observed.ours.extend(published.map(Into::into));
         }
         for issue in observed.unread() {
             observed.comments.insert(issue, Issues { github, repository }.comments(issue)?);
         }
-        Ok(observed.survey())
+        Ok(observed.evaluate())
     }
 
     /// Looks again until nothing is to be done: a list can be a moment older than the last write.
-    fn verify(&mut self) -> Result<Vec<Standing>> {
+    fn verify(&mut self) -> Result<Vec<Status>> {
         let mut left = Vec::new();
         for _ in 0..LOOKS {
-            let standings = self.observe()?;
-            left = planned_steps(&standings);
+            let statuses = self.observe()?;
+            left = planned_steps(&statuses);
             if left.is_empty() {
-                return Ok(standings);
+                return Ok(statuses);
             }
             self.github.pause();
         }
@@ -171,14 +171,14 @@ impl Subject {
     }
 }
 
-fn report(subject: &Subject, standings: &[Standing], steps: &[Step], arguments: &CheckUpstream) -> Result<()> {
+fn report(subject: &Subject, statuses: &[Status], steps: &[Step], arguments: &CheckUpstream) -> Result<()> {
     let is_done = arguments.execute || steps.is_empty();
     if arguments.json {
         let upstream = json!({ "releases": subject.upstream.len(), "newest": subject.upstream.last() });
-        let report = json!({ "upstream": upstream, "wanted": standings, "steps": steps, "done": is_done });
+        let report = json!({ "upstream": upstream, "wanted": statuses, "steps": steps, "done": is_done });
         println!("{}", serde_json::to_string_pretty(&report)?);
     }
-    terminal::say(
+    terminal::print_status(
         "upstream",
         match (steps.len(), is_done) {
             (0, _) => "nothing is to be done".to_owned(),
@@ -186,12 +186,12 @@ fn report(subject: &Subject, standings: &[Standing], steps: &[Step], arguments: 
             (count, false) => format!("{count} steps to be made; --execute makes them"),
         },
     );
-    for standing in standings.iter().filter(|standing| matches!(standing.state, State::LeftToAPerson { .. })) {
-        terminal::note(format_args!("{} is left to a person: {}", standing.version, standing.evidence()));
+    for status in statuses.iter().filter(|status| matches!(status.state, State::NeedsAttention { .. })) {
+        terminal::note(format_args!("{} is left to a person: {}", status.version, status.evidence()));
     }
-    let rows: String = standings
+    let rows: String = statuses
         .iter()
-        .map(|standing| format!("| {} | {} | {} |\n", standing.version, standing.word(), standing.evidence()))
+        .map(|status| format!("| {} | {} | {} |\n", status.version, status.word(), status.evidence()))
         .collect();
     github_actions::summary(&format!("| BuildKit | for RISC-V64 | |\n|---|---|---|\n{rows}\n"))?;
     let dispatched = steps.iter().filter_map(|step| match step {

@@ -9,7 +9,7 @@ use clap::{Args, ValueEnum};
 use console::style;
 use serde_json::json;
 
-use crate::os::terminal::{clock, end_group, group, say};
+use crate::os::terminal::{clock, end_group, group, print_status};
 
 mod checks;
 mod linters;
@@ -103,7 +103,7 @@ pub fn run(root: &Utf8Path, arguments: &Ci) -> Result<ExitCode> {
         }
         let title = name.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned());
         group(&title);
-        say("ci", &title);
+        print_status("ci", &title);
         let found = match name {
             Name::Format => checks::format(root),
             Name::Clippy => checks::clippy(root),

@@ -72,7 +72,7 @@ impl Dist {
     ///
     /// # Errors
     /// Where the record cannot be read or written.
-    pub fn keep(folder: &Utf8Path, proof: Proof) -> Result<()> {
+    pub fn add_proof(folder: &Utf8Path, proof: Proof) -> Result<()> {
         // Read again: another task may have added its own proof since.
         let mut dist = Self::open(folder, Some(folder))?;
         dist.record.proofs.retain(|old| old.name != proof.name);

@@ -1,4 +1,4 @@
-//! `cargo xtask doctor`: what this machine has and lacks, by task, each lack with the one line
+//! `cargo xtask doctor`: what this machine has and lacks, by task, each missing with the one line
 //! that mends it.
 
 use std::process::ExitCode;
@@ -13,7 +13,7 @@ use serde_json::json;
 use crate::doctor::needs::{Family, Need};
 use crate::os::host;
 use crate::os::process::{Event, Run};
-use crate::os::terminal::say;
+use crate::os::terminal::print_status;
 
 pub mod needs;
 mod probe;
@@ -21,17 +21,17 @@ mod probe;
 /// Half a gigabyte of packages over a slow line.
 const MEND_LIMIT: Duration = Duration::from_secs(15 * 60);
 
-/// Show what this machine has and lacks for each task, and how to mend each lack
+/// Show what this machine has and lacks for each task, and how to mend each missing
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
   cargo xtask doctor           a table by task
   cargo xtask doctor --json    the same as JSON on standard output
-  cargo xtask doctor --mend    first install what is lacking, where apt-get has it
+  cargo xtask doctor --mend    first install what is missing, where apt-get has it
 
 Exit status: 0 if `cargo xtask build` can run here, 1 if not.")]
 pub struct Doctor {
-    /// First install the packages that are lacking, without asking (Debian and Ubuntu)
+    /// First install the packages that are missing, without asking (Debian and Ubuntu)
     #[arg(long)]
     mend: bool,
     /// Print the findings as JSON
@@ -85,7 +85,7 @@ fn mend(findings: &[Finding]) -> Result<()> {
         None => Run::new("apt-get"),
     };
     for run in [apt.clone().arg("update"), apt.args(["install", "--yes", "--no-install-recommends"]).args(packages)] {
-        say("mend", &run);
+        print_status("mend", &run);
         let output = run.clone().limit(MEND_LIMIT).follow(None, |event| {
             if let Event::Line(line) = event {
                 eprintln!("{line}");
@@ -96,7 +96,7 @@ fn mend(findings: &[Finding]) -> Result<()> {
     Ok(())
 }
 
-/// Task after task, a line a need, and below each lack how to mend it.
+/// Task after task, a line a need, and below each missing how to mend it.
 fn as_table(findings: &[Finding], family: Option<Family>) -> String {
     let mut lines = Vec::new();
     let mut task = "";
@@ -108,9 +108,9 @@ fn as_table(findings: &[Finding], family: Option<Family>) -> String {
         let name = format!("{:<18}", need.name());
         match found {
             Ok(what) => lines.push(format!("  {} {name} {what}", style("has  ").green())),
-            Err(lack) => {
-                lines.push(format!("  {} {name} {lack}", style("lacks").yellow()));
-                lines.extend(need.remedies(family).iter().map(|(place, line)| format!("{:27}{place}{line}", "")));
+            Err(missing) => {
+                lines.push(format!("  {} {name} {missing}", style("lacks").yellow()));
+                lines.extend(need.fixes(family).iter().map(|(place, line)| format!("{:27}{place}{line}", "")));
             }
         }
     }
@@ -121,13 +121,13 @@ fn as_json(findings: &[Finding], family: Option<Family>, can_build: bool) -> ser
     let findings: Vec<_> = findings
         .iter()
         .map(|Finding { need, found }| {
-            let remedies: Vec<String> = match found {
+            let fixes: Vec<String> = match found {
                 Ok(_) => Vec::new(),
-                Err(_) => need.remedies(family).into_iter().map(|(place, line)| format!("{place}{line}")).collect(),
+                Err(_) => need.fixes(family).into_iter().map(|(place, line)| format!("{place}{line}")).collect(),
             };
             json!({
                 "task": need.task(), "need": need.name(), "has": found.is_ok(),
-                "found": found.as_ref().map_or_else(Clone::clone, Clone::clone), "remedies": remedies,
+                "found": found.as_ref().map_or_else(Clone::clone, Clone::clone), "fixes": fixes,
             })
         })
         .collect();

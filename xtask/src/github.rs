@@ -13,7 +13,7 @@ use crate::github::documents::explain;
 use crate::http::authorization::Authorization;
 use crate::http::endpoint::Endpoint;
 use crate::http::url::Url;
-use crate::http::{Ask, Http, Reply};
+use crate::http::{Http, Request, Response};
 
 pub use issues::Issues;
 pub use releases::Releases;
@@ -55,7 +55,7 @@ pub enum Page<T> {
     Changed {
         /// The entries.
         entries: Vec<T>,
-        /// What to ask with the next time.
+        /// What to request with the next time.
         etag: Option<String>,
         /// Where the list goes on.
         next: Option<Url>,
@@ -83,11 +83,11 @@ impl GitHub {
     /// # Errors
     /// Where GitHub refuses, or cannot be reached.
     pub fn read<T: DeserializeOwned>(&self, path: &str) -> Result<Option<T>> {
-        let reply = self.http.send(&self.ask(Method::GET, self.api.join(path)))?;
-        if reply.status == StatusCode::NOT_FOUND {
+        let response = self.http.send(&self.ask(Method::GET, self.api.join(path)))?;
+        if response.status == StatusCode::NOT_FOUND {
             return Ok(None);
         }
-        self.accepted(&reply)?.json().map(Some)
+        self.accepted(&response)?.json().map(Some)
     }
 
     /// All entries of a list, page by page. `path` may have a query.
@@ -121,15 +121,16 @@ impl GitHub {
     /// # Errors
     /// As [`GitHub::read`], and where the next page is on another site.
     pub fn page<T: DeserializeOwned>(&self, url: &Url, etag: Option<&str>) -> Result<Page<T>> {
-        let ask = self.ask(Method::GET, url.clone());
-        let reply = self.http.send(&etag.into_iter().fold(ask, |ask, etag| ask.header(IF_NONE_MATCH, etag)))?;
-        if reply.status == StatusCode::NOT_MODIFIED && etag.is_some() {
+        let request = self.ask(Method::GET, url.clone());
+        let response =
+            self.http.send(&etag.into_iter().fold(request, |request, etag| request.header(IF_NONE_MATCH, etag)))?;
+        if response.status == StatusCode::NOT_MODIFIED && etag.is_some() {
             return Ok(Page::Unchanged);
         }
-        let entries = self.accepted(&reply)?.json()?;
-        let etag = reply.header(ETAG.as_str()).map(str::to_owned);
+        let entries = self.accepted(&response)?.json()?;
+        let etag = response.header(ETAG.as_str()).map(str::to_owned);
         let next =
-            reply.header("link").and_then(next_of).map(|next| url.resolve(next)).transpose().map_err(Error::msg)?;
+            response.header("link").and_then(next_of).map(|next| url.resolve(next)).transpose().map_err(Error::msg)?;
         let stays = next.as_ref().is_none_or(|next| next.origin() == url.origin());
         ensure!(stays, "{url} goes on at another site; it is not followed");
         Ok(Page::Changed { entries, etag, next })
@@ -150,17 +151,22 @@ impl GitHub {
     /// # Errors
     /// Where GitHub refuses, so that nothing was made.
     fn make<T: DeserializeOwned>(&self, path: &str, document: &impl Serialize) -> Result<Made<T>> {
-        let ask = self.ask(Method::POST, self.api.join(path)).bytes("application/json", serde_json::to_vec(document)?);
-        self.made(&ask, |ask| self.http.send(ask))
+        let request =
+            self.ask(Method::POST, self.api.join(path)).bytes("application/json", serde_json::to_vec(document)?);
+        self.made(&request, |request| self.http.send(request))
     }
 
-    fn made<T: DeserializeOwned>(&self, ask: &Ask, send: impl FnOnce(&Ask) -> Result<Reply>) -> Result<Made<T>> {
-        let reply = match send(ask) {
-            Ok(reply) if !reply.status.is_server_error() => reply,
-            Ok(reply) => return Ok(Made::Unsure(self.refused(&reply))),
+    fn made<T: DeserializeOwned>(
+        &self,
+        request: &Request,
+        send: impl FnOnce(&Request) -> Result<Response>,
+    ) -> Result<Made<T>> {
+        let response = match send(request) {
+            Ok(response) if !response.status.is_server_error() => response,
+            Ok(response) => return Ok(Made::Unsure(self.refused(&response))),
             Err(error) => return Ok(Made::Unsure(error)),
         };
-        match self.accepted(&reply)?.json() {
+        match self.accepted(&response)?.json() {
             Ok(made) => Ok(Made::Yes(made)),
             Err(error) => Ok(Made::Unsure(error)),
         }
@@ -168,32 +174,32 @@ impl GitHub {
 
     /// Changes something by PATCH, which gives the same however often it is said.
     fn change(&self, path: &str, document: &impl Serialize) -> Result<()> {
-        let ask = self.ask(Method::PATCH, self.api.join(path)).repeatable();
-        let reply = self.http.send(&ask.bytes("application/json", serde_json::to_vec(document)?))?;
-        self.accepted(&reply).map(|_| ())
+        let request = self.ask(Method::PATCH, self.api.join(path)).repeatable();
+        let response = self.http.send(&request.bytes("application/json", serde_json::to_vec(document)?))?;
+        self.accepted(&response).map(|_| ())
     }
 
     /// Removes something, or finds it gone.
     fn remove(&self, path: &str) -> Result<()> {
-        let reply = self.http.send(&self.ask(Method::DELETE, self.api.join(path)))?;
-        if reply.status == StatusCode::NOT_FOUND { Ok(()) } else { self.accepted(&reply).map(|_| ()) }
+        let response = self.http.send(&self.ask(Method::DELETE, self.api.join(path)))?;
+        if response.status == StatusCode::NOT_FOUND { Ok(()) } else { self.accepted(&response).map(|_| ()) }
     }
 
-    fn ask(&self, method: Method, url: Url) -> Ask {
-        Ask::new(method, url)
+    fn ask(&self, method: Method, url: Url) -> Request {
+        Request::new(method, url)
             .authorization(self.token.as_ref())
             .header(ACCEPT, MEDIA_TYPE)
             .header(HeaderName::from_static("x-github-api-version"), API_VERSION)
     }
 
-    fn accepted<'a>(&self, reply: &'a Reply) -> Result<&'a Reply> {
-        if reply.status.is_success() { Ok(reply) } else { Err(self.refused(reply)) }
+    fn accepted<'a>(&self, response: &'a Response) -> Result<&'a Response> {
+        if response.status.is_success() { Ok(response) } else { Err(self.refused(response)) }
     }
 
-    fn refused(&self, reply: &Reply) -> Error {
-        let permissions = reply.header("x-accepted-github-permissions");
-        let why = explain(reply.status.as_u16(), &reply.body, permissions, self.has_token());
-        Error::msg(why).context(format!("{} was refused", reply.url))
+    fn refused(&self, response: &Response) -> Error {
+        let permissions = response.header("x-accepted-github-permissions");
+        let why = explain(response.status.as_u16(), &response.body, permissions, self.has_token());
+        Error::msg(why).context(format!("{} was refused", response.url))
     }
 
     /// Makes what must not be made twice: looks whether it is there, makes it, and where nobody

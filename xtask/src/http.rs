@@ -12,11 +12,11 @@ use request::Body;
 use ureq::tls::{RootCerts, TlsConfig};
 use ureq::{Agent, SendBody};
 
-use crate::http::retry::{BROKE_OFF, Patience, Trouble};
+use crate::http::retry::{BROKE_OFF, Retry, RetryReason};
 use crate::http::url::Url;
 use crate::os::terminal::{Counted, Progress};
 
-pub use request::{Ask, Reply};
+pub use request::{Request, Response};
 
 pub mod authorization;
 pub mod endpoint;
@@ -60,31 +60,31 @@ impl Default for Http {
 
 impl Http {
     /// Sends a request and reads the whole answer, whatever its status. What may pass is repeated
-    /// (see [`Patience`]).
+    /// (see [`Retry`]).
     ///
     /// # Errors
     /// Where no answer comes, where it breaks off, or where the service asks to come back later than
     /// anyone would wait.
-    pub fn send(&self, ask: &Ask) -> Result<Reply> {
-        self.send_shown(ask, None)
+    pub fn send(&self, request: &Request) -> Result<Response> {
+        self.send_shown(request, None)
     }
 
     /// The same, with progress in bytes of the body that is sent.
     ///
     /// # Errors
     /// Likewise.
-    pub fn send_shown(&self, ask: &Ask, mut progress: Option<&mut Progress>) -> Result<Reply> {
-        let mut patience = Patience::new(&ask.url, ask.is_repeatable);
+    pub fn send_shown(&self, request: &Request, mut progress: Option<&mut Progress>) -> Result<Response> {
+        let mut retry = Retry::new(&request.url, request.is_repeatable);
         let before = progress.as_deref().map_or(0, Progress::done);
         loop {
-            let came = self.send_once(ask, progress.as_deref_mut());
-            let trouble = match &came {
-                Ok(reply) => reply.trouble(),
-                Err(error) => Some(Trouble::of_error(error)),
+            let came = self.send_once(request, progress.as_deref_mut());
+            let reason = match &came {
+                Ok(response) => response.retry_reason(),
+                Err(error) => Some(RetryReason::of_error(error)),
             };
-            let is_worth_another = trouble.map_or(Ok(false), |trouble| patience.wait(trouble))?;
+            let is_worth_another = reason.map_or(Ok(false), |reason| retry.wait(reason))?;
             if !is_worth_another {
-                return came.with_context(|| format!("{} {} failed", ask.method, ask.url));
+                return came.with_context(|| format!("{} {} failed", request.method, request.url));
             }
             if let Some(progress) = progress.as_deref_mut() {
                 progress.go_back_to(before);
@@ -108,18 +108,18 @@ impl Http {
     /// # Errors
     /// As [`Http::send`], and where the status is no success.
     pub fn open(&self, url: &Url) -> Result<impl Read + use<>> {
-        let ask = Ask::new(Method::GET, url.clone());
-        let mut patience = Patience::new(url, true);
+        let request = Request::new(Method::GET, url.clone());
+        let mut retry = Retry::new(url, true);
         loop {
-            let (trouble, error) = match self.follow(&ask, None) {
+            let (reason, error) = match self.follow(&request, None) {
                 Ok((_, response)) if response.status().is_success() => return Ok(response.into_body().into_reader()),
                 Ok((url, response)) => {
-                    let trouble = Trouble::of_status(response.status(), response.headers());
-                    (trouble, anyhow!("{url} answered {}", response.status()))
+                    let reason = RetryReason::of_status(response.status(), response.headers());
+                    (reason, anyhow!("{url} answered {}", response.status()))
                 }
-                Err(error) => (Some(Trouble::of_error(&error)), error.context(format!("cannot get {url}"))),
+                Err(error) => (Some(RetryReason::of_error(&error)), error.context(format!("cannot get {url}"))),
             };
-            if !trouble.map_or(Ok(false), |trouble| patience.wait(trouble))? {
+            if !reason.map_or(Ok(false), |reason| retry.wait(reason))? {
                 return Err(error);
             }
         }
@@ -130,64 +130,77 @@ impl Http {
     /// # Errors
     /// Where no connection comes about.
     pub fn reach(&self, url: &Url) -> Result<()> {
-        let asked = self.follow(&Ask::new(Method::HEAD, url.clone()), None);
+        let asked = self.follow(&Request::new(Method::HEAD, url.clone()), None);
         asked.map(|_| ()).with_context(|| format!("{url} does not answer"))
     }
 
-    fn send_once(&self, ask: &Ask, progress: Option<&mut Progress>) -> Result<Reply> {
-        let (url, response) = self.follow(ask, progress)?;
+    fn send_once(&self, request: &Request, progress: Option<&mut Progress>) -> Result<Response> {
+        let (url, response) = self.follow(request, progress)?;
         let (head, body) = response.into_parts();
         let mut bytes = Vec::new();
         let read = body.into_reader().take(LARGEST_DOCUMENT_BYTES + 1).read_to_end(&mut bytes);
         read.with_context(|| format!("the answer of {url} {BROKE_OFF}"))?;
         ensure!(bytes.len() as u64 <= LARGEST_DOCUMENT_BYTES, "{url} is larger than {LARGEST_DOCUMENT_BYTES} bytes");
-        Ok(Reply { url, status: head.status, headers: head.headers, body: bytes })
+        Ok(Response { url, status: head.status, headers: head.headers, body: bytes })
     }
 
     /// One attempt, and the redirects that it leads to where it only reads. Another site does not
     /// learn who we are.
-    fn follow(&self, ask: &Ask, mut progress: Option<&mut Progress>) -> Result<(Url, http::Response<ureq::Body>)> {
-        let mut url = ask.url.clone();
+    fn follow(
+        &self,
+        request: &Request,
+        mut progress: Option<&mut Progress>,
+    ) -> Result<(Url, http::Response<ureq::Body>)> {
+        let mut url = request.url.clone();
         for _ in 0..=MOST_REDIRECTS {
-            let response = self.call(ask, &url, progress.as_deref_mut())?;
+            let response = self.call(request, &url, progress.as_deref_mut())?;
             let location = response.headers().get(LOCATION).and_then(|value| value.to_str().ok());
             match location {
-                Some(location) if response.status().is_redirection() && ask.method.is_safe() && ask.is_redirected => {
+                Some(location)
+                    if response.status().is_redirection() && request.method.is_safe() && request.is_redirected =>
+                {
                     url = url.resolve(location).map_err(anyhow::Error::msg)?;
                 }
                 _ => return Ok((url, response)),
             }
         }
-        bail!("{} leads in circles", ask.url)
+        bail!("{} leads in circles", request.url)
     }
 
-    fn call(&self, ask: &Ask, url: &Url, progress: Option<&mut Progress>) -> Result<http::Response<ureq::Body>> {
-        let mut request = http::Request::builder().method(&ask.method).uri(url.as_str());
-        for (name, value) in &ask.headers {
-            request = request.header(name, value);
+    fn call(
+        &self,
+        request: &Request,
+        url: &Url,
+        progress: Option<&mut Progress>,
+    ) -> Result<http::Response<ureq::Body>> {
+        let mut sent = http::Request::builder().method(&request.method).uri(url.as_str());
+        for (name, value) in &request.headers {
+            sent = sent.header(name, value);
         }
-        if let Some(authorization) = ask.authorization.as_ref().filter(|_| url.origin() == ask.url.origin()) {
+        if let Some(authorization) = request.authorization.as_ref().filter(|_| url.origin() == request.url.origin()) {
             let mut value: HeaderValue =
                 authorization.header().parse().context("no header can hold the credentials")?;
             value.set_sensitive(true);
-            request = request.header(AUTHORIZATION, value);
+            sent = sent.header(AUTHORIZATION, value);
         }
-        Ok(match &ask.body {
+        Ok(match &request.body {
             // A body of no bytes says that there is none; a missing one would leave it open.
-            Body::None if ask.method.is_safe() || ask.method == Method::DELETE => self.agent.run(request.body(())?)?,
-            Body::None => self.agent.run(request.body(&[][..])?)?,
-            Body::Bytes(bytes) => self.agent.run(request.body(&bytes[..])?)?,
+            Body::None if request.method.is_safe() || request.method == Method::DELETE => {
+                self.agent.run(sent.body(())?)?
+            }
+            Body::None => self.agent.run(sent.body(&[][..])?)?,
+            Body::Bytes(bytes) => self.agent.run(sent.body(&bytes[..])?)?,
             Body::File { path, offset_bytes, size_bytes } => {
                 let mut file = File::open(path).with_context(|| format!("cannot open {path}"))?;
                 file.seek(SeekFrom::Start(*offset_bytes)).with_context(|| format!("cannot read {path}"))?;
-                let request = request.header(CONTENT_LENGTH, *size_bytes);
+                let sent = sent.header(CONTENT_LENGTH, *size_bytes);
                 let mut part = file.take(*size_bytes);
                 match progress {
                     Some(progress) => {
                         let mut counted = Counted { inner: part, progress };
-                        self.agent.run(request.body(SendBody::from_reader(&mut counted))?)?
+                        self.agent.run(sent.body(SendBody::from_reader(&mut counted))?)?
                     }
-                    None => self.agent.run(request.body(SendBody::from_reader(&mut part))?)?,
+                    None => self.agent.run(sent.body(SendBody::from_reader(&mut part))?)?,
                 }
             }
         })

@@ -19,7 +19,7 @@ use crate::dist::record::ImageRecord;
 use crate::engine::image_builder::{Build, Builder};
 use crate::engine::{Choice, Engine};
 use crate::os::files::{self, Staging};
-use crate::os::terminal::{say, size};
+use crate::os::terminal::{print_status, size};
 
 pub mod dockerfile;
 mod inputs;
@@ -66,7 +66,7 @@ pub struct Image {
 pub fn run(root: &Utf8Path, arguments: &Image) -> Result<()> {
     let dist = Dist::open(root, arguments.dist.as_deref())?;
     let folder = dist.folder.canonicalize_utf8().with_context(|| format!("{} is gone", dist.folder))?;
-    let turn = Turn::take(root, &folder)?;
+    let lock = BuildLock::take(root, &folder)?;
     // What another run did while this one waited counts.
     let dist = Dist::open(root, Some(&folder))?;
     let inputs = Inputs::read(root, &dist, &arguments.base)?;
@@ -76,7 +76,7 @@ pub fn run(root: &Utf8Path, arguments: &Image) -> Result<()> {
     let is_old = found.is_some();
     let engine = if is_old && !arguments.load { None } else { Some(Engine::find(arguments.engine)?) };
     let record = match (found, &engine) {
-        (None, Some(engine)) => make(&dist, &inputs, engine, &turn)?,
+        (None, Some(engine)) => make(&dist, &inputs, engine, &lock)?,
         (found, _) => found.expect("an engine was found for what is not there"),
     };
     if let Some(engine) = engine.filter(|_| arguments.load) {
@@ -86,7 +86,7 @@ pub fn run(root: &Utf8Path, arguments: &Image) -> Result<()> {
 }
 
 /// What a run holds while it makes the image of one folder, and no other run does.
-struct Turn {
+struct BuildLock {
     lock: File,
     /// Name in the engine of the image in the making.
     partial: String,
@@ -94,12 +94,12 @@ struct Turn {
     log: Utf8PathBuf,
 }
 
-impl Turn {
+impl BuildLock {
     fn take(root: &Utf8Path, folder: &Utf8Path) -> Result<Self> {
         let name = &sha256(folder.as_str().as_bytes()).to_string()[..12];
         let work = root.join("target/image");
         let lock = files::lock(&work.join(format!("{name}.lock")), || {
-            say("image", "another run is making this image; waiting for it");
+            print_status("image", "another run is making this image; waiting for it");
         })?;
         Ok(Self { lock, partial: format!("{PARTIAL}:{name}"), log: work.join(format!("{name}.log")) })
     }
@@ -112,16 +112,19 @@ fn present(layout: &Utf8Path, dist: &Dist, inputs: &Inputs) -> Option<ImageRecor
 }
 
 /// Builds in the engine, takes the image out of it in canonical form, and records it.
-fn make(dist: &Dist, inputs: &Inputs, engine: &Engine, turn: &Turn) -> Result<ImageRecord> {
+fn make(dist: &Dist, inputs: &Inputs, engine: &Engine, lock: &BuildLock) -> Result<ImageRecord> {
     dist.verify()?;
     let builder = Builder::of(engine)?;
     builder.must_run_riscv64()?;
     // A killed run left these; the lock says that no other is alive.
-    engine.remove(&turn.partial)?;
+    engine.remove(&lock.partial)?;
     let scratch = Staging::new(&dist.folder.join("image-build"))?;
     let context = scratch.path().join("context");
     let dockerfile = inputs.stage(&context, dist)?;
-    say("build", format_args!("{} on {} with {}", dist.record.source.version, inputs.base, builder.describe()));
+    print_status(
+        "build",
+        format_args!("{} on {} with {}", dist.record.source.version, inputs.base, builder.describe()),
+    );
     let source = &dist.record.source;
     let (version, revision) = (source.version.to_string(), source.commit.to_string());
     let arguments = [
@@ -135,16 +138,16 @@ fn make(dist: &Dist, inputs: &Inputs, engine: &Engine, turn: &Turn) -> Result<Im
         dockerfile: &dockerfile,
         arguments: &arguments,
         base: &inputs.base,
-        tag: &turn.partial,
-        log: &turn.log,
+        tag: &lock.partial,
+        log: &lock.log,
     };
-    let base_digest = builder.build(&build, &turn.lock)?;
+    let base_digest = builder.build(&build, &lock.lock)?;
     let archive = scratch.path().join("image.tar");
-    let saved = engine.save(&turn.partial, &archive);
-    engine.remove(&turn.partial)?;
+    let saved = engine.save(&lock.partial, &archive);
+    engine.remove(&lock.partial)?;
     saved?;
 
-    say("layout", "layers in canonical form, compressed");
+    print_status("layout", "layers in canonical form, compressed");
     let tags: Vec<String> = image_tags(source).iter().map(ToString::to_string).collect();
     let staging = Staging::new(&dist.folder.join(LAYOUT))?;
     let wanted = layout::Wanted { source, inputs, base_digest: base_digest.as_deref(), tag: &tags[0] };
@@ -180,13 +183,16 @@ fn load(engine: &Engine, layout: &Utf8Path, record: &ImageRecord) -> Result<()> 
     let names: Vec<String> = record.tags.iter().map(|tag| format!("{REPOSITORY}:{tag}")).collect();
     docker_archive::write(&ImageFiles::open(layout)?, &names, &file)?;
     engine.load(&file)?;
-    say("load", format_args!("{} is in {}", names.join(", "), engine.kind.command()));
+    print_status("load", format_args!("{} is in {}", names.join(", "), engine.kind.command()));
     Ok(())
 }
 
 fn report(layout: &Utf8Path, record: &ImageRecord, is_old: bool, json: bool) -> Result<()> {
     let done = if is_old { "is already of these inputs; nothing to do" } else { "is ready" };
-    say("image", format_args!("{} {done}: {} ({})", record.tags.join(", "), record.digest, size(record.size_bytes)));
+    print_status(
+        "image",
+        format_args!("{} {done}: {} ({})", record.tags.join(", "), record.digest, size(record.size_bytes)),
+    );
     if json {
         let report = json!({ "layout": layout, "unchanged": is_old, "image": record });
         println!("{}", serde_json::to_string_pretty(&report)?);

@@ -34,7 +34,9 @@ mod verify_tini;
 /// Each task takes a folder dist/<version>/ or makes one, and can be run on its own. Long work shows its progress on standard error; standard output is data.
 #[derive(Parser)]
 #[command(bin_name = "cargo xtask", arg_required_else_help = true, disable_help_subcommand = true)]
-#[command(after_help = "`cargo xtask <TASK> --help` tells more, with examples. xtask/README.md has the whole pipeline.")]
+#[command(
+    after_help = "`cargo xtask <TASK> --help` tells more, with examples. xtask/README.md has the whole pipeline."
+)]
 struct Xtask {
     #[command(subcommand)]
     task: Task,
@@ -56,7 +58,7 @@ enum Task {
 
 fn main() -> ExitCode {
     run(Xtask::parse().task).unwrap_or_else(|error| {
-        os::terminal::fail(&error);
+        os::terminal::print_error(&error);
         ExitCode::FAILURE
     })
 }

@@ -13,12 +13,12 @@ use oci::reference::{ImageTag, Reference};
 
 use crate::http::authorization::Authorization;
 use crate::http::url::Url;
-use crate::http::{Ask, Http, Reply};
+use crate::http::{Http, Request, Response};
 use crate::os::terminal::Progress;
-use crate::registry::error::{Complaint, Refusal};
+use crate::registry::error::{ErrorDetail, RegistryError};
 use crate::registry::repository::ImageRepository;
 
-pub mod challenge;
+pub mod auth;
 pub mod error;
 mod referrers;
 pub mod repository;
@@ -88,26 +88,26 @@ impl Registry {
     /// say so of a repository that one may not see.
     ///
     /// # Errors
-    /// A [`Refusal`] where the registry refuses; where what it answers is not what its digest says;
+    /// A [`RegistryError`] where the registry refuses; where what it answers is not what its digest says;
     /// where it cannot be reached.
     pub fn manifest(&self, reference: &Reference) -> Result<Option<Found>> {
         let url = self.repository.url(&format!("manifests/{reference}"));
-        let reply = self.send(&Ask::new(Method::GET, url).header(ACCEPT, MANIFEST_TYPES), None)?;
-        match reply.status {
+        let response = self.send(&Request::new(Method::GET, url).header(ACCEPT, MANIFEST_TYPES), None)?;
+        match response.status {
             StatusCode::OK => {}
             StatusCode::NOT_FOUND => return Ok(None),
-            _ => return Err(self.refused(false, format!("read {reference}"), &reply)),
+            _ => return Err(self.refused(false, format!("read {reference}"), &response)),
         }
-        let media_type = reply.header(CONTENT_TYPE.as_str()).unwrap_or_default();
+        let media_type = response.header(CONTENT_TYPE.as_str()).unwrap_or_default();
         // "The client SHOULD ignore parameters on the Content-Type header."
-        let descriptor = described(media_type.split(';').next().unwrap_or_default().trim(), &reply.body);
+        let descriptor = described(media_type.split(';').next().unwrap_or_default().trim(), &response.body);
         if let Reference::Digest(asked) = reference
             && *asked != descriptor.digest
         {
             bail!("{}@{asked} is answered with {}, which is another manifest", self.repository, descriptor.digest);
         }
-        self.must_name(&reply, &descriptor.digest)?;
-        Ok(Some(Found { descriptor, bytes: reply.body }))
+        self.must_name(&response, &descriptor.digest)?;
+        Ok(Some(Found { descriptor, bytes: response.body }))
     }
 
     /// Whether a blob is there.
@@ -115,11 +115,11 @@ impl Registry {
     /// # Errors
     /// As [`Registry::manifest`].
     pub fn has_blob(&self, digest: &Digest) -> Result<bool> {
-        let reply = self.send(&Ask::new(Method::HEAD, self.repository.url(&format!("blobs/{digest}"))), None)?;
-        match reply.status {
+        let response = self.send(&Request::new(Method::HEAD, self.repository.url(&format!("blobs/{digest}"))), None)?;
+        match response.status {
             StatusCode::OK => Ok(true),
             StatusCode::NOT_FOUND => Ok(false),
-            _ => Err(self.refused(false, format!("look for the blob {digest}"), &reply)),
+            _ => Err(self.refused(false, format!("look for the blob {digest}"), &response)),
         }
     }
 
@@ -141,17 +141,17 @@ impl Registry {
 
     fn put(&self, reference: &Reference, media_type: &str, bytes: &[u8]) -> Result<Stored> {
         let url = self.repository.url(&format!("manifests/{reference}"));
-        let reply = self.send(&Ask::new(Method::PUT, url).bytes(media_type, bytes), None)?;
-        if reply.status != StatusCode::CREATED {
-            return Err(self.refused(true, format!("push the manifest {reference}"), &reply));
+        let response = self.send(&Request::new(Method::PUT, url).bytes(media_type, bytes), None)?;
+        if response.status != StatusCode::CREATED {
+            return Err(self.refused(true, format!("push the manifest {reference}"), &response));
         }
-        self.must_name(&reply, &sha256(bytes).into())?;
-        Ok(Stored { is_listed: reply.header("oci-subject").is_some() })
+        self.must_name(&response, &sha256(bytes).into())?;
+        Ok(Stored { is_listed: response.header("oci-subject").is_some() })
     }
 
     /// Where an answer names a digest, it is this one. Another algorithm than ours may name it too.
-    fn must_name(&self, reply: &Reply, digest: &Digest) -> Result<()> {
-        let named = reply.header(CONTENT_DIGEST).and_then(|text| text.parse::<Digest>().ok());
+    fn must_name(&self, response: &Response, digest: &Digest) -> Result<()> {
+        let named = response.header(CONTENT_DIGEST).and_then(|text| text.parse::<Digest>().ok());
         match named {
             Some(named) if named != *digest => {
                 bail!("{} calls {named} what is {digest}: it was changed on its way, or there", self.repository)
@@ -162,35 +162,35 @@ impl Registry {
 
     /// Sends a request, and where the registry wants to know who we are, or a token has expired, says
     /// so and sends it once more. Another site, which an upload may be led to, is told nothing.
-    fn send(&self, ask: &Ask, mut progress: Option<&mut Progress>) -> Result<Reply> {
+    fn send(&self, request: &Request, mut progress: Option<&mut Progress>) -> Result<Response> {
         let is_ours = |url: &Url| url.origin() == self.repository.endpoint().origin();
-        if !is_ours(ask.url()) {
-            return self.http.send_shown(ask, progress);
+        if !is_ours(request.url()) {
+            return self.http.send_shown(request, progress);
         }
         let before = progress.as_deref().map_or(0, Progress::done);
         let known = self.authorization.borrow().clone();
-        let reply = self.http.send_shown(&ask.clone().authorization(known.as_ref()), progress.as_deref_mut())?;
-        if reply.status != StatusCode::UNAUTHORIZED || !is_ours(&reply.url) {
-            return Ok(reply);
+        let response = self.http.send_shown(&request.clone().authorization(known.as_ref()), progress.as_deref_mut())?;
+        if response.status != StatusCode::UNAUTHORIZED || !is_ours(&response.url) {
+            return Ok(response);
         }
-        let Some(fresh) = self.answer(&reply)? else { return Ok(reply) };
+        let Some(fresh) = self.answer(&response)? else { return Ok(response) };
         *self.authorization.borrow_mut() = Some(fresh.clone());
         if let Some(progress) = progress.as_deref_mut() {
             progress.go_back_to(before);
         }
-        self.http.send_shown(&ask.clone().authorization(Some(&fresh)), progress)
+        self.http.send_shown(&request.clone().authorization(Some(&fresh)), progress)
     }
 
-    fn refused(&self, is_write: bool, trying: String, reply: &Reply) -> Error {
-        let challenge = reply.header(WWW_AUTHENTICATE.as_str()).unwrap_or_default();
-        Error::new(Refusal {
+    fn refused(&self, is_write: bool, trying: String, response: &Response) -> Error {
+        let challenge = response.header(WWW_AUTHENTICATE.as_str()).unwrap_or_default();
+        Error::new(RegistryError {
             trying,
             repository: self.repository.clone(),
             is_write,
             is_anonymous: self.credentials.is_none(),
             lacks_scope: challenge.contains("insufficient_scope"),
-            status: reply.status,
-            complaints: Complaint::all(&reply.body),
+            status: response.status,
+            complaints: ErrorDetail::all(&response.body),
         })
     }
 }

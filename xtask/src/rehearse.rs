@@ -1,4 +1,4 @@
-//! `cargo xtask rehearse`: the whole train, offline, against doubles of GitHub and of a registry on
+//! `cargo xtask rehearse`: the whole pipeline, offline, against doubles of GitHub and of a registry on
 //! loopback, with faults on demand. The tasks are the real ones, run as processes of their own.
 
 use std::fs;
@@ -10,18 +10,18 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use baseline::Journey;
+use baseline::Baseline;
 use camino::{Utf8Path, Utf8PathBuf};
 use checkout::Secrets;
 use clap::Args;
 use faults::Schedule;
 use faulty_runs::Random;
-use fixtures::Depot;
-use pipeline::Yard;
-use report::Tally;
+use fixtures::Fixtures;
+use pipeline::Config;
+use report::Report;
 use serde_json::{Value, json};
 
-use crate::os::terminal::{Progress, Unit, fail, note, say};
+use crate::os::terminal::{Progress, Unit, note, print_error, print_status};
 
 pub mod baseline;
 pub mod checkout;
@@ -34,22 +34,22 @@ pub mod pipeline;
 pub mod report;
 pub mod scenario;
 
-/// Rehearse the whole train offline: check-upstream, build, release, against doubles on loopback
+/// Rehearse the whole pipeline offline: check-upstream, build, release, against doubles on loopback
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
-  cargo xtask rehearse                            the story, told as it goes; nothing is touched
+  cargo xtask rehearse                            the scenario, told as it goes; nothing is touched
   cargo xtask rehearse --faults each              every request broken in every way, one at a time
   cargo xtask rehearse --faults each:9            every ninth of these, in a ninth of the time
   cargo xtask rehearse --faults random:7 --for 600
                                                   pairs and triples of faults, for ten minutes
   cargo xtask rehearse --faults github:12:reset-after
-                                                  one train again, told as it goes
+                                                  one pipeline again, told as it goes
   cargo xtask rehearse --registry 127.0.0.1:5000  push to a real registry on this machine
 
 GitHub and the registry are doubles inside this process, each on a port of 127.0.0.1; the tasks are the
 real ones. What is built are stand-ins, except where dist/ has a real build with its proofs. A broken
-train is run again as the schedule or a person would, and must come to the very state of the
+pipeline is run again as the schedule or a person would, and must come to the very state of the
 undisturbed one. Exit status: 0 it did, 1 something diverged or failed, 2 bad arguments.")]
 pub struct Rehearse {
     /// none, each, each:N (every Nth), random:SEED, or faults as a failed rehearsal names them (github:12:500,registry:3:429)
@@ -118,46 +118,46 @@ impl Drop for Folder {
 /// Runs the task in the checkout at `root`.
 ///
 /// # Errors
-/// Where the rehearsal cannot be held. A train that diverges is no error, but an exit status.
+/// Where the rehearsal cannot be held. A pipeline that diverges is no error, but an exit status.
 pub fn run(root: &Utf8Path, arguments: &Rehearse) -> Result<ExitCode> {
     let folder = Folder(root.join("target/rehearse").join(std::process::id().to_string()));
     let is_plain = matches!(arguments.faults, Choice::None);
     ensure!(is_plain || arguments.registry.is_none(), "faults need the double of a registry; leave --registry out");
-    let yard = Yard {
+    let config = Config {
         program: arguments.program.clone().map_or_else(this_program, Ok)?.into_string(),
-        depot: Arc::new(Depot::fill(&folder.0.join("dist"), is_plain.then_some(root))?),
+        fixtures: Arc::new(Fixtures::fill(&folder.0.join("dist"), is_plain.then_some(root))?),
         repository: checkout::repository(arguments.registry.is_some())?,
         registry: arguments.registry.clone(),
         secrets: arguments.registry.as_ref().map_or_else(Secrets::made_up, |_| Secrets::for_a_real_registry()),
     };
-    let journey = Journey::make(&yard, &folder.0, is_plain)?;
-    let is_sound = journey.problems.is_empty() && journey.repeats == 0;
-    for problem in &journey.problems {
-        fail(&anyhow::anyhow!("{problem}"));
+    let baseline = Baseline::make(&config, &folder.0, is_plain)?;
+    let is_sound = baseline.problems.is_empty() && baseline.repeats == 0;
+    for problem in &baseline.problems {
+        print_error(&anyhow::anyhow!("{problem}"));
     }
     if !is_sound {
-        note("without a fault the story does not go as it should: nothing else was rehearsed");
+        note("without a fault the scenario does not go as it should: nothing else was rehearsed");
     }
     if let Some(path) = &arguments.record {
-        let lines: Result<String, _> = journey
+        let lines: Result<String, _> = baseline
             .exchanges
             .iter()
             .map(|one| Ok(serde_json::to_string(one)? + "\n"))
             .collect::<serde_json::Result<_>>();
         fs::write(path, lines?).with_context(|| format!("cannot write {path}"))?;
     }
-    let mut report = report_of(&journey);
+    let mut report = report_of(&baseline);
     let is_clean = match (is_sound, &arguments.faults) {
         (false, _) => false,
         (true, Choice::None) => {
-            show(&journey);
+            show(&baseline);
             true
         }
         (true, choice) => {
-            let tally = broken_trains(&yard, &journey, &folder.0, choice, arguments.seconds)?;
-            tally.print();
-            report["trains"] = tally.json();
-            tally.is_clean()
+            let faulty = faulty_runs(&config, &baseline, &folder.0, choice, arguments.seconds)?;
+            faulty.print();
+            report["pipelines"] = faulty.json();
+            faulty.is_clean()
         }
     };
     report["passed"] = json!(is_clean);
@@ -172,51 +172,57 @@ fn this_program() -> Result<Utf8PathBuf> {
     Utf8PathBuf::try_from(path).context("this program's path is not UTF-8")
 }
 
-fn report_of(journey: &Journey) -> Value {
-    let [github, registry] = journey.seen.each_ref().map(Vec::len);
+fn report_of(baseline: &Baseline) -> Value {
+    let [github, registry] = baseline.seen.each_ref().map(Vec::len);
     json!({
-        "acts": scenario::STORY.len(),
-        "image": journey.image.to_string(),
+        "acts": scenario::SCENARIO.len(),
+        "image": baseline.image.to_string(),
         "requests": { "github": github, "registry": registry },
-        "state": journey.states.last(),
-        "problems": journey.problems,
-        "repeats": journey.repeats,
+        "state": baseline.states.last(),
+        "problems": baseline.problems,
+        "repeats": baseline.repeats,
     })
 }
 
-/// The end of the story: the page of our first release, the heads of the others, and the tags.
-fn show(journey: &Journey) {
-    for (index, page) in journey.pages.iter().enumerate() {
+/// The end of the scenario: the page of our first release, the heads of the others, and the tags.
+fn show(baseline: &Baseline) {
+    for (index, page) in baseline.pages.iter().enumerate() {
         eprintln!();
         let head = if index == 0 { usize::MAX } else { 2 };
         page.lines().take(head).for_each(|line| eprintln!("    │ {line}"));
     }
-    eprintln!("\n    {}", journey.image);
+    eprintln!("\n    {}", baseline.image);
     // Tags of the form sha256-… stand in for a list of what is attached to an image.
-    let (lists, tags): (Vec<_>, Vec<_>) = journey.tags.iter().partition(|(tag, _)| tag.contains(":sha256-"));
+    let (lists, tags): (Vec<_>, Vec<_>) = baseline.tags.iter().partition(|(tag, _)| tag.contains(":sha256-"));
     for (tag, digest) in tags {
         eprintln!("      {:<20} {digest}", tag.rsplit(':').next().unwrap_or_default());
     }
     eprintln!("      and {} tags of the form sha256-…, for what is attached to each image", lists.len());
-    let [github, registry] = journey.seen.each_ref().map(Vec::len);
-    say(
+    let [github, registry] = baseline.seen.each_ref().map(Vec::len);
+    print_status(
         "rehearsed",
-        format_args!("{} acts, {github} requests to GitHub, {registry} to the registry", scenario::STORY.len()),
+        format_args!("{} acts, {github} requests to GitHub, {registry} to the registry", scenario::SCENARIO.len()),
     );
 }
 
-fn broken_trains(yard: &Yard, journey: &Journey, folder: &Utf8Path, choice: &Choice, seconds: u64) -> Result<Tally> {
-    let singles = journey.single_faults();
-    let mut progress = Progress::new("rehearse", Unit::Count("broken trains"));
+fn faulty_runs(
+    config: &Config,
+    baseline: &Baseline,
+    folder: &Utf8Path,
+    choice: &Choice,
+    seconds: u64,
+) -> Result<Report> {
+    let singles = baseline.single_faults();
+    let mut progress = Progress::new("rehearse", Unit::Count("broken pipelines"));
     let outcomes = match choice {
-        Choice::These(schedule) => vec![faulty_runs::run(yard, journey, schedule, folder.join("train"), true)?],
+        Choice::These(schedule) => vec![faulty_runs::run(config, baseline, schedule, folder.join("pipeline"), true)?],
         Choice::Random(seed) => {
-            say("random", format_args!("seed {seed}, for {seconds} s"));
+            print_status("random", format_args!("seed {seed}, for {seconds} s"));
             let is_over = AtomicBool::new(false);
             let mut random = Random::new(*seed, &singles, &is_over);
             faulty_runs::run_all(
-                yard,
-                journey,
+                config,
+                baseline,
                 folder,
                 || random.schedule(),
                 |_| {
@@ -230,9 +236,9 @@ fn broken_trains(yard: &Yard, journey: &Journey, folder: &Utf8Path, choice: &Cho
         Choice::Each(step) => {
             let mut chosen = singles.into_iter().step_by(step.get());
             progress.set_total(chosen.len() as u64);
-            faulty_runs::run_all(yard, journey, folder, || chosen.next(), |_| progress.advance(1))
+            faulty_runs::run_all(config, baseline, folder, || chosen.next(), |_| progress.advance(1))
         }
         Choice::None => Vec::new(),
     };
-    Ok(Tally::of(&outcomes))
+    Ok(Report::of(&outcomes))
 }

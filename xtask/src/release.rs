@@ -7,15 +7,15 @@ use std::process::ExitCode;
 use anyhow::Result;
 use camino::{Utf8Path, Utf8PathBuf};
 use clap::Args;
-use remotes::Places;
+use remotes::Remotes;
 use serde_json::json;
 
 use crate::cli::Target;
 use crate::dist::Dist;
 use crate::os::github_actions;
-use crate::os::terminal::{self, note, say};
-use crate::reconcile::executor::Hands;
-use crate::release::plan::{Plan, Wanted, plan};
+use crate::os::terminal::{self, note, print_status};
+use crate::reconcile::executor::Executor;
+use crate::release::plan::{Desired, Plan, plan};
 
 mod desired;
 pub mod notes;
@@ -70,51 +70,57 @@ pub fn run(root: &Utf8Path, arguments: &Release) -> Result<ExitCode> {
     let dist = Dist::open(root, arguments.dist.as_deref())?;
     // A workflow sets the variable to nothing where there is no bundle.
     let provenance = arguments.provenance.as_deref().filter(|path| !path.as_str().is_empty());
-    let mut wanted = desired::read(&dist, &repository, &arguments.registry, provenance)?;
-    wanted.is_unproved = arguments.unproved;
-    desired::write_notes(root, &wanted)?;
-    let places = Places::open(github, repository, &wanted)?;
+    let mut desired = desired::read(&dist, &repository, &arguments.registry, provenance)?;
+    desired.is_unproved = arguments.unproved;
+    desired::write_notes(root, &desired)?;
+    let remotes = Remotes::open(github, repository, &desired)?;
     if arguments.execute {
-        places.require_credentials()?;
+        remotes.require_credentials()?;
     }
 
-    say("compare", format_args!("{} and {} with {}", places.repository, wanted.image.repository, dist.folder));
-    let observed = if arguments.execute { places.observe(&wanted)? } else { places.glance(&wanted)? };
-    let plan = plan(&wanted, &observed)?;
-    plan.same.iter().for_each(|what| say("same", what));
+    print_status(
+        "compare",
+        format_args!("{} and {} with {}", remotes.repository, desired.image.repository, dist.folder),
+    );
+    let observed = if arguments.execute { remotes.observe(&desired)? } else { remotes.observe_public(&desired)? };
+    let plan = plan(&desired, &observed)?;
+    plan.same.iter().for_each(|what| print_status("same", what));
     plan.notes.iter().for_each(note);
     if plan.is_standing {
-        return report(&wanted, &plan, None, arguments.json);
+        return report(&desired, &plan, None, arguments.json);
     }
-    let tell = |line: &dyn Display| terminal::tell(arguments.json, line);
+    let tell = |line: &dyn Display| terminal::print_step(arguments.json, line);
     if !plan.steps.is_empty() {
-        tell(&format_args!("export GH_REPO={}", places.repository));
+        tell(&format_args!("export GH_REPO={}", remotes.repository));
     }
     if !arguments.execute {
         plan.steps.iter().for_each(|step| tell(step));
         let left = plan.steps.len();
-        say("release", format_args!("{left} steps to {}; nothing was touched, --execute makes them", wanted.name));
-        return report(&wanted, &plan, None, arguments.json);
+        print_status(
+            "release",
+            format_args!("{left} steps to {}; nothing was touched, --execute makes them", desired.name),
+        );
+        return report(&desired, &plan, None, arguments.json);
     }
-    apply(&places, &plan, tell)?;
-    let is_public = verify::verify(&places, &wanted)?;
-    say("release", format_args!("{} is published: {}", wanted.name, wanted.page()));
-    report(&wanted, &plan, Some(is_public), arguments.json)
+    apply(&remotes, &plan, tell)?;
+    let is_public = verify::verify(&remotes, &desired)?;
+    print_status("release", format_args!("{} is published: {}", desired.name, desired.page()));
+    report(&desired, &plan, Some(is_public), arguments.json)
 }
 
 /// Makes the steps. Each is said as its turn comes, in the very words of the plan.
-fn apply(places: &Places, plan: &Plan, tell: impl Fn(&dyn Display)) -> Result<()> {
-    let mut hands = Hands::new(&places.github, &places.repository).with_registry(&places.registry);
+fn apply(remotes: &Remotes, plan: &Plan, tell: impl Fn(&dyn Display)) -> Result<()> {
+    let mut executor = Executor::new(&remotes.github, &remotes.repository).with_registry(&remotes.registry);
     plan.steps.iter().try_for_each(|step| {
         tell(step);
-        hands.perform(step)
+        executor.execute(step)
     })
 }
 
 /// The result as data, and in GitHub Actions as a table on the page of the run. `is_public` is said
 /// of what was published: whether everyone can pull the image.
-fn report(wanted: &Wanted, plan: &Plan, is_public: Option<bool>, as_json: bool) -> Result<ExitCode> {
-    let (image, digest) = (&wanted.image, &wanted.image.manifest.digest);
+fn report(desired: &Desired, plan: &Plan, is_public: Option<bool>, as_json: bool) -> Result<ExitCode> {
+    let (image, digest) = (&desired.image, &desired.image.manifest.digest);
     let tags: Vec<String> = image.tags.iter().map(ToString::to_string).collect();
     let state = match is_public {
         None if plan.is_standing => "published earlier, of the same commit",
@@ -124,15 +130,15 @@ fn report(wanted: &Wanted, plan: &Plan, is_public: Option<bool>, as_json: bool) 
     };
     github_actions::summary(&format!(
         "| | |\n|---|---|\n| release | [{}]({}) |\n| image | `{}@{digest}` |\n| tags | {} |\n| state | {state} |\n| steps | {} |\n",
-        wanted.name,
-        wanted.page(),
+        desired.name,
+        desired.page(),
         image.repository,
         tags.join(", "),
         plan.steps.len(),
     ))?;
     if as_json {
         let report = json!({
-            "release": wanted.name, "url": wanted.page(), "image": image.repository.to_string(), "digest": digest,
+            "release": desired.name, "url": desired.page(), "image": image.repository.to_string(), "digest": digest,
             "tags": tags, "steps": plan.steps, "same": plan.same, "notes": plan.notes,
             "public": is_public, "done": is_public.is_some() || plan.steps.is_empty(),
         });

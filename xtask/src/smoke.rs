@@ -117,11 +117,11 @@ impl Level {
     }
 
     /// What this machine lacks for it, each with the line that mends it.
-    fn lacking(self) -> Vec<String> {
+    fn missing(self) -> Vec<String> {
         match self {
-            Self::Exec => exec::lacking(),
-            Self::Builder => builder::lacking(),
-            Self::Machine => machine::Level::lacking(),
+            Self::Exec => exec::missing(),
+            Self::Builder => builder::missing(),
+            Self::Machine => machine::Level::missing(),
         }
     }
 }
@@ -141,9 +141,9 @@ struct Subject {
 /// an exit status.
 pub fn run(root: &Utf8Path, arguments: &Smoke) -> Result<ExitCode> {
     let levels = arguments.level.levels();
-    let lacking: Vec<String> = levels.iter().flat_map(|level| level.lacking()).collect();
-    if !lacking.is_empty() {
-        bail!("nothing was run: {}", lacking.join("\n          "));
+    let missing: Vec<String> = levels.iter().flat_map(|level| level.missing()).collect();
+    if !missing.is_empty() {
+        bail!("nothing was run: {}", missing.join("\n          "));
     }
     let subject = open(root, arguments)?;
     let mut proofs = Vec::new();
@@ -170,7 +170,7 @@ pub fn run(root: &Utf8Path, arguments: &Smoke) -> Result<ExitCode> {
             checks: outcome.checks,
         };
         if let Some(dist) = &subject.dist {
-            Dist::keep(&dist.folder, proof.clone())?;
+            Dist::add_proof(&dist.folder, proof.clone())?;
         }
         proofs.push(proof);
     }
@@ -205,12 +205,12 @@ fn report(subject: &Subject, proofs: &[Proof], as_json: bool) -> Result<ExitCode
     let failed: Vec<&str> = checks.iter().filter(|check| check.is_failure()).map(|check| check.name.as_str()).collect();
     let (passed, not_run) = (count(Verdict::Pass), count(Verdict::NotRun));
     let times: Vec<String> = proofs.iter().map(|proof| format!("{} {} s", proof.name, proof.seconds)).collect();
-    terminal::say(
+    terminal::print_status(
         "smoke",
         format_args!("{passed} passed, {} failed, {not_run} not run; {}", failed.len(), times.join(", ")),
     );
     if !failed.is_empty() {
-        terminal::fail(&anyhow!("{}: {}", subject.shown, failed.join(", ")));
+        terminal::print_error(&anyhow!("{}: {}", subject.shown, failed.join(", ")));
     }
     if as_json {
         let report = json!({ "image": subject.shown, "passed": failed.is_empty(), "proofs": proofs });

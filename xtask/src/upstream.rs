@@ -15,7 +15,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use crate::dist::recipe::PACKAGE;
 use crate::git::{git, slow_git};
 use crate::go::version::GoVersion;
-use crate::os::terminal::{note, say};
+use crate::os::terminal::{note, print_status};
 use crate::os::{clock, files};
 use crate::upstream::git_ref::{CommitId, UpstreamRef};
 use crate::upstream::source::Source;
@@ -144,7 +144,7 @@ impl Upstream {
         })?;
         if !is_clean(&path, commit) {
             let store_lock = self.store_lock()?;
-            say("source", format_args!("checking out to {}", relative(&self.submodule.root, &path)));
+            print_status("source", format_args!("checking out to {}", relative(&self.submodule.root, &path)));
             if path.exists() {
                 fs::remove_dir_all(&path).with_context(|| format!("cannot remove {path}"))?;
             }
@@ -212,7 +212,7 @@ impl Upstream {
             (true, Depth::History) => &["--unshallow", "--filter=tree:0"],
         };
         let first = refspecs[0].split(':').next().unwrap_or_default().trim_start_matches('+');
-        say("source", format_args!("fetching {first} from {}", self.submodule.url));
+        print_status("source", format_args!("fetching {first} from {}", self.submodule.url));
         let arguments = ["fetch", "--quiet", "--no-write-fetch-head", "--no-recurse-submodules"];
         let arguments = arguments.iter().chain(flags).chain(["origin"].iter()).chain(refspecs);
         let fetched = slow_git(&self.submodule.path, arguments.copied()).effect(lock);

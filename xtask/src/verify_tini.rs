@@ -221,20 +221,20 @@ fn report(subject: &Subject, proof: Proof, as_json: bool) -> Result<ExitCode> {
     let failed: Vec<&str> =
         proof.checks.iter().filter(|check| check.verdict == Verdict::Fail).map(|check| check.name.as_str()).collect();
     let (passed, skipped) = (count(Verdict::Pass), count(Verdict::NotRun));
-    terminal::say(
+    terminal::print_status(
         "verified",
         format_args!("{passed} passed, {} failed, {skipped} not run, in {} s", failed.len(), proof.seconds),
     );
     let code = if failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE };
     if !failed.is_empty() {
-        terminal::fail(&anyhow::anyhow!("{}: {}", subject.shown, failed.join(", ")));
+        terminal::print_error(&anyhow::anyhow!("{}: {}", subject.shown, failed.join(", ")));
     }
     if as_json {
         let report = json!({ "image": subject.shown, "passed": failed.is_empty(), "proof": proof });
         println!("{}", serde_json::to_string_pretty(&report)?);
     }
     if let Some(folder) = &subject.dist {
-        Dist::keep(folder, proof)?;
+        Dist::add_proof(folder, proof)?;
     }
     Ok(code)
 }

@@ -12,7 +12,7 @@ use camino::Utf8Path;
 use crate::dist::record::Metadata;
 use crate::go::{self, Go};
 use crate::os::process::{Event, Run};
-use crate::os::terminal::{Progress, Unit, clock, say};
+use crate::os::terminal::{Progress, Unit, clock, print_status};
 
 /// Emulated or slow riscv64 boards take an hour; a compiler that takes longer than this hangs.
 const LIMIT: Duration = Duration::from_secs(6 * 60 * 60);
@@ -45,8 +45,8 @@ pub fn compile(record: &Metadata, go: &Go, worktree: &Utf8Path, folder: &Utf8Pat
         bail!("Go could not compile {}: {status}; what it said is above\n  {build}", record.source.version);
     }
     match compiled {
-        0 => say("compile", format_args!("linked, all packages were cached, {}", clock(took))),
-        _ => say("compile", format_args!("{compiled} packages, {}", clock(took))),
+        0 => print_status("compile", format_args!("linked, all packages were cached, {}", clock(took))),
+        _ => print_status("compile", format_args!("{compiled} packages, {}", clock(took))),
     }
     Ok(())
 }

@@ -11,7 +11,7 @@ use crate::github::tracking_issue::{self, BUILD_INPUT, BUILD_WORKFLOW, published
 use crate::reconcile::step::Step;
 use crate::upstream::version::ReleaseTag;
 
-pub use status::{Standing, State};
+pub use status::{State, Status};
 
 mod status;
 
@@ -69,24 +69,24 @@ pub fn stable(listed: &[Listed]) -> Result<BTreeSet<ReleaseTag>, String> {
 
 impl Observed {
     /// Every version that is wanted and where it stands, newest first.
-    pub fn survey(&self) -> Vec<Standing> {
+    pub fn evaluate(&self) -> Vec<Status> {
         let (published, mut issues) = (self.published(), self.issues_by_version());
         let wanted = self.wanted(&published, &issues);
-        let stands = |version| self.standing(version, published.get(version).copied(), issues.remove(version));
+        let stands = |version| self.status(version, published.get(version).copied(), issues.remove(version));
         wanted.iter().rev().map(stands).collect()
     }
 
     /// The issues in which something would be said, that may have been said already: their comments are
     /// to be read.
     pub fn unread(&self) -> BTreeSet<u64> {
-        let survey = self.survey();
-        let spoken_in = |standing: &Standing, step: &Step| match step {
+        let evaluate = self.evaluate();
+        let spoken_in = |status: &Status, step: &Step| match step {
             Step::Comment { issue, .. } => Some(*issue),
-            Step::RecordRun { .. } => standing.issue,
+            Step::RecordRun { .. } => status.issue,
             _ => None,
         };
-        let steps = survey.iter().flat_map(|standing| standing.steps.iter().map(move |step| (standing, step)));
-        steps.filter_map(|(standing, step)| spoken_in(standing, step)).collect()
+        let steps = evaluate.iter().flat_map(|status| status.steps.iter().map(move |step| (status, step)));
+        steps.filter_map(|(status, step)| spoken_in(status, step)).collect()
     }
 
     /// Our published releases of upstream's versions.
@@ -127,7 +127,7 @@ impl Observed {
         current.chain(begun.map(|(version, _)| version)).cloned().collect()
     }
 
-    fn standing(&self, version: &ReleaseTag, published: Option<&Listed>, issues: Option<Vec<&Issue>>) -> Standing {
+    fn status(&self, version: &ReleaseTag, published: Option<&Listed>, issues: Option<Vec<&Issue>>) -> Status {
         let title = tracking_issue::run_title(version);
         let runs: Vec<&Run> = self.runs.iter().filter(|run| run.display_title == title).collect();
         let running = runs.iter().find(|run| !is_completed(run));
@@ -139,19 +139,19 @@ impl Observed {
             (Some(release), ..) => State::Published { url: release.html_url.clone() },
             (None, Some(reason), _) => State::Declined { reason },
             (None, None, Some(run)) => State::Building { url: run.html_url.clone() },
-            (None, None, None) if failed + succeeded >= MOST_ATTEMPTS => State::LeftToAPerson { failed, succeeded },
+            (None, None, None) if failed + succeeded >= MOST_ATTEMPTS => State::NeedsAttention { failed, succeeded },
             (None, None, None) => State::Missing { failed, succeeded },
         };
         let steps = match &state {
             State::Declined { .. } => Vec::new(),
             // The run that has published it closes the issue next, and is not to be got in the way of.
             State::Published { .. } if running.is_some() => Vec::new(),
-            State::Published { url } => self.farewell(version, url, &issues),
-            State::Building { .. } | State::Missing { .. } | State::LeftToAPerson { .. } => {
+            State::Published { url } => self.close_published(version, url, &issues),
+            State::Building { .. } | State::Missing { .. } | State::NeedsAttention { .. } => {
                 self.steps(version, &state, issue, &runs)
             }
         };
-        Standing {
+        Status {
             version: version.clone(),
             has_draft: self.ours.iter().any(|release| release.draft && upstream_of(release).as_ref() == Some(version)),
             issue: issue.map(|issue| issue.number),
@@ -165,7 +165,7 @@ impl Observed {
     fn steps(&self, version: &ReleaseTag, state: &State, issue: Option<&Issue>, runs: &[&Run]) -> Vec<Step> {
         let mut remarks: Vec<_> =
             runs.iter().rev().map(|run| tracking_issue::run_comment(run.id, &run.html_url)).collect();
-        if matches!(state, State::LeftToAPerson { .. }) {
+        if matches!(state, State::NeedsAttention { .. }) {
             remarks.push(left_comment(version, runs));
         }
         let mut steps = Vec::new();
@@ -190,7 +190,7 @@ impl Observed {
     }
 
     /// A published version needs no open issue, and no second one that a race has left.
-    fn farewell(&self, version: &ReleaseTag, url: &str, issues: &[&Issue]) -> Vec<Step> {
+    fn close_published(&self, version: &ReleaseTag, url: &str, issues: &[&Issue]) -> Vec<Step> {
         let mut steps = Vec::new();
         for issue in issues.iter().filter(|issue| is_open(issue)) {
             let (marker, text) = published_comment(version, url);
@@ -252,7 +252,7 @@ fn file(version: &ReleaseTag, remarks: &[(String, String)]) -> Step {
     Step::FileIssue { version: version.clone(), title: tracking_issue::issue_title(version), body }
 }
 
-/// The comment that hands a version over to a person.
+/// The comment that executor a version over to a person.
 fn left_comment(version: &ReleaseTag, runs: &[&Run]) -> (String, String) {
     let urls: Vec<&str> = runs.iter().rev().map(|run| run.html_url.as_str()).collect();
     let text = format!(

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use world::{HOUR, World, release};
 
-use crate::check_upstream::plan::{Listed, MOST_ATTEMPTS, Observed, Standing, stable};
+use crate::check_upstream::plan::{Listed, MOST_ATTEMPTS, Observed, Status, stable};
 use crate::check_upstream::planned_steps;
 use crate::upstream::version::ReleaseTag;
 
@@ -60,22 +60,22 @@ fn history() -> Vec<(u64, Listed)> {
 }
 
 /// The same order of reading as in `check_upstream.rs`.
-fn observe(world: &mut World, upstream: &BTreeSet<ReleaseTag>) -> Vec<Standing> {
+fn observe(world: &mut World, upstream: &BTreeSet<ReleaseTag>) -> Vec<Status> {
     let (runs, issues) = (world.runs(), world.issues());
     let (upstream, ours) = (upstream.clone(), world.ours());
     let mut observed = Observed { upstream, runs, issues, ours, ..Observed::default() };
-    for standing in observed.survey().into_iter().filter(Standing::is_doubtful) {
-        observed.ours.extend(world.ours_by_tag(&standing.version));
+    for status in observed.evaluate().into_iter().filter(Status::is_doubtful) {
+        observed.ours.extend(world.ours_by_tag(&status.version));
     }
     for issue in observed.unread() {
         let comments = world.comments(issue);
         observed.comments.insert(issue, comments);
     }
-    observed.survey()
+    observed.evaluate()
 }
 
 #[derive(Default)]
-struct Story {
+struct Scenario {
     mornings: usize,
     passes: usize,
     quiet: usize,
@@ -86,7 +86,7 @@ struct Story {
     kept: Option<(usize, Vec<Listed>)>,
 }
 
-impl Story {
+impl Scenario {
     /// One pass; whether it came to its end.
     fn pass(&mut self, world: &mut World) -> bool {
         self.passes += 1;
@@ -108,21 +108,20 @@ impl Story {
 
     fn full_pass(&mut self, world: &mut World, listed: &[Listed]) -> bool {
         let Ok(upstream) = stable(listed) else { return true };
-        let standings = observe(world, &upstream);
-        let steps = planned_steps(&standings);
+        let statuses = observe(world, &upstream);
+        let steps = planned_steps(&statuses);
         let cut = world.dice.is_one_in(3).then(|| usize::try_from(world.dice.below(5)).expect("small"));
         let mut started = BTreeMap::new();
         for (index, step) in steps.iter().enumerate() {
-            if cut == Some(index) || world.perform(step, &mut started).is_err() {
+            if cut == Some(index) || world.execute(step, &mut started).is_err() {
                 return false;
             }
         }
         let looks = if steps.is_empty() { 0 } else { LOOKS };
-        let settled =
-            (0..looks).map(|_| observe(world, &upstream)).find(|standings| planned_steps(standings).is_empty());
-        let Some(standings) = settled.or(steps.is_empty().then_some(standings)) else { return false };
+        let settled = (0..looks).map(|_| observe(world, &upstream)).find(|statuses| planned_steps(statuses).is_empty());
+        let Some(statuses) = settled.or(steps.is_empty().then_some(statuses)) else { return false };
         let ours = world.ours.now.clone();
-        self.kept = standings.iter().all(Standing::is_settled).then_some((listed.len(), ours));
+        self.kept = statuses.iter().all(Status::is_settled).then_some((listed.len(), ours));
         true
     }
 }
@@ -137,7 +136,7 @@ fn replay(seed: u64, first: &str, is_published: bool) -> String {
     let version: ReleaseTag = first.parse().expect("a version");
     let ours: Vec<Listed> = is_published.then(|| release(&version)).into_iter().collect();
     let mut world = World::new(seed, begin, upstream, ours);
-    let mut story = Story::default();
+    let mut story = Scenario::default();
     let mut morning = begin / DAY * DAY + 9 * HOUR;
     while morning < last + 30 * DAY || story.kept.is_none() {
         story.mornings += 1;
@@ -169,7 +168,7 @@ fn replay(seed: u64, first: &str, is_published: bool) -> String {
     )
 }
 
-fn check(world: &mut World, story: &Story, first: Option<&ReleaseTag>) {
+fn check(world: &mut World, story: &Scenario, first: Option<&ReleaseTag>) {
     let numbers = |version: &ReleaseTag| triple(&version.to_string()).expect("stable");
     let built: BTreeSet<Triple> = world.published.iter().map(numbers).collect();
     assert_eq!(built.len(), world.published.len(), "one was published twice");

@@ -1,12 +1,12 @@
-//! Whole passes against the double of GitHub: what a new version leads to, request by request broken,
+//! Whole passes against the fake of GitHub: what a new version leads to, request by request broken,
 //! and what a quiet day costs.
 
 use std::sync::{Arc, Mutex};
 
 use camino::Utf8PathBuf;
 use clap::Parser;
-use fakes::github::Double;
-use fakes::server::{Faults, Loopback, Verdict};
+use fakes::github::FakeGitHub;
+use fakes::server::{Action, Faults, Server};
 
 use super::*;
 use crate::http::authorization::Authorization;
@@ -27,38 +27,38 @@ struct Break(u64, usize);
 const WAYS: usize = 2;
 
 impl Faults for Break {
-    fn verdict(&self, number: u64, _head: &http::Request<()>) -> Verdict {
+    fn action(&self, number: u64, _head: &http::Request<()>) -> Action {
         match self.1 {
-            _ if number != self.0 => Verdict::Pass,
-            0 => Verdict::CloseAfter,
-            _ => Verdict::RefuseNext,
+            _ if number != self.0 => Action::Pass,
+            0 => Action::CloseAfter,
+            _ => Action::RefuseNext,
         }
     }
 }
 
 /// A world in which upstream has v0.33.0, and we have v0.32.2.
 struct Stage {
-    double: Arc<Mutex<Double>>,
-    server: Loopback,
+    fake: Arc<Mutex<FakeGitHub>>,
+    server: Server,
     /// What the builds speak to; nothing is broken there.
-    calm: Loopback,
+    calm: Server,
     path: Utf8PathBuf,
 }
 
 impl Stage {
     fn set(name: &str, fault: Break) -> Self {
-        let mut double = Double::new("o/n");
-        double.allow(TOKEN, &["actions=write", "issues=write", "contents=write"]);
-        double.commit_upstream(COMMIT, None);
-        double.publish_upstream("v0.33.0", COMMIT, false);
-        double.publish_upstream("v0.34.0-rc1", COMMIT, true);
-        double.publish_upstream("v0.32.2", COMMIT, false);
-        let double = Arc::new(Mutex::new(double));
-        let calm = Loopback::start(double.clone(), Utf8PathBuf::new(), Arc::new(Break(0, 0))).expect("starts");
+        let mut fake = FakeGitHub::new("o/n");
+        fake.allow(TOKEN, &["actions=write", "issues=write", "contents=write"]);
+        fake.commit_upstream(COMMIT, None);
+        fake.publish_upstream("v0.33.0", COMMIT, false);
+        fake.publish_upstream("v0.34.0-rc1", COMMIT, true);
+        fake.publish_upstream("v0.32.2", COMMIT, false);
+        let fake = Arc::new(Mutex::new(fake));
+        let calm = Server::start(fake.clone(), Utf8PathBuf::new(), Arc::new(Break(0, 0))).expect("starts");
         publish(&github(&calm), "v0.32.2");
-        let server = Loopback::start(double.clone(), Utf8PathBuf::new(), Arc::new(fault)).expect("starts");
+        let server = Server::start(fake.clone(), Utf8PathBuf::new(), Arc::new(fault)).expect("starts");
         let folder = std::env::temp_dir().join(format!("xtask-check-{name}-{}", std::process::id()));
-        Self { double, server, calm, path: Utf8PathBuf::try_from(folder.join("kept.json")).expect("a UTF-8 name") }
+        Self { fake, server, calm, path: Utf8PathBuf::try_from(folder.join("kept.json")).expect("a UTF-8 name") }
     }
 
     /// Passes until one comes to its end; says how many requests the last one took.
@@ -78,10 +78,10 @@ impl Stage {
 
     /// The build that was asked for ends well, and publishes.
     fn build(&self) {
-        let waiting = self.double.lock().expect("no panic").runs_waiting();
+        let waiting = self.fake.lock().expect("no panic").runs_waiting();
         assert_eq!(waiting.len(), 1, "one build");
         publish(&github(&self.calm), "v0.33.0");
-        self.double.lock().expect("no panic").set_run(waiting[0].id, "completed", Some("success"));
+        self.fake.lock().expect("no panic").set_run(waiting[0].id, "completed", Some("success"));
     }
 
     /// From the new version to the day after its release; all that is there then.
@@ -90,9 +90,9 @@ impl Stage {
         self.server.settle().expect("settles");
         self.build();
         self.pass();
-        let double = self.double.lock().expect("no panic");
-        assert!(double.violations().is_empty(), "{:?}", double.violations());
-        double.snapshot().to_string()
+        let fake = self.fake.lock().expect("no panic");
+        assert!(fake.violations().is_empty(), "{:?}", fake.violations());
+        fake.snapshot().to_string()
     }
 }
 
@@ -107,7 +107,7 @@ fn repository() -> Repository {
     "o/n".parse().expect("a repository")
 }
 
-fn github(server: &Loopback) -> GitHub {
+fn github(server: &Server) -> GitHub {
     let token = Authorization::bearer(TOKEN).expect("a token");
     GitHub::new(server.url().parse().expect("a URL"), Some(token))
 }
@@ -129,7 +129,7 @@ fn a_quiet_day_is_two_requests() {
     assert!(stage.pass() > 2, "the issue is closed");
     assert_eq!((stage.pass(), stage.pass()), (2, 2));
     // A candidate is news that changes nothing.
-    stage.double.lock().expect("no panic").publish_upstream("v0.34.0-rc2", COMMIT, true);
+    stage.fake.lock().expect("no panic").publish_upstream("v0.34.0-rc2", COMMIT, true);
     assert!(stage.pass() > 2);
     assert_eq!(stage.pass(), 2);
 }
@@ -153,6 +153,6 @@ fn each_request_broken_in_each_way_ends_in_the_same_state() {
 fn a_list_that_is_late_once_does_no_harm() {
     let expected = Stage::set("prompt", Break(0, 0)).whole();
     let stage = Stage::set("late", Break(0, 0));
-    stage.double.lock().expect("no panic").stale_once();
+    stage.fake.lock().expect("no panic").stale_once();
     assert_eq!(stage.whole(), expected);
 }

@@ -10,7 +10,7 @@ use crate::go::version::GoVersion;
 use crate::go::{PAGE, Sources};
 use crate::http::endpoint::Endpoint;
 use crate::os::process::{Event, Output, Run};
-use crate::os::terminal::say;
+use crate::os::terminal::print_status;
 use crate::upstream::Upstream;
 
 /// Cold compilation, and a cold Go cache on a slow machine.
@@ -47,7 +47,7 @@ pub fn tests(root: &Utf8Path) -> Result<Vec<Row>> {
     let mut run = cargo(root).args(["test", "--locked", "--workspace", "--no-fail-fast"]);
     match go_for_tests(root) {
         Ok(program) => run = run.env("XTASK_TEST_GO", program),
-        Err(error) => say("ci", format_args!("the tests that need Go are skipped: {error:#}")),
+        Err(error) => print_status("ci", format_args!("the tests that need Go are skipped: {error:#}")),
     }
     let output = followed(&run)?;
     let stdout = String::from_utf8_lossy(&output.stdout);

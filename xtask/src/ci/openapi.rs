@@ -49,27 +49,27 @@ pub fn run(root: &Utf8Path) -> Result<Row> {
         text.lines().map(serde_json::from_str).collect::<Result<_, _>>().with_context(|| format!("{record}"))?;
     let description = fs::read(&path).with_context(|| format!("cannot read {path}"))?;
     let description: Value = serde_json::from_slice(&description).with_context(|| format!("{path}"))?;
-    let sheet = Sheet::of(&description, &exchanges);
+    let validation = Validation::of(&description, &exchanges);
     let (schema, bodies) = (folder.join("schema.json"), folder.join("bodies.json"));
-    fs::write(&schema, sheet.schema.to_string()).with_context(|| format!("cannot write {schema}"))?;
-    fs::write(&bodies, sheet.bodies.to_string()).with_context(|| format!("cannot write {bodies}"))?;
+    fs::write(&schema, validation.schema.to_string()).with_context(|| format!("cannot write {schema}"))?;
+    fs::write(&bodies, validation.bodies.to_string()).with_context(|| format!("cannot write {bodies}"))?;
     let arguments = ["--schemafile", schema.as_str(), bodies.as_str()];
     let output = Run::new(validator).args(arguments).directory(root).limit(LIMIT).output()?;
     if !output.status.success() {
         eprint!("{}{}", String::from_utf8_lossy(&output.stdout), output.stderr);
     }
-    for objection in &sheet.objections {
+    for objection in &validation.objections {
         eprintln!("{objection}");
     }
-    row(if output.status.success() && sheet.objections.is_empty() && !exchanges.is_empty() {
-        Outcome::Passed(format!("{} exchanges of {} operations", exchanges.len(), sheet.operations))
+    row(if output.status.success() && validation.objections.is_empty() && !exchanges.is_empty() {
+        Outcome::Passed(format!("{} exchanges of {} operations", exchanges.len(), validation.operations))
     } else {
         Outcome::Failed("the double or the client is not as GitHub describes itself; see above".to_owned())
     })
 }
 
 /// What there is to check.
-struct Sheet {
+struct Validation {
     /// For each place, what the bodies there must be.
     schema: Value,
     /// The bodies by place, such as `GET /repos/{owner}/{repo}/releases answers 200`.
@@ -79,7 +79,7 @@ struct Sheet {
     operations: usize,
 }
 
-impl Sheet {
+impl Validation {
     fn of(description: &Value, exchanges: &[Exchange]) -> Self {
         let mut schemas = Map::new();
         let mut bodies: BTreeMap<String, Vec<&Value>> = BTreeMap::new();
@@ -229,12 +229,13 @@ mod tests {
 
     #[test]
     fn each_body_meets_what_is_said_of_its_place() {
-        let sheet = Sheet::of(&description(), &[exchange("POST", 201, "", [json!({"name": "a"}), json!({"id": 1})])]);
-        assert!(sheet.objections.is_empty(), "{:?}", sheet.objections);
+        let validation =
+            Validation::of(&description(), &[exchange("POST", 201, "", [json!({"name": "a"}), json!({"id": 1})])]);
+        assert!(validation.objections.is_empty(), "{:?}", validation.objections);
         let places = json!({"POST /things takes": [{"name": "a"}], "POST /things answers 201": [{"id": 1}]});
-        assert_eq!(sheet.bodies, places);
-        assert_eq!(sheet.schema["properties"]["POST /things takes"]["items"]["additionalProperties"], false);
-        let components = &sheet.schema["components"]["schemas"];
+        assert_eq!(validation.bodies, places);
+        assert_eq!(validation.schema["properties"]["POST /things takes"]["items"]["additionalProperties"], false);
+        let components = &validation.schema["components"]["schemas"];
         assert_eq!(components["thing"]["required"], json!(["id"]));
         assert_eq!(components["owner"]["anyOf"][0]["type"], "null");
         assert!(components["other"].is_null(), "it is not referred to");
@@ -249,7 +250,7 @@ mod tests {
             exchange("GET", 500, "size", nothing()),
             exchange("PUT", 200, "", nothing()),
         ];
-        let objections: Vec<String> = Sheet::of(&description(), &exchanges).objections.into_iter().collect();
+        let objections: Vec<String> = Validation::of(&description(), &exchanges).objections.into_iter().collect();
         let expected =
             ["GET /things does not answer 500", "GET /things has no parameter size", "PUT /things is not described"];
         assert_eq!(objections, expected);

@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::ci::checks::{cargo, followed};
 use crate::ci::{Outcome, Row};
 
-/// Fewer would mean that most of the train is not looked at.
+/// Fewer would mean that most of the pipeline is not looked at.
 const FEWEST_TRAINS: u64 = 500;
 
 /// `rehearse --faults each`, whose table of counts goes to the log.
@@ -17,18 +17,18 @@ pub fn run(root: &Utf8Path) -> Result<Vec<Row>> {
     let started = Instant::now();
     let output = followed(&cargo(root).args(["xtask", "rehearse", "--faults", "each", "--json"]))?;
     let report: Value = serde_json::from_slice(&output.stdout).context("`rehearse --json` printed no JSON")?;
-    let trains = &report["trains"];
-    let count = |name: &str| trains[name].as_u64().unwrap_or(0);
-    let rows = trains["by_fault"].as_array().map_or(&[][..], Vec::as_slice);
+    let pipelines = &report["pipelines"];
+    let count = |name: &str| pipelines[name].as_u64().unwrap_or(0);
+    let rows = pipelines["by_fault"].as_array().map_or(&[][..], Vec::as_slice);
     let unused: Vec<&str> =
-        rows.iter().filter(|row| row["trains"] == 0).filter_map(|row| row["fault"].as_str()).collect();
+        rows.iter().filter(|row| row["pipelines"] == 0).filter_map(|row| row["fault"].as_str()).collect();
     let (broken, diverged) = (count("broken"), count("diverged"));
     let outcome = if !output.status.success() || diverged > 0 {
-        Outcome::Failed(format!("{diverged} of {broken} broken trains diverged; see above"))
+        Outcome::Failed(format!("{diverged} of {broken} broken pipelines diverged; see above"))
     } else if broken < FEWEST_TRAINS || rows.is_empty() || !unused.is_empty() {
-        Outcome::Failed(format!("only {broken} broken trains, and none with: {}", unused.join(", ")))
+        Outcome::Failed(format!("only {broken} broken pipelines, and none with: {}", unused.join(", ")))
     } else {
-        Outcome::Passed(format!("{broken} broken trains, none diverged"))
+        Outcome::Passed(format!("{broken} broken pipelines, none diverged"))
     };
     Ok(vec![Row::new("rehearse", outcome, started)])
 }

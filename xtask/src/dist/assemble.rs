@@ -18,10 +18,10 @@ use crate::os::files::{self, MODE_FILE, MODE_PROGRAM};
 ///
 /// # Errors
 /// Where something cannot be written.
-pub fn hand_over(folder: &Utf8Path, record: &mut Metadata, build_infos: [BuildInfo; 2]) -> Result<()> {
+pub fn assemble(folder: &Utf8Path, record: &mut Metadata, build_infos: [BuildInfo; 2]) -> Result<()> {
     let source = record.source.clone();
     let modified = files::instant(source.source_date_epoch);
-    let settle = |name: &str, mode: u32| files::settle(&folder.join(name), mode, modified);
+    let settle = |name: &str, mode: u32| files::set_mode_and_time(&folder.join(name), mode, modified);
     let write = |name: &str, text: &str| {
         let path = folder.join(name);
         fs::write(&path, text).with_context(|| format!("cannot write {path}"))?;

@@ -29,7 +29,7 @@ pub fn sbom(version: &Version) -> String {
     format!("buildkit-{version}.linux-riscv64.spdx.json")
 }
 
-/// Every file that a build hands over, in the order in which they are listed.
+/// Every file that a build executor over, in the order in which they are listed.
 pub fn files(version: &Version) -> [String; 7] {
     [BUILDKITD, BUILDCTL, &tarball(version), &sbom(version), VERSION_TXT, METADATA, SHA256SUMS].map(str::to_owned)
 }

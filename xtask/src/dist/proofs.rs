@@ -20,19 +20,19 @@ pub fn count(proof: &Proof, verdict: Verdict) -> usize {
 }
 
 /// What is not proved: the name of the proof, and why it does not count.
-pub fn lacking(record: &Metadata) -> Vec<(&'static str, String)> {
-    let mut lacking = Vec::new();
+pub fn missing(record: &Metadata) -> Vec<(&'static str, String)> {
+    let mut missing = Vec::new();
     for name in REQUIRED {
         let Some(proof) = valid(record).find(|proof| proof.name == name) else {
             let is_there = record.proofs.iter().any(|proof| proof.name == name);
-            lacking.push((name, if is_there { "is of another image" } else { "was not run" }.to_owned()));
+            missing.push((name, if is_there { "is of another image" } else { "was not run" }.to_owned()));
             continue;
         };
         let failed = proof.checks.iter().filter(|check| check.is_failure());
-        lacking.extend(failed.map(|check| (name, format!("failed at {}: {}", check.name, check.evidence))));
+        missing.extend(failed.map(|check| (name, format!("failed at {}: {}", check.name, check.evidence))));
         if count(proof, Verdict::Pass) == 0 {
-            lacking.push((name, "has no check that passed".to_owned()));
+            missing.push((name, "has no check that passed".to_owned()));
         }
     }
-    lacking
+    missing
 }

@@ -132,10 +132,10 @@ impl Need {
         matches!(self, Self::Git | Self::Compiler | Self::Go | Self::Disk | Self::Upstream)
     }
 
-    /// How to mend its lack: a place and a line for it. For a machine of known family one line,
+    /// How to mend its missing: a place and a line for it. For a machine of known family one line,
     /// for any other a line for each family.
-    pub fn remedies(self, family: Option<Family>) -> Vec<(String, String)> {
-        if let Some(line) = self.remedy_anywhere() {
+    pub fn fixes(self, family: Option<Family>) -> Vec<(String, String)> {
+        if let Some(line) = self.fix_anywhere() {
             return vec![(String::new(), line.to_owned())];
         }
         let families = Family::ALL.into_iter().filter(|known| family.is_none_or(|family| family == *known));
@@ -149,11 +149,11 @@ impl Need {
 
     /// The packages of Debian and Ubuntu that bring it, if packages do.
     pub fn debian_packages(self) -> impl Iterator<Item = &'static str> {
-        let packages = if self.remedy_anywhere().is_some() { "" } else { self.packages(Family::Debian) };
+        let packages = if self.fix_anywhere().is_some() { "" } else { self.packages(Family::Debian) };
         packages.split_whitespace()
     }
 
-    fn remedy_anywhere(self) -> Option<&'static str> {
+    fn fix_anywhere(self) -> Option<&'static str> {
         match self {
             Self::Disk => Some("free some, or move the checkout to a larger file system"),
             Self::Upstream => Some(
@@ -187,7 +187,7 @@ impl Need {
                 "qemu-system-riscv",
             ],
             Self::Xz => ["xz-utils", "xz", "xz", "xz"],
-            Self::Disk | Self::Upstream | Self::Token | Self::GitHub => unreachable!("these have one remedy anywhere"),
+            Self::Disk | Self::Upstream | Self::Token | Self::GitHub => unreachable!("these have one fix anywhere"),
         };
         match family {
             Family::Debian => debian,
@@ -216,10 +216,10 @@ mod tests {
     fn every_lack_has_one_line_where_the_family_is_known_and_at_least_one_elsewhere() {
         for need in Need::ALL {
             for family in Family::ALL {
-                let lines = need.remedies(Some(family));
+                let lines = need.fixes(Some(family));
                 assert!(lines.len() == 1, "{need:?} on {family:?}: {lines:?}");
             }
-            assert!(!need.remedies(None).is_empty(), "{need:?}");
+            assert!(!need.fixes(None).is_empty(), "{need:?}");
             let is_name = |name: &str| name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-.+".contains(&byte));
             assert!(need.debian_packages().all(is_name), "{need:?}");
         }

@@ -19,7 +19,7 @@ const LIMIT: Duration = Duration::from_secs(15);
 /// A real build with its clone, its worktree, Go and Go's cache came to 2.6 GB.
 const BUILD_NEEDS_BYTES: u64 = 4_000_000_000;
 const GITHUB: &str = "https://api.github.com";
-/// Partial clones that fetch what they lack need this git or a newer one.
+/// Partial clones that fetch what they missing need this git or a newer one.
 const OLDEST_GIT: (u32, u32) = (2, 31);
 
 /// The family of this distribution, where it is known.
@@ -28,7 +28,7 @@ pub fn family() -> Option<Family> {
     Family::of_os_release(&text)
 }
 
-/// What was found of a need, or what is lacking.
+/// What was found of a need, or what is missing.
 pub fn look(root: &Utf8Path, need: Need) -> Result<String, String> {
     let found = match need {
         Need::Git => git(),

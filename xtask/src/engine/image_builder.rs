@@ -176,7 +176,7 @@ impl<'a> Builder<'a> {
 
     fn explain(&self, output: &Output, build: &Build<'_>) -> String {
         let said = String::from_utf8_lossy(&output.stdout).into_owned() + &output.stderr;
-        let remedy = match build_output::cause(&said) {
+        let fix = match build_output::cause(&said) {
             Some(Cause::DiskIsFull) => {
                 format!("the disk of the engine is full; `{} system df` shows what can go", self.engine.kind.command())
             }
@@ -189,7 +189,7 @@ impl<'a> Builder<'a> {
             },
         };
         let (who, status, last) = (self.describe(), output.status, build_output::last_lines(&said));
-        format!("{who} could not build the image ({status}): {remedy}\nwhat it said last:\n  {last}")
+        format!("{who} could not build the image ({status}): {fix}\nwhat it said last:\n  {last}")
     }
 
     /// The digest of the base that a builder left in the engine's store, where it does.

@@ -118,7 +118,7 @@ pub struct Comparison {
 
 /// What GitHub says where it refuses.
 #[derive(Debug, Default, Deserialize)]
-struct Refusal {
+struct ApiError {
     #[serde(default)]
     message: String,
     #[serde(default)]
@@ -129,7 +129,7 @@ struct Refusal {
 /// `X-Accepted-GitHub-Permissions`, in which GitHub names what would have sufficed.
 /// Source: "Troubleshooting the REST API", "Permissions required for GitHub Apps".
 pub fn explain(status: u16, body: &[u8], permissions: Option<&str>, has_token: bool) -> String {
-    let refusal: Refusal = serde_json::from_slice(body).unwrap_or_default();
+    let refusal: ApiError = serde_json::from_slice(body).unwrap_or_default();
     let said = if refusal.message.is_empty() { String::new() } else { format!(" ({})", refusal.message) };
     let needed = permissions.map_or_else(String::new, |names| format!("; it needs the permission {names}"));
     match status {

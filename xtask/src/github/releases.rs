@@ -124,9 +124,12 @@ impl Releases<'_> {
                 None => {}
             }
             let url = self.upload_address(&release)?.with("name", name);
-            let ask = self.github.ask(Method::POST, url);
-            let ask = ask.file("application/octet-stream", path.to_owned(), 0, size_bytes);
-            match self.github.made::<Asset>(&ask, |ask| self.github.http.send_shown(ask, Some(&mut progress))) {
+            let request = self.github.ask(Method::POST, url);
+            let request = request.file("application/octet-stream", path.to_owned(), 0, size_bytes);
+            match self
+                .github
+                .made::<Asset>(&request, |request| self.github.http.send_shown(request, Some(&mut progress)))
+            {
                 Ok(Made::Yes(asset)) if asset.is_whole(size_bytes, sha256) => return Ok(()),
                 Ok(Made::Yes(asset)) => {
                     last = Some(anyhow!("GitHub has {} bytes of it, {:?}", asset.size, asset.digest));

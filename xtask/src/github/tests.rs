@@ -1,11 +1,11 @@
-//! The client and the double, with a server between them.
+//! The client and the fake, with a server between them.
 
 use std::fs;
 use std::sync::{Arc, Mutex};
 
 use camino::Utf8PathBuf;
-use fakes::github::Double;
-use fakes::server::{Faults, Loopback, Verdict};
+use fakes::github::FakeGitHub;
+use fakes::server::{Faults, Server, Action};
 use oci::digest::sha256;
 
 use crate::dist::release_name::ReleaseName;
@@ -15,40 +15,40 @@ use crate::http::authorization::Authorization;
 
 const TOKEN: &str = "secret";
 
-fn double() -> Double {
-    let mut double = Double::new("o/n");
-    double.allow(TOKEN, &["contents=write", "issues=write", "actions=write"]);
-    double
+fn fake() -> FakeGitHub {
+    let mut fake = FakeGitHub::new("o/n");
+    fake.allow(TOKEN, &["contents=write", "issues=write", "actions=write"]);
+    fake
 }
 
 struct Undisturbed;
 
 impl Faults for Undisturbed {
-    fn verdict(&self, _number: u64, _head: &http::Request<()>) -> Verdict {
-        Verdict::Pass
+    fn action(&self, _number: u64, _head: &http::Request<()>) -> Action {
+        Action::Pass
     }
 }
 
-fn served(double: Double) -> (Loopback, Arc<Mutex<Double>>, GitHub) {
-    let double = Arc::new(Mutex::new(double));
-    let server = Loopback::start(double.clone(), Utf8PathBuf::new(), Arc::new(Undisturbed)).expect("starts");
+fn served(fake: FakeGitHub) -> (Server, Arc<Mutex<FakeGitHub>>, GitHub) {
+    let fake = Arc::new(Mutex::new(fake));
+    let server = Server::start(fake.clone(), Utf8PathBuf::new(), Arc::new(Undisturbed)).expect("starts");
     let token = Authorization::bearer(TOKEN).expect("is one");
     let github = GitHub::new(server.url().parse().expect("is a URL"), Some(token));
-    (server, double, github)
+    (server, fake, github)
 }
 
 #[test]
 fn a_release_goes_all_the_way() {
-    let mut seeded = double();
+    let mut seeded = fake();
     seeded.starter_once();
-    let (_server, double, github) = served(seeded);
+    let (_server, fake, github) = served(seeded);
     let repository = "o/n".parse().expect("is one");
     let releases = Releases { github: &github, repository: &repository };
     let name = ReleaseName::Upstream("v0.32.2".parse().expect("is one"));
     let draft = releases.draft(&name, None, "notes").expect("is made");
     assert_eq!(releases.draft(&name, None, "notes").expect("is there").id, draft.id);
 
-    let path = Utf8PathBuf::try_from(std::env::temp_dir().join(format!("xtask-double-{}", std::process::id())));
+    let path = Utf8PathBuf::try_from(std::env::temp_dir().join(format!("xtask-fake-{}", std::process::id())));
     let path = path.expect("has a UTF-8 name");
     fs::write(&path, b"content").expect("is written");
     releases.upload(draft.id, "file.tar.gz", &path, (7, &sha256(b"content"))).expect("goes around the starter");
@@ -58,13 +58,13 @@ fn a_release_goes_all_the_way() {
     let published: Release =
         github.anonymous().read("repos/o/n/releases/latest").expect("answers").expect("is there for anyone");
     assert_eq!((published.id, published.assets.len()), (draft.id, 1));
-    assert!(double.lock().expect("no panic").violations().is_empty());
+    assert!(fake.lock().expect("no panic").violations().is_empty());
 }
 
 #[test]
 fn a_build_is_tracked() {
-    let (_server, double, github) = served(double());
-    double.lock().expect("no panic").open_pull_request("pull", &["buildkit-release"]);
+    let (_server, fake, github) = served(fake());
+    fake.lock().expect("no panic").open_pull_request("pull", &["buildkit-release"]);
     let repository = "o/n".parse().expect("is one");
     let version = "v0.32.2".parse().expect("is one");
     let issues = Issues { github: &github, repository: &repository };
@@ -77,9 +77,9 @@ fn a_build_is_tracked() {
     let (run, _) = workflow.dispatch(&version, 0).expect("is started");
     assert_eq!(workflow.dispatch(&version, 0).expect("is there").0, run);
     issues.close(issue.number).expect("is closed");
-    let double = double.lock().expect("no panic");
-    let snapshot = double.snapshot();
-    assert_eq!((snapshot["issues"][1]["open"].as_bool(), double.runs_waiting()[0].id), (Some(false), run));
+    let fake = fake.lock().expect("no panic");
+    let snapshot = fake.snapshot();
+    assert_eq!((snapshot["issues"][1]["open"].as_bool(), fake.runs_waiting()[0].id), (Some(false), run));
     assert_eq!(snapshot["issues"][1]["comments"].as_array().map(Vec::len), Some(1));
-    assert!(double.violations().is_empty(), "{:?}", double.violations());
+    assert!(fake.violations().is_empty(), "{:?}", fake.violations());
 }

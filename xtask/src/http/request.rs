@@ -7,12 +7,12 @@ use http::{Method, StatusCode};
 use serde::de::DeserializeOwned;
 
 use crate::http::authorization::Authorization;
-use crate::http::retry::Trouble;
+use crate::http::retry::RetryReason;
 use crate::http::url::Url;
 
 /// What is asked for.
 #[derive(Clone, Debug)]
-pub struct Ask {
+pub struct Request {
     pub(super) method: Method,
     pub(super) url: Url,
     pub(super) headers: Vec<(HeaderName, String)>,
@@ -35,7 +35,7 @@ pub(super) enum Body {
     },
 }
 
-impl Ask {
+impl Request {
     /// A request without a body. What RFC 9110 calls idempotent is repeated where that may help, and
     /// anything else only where it surely had no effect.
     pub fn new(method: Method, url: Url) -> Self {
@@ -94,7 +94,7 @@ impl Ask {
 
 /// What came back, whatever its status.
 #[derive(Debug)]
-pub struct Reply {
+pub struct Response {
     /// Where it came from, after redirects.
     pub url: Url,
     /// Its status.
@@ -105,7 +105,7 @@ pub struct Reply {
     pub body: Vec<u8>,
 }
 
-impl Reply {
+impl Response {
     /// A header, if it is there and is text.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name)?.to_str().ok()
@@ -116,10 +116,10 @@ impl Reply {
     /// Source: GitHub, "Best practices for using the REST API", handling rate limit errors: 403 or 429,
     /// with `retry-after`, or with `x-ratelimit-remaining: 0` and `x-ratelimit-reset` in seconds
     /// since 1970, or with neither.
-    pub fn trouble(&self) -> Option<Trouble> {
+    pub fn retry_reason(&self) -> Option<RetryReason> {
         let is_limit = || String::from_utf8_lossy(&self.body).contains("rate limit");
-        match Trouble::of_status(self.status, &self.headers) {
-            None if self.status == StatusCode::FORBIDDEN && is_limit() => Some(Trouble::Later(None)),
+        match RetryReason::of_status(self.status, &self.headers) {
+            None if self.status == StatusCode::FORBIDDEN && is_limit() => Some(RetryReason::Later(None)),
             other => other,
         }
     }

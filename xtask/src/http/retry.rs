@@ -1,4 +1,4 @@
-//! When to ask a service again, after how long, and when to give up.
+//! When to request a service again, after how long, and when to give up.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -24,7 +24,7 @@ const WORTH_SAYING: Duration = Duration::from_secs(5);
 
 /// Why a request may have to be sent again.
 #[derive(Clone, Copy, Debug)]
-pub enum Trouble {
+pub enum RetryReason {
     /// No connection came about: it had no effect.
     Unsent,
     /// Nobody knows whether it had an effect.
@@ -35,7 +35,7 @@ pub enum Trouble {
     Final,
 }
 
-impl Trouble {
+impl RetryReason {
     /// Of an attempt that brought no answer.
     pub fn of_error(error: &anyhow::Error) -> Self {
         use std::io::ErrorKind::{ConnectionRefused, HostUnreachable, NetworkUnreachable};
@@ -74,7 +74,7 @@ impl Trouble {
 }
 
 /// How much longer one request is worth waiting for: four attempts and five minutes in all.
-pub struct Patience {
+pub struct Retry {
     host: String,
     is_repeatable: bool,
     pause: Duration,
@@ -82,7 +82,7 @@ pub struct Patience {
     waited: Duration,
 }
 
-impl Patience {
+impl Retry {
     /// For a request to `url` that may be repeated even where it may have had its effect, or not.
     pub fn new(url: &Url, is_repeatable: bool) -> Self {
         let pause = if url.is_loopback() { FIRST_PAUSE_ON_LOOPBACK } else { FIRST_PAUSE };
@@ -93,15 +93,15 @@ impl Patience {
     ///
     /// # Errors
     /// Where the service asks for more time than anyone would wait.
-    pub fn wait(&mut self, trouble: Trouble) -> Result<bool> {
+    pub fn wait(&mut self, reason: RetryReason) -> Result<bool> {
         let own_pause = self.pause * 2_u32.pow(self.attempts - 1);
-        let pause = match trouble {
+        let pause = match reason {
             _ if self.attempts == MOST_ATTEMPTS => return Ok(false),
-            Trouble::Unsure if !self.is_repeatable => return Ok(false),
-            Trouble::Final => return Ok(false),
-            Trouble::Unsent | Trouble::Unsure => own_pause,
-            Trouble::Later(Some(told)) => told,
-            Trouble::Later(None) => self.pause * UNTOLD_PAUSES,
+            RetryReason::Unsure if !self.is_repeatable => return Ok(false),
+            RetryReason::Final => return Ok(false),
+            RetryReason::Unsent | RetryReason::Unsure => own_pause,
+            RetryReason::Later(Some(told)) => told,
+            RetryReason::Later(None) => self.pause * UNTOLD_PAUSES,
         };
         let host = &self.host;
         if self.waited + pause > LONGEST_WAIT {

@@ -37,20 +37,20 @@ fn serve(answers: &[&str]) -> (Url, Receiver<String>) {
             }
             reader.take(size_bytes).read_to_string(&mut request).expect("is read");
             stream.write_all(answer.as_bytes()).expect("is sent");
-            // A test that does not ask what it was asked has gone by now.
+            // A test that does not request what it was asked has gone by now.
             let _ = asked.send(request);
         }
     });
     (url, requests)
 }
 
-fn get(url: &Url) -> Ask {
+fn get(url: &Url) -> Request {
     let token = Authorization::bearer("ghs_secret").expect("a token");
-    Ask::new(Method::GET, url.clone()).authorization(Some(&token))
+    Request::new(Method::GET, url.clone()).authorization(Some(&token))
 }
 
-fn post(url: &Url) -> Ask {
-    Ask::new(Method::POST, url.clone()).bytes("application/json", "{}")
+fn post(url: &Url) -> Request {
+    Request::new(Method::POST, url.clone()).bytes("application/json", "{}")
 }
 
 fn status(status: &str, headers: &str) -> String {
@@ -129,9 +129,9 @@ fn a_part_of_a_file_is_sent_with_its_length() {
     let path = std::env::temp_dir().join(format!("xtask-http-{}", std::process::id()));
     std::fs::write(&path, "0123456789").expect("is written");
     let (url, requests) = serve(&[OK]);
-    let ask =
-        Ask::new(Method::PUT, url).file("application/octet-stream", path.clone().try_into().expect("UTF-8"), 3, 4);
-    Http::default().send(&ask).expect("is sent");
+    let request =
+        Request::new(Method::PUT, url).file("application/octet-stream", path.clone().try_into().expect("UTF-8"), 3, 4);
+    Http::default().send(&request).expect("is sent");
     let request = requests.recv().expect("it was asked");
     assert!(
         request.to_ascii_lowercase().contains("content-length: 4\r\n") && request.ends_with("\r\n\r\n3456"),

@@ -72,12 +72,12 @@ impl Inputs {
         for (name, text) in SCRIPTS.iter().zip(&self.scripts) {
             let path = context.join(name);
             fs::write(&path, text).with_context(|| format!("cannot write {path}"))?;
-            files::settle(&path, MODE_PROGRAM, modified)?;
+            files::set_mode_and_time(&path, MODE_PROGRAM, modified)?;
         }
         for name in COMMANDS {
             let path = context.join(&commands).join(name);
             fs::copy(dist.folder.join(name), &path).with_context(|| format!("cannot write {path}"))?;
-            files::settle(&path, MODE_PROGRAM, modified)?;
+            files::set_mode_and_time(&path, MODE_PROGRAM, modified)?;
         }
         let path = context.join(DOCKERFILE);
         fs::write(&path, &self.dockerfile).with_context(|| format!("cannot write {path}"))?;

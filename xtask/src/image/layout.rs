@@ -123,7 +123,7 @@ fn settle(folder: &Utf8Path, epoch_seconds: i64) -> Result<()> {
     for folder in [folder.to_owned(), folder.join(BLOBS)] {
         for path in paths_in(&folder)? {
             if path.is_file() {
-                files::settle(&path, MODE_FILE, files::instant(epoch_seconds))?;
+                files::set_mode_and_time(&path, MODE_FILE, files::instant(epoch_seconds))?;
             }
         }
     }

@@ -100,7 +100,7 @@ pub fn lock(path: &Utf8Path, on_wait: impl FnOnce()) -> Result<File> {
 ///
 /// # Errors
 /// Where the file system refuses.
-pub fn settle(path: &Utf8Path, mode: u32, modified: SystemTime) -> Result<()> {
+pub fn set_mode_and_time(path: &Utf8Path, mode: u32, modified: SystemTime) -> Result<()> {
     let set = || {
         fs::set_permissions(path, Permissions::from_mode(mode))?;
         File::open(path)?.set_modified(modified)
@@ -116,7 +116,7 @@ pub fn replace(path: &Utf8Path, content: &[u8], modified: SystemTime) -> Result<
     let (parent, name) = split(path);
     let beside = parent.join(format!(".{name}.partial-{}", std::process::id()));
     fs::write(&beside, content).with_context(|| format!("cannot write {beside}"))?;
-    settle(&beside, MODE_FILE, modified)?;
+    set_mode_and_time(&beside, MODE_FILE, modified)?;
     fs::rename(&beside, path).with_context(|| format!("cannot replace {path}"))
 }
 

@@ -16,7 +16,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::os::shell::quoted;
 
-pub use kill_handle::Leash;
+pub use kill_handle::KillHandle;
 
 mod kill_handle;
 
@@ -37,7 +37,7 @@ pub struct Run {
     directory: Option<Utf8PathBuf>,
     environment: Vec<(String, Option<String>)>,
     inherits: bool,
-    leash: Option<Leash>,
+    kill_handle: Option<KillHandle>,
     limit: Duration,
 }
 
@@ -78,7 +78,7 @@ impl Run {
             directory: None,
             environment: Vec::new(),
             inherits: true,
-            leash: None,
+            kill_handle: None,
             limit: DEFAULT_LIMIT,
         }
     }
@@ -112,9 +112,9 @@ impl Run {
         self
     }
 
-    /// Lets the holder of the leash end the child.
-    pub fn leash(mut self, leash: &Leash) -> Self {
-        self.leash = Some(leash.clone());
+    /// Lets the holder of the kill_handle end the child.
+    pub fn kill_handle(mut self, kill_handle: &KillHandle) -> Self {
+        self.kill_handle = Some(kill_handle.clone());
         self
     }
 
@@ -174,8 +174,8 @@ impl Run {
         let mut child = self.spawn(lock)?;
         let (mut stdout, mut stderr) = (Vec::new(), String::new());
         let pieces = pieces_of(&mut child);
-        let leash = self.leash.clone().unwrap_or_default();
-        leash.hold(child);
+        let kill_handle = self.kill_handle.clone().unwrap_or_default();
+        kill_handle.hold(child);
         let (deadline, mut ends) = (Instant::now() + self.limit, 0);
         while ends < 2 {
             match pieces.recv_timeout(TICK.min(deadline.saturating_duration_since(Instant::now()))) {
@@ -199,11 +199,11 @@ impl Run {
                 } else {
                     format!("took longer than {:?}", self.limit)
                 };
-                leash.kill();
+                kill_handle.kill();
                 bail!("`{self}` {why} and was ended\n{}", stderr.trim_end());
             }
         }
-        let status = leash.wait().with_context(|| format!("cannot wait for `{self}`"))?;
+        let status = kill_handle.wait().with_context(|| format!("cannot wait for `{self}`"))?;
         Ok(Output { status, stdout, stderr })
     }
 
@@ -326,15 +326,15 @@ mod tests {
 
     #[test]
     fn a_child_on_a_leash_is_ended_by_another_thread() {
-        let leash = Leash::default();
-        let run = sh("echo begun >&2; exec sleep 60").bare().env("PATH", "/usr/bin:/bin").leash(&leash);
+        let kill_handle = KillHandle::default();
+        let run = sh("echo begun >&2; exec sleep 60").bare().env("PATH", "/usr/bin:/bin").kill_handle(&kill_handle);
         let output = run.follow(None, |event| {
             if let Event::Line(_) = event {
-                leash.kill();
+                kill_handle.kill();
             }
         });
         assert_eq!(output.expect("is awaited").status.code(), None, "a signal ended it");
-        leash.kill();
+        kill_handle.kill();
     }
 
     #[test]

@@ -12,7 +12,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 const LINE_EVERY: Duration = Duration::from_secs(15);
 
 /// Says one step: a word in a column, and what about it.
-pub fn say(step: &str, text: impl Display) {
+pub fn print_status(step: &str, text: impl Display) {
     eprintln!("{} {text}", style(format!("{step:>9}")).for_stderr().green().bold());
 }
 
@@ -23,7 +23,7 @@ pub fn note(text: impl Display) {
 
 /// Prints what a task finds and plans: on standard output, unless JSON was asked for, for which that
 /// is kept.
-pub fn tell(is_json: bool, line: &dyn Display) {
+pub fn print_step(is_json: bool, line: &dyn Display) {
     if is_json {
         eprintln!("{line}");
     } else {
@@ -52,7 +52,7 @@ fn on_github_actions() -> bool {
 
 /// Says why the run failed; on GitHub Actions also as an annotation.
 /// Source: "Workflow commands for GitHub Actions", setting an error message.
-pub fn fail(error: &anyhow::Error) {
+pub fn print_error(error: &anyhow::Error) {
     let causes: String = error.chain().skip(1).map(|cause| format!("\n  because: {cause}")).collect();
     let message = format!("{error}{causes}");
     eprintln!("{} {message}", style("    error").for_stderr().red().bold());
@@ -174,7 +174,7 @@ impl Progress {
             bar.set_position(self.done);
             bar.set_message(text());
         } else if self.last_line.elapsed() >= LINE_EVERY {
-            say(self.step, format_args!("{} after {}", text(), clock(self.elapsed())));
+            print_status(self.step, format_args!("{} after {}", text(), clock(self.elapsed())));
             self.last_line = Instant::now();
         }
     }

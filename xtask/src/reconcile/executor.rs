@@ -25,7 +25,7 @@ use crate::upstream::version::ReleaseTag;
 const BLOB_TYPE: &str = "application/octet-stream";
 
 /// Who makes the steps, and what the earlier ones of this run left for the later ones.
-pub struct Hands<'a> {
+pub struct Executor<'a> {
     github: &'a GitHub,
     repository: &'a Repository,
     registry: Option<&'a Registry>,
@@ -34,8 +34,8 @@ pub struct Hands<'a> {
     runs: BTreeMap<ReleaseTag, (u64, String)>,
 }
 
-impl<'a> Hands<'a> {
-    /// Hands for one repository.
+impl<'a> Executor<'a> {
+    /// Executor for one repository.
     pub fn new(github: &'a GitHub, repository: &'a Repository) -> Self {
         let (releases, issues, runs) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
         Self { github, repository, registry: None, releases, issues, runs }
@@ -50,7 +50,7 @@ impl<'a> Hands<'a> {
     ///
     /// # Errors
     /// Where it cannot be made; what was made before it stays, and running the task again goes on.
-    pub fn perform(&mut self, step: &Step) -> Result<()> {
+    pub fn execute(&mut self, step: &Step) -> Result<()> {
         let (github, repository) = (self.github, self.repository);
         let issues = Issues { github, repository };
         let releases = Releases { github, repository };

@@ -12,7 +12,7 @@ const LONGEST_QUOTE: usize = 200;
 
 /// An answer that is none of those that were hoped for.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Refusal {
+pub struct RegistryError {
     /// What was tried: `push the blob sha256:…`.
     pub trying: String,
     /// Where.
@@ -25,13 +25,13 @@ pub struct Refusal {
     pub lacks_scope: bool,
     /// What came back.
     pub status: StatusCode,
-    /// The body that came with it, read as [`Complaint`]s.
-    pub complaints: Vec<Complaint>,
+    /// The body that came with it, read as [`ErrorDetail`]s.
+    pub complaints: Vec<ErrorDetail>,
 }
 
 /// One entry of the body of an error. Source: the OCI distribution specification 1.1, "Error Codes".
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-pub struct Complaint {
+pub struct ErrorDetail {
     /// A word in capitals.
     pub code: String,
     /// A sentence, or nothing.
@@ -39,18 +39,18 @@ pub struct Complaint {
     pub message: String,
 }
 
-impl Complaint {
+impl ErrorDetail {
     /// Those in a body; none where it has another form, as that of a proxy has.
     pub fn all(body: &[u8]) -> Vec<Self> {
         #[derive(Deserialize)]
         struct Body {
-            errors: Vec<Complaint>,
+            errors: Vec<ErrorDetail>,
         }
         serde_json::from_slice(body).map_or_else(|_| Vec::new(), |body: Body| body.errors)
     }
 }
 
-impl fmt::Display for Complaint {
+impl fmt::Display for ErrorDetail {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         let text = if self.message.is_empty() { self.code.clone() } else { format!("{}: {}", self.code, self.message) };
         let printable = text.chars().map(|c| if c.is_control() { ' ' } else { c });
@@ -58,7 +58,7 @@ impl fmt::Display for Complaint {
     }
 }
 
-impl Refusal {
+impl RegistryError {
     /// Whether the registry shows the repository only to those whom it knows. GitHub says of a
     /// private package, and of none at all, that authentication is required.
     pub fn is_private(&self) -> bool {
@@ -111,7 +111,7 @@ impl Refusal {
     }
 }
 
-impl fmt::Display for Refusal {
+impl fmt::Display for RegistryError {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { trying, repository, status, .. } = self;
         write!(out, "cannot {trying}: {repository} answered {status}")?;
@@ -122,21 +122,21 @@ impl fmt::Display for Refusal {
     }
 }
 
-impl std::error::Error for Refusal {}
+impl std::error::Error for RegistryError {}
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn refusal(repository: &str, status: u16, body: &str) -> Refusal {
-        Refusal {
+    fn error(repository: &str, status: u16, body: &str) -> RegistryError {
+        RegistryError {
             trying: "push the tag latest".to_owned(),
             repository: repository.parse().expect("parses"),
             is_write: true,
             is_anonymous: false,
             lacks_scope: false,
             status: StatusCode::from_u16(status).expect("a status"),
-            complaints: Complaint::all(body.as_bytes()),
+            complaints: ErrorDetail::all(body.as_bytes()),
         }
     }
 
@@ -149,22 +149,22 @@ mod tests {
             `write:packages`; a package that exists must also be linked with the repository that runs the workflow, with \
             the role Write under Manage Actions access, at https://github.com/users/me/packages/container/b/settings \
             (of an organisation: https://github.com/orgs/me/packages/container/b/settings)";
-        assert_eq!(refusal("ghcr.io/me/b", 403, body).to_string(), expected);
+        assert_eq!(error("ghcr.io/me/b", 403, body).to_string(), expected);
     }
 
     #[test]
     fn a_private_package_is_told_from_credentials_that_are_wrong() {
         let body = r#"{"errors":[{"code":"UNAUTHORIZED","message":"authentication required"}]}"#;
-        let with = refusal("ghcr.io/me/b", 401, body);
+        let with = error("ghcr.io/me/b", 401, body);
         assert!(with.to_string().contains("wrong or expired: look at GITHUB_ACTOR and GITHUB_TOKEN"), "{with}");
-        let known = Refusal { lacks_scope: true, ..with.clone() };
+        let known = RegistryError { lacks_scope: true, ..with.clone() };
         assert!(known.to_string().contains("may not do that"), "{known}");
-        let without = Refusal { is_anonymous: true, is_write: false, ..with.clone() };
+        let without = RegistryError { is_anonymous: true, is_write: false, ..with.clone() };
         assert!(without.is_private() && !with.is_private());
         assert!(without.to_string().contains("Change visibility"), "{without}");
-        let elsewhere = refusal("127.0.0.1:5000/b", 401, body);
+        let elsewhere = error("127.0.0.1:5000/b", 401, body);
         assert!(elsewhere.to_string().ends_with("look at REGISTRY_USERNAME and REGISTRY_PASSWORD"), "{elsewhere}");
-        let nobody = Refusal { is_anonymous: true, ..elsewhere };
+        let nobody = RegistryError { is_anonymous: true, ..elsewhere };
         assert!(nobody.to_string().contains("say who you are"), "{nobody}");
     }
 
@@ -181,19 +181,19 @@ mod tests {
             (400, r#"{"errors":[{"code":"DIGEST_INVALID","message":"m","detail":{"a":[]}}]}"#, "was a file changed"),
             (503, "", "run this again"),
         ] {
-            let message = refusal("ghcr.io/me/b", status, body).to_string();
+            let message = error("ghcr.io/me/b", status, body).to_string();
             assert!(message.contains(advice), "{message}");
         }
-        assert!(!refusal("ghcr.io/me/b", 400, "{}").to_string().contains('\n'));
+        assert!(!error("ghcr.io/me/b", 400, "{}").to_string().contains('\n'));
     }
 
     #[test]
     fn a_quote_is_short_and_has_no_control_characters() {
         let body = format!(r#"{{"errors":[{{"code":"A","message":"\u001b[2J{}"}}]}}"#, "x".repeat(900));
-        let quoted = Complaint::all(body.as_bytes())[0].to_string();
+        let quoted = ErrorDetail::all(body.as_bytes())[0].to_string();
         assert!(quoted.starts_with("A:  [2Jxxx") && quoted.len() == LONGEST_QUOTE, "{quoted}");
         for other in ["", "404 page not found", "{}", r#"{"errors":{}}"#, r#"{"errors":[{}]}"#] {
-            assert_eq!(Complaint::all(other.as_bytes()), []);
+            assert_eq!(ErrorDetail::all(other.as_bytes()), []);
         }
     }
 }

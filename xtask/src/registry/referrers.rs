@@ -11,7 +11,7 @@ use oci::reference::Reference;
 use oci::referrers::{Attachment, EMPTY, EMPTY_TYPE, fallback_tag, of_type, with_referrer};
 
 use crate::github::next_of;
-use crate::http::Ask;
+use crate::http::Request;
 use crate::registry::upload::Content;
 use crate::registry::{Registry, described};
 
@@ -42,19 +42,23 @@ impl Registry {
         let mut found = Vec::new();
         for _ in 0..MOST_PAGES {
             let Some(url) = next else { return Ok(Some(found)) };
-            let ask = Ask::new(Method::GET, url.clone()).header(ACCEPT, INDEX_TYPE).unredirected();
-            let reply = self.send(&ask, None)?;
-            let is_list = reply.header(CONTENT_TYPE.as_str()).is_some_and(|found| found.starts_with(INDEX_TYPE));
-            let is_known = ![StatusCode::UNAUTHORIZED, StatusCode::FORBIDDEN].contains(&reply.status);
-            match reply.status {
+            let request = Request::new(Method::GET, url.clone()).header(ACCEPT, INDEX_TYPE).unredirected();
+            let response = self.send(&request, None)?;
+            let is_list = response.header(CONTENT_TYPE.as_str()).is_some_and(|found| found.starts_with(INDEX_TYPE));
+            let is_known = ![StatusCode::UNAUTHORIZED, StatusCode::FORBIDDEN].contains(&response.status);
+            match response.status {
                 StatusCode::OK if is_list => {}
                 status if is_known && !status.is_server_error() => return Ok(None),
-                _ => return Err(self.refused(false, format!("list what refers to {subject}"), &reply)),
+                _ => return Err(self.refused(false, format!("list what refers to {subject}"), &response)),
             }
-            let here = of_type(&reply.body, artifact_type);
+            let here = of_type(&response.body, artifact_type);
             found.extend(here.with_context(|| format!("{url} is said to be an index and is none"))?);
-            next =
-                reply.header("link").and_then(next_of).map(|link| url.resolve(link)).transpose().map_err(Error::msg)?;
+            next = response
+                .header("link")
+                .and_then(next_of)
+                .map(|link| url.resolve(link))
+                .transpose()
+                .map_err(Error::msg)?;
             ensure!(next.as_ref().is_none_or(|next| next.origin() == url.origin()), "{url} goes on at another site");
         }
         bail!("the list of what refers to {subject} has no end")

@@ -168,7 +168,7 @@ fn a_registry_with_passwords_takes_and_gives_an_image() {
         let registry = client(&server.address, login);
         let error = registry.manifest(&Reference::from(&tag("latest"))).expect_err("is refused");
         assert!(message(&error).contains(advice), "{error:#}");
-        assert_eq!(error.downcast_ref::<Refusal>().expect("a refusal").is_private(), advice == "say who you are");
+        assert_eq!(error.downcast_ref::<RegistryError>().expect("a error").is_private(), advice == "say who you are");
         let (blobs, manifest) = image(&scratch);
         let error = registry.push_blob(&blobs[0].0, &blobs[0].1, None, &mut progress()).expect_err("is refused");
         assert!(message(&error).contains(advice), "{error:#}");

@@ -8,9 +8,9 @@ use http::{Method, StatusCode};
 use oci::digest::Digest;
 use oci::documents::Descriptor;
 
-use crate::http::retry::{Patience, Trouble};
+use crate::http::retry::{Retry, RetryReason};
 use crate::http::url::Url;
-use crate::http::{Ask, Reply};
+use crate::http::{Request, Response};
 use crate::os::terminal::Progress;
 use crate::registry::{Pushed, Registry};
 
@@ -34,7 +34,7 @@ impl Registry {
     /// the same registry that may have it.
     ///
     /// # Errors
-    /// A [`Refusal`](crate::registry::error::Refusal) where the registry refuses; where the file cannot
+    /// A [`RegistryError`](crate::registry::error::RegistryError) where the registry refuses; where the file cannot
     /// be read; where it breaks off again and again.
     pub fn push_blob(
         &self,
@@ -78,20 +78,20 @@ impl Registry {
         let url = mount_from
             .map_or_else(|| plain.clone(), |from| plain.with("mount", &digest.to_string()).with("from", from));
         // A session more than needed does no harm: the registry forgets it.
-        let reply = self.send(&Ask::new(Method::POST, url).repeatable(), None)?;
-        match reply.status {
+        let response = self.send(&Request::new(Method::POST, url).repeatable(), None)?;
+        match response.status {
             StatusCode::CREATED if mount_from.is_some() => Ok(None),
             StatusCode::ACCEPTED => {
-                let location = location(&reply)?.ok_or_else(|| anyhow!("{plain} names no place to upload to"))?;
+                let location = location(&response)?.ok_or_else(|| anyhow!("{plain} names no place to upload to"))?;
                 Ok(Some(Session { location, arrived_bytes: 0 }))
             }
             // We may push here and not see the other repository.
             _ if mount_from.is_some() => self.open(digest, None),
-            _ => Err(self.refused(true, format!("upload the blob {digest}"), &reply)),
+            _ => Err(self.refused(true, format!("upload the blob {digest}"), &response)),
         }
     }
 
-    /// Sends a blob, and after a break what is missing of it, as long as [`Patience`] lasts.
+    /// Sends a blob, and after a break what is missing of it, as long as [`Retry`] lasts.
     fn upload(
         &self,
         blob: &Descriptor,
@@ -100,25 +100,27 @@ impl Registry {
         mut progress: Option<&mut Progress>,
     ) -> Result<()> {
         let before = progress.as_deref().map_or(0, Progress::done);
-        let mut patience = Patience::new(self.repository.endpoint(), true);
+        let mut retry = Retry::new(self.repository.endpoint(), true);
         loop {
             if let Some(progress) = progress.as_deref_mut() {
                 progress.go_back_to(before + session.arrived_bytes);
             }
-            let (trouble, error) = match self.send(&finish(blob, content, &session), progress.as_deref_mut()) {
-                Ok(reply) if reply.status == StatusCode::CREATED => return self.must_name(&reply, &blob.digest),
-                Ok(reply) => {
+            let (reason, error) = match self.send(&finish(blob, content, &session), progress.as_deref_mut()) {
+                Ok(response) if response.status == StatusCode::CREATED => {
+                    return self.must_name(&response, &blob.digest);
+                }
+                Ok(response) => {
                     // What is wrong with a part may be right with the whole.
-                    let of_part = (session.arrived_bytes > 0).then_some(Trouble::Unsure);
-                    (reply.trouble().or(of_part), self.refused(true, trying(blob), &reply))
+                    let of_part = (session.arrived_bytes > 0).then_some(RetryReason::Unsure);
+                    (response.retry_reason().or(of_part), self.refused(true, trying(blob), &response))
                 }
                 // The address of an upload may itself be a secret: it is not shown.
                 Err(error) => {
                     let why = format!("cannot {} to {}: {}", trying(blob), self.repository, error.root_cause());
-                    (Some(Trouble::of_error(&error)), Error::msg(why))
+                    (Some(RetryReason::of_error(&error)), Error::msg(why))
                 }
             };
-            if !trouble.map_or(Ok(false), |trouble| patience.wait(trouble))? {
+            if !reason.map_or(Ok(false), |reason| retry.wait(reason))? {
                 return Err(error);
             }
             // The answer may have been lost and nothing else.
@@ -140,10 +142,10 @@ impl Registry {
     /// Source: CNCF Distribution, `registry/handlers/blobupload.go`; the OCI distribution
     /// specification 1.1, "Pushing a blob in chunks", the current status.
     fn resumed(&self, session: &Session, size_bytes: u64) -> Option<Session> {
-        let reply = self.send(&Ask::new(Method::GET, session.location.clone()), None).ok()?;
-        let last: u64 = reply.header(RANGE.as_str())?.strip_prefix("0-")?.parse().ok()?;
-        let is_told = reply.status == StatusCode::NO_CONTENT && (1..size_bytes).contains(&last);
-        let location = location(&reply).ok()?.unwrap_or_else(|| session.location.clone());
+        let response = self.send(&Request::new(Method::GET, session.location.clone()), None).ok()?;
+        let last: u64 = response.header(RANGE.as_str())?.strip_prefix("0-")?.parse().ok()?;
+        let is_told = response.status == StatusCode::NO_CONTENT && (1..size_bytes).contains(&last);
+        let location = location(&response).ok()?.unwrap_or_else(|| session.location.clone());
         is_told.then_some(Session { location, arrived_bytes: last + 1 })
     }
 }
@@ -154,23 +156,23 @@ fn trying(blob: &Descriptor) -> String {
 
 /// The request that sends all that is missing and closes the session. It is not repeated: how much
 /// arrived is asked first.
-fn finish(blob: &Descriptor, content: Content<'_>, session: &Session) -> Ask {
+fn finish(blob: &Descriptor, content: Content<'_>, session: &Session) -> Request {
     let from = session.arrived_bytes;
-    let ask = Ask::new(Method::PUT, session.location.with("digest", &blob.digest.to_string())).once();
-    let ask = if (1..blob.size).contains(&from) {
-        ask.header(CONTENT_RANGE, format!("{from}-{}", blob.size - 1))
+    let request = Request::new(Method::PUT, session.location.with("digest", &blob.digest.to_string())).once();
+    let request = if (1..blob.size).contains(&from) {
+        request.header(CONTENT_RANGE, format!("{from}-{}", blob.size - 1))
     } else {
-        ask
+        request
     };
     match content {
-        Content::File(path) => ask.file(OCTETS, path.to_owned(), from, blob.size - from),
+        Content::File(path) => request.file(OCTETS, path.to_owned(), from, blob.size - from),
         Content::Bytes(bytes) => {
             let rest = usize::try_from(from).ok().and_then(|from| bytes.get(from..));
-            ask.bytes(OCTETS, rest.unwrap_or_default())
+            request.bytes(OCTETS, rest.unwrap_or_default())
         }
     }
 }
 
-fn location(reply: &Reply) -> Result<Option<Url>> {
-    reply.header(LOCATION.as_str()).map(|location| reply.url.resolve(location)).transpose().map_err(Error::msg)
+fn location(response: &Response) -> Result<Option<Url>> {
+    response.header(LOCATION.as_str()).map(|location| response.url.resolve(location)).transpose().map_err(Error::msg)
 }

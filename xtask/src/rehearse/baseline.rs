@@ -1,4 +1,4 @@
-//! The undisturbed train: the measure of all others, and where they can be taken up.
+//! The undisturbed pipeline: the measure of all others, and where they can be taken up.
 
 use std::collections::BTreeSet;
 use std::ops::Range;
@@ -8,27 +8,27 @@ use camino::Utf8Path;
 use fakes::github::Exchange;
 use serde_json::Value;
 
-use crate::os::terminal::say;
+use crate::os::terminal::print_status;
 use crate::registry::repository::ImageRepository;
-use crate::rehearse::faults::{Fault, Schedule, Seen, Side};
-use crate::rehearse::pipeline::{Checkpoint, Train, Yard};
-use crate::rehearse::scenario::STORY;
+use crate::rehearse::faults::{Fault, RecordedRequest, Schedule, Side};
+use crate::rehearse::pipeline::{Checkpoint, Config, Pipeline};
+use crate::rehearse::scenario::SCENARIO;
 
-/// What the whole story came to, without a fault.
-pub struct Journey {
-    /// The world before each act; kept where the story is not told but broken.
+/// What the whole scenario came to, without a fault.
+pub struct Baseline {
+    /// The world before each act; kept where the scenario is not told but broken.
     pub checkpoints: Vec<Checkpoint>,
     /// What a user could see after each act.
     pub states: Vec<Value>,
     /// Every request, to GitHub and to the registry.
-    pub seen: [Vec<Seen>; 2],
+    pub seen: [Vec<RecordedRequest>; 2],
     /// What was wrong with it.
     pub problems: Vec<String>,
     /// How often a task had to be run again, which without a fault is never.
     pub repeats: u32,
     /// The pages of our releases.
     pub pages: Vec<String>,
-    /// What was exchanged with GitHub, where the story was told.
+    /// What was exchanged with GitHub, where the scenario was told.
     pub exchanges: Vec<Exchange>,
     /// Where the image was published.
     pub image: ImageRepository,
@@ -36,50 +36,52 @@ pub struct Journey {
     pub tags: Vec<(String, String)>,
 }
 
-impl Journey {
-    /// Lives through the story, and tells it where it is the only one.
+impl Baseline {
+    /// Lives through the scenario, and tells it where it is the only one.
     ///
     /// # Errors
     /// Where a task cannot be started at all.
-    pub fn make(yard: &Yard, folder: &Utf8Path, is_told: bool) -> Result<Self> {
-        let mut checkpoints = vec![Checkpoint::beginning(yard, is_told)];
+    pub fn make(config: &Config, folder: &Utf8Path, is_told: bool) -> Result<Self> {
+        let mut checkpoints = vec![Checkpoint::beginning(config, is_told)];
         let mut states = Vec::new();
-        let mut train = Train::start(yard, folder.join("undisturbed"), &checkpoints[0], &Schedule::default(), is_told)?;
-        for (index, act) in STORY.into_iter().enumerate() {
+        let mut pipeline =
+            Pipeline::start(config, folder.join("undisturbed"), &checkpoints[0], &Schedule::default(), is_told)?;
+        for (index, act) in SCENARIO.into_iter().enumerate() {
             if is_told {
-                say(&format!("{} of {}", index + 1, STORY.len()), act.title());
+                print_status(&format!("{} of {}", index + 1, SCENARIO.len()), act.title());
             }
-            train.act(act)?;
-            // What comes after would be another story.
-            if !train.problems()?.is_empty() {
+            pipeline.act(act)?;
+            // What comes after would be another scenario.
+            if !pipeline.problems()?.is_empty() {
                 break;
             }
-            states.push(train.state());
+            states.push(pipeline.state());
             if !is_told {
-                checkpoints.push(train.checkpoint(folder.join(format!("after-act-{}", index + 1)))?);
+                checkpoints.push(pipeline.checkpoint(folder.join(format!("after-act-{}", index + 1)))?);
             }
         }
-        let pages = yard.depot.builds().iter().filter_map(|build| train.page(build)).collect();
-        let (seen, tags, problems, repeats) = (train.seen(), train.tags(), train.problems()?, train.repeats);
-        let (exchanges, image) = (train.exchanges(), train.image()?);
-        train.clear()?;
+        let pages = config.fixtures.builds().iter().filter_map(|build| pipeline.page(build)).collect();
+        let (seen, tags, problems, repeats) =
+            (pipeline.seen(), pipeline.tags(), pipeline.problems()?, pipeline.repeats);
+        let (exchanges, image) = (pipeline.exchanges(), pipeline.image()?);
+        pipeline.clear()?;
         Ok(Self { exchanges, image, checkpoints, states, seen, problems, repeats, pages, tags })
     }
 
     /// Every way to break one request.
     pub fn single_faults(&self) -> Vec<Schedule> {
         let [github, registry] = &self.seen;
-        Fault::each(Side::Github, github).chain(Fault::each(Side::Registry, registry)).collect()
+        Fault::each(Side::Github, github).chain(Fault::each(Side::FakeRegistry, registry)).collect()
     }
 
     /// The acts that a schedule bears upon: from the one in which its first fault is, to the end.
     pub fn acts(&self, schedule: &Schedule) -> Range<usize> {
         let act_of = |side: Side, number: u64| {
             let before = |checkpoint: &Checkpoint| checkpoint.requests[side as usize] < number;
-            self.checkpoints.iter().take(STORY.len()).rposition(before).unwrap_or(0)
+            self.checkpoints.iter().take(SCENARIO.len()).rposition(before).unwrap_or(0)
         };
         let first = schedule.0.iter().map(|one| act_of(one.side, one.number)).min().unwrap_or(0);
-        first..STORY.len()
+        first..SCENARIO.len()
     }
 }
 

@@ -1,4 +1,4 @@
-//! The little checkout that a train's tasks are run in, the environment that they get, and the
+//! The little checkout that a pipeline's tasks are run in, the environment that they get, and the
 //! search for secrets in all that they leave.
 
 use std::fs;
@@ -17,7 +17,7 @@ pub const OUR_COMMIT: &str = "5ca1ab1e5ca1ab1e5ca1ab1e5ca1ab1e5ca1ab1e";
 /// Who started the run.
 pub const ACTOR: &str = "octo-riscv";
 
-/// What a workflow hands to a task and nobody else may see.
+/// What a workflow executor to a task and nobody else may see.
 #[derive(Clone, Debug)]
 pub struct Secrets {
     /// The token of the daily workflow: it may file issues and start runs.

@@ -1,4 +1,4 @@
-//! A stand-in for `dist/<version>/`, made in milliseconds: every file that `build` and `image` hand
+//! A fake dist for `dist/<version>/`, made in milliseconds: every file that `build` and `image` hand
 //! over, small, under its right name and written by the same code, and a record whose proofs say
 //! plainly that nothing was proved. The same source gives the same bytes.
 
@@ -30,7 +30,7 @@ use crate::upstream::version::ReleaseTag;
 const GO: &str = "1.26.3";
 /// The release that master is some commits after.
 const AFTER: &str = "v0.33.0";
-const BASE: &str = "stand-in-base";
+const BASE: &str = "fake dist-base";
 const BLOBS: &str = "blobs/sha256";
 
 /// What is said to have been built of a release tag or of `master`. The commit is made up, and
@@ -39,7 +39,7 @@ const BLOBS: &str = "blobs/sha256";
 /// # Errors
 /// Where the date is none.
 pub fn source(r#ref: &str, source_date_epoch: i64) -> Result<Source> {
-    let commit = sha256(format!("stand-in for {ref} {source_date_epoch}").as_bytes()).to_string();
+    let commit = sha256(format!("fake dist for {ref} {source_date_epoch}").as_bytes()).to_string();
     let version = match r#ref.parse::<ReleaseTag>() {
         Ok(tag) => tag.to_string(),
         Err(_) => format!("{AFTER}-12-g{}", &commit[..9]),
@@ -61,12 +61,12 @@ pub fn source(r#ref: &str, source_date_epoch: i64) -> Result<Source> {
 pub fn make(folder: &Utf8Path, source: &Source) -> Result<()> {
     fs::create_dir_all(folder.join(LAYOUT).join(BLOBS)).with_context(|| format!("cannot make {folder}"))?;
     for command in COMMANDS {
-        let text = format!("stand-in for {command} {} {}\n", source.version, source.commit);
+        let text = format!("fake dist for {command} {} {}\n", source.version, source.commit);
         fs::write(folder.join(command), text).with_context(|| format!("cannot write in {folder}"))?;
     }
     let mut record = Metadata::new(source.clone(), GO.parse().map_err(Error::msg)?);
     assemble::archive(folder, &record)?;
-    assemble::hand_over(folder, &mut record, COMMANDS.map(build_info))?;
+    assemble::assemble(folder, &mut record, COMMANDS.map(build_info))?;
     let image = image(&folder.join(LAYOUT), source)?;
     record.proofs = REQUIRED.map(|name| proof(name, source, &image.digest)).into();
     record.image = Some(image);
@@ -85,21 +85,21 @@ fn build_info(command: &str) -> BuildInfo {
 }
 
 fn proof(name: &str, source: &Source, image_digest: &Digest) -> Proof {
-    let nothing = "nothing was proved: this is a stand-in, made for a rehearsal";
+    let nothing = "nothing was proved: this is a fake dist, made for a rehearsal";
     Proof {
         name: name.to_owned(),
         image_digest: image_digest.clone(),
         began: source.source_date.clone(),
         seconds: 0,
-        tools: vec![("stand-in".to_owned(), "no tool took part".to_owned())],
-        checks: vec![Check::pass("stand-in", nothing)],
+        tools: vec![("fake dist".to_owned(), "no tool took part".to_owned())],
+        checks: vec![Check::pass("fake dist", nothing)],
     }
 }
 
 /// An image of two layers: one that every version shares, as they share Debian, and one of its own.
 fn image(layout: &Utf8Path, source: &Source) -> Result<ImageRecord> {
-    let base = layer(layout, "etc/stand-in", "the base of every stand-in\n", 0)?;
-    let text = format!("stand-in for buildkitd {}\n", source.version);
+    let base = layer(layout, "etc/fake dist", "the base of every fake dist\n", 0)?;
+    let text = format!("fake dist for buildkitd {}\n", source.version);
     let ours = layer(layout, "usr/bin/buildkitd", &text, source.source_date_epoch)?;
     let built: BuiltConfig = serde_json::from_value(json!({
         "architecture": "riscv64",
@@ -135,7 +135,7 @@ fn image(layout: &Utf8Path, source: &Source) -> Result<ImageRecord> {
         tags,
         base_name: BASE.to_owned(),
         base_digest: None,
-        engine: "stand-in, no engine".to_owned(),
+        engine: "fake dist, no engine".to_owned(),
         inputs: sha256(source.commit.to_string().as_bytes()),
     })
 }
@@ -145,7 +145,7 @@ fn labels(source: &Source) -> BTreeMap<String, String> {
     let version = source.version.to_string();
     let labels = [
         ("title", "BuildKit for RISC-V"),
-        ("description", "stand-in, made for a rehearsal"),
+        ("description", "fake dist, made for a rehearsal"),
         ("version", version.as_str()),
         ("revision", &source.commit.to_string()),
         ("created", &source.source_date),
@@ -195,7 +195,7 @@ mod tests {
 
     #[test]
     fn it_is_a_whole_dist_and_the_same_each_time() {
-        let scratch = std::env::temp_dir().join(format!("xtask-stand-in-{}", std::process::id()));
+        let scratch = std::env::temp_dir().join(format!("xtask-fake dist-{}", std::process::id()));
         let scratch = camino::Utf8PathBuf::try_from(scratch).expect("UTF-8");
         let source = source("v0.33.0", 1_788_000_000).expect("a source");
         let folders = ["one", "two"].map(|name| scratch.join(name));

@@ -6,16 +6,16 @@ use std::sync::{Arc, Mutex};
 
 use fakes::github;
 use fakes::message::{Answer, Request, Service};
-use fakes::registry::Registry;
-use fakes::server::{Faults, Verdict, locked};
+use fakes::registry::FakeRegistry;
+use fakes::server::{Action, Faults, locked};
 use http::Method;
 use http::header::AUTHORIZATION;
 
-use crate::os::process::Leash;
-use crate::rehearse::faults::{Fault, Schedule, Seen, Side};
+use crate::os::process::KillHandle;
+use crate::rehearse::faults::{Fault, RecordedRequest, Schedule, Side};
 
 /// What the rehearsal can make a double do by itself.
-pub trait Double: Service + 'static {
+pub trait Fake: Service + 'static {
     /// The first list after the next write does not show it.
     fn stale_once(&mut self);
     /// The next upload of an asset fails and leaves a part of it, where there are assets.
@@ -24,7 +24,7 @@ pub trait Double: Service + 'static {
     fn expire_tokens(&mut self) {}
 }
 
-impl Double for github::Double {
+impl Fake for github::FakeGitHub {
     fn stale_once(&mut self) {
         Self::stale_once(self);
     }
@@ -34,7 +34,7 @@ impl Double for github::Double {
     }
 }
 
-impl Double for Registry {
+impl Fake for FakeRegistry {
     fn stale_once(&mut self) {
         Self::stale_once(self);
     }
@@ -45,25 +45,25 @@ impl Double for Registry {
 }
 
 /// Says what must never be, and is.
-pub type Watch<D> = Box<dyn Fn(&D) -> Option<String> + Send>;
+pub type Monitor<D> = Box<dyn Fn(&D) -> Option<String> + Send>;
 
 /// A double with an eye on it.
-pub struct Watched<D> {
+pub struct Monitored<D> {
     /// The double.
     pub double: D,
     /// What was there, at some moment, that must never be.
     pub problems: Vec<String>,
-    watch: Watch<D>,
+    watch: Monitor<D>,
 }
 
-impl<D> Watched<D> {
+impl<D> Monitored<D> {
     /// Keeps an eye on a double.
-    pub fn new(double: D, watch: Watch<D>) -> Self {
+    pub fn new(double: D, watch: Monitor<D>) -> Self {
         Self { double, problems: Vec::new(), watch }
     }
 }
 
-impl<D: Double> Service for Watched<D> {
+impl<D: Fake> Service for Monitored<D> {
     fn answer(&mut self, request: &Request) -> Answer {
         let answer = self.double.answer(request);
         let is_read = [Method::GET, Method::HEAD].contains(request.method());
@@ -76,26 +76,26 @@ impl<D: Double> Service for Watched<D> {
 }
 
 /// Carries a schedule out on one side, and keeps a list of what was asked.
-pub struct Wire<D> {
+pub struct FaultInjector<D> {
     side: Side,
-    service: Arc<Mutex<Watched<D>>>,
+    service: Arc<Mutex<Monitored<D>>>,
     breaks: BTreeMap<u64, Fault>,
     /// How many requests there were before the first one here.
     before: u64,
-    seen: Mutex<Vec<Seen>>,
-    leash: Leash,
+    seen: Mutex<Vec<RecordedRequest>>,
+    kill_handle: KillHandle,
 }
 
-impl<D: Double> Wire<D> {
-    /// A wire to a double, whose faults kill by `leash`.
-    pub fn new(side: Side, watched: Watched<D>, schedule: &Schedule, before: u64, leash: Leash) -> Self {
+impl<D: Fake> FaultInjector<D> {
+    /// A injector to a double, whose faults kill by `kill_handle`.
+    pub fn new(side: Side, watched: Monitored<D>, schedule: &Schedule, before: u64, kill_handle: KillHandle) -> Self {
         let ours = schedule.0.iter().filter(|one| one.side == side);
         let breaks = ours.map(|one| (one.number, one.fault)).collect();
-        Self { side, service: Arc::new(Mutex::new(watched)), breaks, before, seen: Mutex::default(), leash }
+        Self { side, service: Arc::new(Mutex::new(watched)), breaks, before, seen: Mutex::default(), kill_handle }
     }
 
     /// The double.
-    pub fn service(&self) -> Arc<Mutex<Watched<D>>> {
+    pub fn service(&self) -> Arc<Mutex<Monitored<D>>> {
         Arc::clone(&self.service)
     }
 
@@ -105,15 +105,15 @@ impl<D: Double> Wire<D> {
     }
 
     /// What was asked, in order.
-    pub fn seen(&self) -> Vec<Seen> {
+    pub fn seen(&self) -> Vec<RecordedRequest> {
         locked(&self.seen).clone()
     }
 }
 
-impl<D: Double> Faults for Wire<D> {
-    fn verdict(&self, number: u64, head: &http::Request<()>) -> Verdict {
+impl<D: Fake> Faults for FaultInjector<D> {
+    fn action(&self, number: u64, head: &http::Request<()>) -> Action {
         let authorization = head.headers().get(AUTHORIZATION).and_then(|value| value.to_str().ok());
-        locked(&self.seen).push(Seen {
+        locked(&self.seen).push(RecordedRequest {
             method: head.method().clone(),
             path: head.uri().path().to_owned(),
             has_token: authorization.is_some_and(|value| value.starts_with("Bearer ")),
@@ -125,33 +125,33 @@ impl<D: Double> Faults for Wire<D> {
         match self.breaks.get(&number) {
             // The one before a refused request is the last that gets in.
             None | Some(Fault::Refused) if self.breaks.get(&(number + 1)) == Some(&Fault::Refused) => {
-                Verdict::RefuseNext
+                Action::RefuseNext
             }
-            None | Some(Fault::Refused) => Verdict::Pass,
-            Some(Fault::ResetBefore) => Verdict::ResetBefore,
-            Some(Fault::ResetAfter) => Verdict::ResetAfter,
-            Some(Fault::ReplyLost) => Verdict::CloseAfter,
-            Some(Fault::Truncated) => Verdict::Truncate,
-            Some(Fault::KilledBefore) => Verdict::KillBefore,
-            Some(Fault::KilledAfter) => Verdict::KillAfter,
+            None | Some(Fault::Refused) => Action::Pass,
+            Some(Fault::ResetBefore) => Action::ResetBefore,
+            Some(Fault::ResetAfter) => Action::ResetAfter,
+            Some(Fault::ReplyLost) => Action::CloseAfter,
+            Some(Fault::Truncated) => Action::Truncate,
+            Some(Fault::KilledBefore) => Action::KillBefore,
+            Some(Fault::KilledAfter) => Action::KillAfter,
             Some(Fault::Stale) => {
                 double().double.stale_once();
-                Verdict::Pass
+                Action::Pass
             }
             Some(Fault::Expired) => {
                 double().double.expire_tokens();
-                Verdict::Pass
+                Action::Pass
             }
             Some(Fault::BadGateway) if is_upload => {
                 double().double.starter_once();
-                Verdict::Pass
+                Action::Pass
             }
-            Some(fault @ Fault::BadGateway) => fault.answer(self.side).map_or(Verdict::Pass, Verdict::InsteadAfter),
-            Some(fault) => fault.answer(self.side).map_or(Verdict::Pass, Verdict::Instead),
+            Some(fault @ Fault::BadGateway) => fault.answer(self.side).map_or(Action::Pass, Action::InsteadAfter),
+            Some(fault) => fault.answer(self.side).map_or(Action::Pass, Action::Instead),
         }
     }
 
     fn kill(&self) {
-        self.leash.kill();
+        self.kill_handle.kill();
     }
 }

@@ -1,5 +1,5 @@
 //! What may go wrong with one request, on which requests it can, and schedules of it: the list that
-//! a broken train is run by, in a form that can be given on the command line again.
+//! a broken pipeline is run by, in a form that can be given on the command line again.
 
 use std::fmt;
 use std::str::FromStr;
@@ -50,12 +50,12 @@ pub enum Side {
     /// GitHub.
     Github,
     /// The registry.
-    Registry,
+    FakeRegistry,
 }
 
-/// A request of the undisturbed train, as far as a fault has to know it.
+/// A request of the undisturbed pipeline, as far as a fault has to know it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Seen {
+pub struct RecordedRequest {
     /// Its method.
     pub method: Method,
     /// Its path, without the query.
@@ -66,18 +66,18 @@ pub struct Seen {
 
 /// One fault at one request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Break {
+pub struct PlannedFault {
     /// Who is asked.
     pub side: Side,
-    /// Which request to that side, counted from 1 over the whole train.
+    /// Which request to that side, counted from 1 over the whole pipeline.
     pub number: u64,
     /// What goes wrong.
     pub fault: Fault,
 }
 
-/// Every fault of one broken train.
+/// Every fault of one broken pipeline.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Schedule(pub Vec<Break>);
+pub struct Schedule(pub Vec<PlannedFault>);
 
 impl Fault {
     /// All of them, as the table lists them.
@@ -121,25 +121,25 @@ impl Fault {
     }
 
     /// Whether a request can be broken in this way so that it means something.
-    pub fn applies(self, side: Side, request: &Seen) -> bool {
+    pub fn applies(self, side: Side, request: &RecordedRequest) -> bool {
         let is_write = ![Method::GET, Method::HEAD].contains(&request.method);
         match (self, side) {
             (Self::BadGateway, _) | (Self::Stale, Side::Github) => is_write,
-            (Self::Stale, Side::Registry) => {
+            (Self::Stale, Side::FakeRegistry) => {
                 let is_tag = |path: &str| path.rsplit_once("/manifests/").is_some_and(|(_, tag)| !tag.contains(':'));
                 is_write && is_tag(&request.path)
             }
             (Self::Expired, Side::Github) => false,
-            (Self::Expired, Side::Registry) => request.has_token,
+            (Self::Expired, Side::FakeRegistry) => request.has_token,
             _ => true,
         }
     }
 
     /// Every way in which that many requests can be broken, one at a time.
-    pub fn each(side: Side, requests: &[Seen]) -> impl Iterator<Item = Schedule> + '_ {
+    pub fn each(side: Side, requests: &[RecordedRequest]) -> impl Iterator<Item = Schedule> + '_ {
         requests.iter().zip(1..).flat_map(move |(request, number)| {
             let fitting = Self::ALL.into_iter().filter(move |fault| fault.applies(side, request));
-            fitting.map(move |fault| Schedule(vec![Break { side, number, fault }]))
+            fitting.map(move |fault| Schedule(vec![PlannedFault { side, number, fault }]))
         })
     }
 
@@ -153,7 +153,7 @@ impl Fault {
             _ => return None,
         };
         let mut answer = match side {
-            Side::Registry => error(status, "TOOMANYREQUESTS", "too many requests"),
+            Side::FakeRegistry => error(status, "TOOMANYREQUESTS", "too many requests"),
             Side::Github => rate_limited(status),
         };
         if let Self::ForbiddenRetryAfter | Self::TooManyRetryAfter = self {
@@ -178,14 +178,14 @@ impl fmt::Display for Side {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         out.write_str(match self {
             Self::Github => "github",
-            Self::Registry => "registry",
+            Self::FakeRegistry => "registry",
         })
     }
 }
 
 impl fmt::Display for Schedule {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (place, Break { side, number, fault }) in self.0.iter().enumerate() {
+        for (place, PlannedFault { side, number, fault }) in self.0.iter().enumerate() {
             let comma = if place == 0 { "" } else { "," };
             write!(out, "{comma}{side}:{number}:{}", fault.name())?;
         }
@@ -201,13 +201,13 @@ impl FromStr for Schedule {
             let mut fields = part.split(':');
             let side = match fields.next()? {
                 "github" => Side::Github,
-                "registry" => Side::Registry,
+                "registry" => Side::FakeRegistry,
                 _ => return None,
             };
             let number = fields.next()?.parse().ok().filter(|number| *number > 0)?;
             let name = fields.next()?;
             let fault = Fault::ALL.into_iter().find(|fault| fault.name() == name)?;
-            fields.next().is_none().then_some(Break { side, number, fault })
+            fields.next().is_none().then_some(PlannedFault { side, number, fault })
         };
         let breaks = text.split(',').map(|part| parse(part).ok_or_else(|| bad(part)));
         breaks.collect::<Result<_, _>>().map(Self)
@@ -234,14 +234,14 @@ mod tests {
 
     #[test]
     fn a_fault_is_tried_only_where_it_means_something() {
-        let seen = |method, path: &str, has_token| Seen { method, path: path.to_owned(), has_token };
+        let seen = |method, path: &str, has_token| RecordedRequest { method, path: path.to_owned(), has_token };
         let read = seen(Method::GET, "/v2/o/x/manifests/latest", true);
         let by_digest = seen(Method::PUT, "/v2/o/x/manifests/sha256:00", true);
         let by_tag = seen(Method::PUT, "/v2/o/x/manifests/latest", false);
-        let of = |side, request: &Seen| Fault::each(side, std::slice::from_ref(request)).count();
-        assert_eq!((of(Side::Registry, &read), of(Side::Github, &read)), (13, 12));
+        let of = |side, request: &RecordedRequest| Fault::each(side, std::slice::from_ref(request)).count();
+        assert_eq!((of(Side::FakeRegistry, &read), of(Side::Github, &read)), (13, 12));
         assert_eq!(
-            (of(Side::Registry, &by_digest), of(Side::Registry, &by_tag), of(Side::Github, &by_tag)),
+            (of(Side::FakeRegistry, &by_digest), of(Side::FakeRegistry, &by_tag), of(Side::Github, &by_tag)),
             (14, 14, 14)
         );
     }

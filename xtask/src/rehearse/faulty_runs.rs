@@ -1,4 +1,4 @@
-//! Broken trains: taken up where the undisturbed one stood before the act that a fault is in, run on
+//! Broken pipelines: taken up where the undisturbed one stood before the act that a fault is in, run on
 //! until they are where that one was, and many of them at once.
 
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,18 +9,18 @@ use anyhow::Result;
 use camino::{Utf8Path, Utf8PathBuf};
 use fakes::server::locked;
 
-use crate::os::terminal::say;
-use crate::rehearse::baseline::{Journey, differences};
-use crate::rehearse::faults::{Break, Schedule};
-use crate::rehearse::pipeline::{Train, Yard};
-use crate::rehearse::scenario::STORY;
+use crate::os::terminal::print_status;
+use crate::rehearse::baseline::{Baseline, differences};
+use crate::rehearse::faults::{PlannedFault, Schedule};
+use crate::rehearse::pipeline::{Config, Pipeline};
+use crate::rehearse::scenario::SCENARIO;
 
 /// Trains for each core: they mostly wait.
 const TRAINS_A_CORE: usize = 4;
 /// How much of a difference is told.
 const MOST_LINES: usize = 12;
 
-/// How a broken train ended.
+/// How a broken pipeline ended.
 #[derive(Clone, Debug)]
 pub struct Outcome {
     /// What was broken in it.
@@ -35,25 +35,31 @@ pub struct Outcome {
 ///
 /// # Errors
 /// Where a task cannot be started at all.
-pub fn run(yard: &Yard, journey: &Journey, schedule: &Schedule, root: Utf8PathBuf, is_told: bool) -> Result<Outcome> {
-    let acts = journey.acts(schedule);
-    let mut train = Train::start(yard, root, &journey.checkpoints[acts.start], schedule, is_told)?;
+pub fn run(
+    config: &Config,
+    baseline: &Baseline,
+    schedule: &Schedule,
+    root: Utf8PathBuf,
+    is_told: bool,
+) -> Result<Outcome> {
+    let acts = baseline.acts(schedule);
+    let mut pipeline = Pipeline::start(config, root, &baseline.checkpoints[acts.start], schedule, is_told)?;
     let mut lines = Vec::new();
     let mut unmet = Vec::new();
     for index in acts {
         if is_told {
-            say(&format!("{} of {}", index + 1, STORY.len()), STORY[index].title());
+            print_status(&format!("{} of {}", index + 1, SCENARIO.len()), SCENARIO[index].title());
         }
-        train.act(STORY[index])?;
-        lines = differences(&journey.states[index], &train.state());
-        let requests = train.requests();
+        pipeline.act(SCENARIO[index])?;
+        lines = differences(&baseline.states[index], &pipeline.state());
+        let requests = pipeline.requests();
         unmet = schedule.0.iter().filter(|one| requests[one.side as usize] < one.number).collect();
         // In the same state, and with no fault to come, the rest of the way is the same.
         if lines.is_empty() && unmet.is_empty() {
             break;
         }
     }
-    let mut problems = train.problems()?;
+    let mut problems = pipeline.problems()?;
     let more = lines.len().saturating_sub(MOST_LINES);
     problems.extend(lines.drain(..lines.len() - more));
     if more > 0 {
@@ -63,15 +69,15 @@ pub fn run(yard: &Yard, journey: &Journey, schedule: &Schedule, root: Utf8PathBu
     if let ([_], true) = (schedule.0.as_slice(), !unmet.is_empty()) {
         problems.push("the request that was to be broken never came".to_owned());
     }
-    let repeats = train.repeats;
-    train.clear()?;
+    let repeats = pipeline.repeats;
+    pipeline.clear()?;
     Ok(Outcome { schedule: schedule.clone(), repeats, problems })
 }
 
 /// Runs many beside each other, as long as `next` gives schedules; `on_end` gets each outcome.
 pub fn run_all(
-    yard: &Yard,
-    journey: &Journey,
+    config: &Config,
+    baseline: &Baseline,
     folder: &Utf8Path,
     next: impl FnMut() -> Option<Schedule> + Send,
     mut on_end: impl FnMut(&Outcome),
@@ -82,7 +88,7 @@ pub fn run_all(
     std::thread::scope(|scope| {
         for worker in 0..cores * TRAINS_A_CORE {
             let (next, sender) = (Arc::clone(&next), sender.clone());
-            scope.spawn(move || work(yard, journey, &folder.join(format!("train-{worker}")), &next, &sender));
+            scope.spawn(move || work(config, baseline, &folder.join(format!("pipeline-{worker}")), &next, &sender));
         }
         drop(sender);
         receiver.into_iter().inspect(|outcome| on_end(outcome)).collect()
@@ -90,8 +96,8 @@ pub fn run_all(
 }
 
 fn work(
-    yard: &Yard,
-    journey: &Journey,
+    config: &Config,
+    baseline: &Baseline,
     root: &Utf8Path,
     next: &Mutex<impl FnMut() -> Option<Schedule>>,
     sender: &Sender<Outcome>,
@@ -99,8 +105,8 @@ fn work(
     loop {
         let taken = (locked(next))();
         let Some(schedule) = taken else { break };
-        let outcome = run(yard, journey, &schedule, root.to_owned(), false).unwrap_or_else(|error| {
-            let problems = vec![format!("the train could not be run: {error:#}")];
+        let outcome = run(config, baseline, &schedule, root.to_owned(), false).unwrap_or_else(|error| {
+            let problems = vec![format!("the pipeline could not be run: {error:#}")];
             Outcome { schedule, repeats: 0, problems }
         });
         if sender.send(outcome).is_err() {
@@ -134,7 +140,7 @@ impl<'a> Random<'a> {
         }
         let mut breaks: Vec<_> =
             (0..2 + self.draw(2)).flat_map(|_| self.singles[self.draw(self.singles.len())].0.clone()).collect();
-        let place = |one: &Break| (one.side, one.number);
+        let place = |one: &PlannedFault| (one.side, one.number);
         breaks.sort_by_key(place);
         breaks.dedup_by_key(|one| place(one));
         Some(Schedule(breaks))

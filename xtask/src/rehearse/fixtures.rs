@@ -1,4 +1,4 @@
-//! What the trains share: the builds that they publish, made once, and what each is to look like
+//! What the pipelines share: the builds that they publish, made once, and what each is to look like
 //! when it is published.
 
 use std::collections::BTreeMap;
@@ -23,7 +23,7 @@ pub struct Build {
     pub source: Source,
     /// Its folder.
     pub folder: Utf8PathBuf,
-    /// Whether it is a stand-in, and no real one.
+    /// Whether it is a fake dist, and no real one.
     pub is_stand_in: bool,
 }
 
@@ -37,15 +37,15 @@ impl Build {
     }
 }
 
-/// Every build of the story.
+/// Every build of the scenario.
 #[derive(Debug)]
-pub struct Depot {
+pub struct Fixtures {
     builds: Vec<Build>,
     /// By the git tag of a release, the SHA-256 of each of its assets.
     expected: BTreeMap<String, BTreeMap<String, String>>,
 }
 
-impl Depot {
+impl Fixtures {
     /// Makes the builds below `folder`; a real one of the checkout at `real` is taken where it is
     /// whole.
     ///
@@ -123,10 +123,10 @@ impl Depot {
 /// A real build, with its image and all its proofs, unharmed.
 fn whole(folder: &Utf8Path) -> Option<Dist> {
     let dist = Dist::open(folder, Some(folder)).ok()?;
-    let lacking = proofs::lacking(&dist.record);
-    if !lacking.is_empty() {
-        let names: Vec<&str> = lacking.into_iter().map(|(name, _)| name).collect();
-        note(format_args!("{folder} is not proved ({}), so a stand-in takes its place", names.join(", ")));
+    let missing = proofs::missing(&dist.record);
+    if !missing.is_empty() {
+        let names: Vec<&str> = missing.into_iter().map(|(name, _)| name).collect();
+        note(format_args!("{folder} is not proved ({}), so a fake dist takes its place", names.join(", ")));
         return None;
     }
     dist.verify().is_ok().then_some(dist)
@@ -157,22 +157,22 @@ mod tests {
 
     #[test]
     fn a_release_that_is_published_in_part_is_seen() {
-        let folder = std::env::temp_dir().join(format!("xtask-depot-{}", std::process::id()));
+        let folder = std::env::temp_dir().join(format!("xtask-fixtures-{}", std::process::id()));
         let folder = Utf8PathBuf::try_from(folder).expect("UTF-8");
-        let depot = Depot::fill(&folder, None).expect("is filled");
-        let tags: Vec<&String> = depot.expected.keys().collect();
+        let fixtures = Fixtures::fill(&folder, None).expect("is filled");
+        let tags: Vec<&String> = fixtures.expected.keys().collect();
         assert_eq!(tags[..2], ["buildkit-v0.32.2-riscv64", "buildkit-v0.32.3-riscv64"]);
-        let assets: Vec<Value> = depot.expected[tags[0]]
+        let assets: Vec<Value> = fixtures.expected[tags[0]]
             .iter()
             .map(|(name, sha256)| json!({ "name": name, "state": "uploaded", "digest": format!("sha256:{sha256}") }))
             .collect();
         let state = |assets: &[Value], is_draft: bool| json!({ "releases": [{ "tag": tags[0], "draft": is_draft, "assets": assets }] });
-        assert_eq!(depot.partial_release(&state(&assets, false)), None);
-        assert_eq!(depot.partial_release(&state(&assets[1..], true)), None);
-        assert!(depot.partial_release(&state(&assets[1..], false)).is_some());
+        assert_eq!(fixtures.partial_release(&state(&assets, false)), None);
+        assert_eq!(fixtures.partial_release(&state(&assets[1..], true)), None);
+        assert!(fixtures.partial_release(&state(&assets[1..], false)).is_some());
         let mut started = assets.clone();
         started[0]["state"] = json!("starter");
-        assert!(depot.partial_release(&state(&started, false)).is_some());
+        assert!(fixtures.partial_release(&state(&started, false)).is_some());
         fs::remove_dir_all(&folder).expect("is removed");
     }
 }

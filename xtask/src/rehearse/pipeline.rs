@@ -1,4 +1,4 @@
-//! One train: two doubles behind servers, a little checkout, and the acts of the story, each done by
+//! One pipeline: two doubles behind servers, a little checkout, and the acts of the scenario, each done by
 //! the real task as a process of its own. What fails is run again, as a person or the schedule
 //! would do it; nothing else ever mends anything.
 
@@ -8,16 +8,16 @@ use std::sync::{Arc, Mutex};
 use anyhow::{Context, Result};
 use camino::{Utf8Path, Utf8PathBuf};
 use fakes::github;
-use fakes::registry::Registry;
+use fakes::registry::FakeRegistry;
 use fakes::registry::tokens::Account;
-use fakes::server::{Loopback, locked};
+use fakes::server::{Server, locked};
 
-use crate::os::process::Leash;
+use crate::os::process::KillHandle;
 use crate::rehearse::checkout::{self, Secrets};
-use crate::rehearse::fault_injector::{Double, Watch, Watched, Wire};
+use crate::rehearse::fault_injector::{Fake, FaultInjector, Monitor, Monitored};
 use crate::rehearse::faults::{Schedule, Side};
-use crate::rehearse::fixtures::{Build, Depot, copy_tree};
-use crate::rehearse::scenario::{Act, MASTER, Published};
+use crate::rehearse::fixtures::{Build, Fixtures, copy_tree};
+use crate::rehearse::scenario::{MASTER, Published, ScenarioStep};
 
 mod observe;
 mod tasks;
@@ -25,12 +25,12 @@ mod tasks;
 /// A token of the registry expires in the middle of a release, even where nothing is broken.
 const TOKEN_REQUESTS: u32 = 12;
 
-/// What every train of a rehearsal has in common.
-pub struct Yard {
+/// What every pipeline of a rehearsal has in common.
+pub struct Config {
     /// This very program.
     pub program: String,
     /// What is built.
-    pub depot: Arc<Depot>,
+    pub fixtures: Arc<Fixtures>,
     /// Whose releases these are.
     pub repository: String,
     /// A real registry, in place of the double.
@@ -41,8 +41,8 @@ pub struct Yard {
 
 /// The world between two acts.
 pub struct Checkpoint {
-    github: github::Double,
-    registry: Registry,
+    github: github::FakeGitHub,
+    registry: FakeRegistry,
     /// Where the registry was.
     host: Option<String>,
     /// How many requests there have been, to GitHub and to the registry.
@@ -53,9 +53,9 @@ pub struct Checkpoint {
 
 impl Checkpoint {
     /// Before the first act: nothing is published, and nothing is known.
-    pub fn beginning(yard: &Yard, is_recorded: bool) -> Self {
-        let secrets = &yard.secrets;
-        let mut github = github::Double::new(&yard.repository);
+    pub fn beginning(config: &Config, is_recorded: bool) -> Self {
+        let secrets = &config.secrets;
+        let mut github = github::FakeGitHub::new(&config.repository);
         if is_recorded {
             github.record();
         }
@@ -65,7 +65,7 @@ impl Checkpoint {
         github.open_pull_request("Docs: say what a BuildKit release is", &["buildkit-release"]);
         let (username, password) = (secrets.username.clone(), secrets.password.clone());
         let account = Account { username, password, may_push: true };
-        let mut registry = Registry::new(account, vec![secrets.tracking.clone(), secrets.release.clone()]);
+        let mut registry = FakeRegistry::new(account, vec![secrets.tracking.clone(), secrets.release.clone()]);
         registry.token_lifetime(TOKEN_REQUESTS);
         Self { github, registry, host: None, requests: [0, 0], checkout: None }
     }
@@ -73,19 +73,19 @@ impl Checkpoint {
 
 /// A double and what stands before it.
 struct Line<D> {
-    service: Arc<Mutex<Watched<D>>>,
-    wire: Arc<Wire<D>>,
-    server: Loopback,
+    service: Arc<Mutex<Monitored<D>>>,
+    injector: Arc<FaultInjector<D>>,
+    server: Server,
 }
 
-impl<D: Double> Line<D> {
-    fn open(wire: Wire<D>, spool: &Utf8Path) -> Result<Self> {
-        let (service, wire) = (wire.service(), Arc::new(wire));
-        let server = Loopback::start(service.clone(), spool.to_owned(), wire.clone())?;
-        if wire.begins_closed() {
+impl<D: Fake> Line<D> {
+    fn open(injector: FaultInjector<D>, spool: &Utf8Path) -> Result<Self> {
+        let (service, injector) = (injector.service(), Arc::new(injector));
+        let server = Server::start(service.clone(), spool.to_owned(), injector.clone())?;
+        if injector.begins_closed() {
             server.stop();
         }
-        Ok(Self { service, wire, server })
+        Ok(Self { service, injector, server })
     }
 
     fn with<T>(&self, act: impl FnOnce(&mut D) -> T) -> T {
@@ -93,30 +93,30 @@ impl<D: Double> Line<D> {
     }
 }
 
-/// A train under way.
-pub struct Train<'a> {
-    yard: &'a Yard,
+/// A pipeline under way.
+pub struct Pipeline<'a> {
+    config: &'a Config,
     folder: Utf8PathBuf,
     /// The little checkout in it, and nothing of the doubles'.
     checkout: Utf8PathBuf,
-    github: Line<github::Double>,
-    registry: Line<Registry>,
+    github: Line<github::FakeGitHub>,
+    registry: Line<FakeRegistry>,
     before: [u64; 2],
-    leash: Leash,
-    /// Whether the story is told on standard error.
+    kill_handle: KillHandle,
+    /// Whether the scenario is told on standard error.
     is_told: bool,
     /// How often a task failed and was run again.
     pub repeats: u32,
     problems: Vec<String>,
 }
 
-impl<'a> Train<'a> {
-    /// Puts a train on the rails at a checkpoint, in `folder`, which is made.
+impl<'a> Pipeline<'a> {
+    /// Puts a pipeline on the rails at a checkpoint, in `folder`, which is made.
     ///
     /// # Errors
     /// Where there is no room on the disk, or no port.
     pub fn start(
-        yard: &'a Yard,
+        config: &'a Config,
         folder: Utf8PathBuf,
         at: &Checkpoint,
         schedule: &Schedule,
@@ -128,62 +128,64 @@ impl<'a> Train<'a> {
         }
         checkout::make(&checkout)?;
         fs::create_dir_all(&spool).with_context(|| format!("cannot make {spool}"))?;
-        let leash = Leash::default();
-        let depot = Arc::clone(&yard.depot);
-        let watch: Watch<github::Double> = Box::new(move |double| depot.partial_release(&double.snapshot()));
-        let github = Watched::new(at.github.clone(), watch);
-        let registry = Watched::new(at.registry.clone(), Box::new(|_| None));
-        let github = Wire::new(Side::Github, github, schedule, at.requests[0], leash.clone());
-        let registry = Wire::new(Side::Registry, registry, schedule, at.requests[1], leash.clone());
-        let train = Self {
-            yard,
+        let kill_handle = KillHandle::default();
+        let fixtures = Arc::clone(&config.fixtures);
+        let watch: Monitor<github::FakeGitHub> = Box::new(move |double| fixtures.partial_release(&double.snapshot()));
+        let github = Monitored::new(at.github.clone(), watch);
+        let registry = Monitored::new(at.registry.clone(), Box::new(|_| None));
+        let github = FaultInjector::new(Side::Github, github, schedule, at.requests[0], kill_handle.clone());
+        let registry = FaultInjector::new(Side::FakeRegistry, registry, schedule, at.requests[1], kill_handle.clone());
+        let pipeline = Self {
+            config,
             github: Line::open(github, &spool)?,
             registry: Line::open(registry, &spool)?,
             folder,
             checkout,
             before: at.requests,
-            leash,
+            kill_handle,
             is_told,
             repeats: 0,
             problems: Vec::new(),
         };
         if let Some(host) = &at.host {
-            train.github.with(|github| github.rename(host, &train.registry_host()));
+            pipeline.github.with(|github| github.rename(host, &pipeline.registry_host()));
         }
-        Ok(train)
+        Ok(pipeline)
     }
 
     /// Lets one thing happen.
     ///
     /// # Errors
     /// Where a task cannot be started at all. A task that fails is run again, and one that never
-    /// succeeds is a problem of the train.
-    pub fn act(&mut self, act: Act) -> Result<()> {
+    /// succeeds is a problem of the pipeline.
+    pub fn act(&mut self, act: ScenarioStep) -> Result<()> {
         match act {
-            Act::Upstream(releases) => self.upstream(releases),
-            Act::Check => self.until_it_succeeds(&["check-upstream", "--execute"], &self.yard.secrets.tracking),
-            Act::Build => self.build(),
-            Act::Public => {
-                self.registry.with(Registry::make_public);
+            ScenarioStep::Upstream(releases) => self.upstream(releases),
+            ScenarioStep::Check => {
+                self.until_it_succeeds(&["check-upstream", "--execute"], &self.config.secrets.tracking)
+            }
+            ScenarioStep::Build => self.build(),
+            ScenarioStep::Public => {
+                self.registry.with(FakeRegistry::make_public);
                 Ok(())
             }
-            Act::Sunday(date_epoch) => {
-                let commit = self.yard.depot.commit(MASTER, date_epoch)?;
+            ScenarioStep::Sunday(date_epoch) => {
+                let commit = self.config.fixtures.commit(MASTER, date_epoch)?;
                 self.github.with(|github| {
                     github.commit_upstream(&commit, None);
                     github.schedule();
                 });
                 Ok(())
             }
-            Act::Quiet => self.quiet(),
+            ScenarioStep::Quiet => self.quiet(),
         }
     }
 
     fn upstream(&self, releases: &[Published]) -> Result<()> {
         for release in releases {
-            let commit = self.yard.depot.commit(release.tag, release.date_epoch)?;
+            let commit = self.config.fixtures.commit(release.tag, release.date_epoch)?;
             let is_candidate = release.tag.contains("-rc");
-            let onto = release.onto.map(|tag| self.yard.depot.commit(tag, 0)).transpose()?;
+            let onto = release.onto.map(|tag| self.config.fixtures.commit(tag, 0)).transpose()?;
             self.github.with(|github| {
                 if let Some(parent) = &onto {
                     github.commit_upstream(&commit, Some(parent));
@@ -207,11 +209,11 @@ impl<'a> Train<'a> {
             return Ok(());
         };
         self.github.with(|github| github.set_run(run.id, "in_progress", None));
-        let kind = if build.is_stand_in { "a stand-in" } else { "the real build in dist/" };
+        let kind = if build.is_stand_in { "a fake dist" } else { "the real build in dist/" };
         self.tell(&format!("the workflow builds {}: {kind}", build.source.version));
         let host = self.registry_host();
         let words = ["release", "--execute", "--dist", build.folder.as_str(), "--registry", &host];
-        self.until_it_succeeds(&words, &self.yard.secrets.release)?;
+        self.until_it_succeeds(&words, &self.config.secrets.release)?;
         self.github.with(|github| github.set_run(run.id, "completed", Some("success")));
         Ok(())
     }
@@ -219,7 +221,7 @@ impl<'a> Train<'a> {
     /// What a run builds: a tag or, on schedule, the newest commit of master, whose builds come about
     /// in the order of their runs.
     fn build_of(&self, r#ref: Option<&str>) -> Option<Build> {
-        let mut builds = self.yard.depot.builds().iter();
+        let mut builds = self.config.fixtures.builds().iter();
         let Some(tag) = r#ref.filter(|name| *name != MASTER) else {
             let published = |build: &&Build| self.page(build).is_some();
             return builds.filter(|build| build.source.r#ref == MASTER).find(|build| !published(build)).cloned();
@@ -239,7 +241,7 @@ impl<'a> Train<'a> {
         Ok(Checkpoint { github, registry, host, requests: self.requests(), checkout: Some(copy) })
     }
 
-    /// Removes what the train left.
+    /// Removes what the pipeline left.
     ///
     /// # Errors
     /// Where it cannot be removed.

@@ -1,4 +1,4 @@
-//! What many broken trains came to: counts for each kind of fault, as a table and as JSON.
+//! What many broken pipelines came to: counts for each kind of fault, as a table and as JSON.
 
 use serde_json::{Value, json};
 
@@ -6,10 +6,10 @@ use crate::os::terminal;
 use crate::rehearse::faults::Fault;
 use crate::rehearse::faulty_runs::Outcome;
 
-/// Counts for one kind of fault. A train with several faults counts once for each.
+/// Counts for one kind of fault. A pipeline with several faults counts once for each.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Row {
-    trains: u32,
+    pipelines: u32,
     /// The task that met it came through by itself.
     survived: u32,
     /// A task was run again.
@@ -19,49 +19,52 @@ struct Row {
 
 /// All counts.
 #[derive(Debug, Default)]
-pub struct Tally {
+pub struct Report {
     rows: Vec<(Fault, Row)>,
     all: Row,
     failures: Vec<Outcome>,
 }
 
-impl Tally {
+impl Report {
     /// Counts.
     pub fn of(outcomes: &[Outcome]) -> Self {
-        let mut tally = Self { rows: Fault::ALL.map(|fault| (fault, Row::default())).into(), ..Self::default() };
+        let mut report = Self { rows: Fault::ALL.map(|fault| (fault, Row::default())).into(), ..Self::default() };
         for outcome in outcomes {
-            tally.all.count(outcome);
-            for (fault, row) in &mut tally.rows {
+            report.all.count(outcome);
+            for (fault, row) in &mut report.rows {
                 if outcome.schedule.0.iter().any(|one| one.fault == *fault) {
                     row.count(outcome);
                 }
             }
             if !outcome.problems.is_empty() {
-                tally.failures.push(outcome.clone());
+                report.failures.push(outcome.clone());
             }
         }
-        tally
+        report
     }
 
-    /// Whether every train came to where the undisturbed one did.
+    /// Whether every pipeline came to where the undisturbed one did.
     pub fn is_clean(&self) -> bool {
         self.failures.is_empty()
     }
 
-    /// Prints the table, and each train that diverged with the way to run it again.
+    /// Prints the table, and each pipeline that diverged with the way to run it again.
     pub fn print(&self) {
         let line = |name: &str, columns: [&str; 4]| {
             eprintln!("  {name:<16} {:>8} {:>12} {:>12} {:>10}", columns[0], columns[1], columns[2], columns[3]);
         };
-        line("fault", ["trains", "by itself", "run again", "diverged"]);
+        line("fault", ["pipelines", "by itself", "run again", "diverged"]);
         let all = ("all", &self.all);
         for (name, row) in self.rows.iter().map(|(fault, row)| (fault.name(), row)).chain([all]) {
-            let columns = [row.trains, row.survived, row.repeated, row.diverged].map(|count| count.to_string());
+            let columns = [row.pipelines, row.survived, row.repeated, row.diverged].map(|count| count.to_string());
             line(name, columns.each_ref().map(String::as_str));
         }
         for outcome in &self.failures {
             let problems = outcome.problems.join("\n            ");
-            terminal::fail(&anyhow::anyhow!("with {} a train diverged:\n            {problems}", outcome.schedule));
+            terminal::print_error(&anyhow::anyhow!(
+                "with {} a pipeline diverged:\n            {problems}",
+                outcome.schedule
+            ));
             terminal::note(format_args!("to see it: cargo xtask rehearse --faults {}", outcome.schedule));
         }
     }
@@ -70,7 +73,7 @@ impl Tally {
     pub fn json(&self) -> Value {
         let row = |name: &str, row: &Row| {
             json!({
-                "fault": name, "trains": row.trains, "by_itself": row.survived, "run_again": row.repeated,
+                "fault": name, "pipelines": row.pipelines, "by_itself": row.survived, "run_again": row.repeated,
                 "diverged": row.diverged,
             })
         };
@@ -80,7 +83,7 @@ impl Tally {
             .map(|outcome| json!({ "faults": outcome.schedule.to_string(), "problems": outcome.problems }))
             .collect();
         json!({
-            "broken": self.all.trains,
+            "broken": self.all.pipelines,
             "diverged": self.all.diverged,
             "by_fault": self.rows.iter().map(|(fault, counts)| row(fault.name(), counts)).collect::<Vec<_>>(),
             "failures": failures,
@@ -90,7 +93,7 @@ impl Tally {
 
 impl Row {
     fn count(&mut self, outcome: &Outcome) {
-        self.trains += 1;
+        self.pipelines += 1;
         let is_well = outcome.problems.is_empty();
         self.diverged += u32::from(!is_well);
         self.survived += u32::from(is_well && outcome.repeats == 0);

@@ -1,11 +1,11 @@
 //! What happens, act by act: three weeks in the life of the repository. An act is one thing that
-//! somebody does, so that a train can be taken up at any of them.
+//! somebody does, so that a pipeline can be taken up at any of them.
 
 use crate::upstream::version::ReleaseTag;
 
 /// One thing that happens.
 #[derive(Clone, Copy, Debug)]
-pub enum Act {
+pub enum ScenarioStep {
     /// Upstream publishes, in this order.
     Upstream(&'static [Published]),
     /// The daily `check-upstream`.
@@ -35,43 +35,43 @@ const fn on_master(tag: &'static str, date_epoch: i64) -> Published {
     Published { tag, onto: None, date_epoch }
 }
 
-/// The day on which the story begins: 2026-08-03.
+/// The day on which the scenario begins: 2026-08-03.
 const BEGIN: i64 = 1_785_715_200;
 const DAY: i64 = 24 * 60 * 60;
 
-/// The story. Upstream's habits are those of its real history: candidates before a release, tags of
+/// The scenario. Upstream's habits are those of its real history: candidates before a release, tags of
 /// another component between, and a patch to the old line after the first release of the new one.
-pub const STORY: [Act; 16] = [
-    Act::Upstream(&[
+pub const SCENARIO: [ScenarioStep; 16] = [
+    ScenarioStep::Upstream(&[
         on_master("v0.31.0-rc1", BEGIN - 60 * DAY),
         on_master("v0.31.0", BEGIN - 50 * DAY),
         on_master("v0.32.0-rc1", BEGIN - 20 * DAY),
         on_master("dockerfile/1.19.0", BEGIN - 10 * DAY),
         on_master("v0.32.2", BEGIN),
     ]),
-    Act::Check,
-    Act::Build,
-    Act::Public,
-    Act::Check,
-    Act::Upstream(&[
+    ScenarioStep::Check,
+    ScenarioStep::Build,
+    ScenarioStep::Public,
+    ScenarioStep::Check,
+    ScenarioStep::Upstream(&[
         on_master("v0.33.0-rc1", BEGIN + 3 * DAY),
         on_master("v0.33.0", BEGIN + 9 * DAY),
         on_master("dockerfile/1.20.0", BEGIN + 9 * DAY),
         Published { tag: "v0.32.3", onto: Some("v0.32.2"), date_epoch: BEGIN + 10 * DAY },
     ]),
-    Act::Check,
-    Act::Build,
-    Act::Build,
-    Act::Check,
-    Act::Sunday(BEGIN + 13 * DAY),
-    Act::Build,
-    Act::Sunday(BEGIN + 20 * DAY),
-    Act::Build,
-    Act::Check,
-    Act::Quiet,
+    ScenarioStep::Check,
+    ScenarioStep::Build,
+    ScenarioStep::Build,
+    ScenarioStep::Check,
+    ScenarioStep::Sunday(BEGIN + 13 * DAY),
+    ScenarioStep::Build,
+    ScenarioStep::Sunday(BEGIN + 20 * DAY),
+    ScenarioStep::Build,
+    ScenarioStep::Check,
+    ScenarioStep::Quiet,
 ];
 
-impl Act {
+impl ScenarioStep {
     /// What is told of it.
     pub fn title(self) -> String {
         match self {
@@ -88,17 +88,17 @@ impl Act {
     }
 }
 
-/// Everything that is built in the story: the ref, and the date of its commit.
+/// Everything that is built in the scenario: the ref, and the date of its commit.
 pub fn built() -> Vec<(&'static str, i64)> {
-    let of = |act: &Act| match *act {
-        Act::Upstream(releases) => releases.iter().map(|release| (release.tag, release.date_epoch)).collect(),
-        Act::Sunday(date_epoch) => vec![(MASTER, date_epoch)],
+    let of = |act: &ScenarioStep| match *act {
+        ScenarioStep::Upstream(releases) => releases.iter().map(|release| (release.tag, release.date_epoch)).collect(),
+        ScenarioStep::Sunday(date_epoch) => vec![(MASTER, date_epoch)],
         _ => Vec::new(),
     };
     let is_built = |(tag, _): &(&str, i64)| {
         *tag == MASTER || tag.parse::<ReleaseTag>().is_ok_and(|_| !tag.contains('-') && *tag != "v0.31.0")
     };
-    STORY.iter().flat_map(of).filter(is_built).collect()
+    SCENARIO.iter().flat_map(of).filter(is_built).collect()
 }
 
 /// Upstream's branch.

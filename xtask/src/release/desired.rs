@@ -16,11 +16,11 @@ use crate::dist::record::{FileRecord, ImageRecord, sha256sums};
 use crate::dist::release_name::ReleaseName;
 use crate::github::repository::Repository;
 use crate::os::files;
-use crate::os::terminal::say;
+use crate::os::terminal::print_status;
 use crate::reconcile::step::notes_file;
 use crate::registry::repository::ImageRepository;
 use crate::release::notes::{Facts, notes};
-use crate::release::plan::{Attachment, Blob, File, Image, Wanted};
+use crate::release::plan::{Attachment, Blob, Desired, File, Image};
 
 /// Source: the IANA registry of media types.
 const SPDX: &str = "application/spdx+json";
@@ -31,14 +31,14 @@ const SIGSTORE: &str = "application/vnd.dev.sigstore.bundle.v0.3+json";
 ///
 /// # Errors
 /// Where something is not what was recorded, or the build is none that is published.
-pub fn read(dist: &Dist, repository: &Repository, registry: &str, provenance: Option<&Utf8Path>) -> Result<Wanted> {
+pub fn read(dist: &Dist, repository: &Repository, registry: &str, provenance: Option<&Utf8Path>) -> Result<Desired> {
     let (folder, record) = (&dist.folder, &dist.record);
     let name = ReleaseName::of(&record.source).map_err(Error::msg)?;
     let images = ImageRepository::of(registry, repository.owner()).map_err(Error::msg)?;
     let image =
         record.image.as_ref().with_context(|| format!("{folder} has no image; `cargo xtask image` makes it"))?;
 
-    say("check", format_args!("{folder}: every file, and every blob of its image"));
+    print_status("check", format_args!("{folder}: every file, and every blob of its image"));
     let files = list(dist, image)?;
     let (manifest, blobs) = blobs(folder, image)?;
     let mut attachments =
@@ -50,7 +50,7 @@ pub fn read(dist: &Dist, repository: &Repository, registry: &str, provenance: Op
     let facts = Facts { record, image, name: &name, repository, images: &images, has_provenance: provenance.is_some() };
     let notes = notes(&facts);
     let tags = image.tags.iter().map(|tag| tag.parse().map_err(Error::msg)).collect::<Result<_>>()?;
-    Ok(Wanted {
+    Ok(Desired {
         name,
         repository: repository.clone(),
         target: credentials::workflow_commit()?,
@@ -113,9 +113,9 @@ fn blobs(folder: &Utf8Path, image: &ImageRecord) -> Result<(Blob, Vec<Blob>)> {
 ///
 /// # Errors
 /// Where they cannot be written.
-pub fn write_notes(root: &Utf8Path, wanted: &Wanted) -> Result<()> {
-    let path = root.join(notes_file(&wanted.name));
+pub fn write_notes(root: &Utf8Path, desired: &Desired) -> Result<()> {
+    let path = root.join(notes_file(&desired.name));
     let folder = path.parent().expect("the notes lie in a folder");
     fs::create_dir_all(folder).with_context(|| format!("cannot make {folder}"))?;
-    files::replace(&path, wanted.notes.as_bytes(), SystemTime::now())
+    files::replace(&path, desired.notes.as_bytes(), SystemTime::now())
 }

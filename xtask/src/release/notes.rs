@@ -41,7 +41,7 @@ fn opening(facts: &Facts<'_>) -> String {
         Some(tag) => format!("[BuildKit {tag}](https://{PACKAGE}/releases/tag/{tag})"),
         None => format!("[BuildKit's master](https://{PACKAGE}/commits/{commit}) of {}", record.source.source_date),
     };
-    let lacking = proofs::lacking(record);
+    let missing = proofs::missing(record);
     let mut text = format!(
         "{upstream} for linux/riscv64: `buildkitd`, `buildctl`, and a container image of them that `docker buildx` \
          takes as it is. What is new, upstream says behind that link. Built with Go {} from commit \
@@ -49,9 +49,9 @@ fn opening(facts: &Facts<'_>) -> String {
         record.go,
         &commit.to_string()[..12],
     );
-    if !lacking.is_empty() {
+    if !missing.is_empty() {
         text += "\n> [!WARNING]\n> This release was published without all of its proofs:\n";
-        lacking.iter().for_each(|(name, why)| text += &format!("> - `{name}` {}\n", one_line(why)));
+        missing.iter().for_each(|(name, why)| text += &format!("> - `{name}` {}\n", one_line(why)));
     }
     text
 }

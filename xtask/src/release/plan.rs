@@ -29,7 +29,7 @@ mod release;
 
 /// What is to be public.
 #[derive(Clone, Debug)]
-pub struct Wanted {
+pub struct Desired {
     /// The git tag of the release.
     pub name: ReleaseName,
     /// Where it is published.
@@ -48,7 +48,7 @@ pub struct Wanted {
     pub is_unproved: bool,
 }
 
-impl Wanted {
+impl Desired {
     /// The page of the release, once it is published.
     pub fn page(&self) -> String {
         format!("https://github.com/{}/releases/tag/{}", self.repository, self.name)
@@ -119,7 +119,7 @@ pub struct Observed {
 /// What the registry has of an image.
 #[derive(Clone, Debug, Default)]
 pub struct Registry {
-    /// Of the wanted tags those that exist, and what each leads to.
+    /// Of the desired tags those that exist, and what each leads to.
     pub tags: Vec<(ImageTag, Digest)>,
     /// Whether the manifest is there, and with it all that it names.
     pub has_manifest: bool,
@@ -179,12 +179,12 @@ impl std::error::Error for Refused {}
 
 /// The plan while it is made, and what stands against it.
 #[derive(Default)]
-struct Draft {
+struct PlanBuilder {
     plan: Plan,
     refusals: Vec<String>,
 }
 
-impl Draft {
+impl PlanBuilder {
     fn same(&mut self, what: impl Into<String>) {
         self.plan.same.push(what.into());
     }
@@ -202,42 +202,42 @@ impl Draft {
     }
 }
 
-/// The difference. What is published is never changed: where it is not what is wanted, that is said.
+/// The difference. What is published is never changed: where it is not what is desired, that is said.
 ///
 /// # Errors
 /// Everything that stands against publishing.
-pub fn plan(wanted: &Wanted, observed: &Observed) -> Result<Plan, Refused> {
-    let mut draft = Draft::default();
-    if let Some(published) = observed.published_record.as_ref().filter(|record| is_quiet_week(record, wanted)) {
-        draft.note(quiet_week(wanted, published));
-        draft.plan.is_standing = true;
-        return Ok(draft.plan);
+pub fn plan(desired: &Desired, observed: &Observed) -> Result<Plan, Refused> {
+    let mut plan = PlanBuilder::default();
+    if let Some(published) = observed.published_record.as_ref().filter(|record| is_quiet_week(record, desired)) {
+        plan.note(quiet_week(desired, published));
+        plan.plan.is_standing = true;
+        return Ok(plan.plan);
     }
-    proofs::require(wanted, &mut draft);
-    files::compare(wanted, &mut draft);
-    let standing = release::fill(wanted, observed, &mut draft);
-    image::push(&wanted.image, &observed.registry, &mut draft);
-    release::publish(wanted, observed, standing, &mut draft);
-    image::move_latest(&wanted.image, &observed.registry, &mut draft);
-    issue::close(wanted, observed.issue.as_ref(), &mut draft);
-    if draft.refusals.is_empty() { Ok(draft.plan) } else { Err(Refused(draft.refusals)) }
+    proofs::require(desired, &mut plan);
+    files::compare(desired, &mut plan);
+    let standing = release::fill(desired, observed, &mut plan);
+    image::push(&desired.image, &observed.registry, &mut plan);
+    release::publish(desired, observed, standing, &mut plan);
+    image::move_latest(&desired.image, &observed.registry, &mut plan);
+    issue::close(desired, observed.issue.as_ref(), &mut plan);
+    if plan.refusals.is_empty() { Ok(plan.plan) } else { Err(Refused(plan.refusals)) }
 }
 
 /// Whether master stands where it stood when that record was published, and only Debian has moved: the
 /// weekly build then made the same programs, in an image with newer packages. There is one release of
 /// master for a day of upstream's, so that the first one stays.
-fn is_quiet_week(published: &Metadata, ours: &Wanted) -> bool {
+fn is_quiet_week(published: &Metadata, ours: &Desired) -> bool {
     ours.name.upstream().is_none()
         && published.has_the_files_of(&ours.record)
         && published.image_digest() != ours.record.image_digest()
 }
 
-fn quiet_week(wanted: &Wanted, published: &Metadata) -> String {
+fn quiet_week(desired: &Desired, published: &Metadata) -> String {
     let found = published.image_digest().map_or_else(String::new, ToString::to_string);
     format!(
         "upstream's master is where it was: {} is published of the same commit, with the same programs in the image \
          {found}, and stays; the image here, {}, differs by its packages alone",
-        wanted.name, wanted.image.manifest.digest
+        desired.name, desired.image.manifest.digest
     )
 }
 

@@ -1,4 +1,4 @@
-//! The places where a build is published, and what is there.
+//! The remotes where a build is published, and what is there.
 
 use anyhow::{Context, Result, ensure};
 use oci::documents::REVISION;
@@ -14,17 +14,17 @@ use crate::github::tracking_issue::published_comment;
 use crate::github::{GitHub, Issues, Releases};
 use crate::http::Http;
 use crate::os::terminal::note;
-use crate::registry::error::Refusal;
+use crate::registry::error::RegistryError;
 use crate::registry::{Found, Registry};
-use crate::release::plan::{self, Issue, Latest, Observed, Wanted};
+use crate::release::plan::{self, Desired, Issue, Latest, Observed};
 use crate::upstream::git_ref::CommitId;
 
 /// Upstream, whose history tells what is newer.
 const UPSTREAM: &str = "moby/buildkit";
 const LARGEST_RECORD_BYTES: u64 = 4 << 20;
 
-/// The places.
-pub struct Places {
+/// The remotes.
+pub struct Remotes {
     /// GitHub.
     pub github: GitHub,
     /// Our repository there.
@@ -41,15 +41,15 @@ struct Said {
     annotations: std::collections::BTreeMap<String, String>,
 }
 
-impl Places {
-    /// The places of a build, as whoever the environment says that we are.
+impl Remotes {
+    /// The remotes of a build, as whoever the environment says that we are.
     ///
     /// # Errors
     /// Where the credentials can be none.
-    pub fn open(github: GitHub, repository: Repository, wanted: &Wanted) -> Result<Self> {
-        let credentials = credentials::registry_credentials(&wanted.image.repository)?;
+    pub fn open(github: GitHub, repository: Repository, desired: &Desired) -> Result<Self> {
+        let credentials = credentials::registry_credentials(&desired.image.repository)?;
         let has_credentials = credentials.is_some();
-        let registry = Registry::new(wanted.image.repository.clone(), credentials);
+        let registry = Registry::new(desired.image.repository.clone(), credentials);
         Ok(Self { github, repository, registry, has_credentials })
     }
 
@@ -72,20 +72,20 @@ impl Places {
     ///
     /// # Errors
     /// Where a place refuses, or cannot be reached.
-    pub fn observe(&self, wanted: &Wanted) -> Result<Observed> {
-        let registry = self.images(wanted)?;
-        self.with(wanted, registry)
+    pub fn observe(&self, desired: &Desired) -> Result<Observed> {
+        let registry = self.images(desired)?;
+        self.with(desired, registry)
     }
 
     /// What is there, as far as it shows itself: a dry run may be anyone's.
     ///
     /// # Errors
-    /// As [`Places::observe`], but where a registry only refuses to tell.
-    pub fn glance(&self, wanted: &Wanted) -> Result<Observed> {
+    /// As [`Remotes::observe`], but where a registry only refuses to tell.
+    pub fn observe_public(&self, desired: &Desired) -> Result<Observed> {
         if !self.github.has_token() {
             note("without a token (GITHUB_TOKEN) drafts are not seen, and this is planned as if there were none");
         }
-        let registry = match self.images(wanted) {
+        let registry = match self.images(desired) {
             Err(error) if is_private(&error) => {
                 note(format_args!(
                     "{} tells nobody whom it does not know what it has; this is planned as if that were nothing",
@@ -95,17 +95,17 @@ impl Places {
             }
             found => found?,
         };
-        self.with(wanted, registry)
+        self.with(desired, registry)
     }
 
-    fn with(&self, wanted: &Wanted, registry: plan::Registry) -> Result<Observed> {
+    fn with(&self, desired: &Desired, registry: plan::Registry) -> Result<Observed> {
         let releases = Releases { github: &self.github, repository: &self.repository }.all()?;
-        let published_record = published_record(wanted, &releases)?;
-        Ok(Observed { releases, published_record, registry, issue: self.issue(wanted)? })
+        let published_record = published_record(desired, &releases)?;
+        Ok(Observed { releases, published_record, registry, issue: self.issue(desired)? })
     }
 
-    fn images(&self, wanted: &Wanted) -> Result<plan::Registry> {
-        let (image, registry) = (&wanted.image, &self.registry);
+    fn images(&self, desired: &Desired) -> Result<plan::Registry> {
+        let (image, registry) = (&desired.image, &self.registry);
         let digest = &image.manifest.digest;
         let mut found = plan::Registry {
             has_manifest: registry.manifest(&Reference::from(digest))?.is_some(),
@@ -127,7 +127,7 @@ impl Places {
         for tag in &image.tags {
             let Some(there) = registry.manifest(&Reference::from(tag))? else { continue };
             if tag.is_latest() && there.descriptor.digest != *digest {
-                found.latest = Some(self.latest(&there, &wanted.record.source.commit)?);
+                found.latest = Some(self.latest(&there, &desired.record.source.commit)?);
             }
             found.tags.push((tag.clone(), there.descriptor.digest));
         }
@@ -147,12 +147,12 @@ impl Places {
         Ok(Latest { revision, relation })
     }
 
-    fn issue(&self, wanted: &Wanted) -> Result<Option<Issue>> {
-        let Some(version) = wanted.name.upstream() else { return Ok(None) };
+    fn issue(&self, desired: &Desired) -> Result<Option<Issue>> {
+        let Some(version) = desired.name.upstream() else { return Ok(None) };
         let issues = Issues { github: &self.github, repository: &self.repository };
         let Some(issue) = issues.of(version)? else { return Ok(None) };
         let is_open = issue.state == "open";
-        let (marker, _) = published_comment(version, &wanted.page());
+        let (marker, _) = published_comment(version, &desired.page());
         let is_it = |body: Option<String>| body.is_some_and(|body| body.contains(&marker));
         let is_commented = is_open && issues.comments(issue.number)?.into_iter().any(|comment| is_it(comment.body));
         Ok(Some(Issue { number: issue.number, is_open, is_commented }))
@@ -161,17 +161,17 @@ impl Places {
 
 /// Whether a registry only refuses to tell, because it does not know us.
 pub fn is_private(error: &anyhow::Error) -> bool {
-    error.downcast_ref::<Refusal>().is_some_and(Refusal::is_private)
+    error.downcast_ref::<RegistryError>().is_some_and(RegistryError::is_private)
 }
 
 /// The record that is published, where it is another than ours: from its public address.
-fn published_record(wanted: &Wanted, releases: &[Release]) -> Result<Option<Metadata>> {
-    let name = wanted.name.to_string();
+fn published_record(desired: &Desired, releases: &[Release]) -> Result<Option<Metadata>> {
+    let name = desired.name.to_string();
     let Some(release) = releases.iter().find(|release| !release.draft && release.tag_name == name) else {
         return Ok(None);
     };
     let Some(asset) = release.assets.iter().find(|asset| asset.name == METADATA) else { return Ok(None) };
-    let ours = wanted.files.iter().find(|file| file.name == METADATA);
+    let ours = desired.files.iter().find(|file| file.name == METADATA);
     if ours.is_none_or(|ours| asset.is_whole(ours.size_bytes, &ours.sha256)) {
         return Ok(None);
     }

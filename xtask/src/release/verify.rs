@@ -9,9 +9,9 @@ use crate::dist::record::{FileRecord, sha256sums};
 use crate::github::Releases;
 use crate::github::documents::Release;
 use crate::http::Http;
-use crate::os::terminal::{note, say};
-use crate::release::plan::{Image, Wanted, plan};
-use crate::release::remotes::{Places, is_private};
+use crate::os::terminal::{note, print_status};
+use crate::release::plan::{Desired, Image, plan};
+use crate::release::remotes::{Remotes, is_private};
 
 /// A list may be a moment older than the last write.
 const LOOKS: usize = 4;
@@ -21,37 +21,37 @@ const LARGEST_SUMS_BYTES: u64 = 1 << 20;
 ///
 /// # Errors
 /// Where something is not as it was to be.
-pub fn verify(places: &Places, wanted: &Wanted) -> Result<bool> {
-    let release = release(places, wanted)?;
-    sums(&release, wanted)?;
-    say("verify", format_args!("{}: its assets and {SHA256SUMS}, without credentials", wanted.name));
-    let is_public = image(places, wanted)?;
-    nothing_is_left(places, wanted)?;
+pub fn verify(remotes: &Remotes, desired: &Desired) -> Result<bool> {
+    let release = release(remotes, desired)?;
+    sums(&release, desired)?;
+    print_status("verify", format_args!("{}: its assets and {SHA256SUMS}, without credentials", desired.name));
+    let is_public = image(remotes, desired)?;
+    nothing_is_left(remotes, desired)?;
     Ok(is_public)
 }
 
 /// The release as anyone sees it. Whoever has no token may ask GitHub sixty times an hour, together
 /// with all others behind the same address; then the token asks, to whom a draft is as invisible by
 /// its tag as to everyone.
-fn release(places: &Places, wanted: &Wanted) -> Result<Release> {
-    let anyone = places.github.anonymous();
-    let by = |github| Releases { github, repository: &places.repository }.published(&wanted.name);
-    let found = again(places, || {
-        let found = by(&anyone).or_else(|_| by(&places.github))?;
+fn release(remotes: &Remotes, desired: &Desired) -> Result<Release> {
+    let anyone = remotes.github.anonymous();
+    let by = |github| Releases { github, repository: &remotes.repository }.published(&desired.name);
+    let found = again(remotes, || {
+        let found = by(&anyone).or_else(|_| by(&remotes.github))?;
         Ok(found.filter(|release| !release.draft))
     })?;
     found.with_context(|| {
-        format!("{} cannot be seen without credentials; is {} private?", wanted.name, places.repository)
+        format!("{} cannot be seen without credentials; is {} private?", desired.name, remotes.repository)
     })
 }
 
 /// What anyone downloads as `SHA256SUMS` is of the assets that GitHub has.
-fn sums(release: &Release, wanted: &Wanted) -> Result<()> {
+fn sums(release: &Release, desired: &Desired) -> Result<()> {
     let mut listed = Vec::new();
-    for name in names::files(&wanted.record.source.version) {
+    for name in names::files(&desired.record.source.version) {
         let asset = release.assets.iter().find(|asset| asset.name == name);
-        let asset = asset.with_context(|| format!("{} is published without {name}", wanted.name))?;
-        let ours = wanted.files.iter().find(|file| file.name == name);
+        let asset = asset.with_context(|| format!("{} is published without {name}", desired.name))?;
+        let ours = desired.files.iter().find(|file| file.name == name);
         let ours = ours.with_context(|| format!("{name} is gone from the folder of the build"))?;
         // The record may be that of an earlier run (see `plan::release`).
         let is_of_an_earlier_run = [METADATA, SHA256SUMS].contains(&name.as_str());
@@ -77,8 +77,8 @@ fn sums(release: &Release, wanted: &Wanted) -> Result<()> {
 }
 
 /// Pulls the manifest by each tag and by its digest, as anyone. GitHub makes a new package private.
-fn image(places: &Places, wanted: &Wanted) -> Result<bool> {
-    let (image, anyone) = (&wanted.image, places.registry.anonymous());
+fn image(remotes: &Remotes, desired: &Desired) -> Result<bool> {
+    let (image, anyone) = (&desired.image, remotes.registry.anonymous());
     let digest = &image.manifest.digest;
     let lasting = image.tags.iter().filter(|tag| !tag.is_latest());
     for reference in lasting.map(Reference::from).chain([Reference::from(digest)]) {
@@ -96,7 +96,7 @@ fn image(places: &Places, wanted: &Wanted) -> Result<bool> {
         };
         ensure!(found == *digest, "{}:{reference} leads to {found}, and not to {digest}", image.repository);
     }
-    say("verify", format_args!("{}@{digest}: by digest and tag, without credentials", image.repository));
+    print_status("verify", format_args!("{}@{digest}: by digest and tag, without credentials", image.repository));
     Ok(true)
 }
 
@@ -108,28 +108,28 @@ fn nobody_can_pull(image: &Image, why: &str) -> bool {
 }
 
 /// Everything is compared anew: the plan must be empty.
-fn nothing_is_left(places: &Places, wanted: &Wanted) -> Result<()> {
+fn nothing_is_left(remotes: &Remotes, desired: &Desired) -> Result<()> {
     let mut left = Vec::new();
-    let done = again(places, || {
-        left = plan(wanted, &places.observe(wanted)?)?.steps;
+    let done = again(remotes, || {
+        left = plan(desired, &remotes.observe(desired)?)?.steps;
         Ok(left.is_empty().then_some(()))
     })?;
     if done.is_none() {
         let lines: String = left.iter().map(|step| format!("\n  {step}")).collect();
         bail!("all steps were made, and these seem to be left; run this again:{lines}");
     }
-    say("verify", "all was compared again; nothing is left to do");
+    print_status("verify", "all was compared again; nothing is left to do");
     Ok(())
 }
 
 /// Looks until there is something, a bounded number of times.
-fn again<T>(places: &Places, mut look: impl FnMut() -> Result<Option<T>>) -> Result<Option<T>> {
+fn again<T>(remotes: &Remotes, mut look: impl FnMut() -> Result<Option<T>>) -> Result<Option<T>> {
     for number in 1.. {
         let found = look()?;
         if found.is_some() || number == LOOKS {
             return Ok(found);
         }
-        places.github.pause();
+        remotes.github.pause();
     }
     Ok(None)
 }

@@ -19,7 +19,7 @@ use crate::os::checkout;
 use crate::os::files::{self, Staging};
 use crate::os::host::{self, Riscv64};
 use crate::os::process::Run;
-use crate::os::terminal::{note, say};
+use crate::os::terminal::{note, print_status};
 use crate::smoke::Outcome;
 use crate::smoke::buildx_inspect::Inspection;
 use crate::upstream::source::Source;
@@ -35,17 +35,17 @@ const REMOVE_LIMIT: Duration = Duration::from_secs(60);
 const CHECKS: [&str; 5] =
     ["builder-bootstraps", "builder-version", "builder-platforms", "builder-builds", "builder-leaves-nothing"];
 
-/// What is lacking here.
-pub fn lacking() -> Vec<String> {
-    let mut lacking = Vec::new();
+/// What is missing here.
+pub fn missing() -> Vec<String> {
+    let mut missing = Vec::new();
     match Engine::find(Choice::Only(Kind::Docker)) {
-        Err(error) => lacking.push(format!(
+        Err(error) => missing.push(format!(
             "the level builder needs a Docker Engine: {error:#}; Debian and Ubuntu: apt-get install docker.io, and \
              DOCKER_HOST set where it does not listen at the usual place"
         )),
         Ok(engine) => {
             if let Err(error) = buildx_version(&engine) {
-                lacking.push(format!(
+                missing.push(format!(
                     "docker has no buildx ({error:#}); Debian 13: apt-get install docker-buildx, Ubuntu: apt-get \
                      install docker-buildx, Docker's own packages: apt-get install docker-buildx-plugin"
                 ));
@@ -53,13 +53,13 @@ pub fn lacking() -> Vec<String> {
         }
     }
     if !host::runs_riscv64_containers() {
-        lacking.push(
+        missing.push(
             "this machine runs no riscv64 containers; Debian and Ubuntu: apt-get install qemu-user-static (which \
              registers it with binfmt_misc)"
                 .to_owned(),
         );
     }
-    lacking
+    missing
 }
 
 fn buildx_version(engine: &Engine) -> Result<String> {
@@ -109,7 +109,7 @@ pub fn run(root: &Utf8Path, image: &Image, source: Option<&Source>) -> Result<Ou
     let archive = builder.work.join("image.tar");
     docker_archive::write(image, std::slice::from_ref(&builder.names.image), &archive)?;
     engine.load(&archive).context("docker cannot load the image")?;
-    say("builder", "the image is in the engine");
+    print_status("builder", "the image is in the engine");
 
     let mut checks: Vec<Check> = Vec::new();
     let inspection = builder.bootstrap();

@@ -14,7 +14,7 @@ use crate::http::Http;
 use crate::http::endpoint::Endpoint;
 use crate::os::host;
 use crate::os::process::Run;
-use crate::os::terminal::{Counted, Progress, Unit, say};
+use crate::os::terminal::{Counted, Progress, Unit, print_status};
 use crate::smoke::debian::index::{Described, Package, archive_in, described_in, files_of, package_in};
 
 pub mod index;
@@ -74,7 +74,7 @@ impl Archive {
         fs::write(&signed_file, &signed).with_context(|| format!("cannot write {signed_file}"))?;
         let (release, trust) = match checker() {
             Ok(gpgv) => (signed_part(gpgv, &signed_file)?, "signature checked by gpgv".to_owned()),
-            Err(lacking) => (String::from_utf8(signed)?, format!("signature not checked, {lacking}; trusted by TLS")),
+            Err(missing) => (String::from_utf8(signed)?, format!("signature not checked, {missing}; trusted by TLS")),
         };
         Ok(Self { http, endpoint: endpoint.clone(), release, trust })
     }
@@ -143,11 +143,11 @@ impl Archive {
 /// Where the list lacks it.
 pub fn find(list: &str, name: &str) -> Result<Package> {
     let package = package_in(list, name).map_err(|error| Error::msg(format!("Debian {SUITE}: {error}")))?;
-    say("debian", format_args!("{} {}", package.name, package.version));
+    print_status("debian", format_args!("{} {}", package.name, package.version));
     Ok(package)
 }
 
-/// gpgv with Debian's keys, or what is lacking for it.
+/// gpgv with Debian's keys, or what is missing for it.
 fn checker() -> Result<Run, &'static str> {
     let gpgv = host::on_path("gpgv").ok_or("gpgv is not installed")?;
     let keyring = KEYRINGS.iter().find(|path| Utf8Path::new(path).is_file());

@@ -48,8 +48,8 @@ struct Program {
     libraries: BTreeMap<String, String>,
 }
 
-/// What is lacking here.
-pub fn lacking() -> Vec<String> {
+/// What is missing here.
+pub fn missing() -> Vec<String> {
     let mends = "this machine runs no riscv64 programs; Debian and Ubuntu: apt-get install qemu-user-static";
     if Riscv64::here() == Riscv64::Nowhere { vec![mends.to_owned()] } else { Vec::new() }
 }
@@ -88,7 +88,7 @@ fn find(tree: &FileTree, command: &'static str, argument: &'static str) -> Resul
         Format::Damaged(why) => bail!("{path}: {why}"),
         Format::Data => bail!("{path} is no program"),
     };
-    let loaded = linkage.loads_in(tree, &path).map_err(|lack| anyhow::anyhow!("{path}: {lack}"))?;
+    let loaded = linkage.loads_in(tree, &path).map_err(|missing| anyhow::anyhow!("{path}: {missing}"))?;
     let loader = match &linkage.interpreter {
         Some(loader) => Some(tree.resolve(loader).map_err(|error| anyhow::anyhow!("{error}"))?.0),
         None => None,
@@ -148,7 +148,7 @@ fn take_out<'p>(
             let Some(first) = wanted.next() else { return Ok(()) };
             let write = || -> Result<()> {
                 copy(&mut &mut *content, &mut File::create(first)?)?;
-                files::settle(first, MODE_PROGRAM, files::instant(0))?;
+                files::set_mode_and_time(first, MODE_PROGRAM, files::instant(0))?;
                 wanted.try_for_each(|place| fs::copy(first, place).map(|_| ()))?;
                 Ok(())
             };

@@ -15,7 +15,7 @@ use crate::dist::record::FileRecord;
 use crate::http::endpoint::Endpoint;
 use crate::os::files::{self, Staging};
 use crate::os::process::Run;
-use crate::os::terminal::say;
+use crate::os::terminal::print_status;
 use crate::smoke::debian::index::Package;
 use crate::smoke::debian::{self, Archive};
 use crate::smoke::kernel_module;
@@ -34,15 +34,15 @@ pub const EMULATOR_AMD64: &str = "qemu-x86_64";
 /// What the machine loads: the disk that its results go to, containers' file systems, and foreign
 /// binaries.
 const MODULES: [&str; 4] = ["virtio_mmio", "virtio_blk", "overlay", "binfmt_misc"];
-const RECORD: &str = "ingredients.json";
+const RECORD: &str = "guest_files.json";
 const SCHEMA: u32 = 1;
 /// Far above what any of these files has.
 const LARGEST_FILE_BYTES: u64 = 512 << 20;
 const XZ_LIMIT: Duration = Duration::from_secs(60);
 
-/// The ingredients, in a folder.
+/// The guest_files, in a folder.
 #[derive(Debug)]
-pub struct Ingredients {
+pub struct GuestFiles {
     folder: Utf8PathBuf,
     record: Record,
 }
@@ -57,18 +57,18 @@ struct Record {
     files: Vec<FileRecord>,
 }
 
-impl Ingredients {
+impl GuestFiles {
     /// Those that an earlier run fetched into `folder`, or new ones.
     ///
     /// # Errors
     /// Where they cannot be fetched, or are not Debian's.
     pub fn obtain(folder: &Utf8Path, archive: Option<&Endpoint>) -> Result<Self> {
-        let wait = || say("debian", "waiting for another run that fetches the kernel");
+        let wait = || print_status("debian", "waiting for another run that fetches the kernel");
         let _lock = files::lock(&folder.with_extension("lock"), wait)?;
         match Self::present(folder) {
             Ok(found) => return Ok(found),
-            Err(why) if folder.exists() => say("debian", format_args!("fetching again: {why:#}")),
-            Err(_) => say("debian", "fetching a kernel and its firmware, once"),
+            Err(why) if folder.exists() => print_status("debian", format_args!("fetching again: {why:#}")),
+            Err(_) => print_status("debian", "fetching a kernel and its firmware, once"),
         }
         let archive = match archive {
             Some(archive) => archive.clone(),
@@ -124,7 +124,7 @@ fn fetch(endpoint: &Endpoint, folder: &Utf8Path) -> Result<Record> {
     let scratch = folder.join("scratch");
     fs::create_dir(&scratch).with_context(|| format!("cannot make {scratch}"))?;
     let archive = Archive::open(endpoint, &scratch)?;
-    say("debian", &archive.trust);
+    print_status("debian", &archive.trust);
     let list = archive.list("riscv64", &scratch)?;
     let list_amd64 = archive.list("amd64", &scratch)?;
     let named = debian::find(&list, "linux-image-riscv64")?;

@@ -11,7 +11,7 @@ use oci::layer::members::Kind;
 use oci::layout::Image;
 
 use crate::smoke::cpio::{Attributes, Special, Writer};
-use crate::smoke::guest_files::{BUSYBOX_AMD64, BUSYBOX_RISCV64, EMULATOR_AMD64, Ingredients};
+use crate::smoke::guest_files::{BUSYBOX_AMD64, BUSYBOX_RISCV64, EMULATOR_AMD64, GuestFiles};
 
 const INIT: &str = include_str!("init.sh");
 const DOCKERFILE: &str = include_str!("Dockerfile");
@@ -23,10 +23,10 @@ const DATA: Attributes = Attributes { mode: 0o644, ..FOLDER };
 ///
 /// # Errors
 /// Where a layer cannot be read, or the file not be written.
-pub fn write(path: &Utf8Path, image: &Image, tree: &FileTree, ingredients: &Ingredients, settings: &str) -> Result<()> {
+pub fn write(path: &Utf8Path, image: &Image, tree: &FileTree, guest_files: &GuestFiles, settings: &str) -> Result<()> {
     let fill = || -> Result<()> {
         let mut archive = Writer::new(BufWriter::with_capacity(1 << 20, File::create(path)?));
-        boot_files(&mut archive, ingredients, settings)?;
+        boot_files(&mut archive, guest_files, settings)?;
         image_files(&mut archive, image, tree)?;
         archive.finish()?;
         Ok(())
@@ -34,7 +34,7 @@ pub fn write(path: &Utf8Path, image: &Image, tree: &FileTree, ingredients: &Ingr
     fill().with_context(|| format!("cannot write {path}"))
 }
 
-fn boot_files(archive: &mut Writer<impl Write>, ingredients: &Ingredients, settings: &str) -> Result<()> {
+fn boot_files(archive: &mut Writer<impl Write>, guest_files: &GuestFiles, settings: &str) -> Result<()> {
     for folder in ["bin", "proc", "sys", "dev", "modules", "context", "context/riscv64", "context/amd64"] {
         archive.special(folder, FOLDER, Special::Directory)?;
     }
@@ -50,11 +50,11 @@ fn boot_files(archive: &mut Writer<impl Write>, ingredients: &Ingredients, setti
         let size_bytes = file.metadata()?.len();
         Ok(archive.file(paths, attributes, size_bytes, &mut file)?)
     };
-    copy(&["bin/busybox", "context/riscv64/busybox"], PROGRAM, &ingredients.path(BUSYBOX_RISCV64))?;
-    copy(&["context/amd64/busybox"], PROGRAM, &ingredients.path(BUSYBOX_AMD64))?;
-    copy(&["bin/qemu-x86_64"], PROGRAM, &ingredients.path(EMULATOR_AMD64))?;
-    for module in ingredients.modules() {
-        copy(&[&format!("modules/{module}.ko.xz")], DATA, &ingredients.module(module))?;
+    copy(&["bin/busybox", "context/riscv64/busybox"], PROGRAM, &guest_files.path(BUSYBOX_RISCV64))?;
+    copy(&["context/amd64/busybox"], PROGRAM, &guest_files.path(BUSYBOX_AMD64))?;
+    copy(&["bin/qemu-x86_64"], PROGRAM, &guest_files.path(EMULATOR_AMD64))?;
+    for module in guest_files.modules() {
+        copy(&[&format!("modules/{module}.ko.xz")], DATA, &guest_files.module(module))?;
     }
     Ok(())
 }

@@ -13,9 +13,9 @@ use crate::dist::check::Check;
 use crate::http::endpoint::Endpoint;
 use crate::os::files::{self, Staging};
 use crate::os::host;
-use crate::os::terminal::{Progress, Unit, clock, note, say};
+use crate::os::terminal::{Progress, Unit, clock, note, print_status};
 use crate::smoke::guest::{PHASES, Settings, Word, plain};
-use crate::smoke::guest_files::{FIRMWARE, Ingredients, KERNEL};
+use crate::smoke::guest_files::{FIRMWARE, GuestFiles, KERNEL};
 use crate::smoke::qemu::{self, Boot, Machine};
 use crate::smoke::results::{self, Built};
 use crate::smoke::{Outcome, initramfs};
@@ -30,21 +30,21 @@ const CHECKS: [&str; 6] =
 /// The level, with everything that it needs from this machine found.
 pub struct Level {
     machine: Machine,
-    ingredients: Ingredients,
+    guest_files: GuestFiles,
     limit: Duration,
 }
 
 /// What the console said, by phase.
 #[derive(Default)]
-struct Heard {
+struct Console {
     reached: Vec<(&'static str, String, String)>,
     failed: Option<(&'static str, String)>,
     tail: Vec<String>,
 }
 
 impl Level {
-    /// The tools that are lacking, a message each. Nothing is fetched yet.
-    pub fn lacking() -> Vec<String> {
+    /// The tools that are missing, a message each. Nothing is fetched yet.
+    pub fn missing() -> Vec<String> {
         let machine = Machine::find().err().map(|error| format!("{error:#}"));
         let xz = host::on_path("xz").is_none().then(|| {
             "xz is not installed, which unpacks Debian's packages; Debian and Ubuntu: apt-get install xz-utils".into()
@@ -57,8 +57,8 @@ impl Level {
     /// # Errors
     /// Where it cannot be had.
     pub fn prepare(root: &Utf8Path, archive: Option<&Endpoint>, limit: Duration) -> Result<Self> {
-        let ingredients = Ingredients::obtain(&root.join("target/smoke/debian"), archive)?;
-        Ok(Self { machine: Machine::find()?, ingredients, limit })
+        let guest_files = GuestFiles::obtain(&root.join("target/smoke/debian"), archive)?;
+        Ok(Self { machine: Machine::find()?, guest_files, limit })
     }
 
     /// Boots the image, and looks at all that came of it.
@@ -67,29 +67,32 @@ impl Level {
     /// Where the machine cannot be made. What goes wrong in it is a check that fails.
     pub fn run(&self, root: &Utf8Path, image: &Image, tree: &FileTree) -> Result<Outcome> {
         let folder = root.join("target/smoke");
-        let console = folder.join("console.log");
+        let log = folder.join("console.log");
         let lock = files::lock(&folder.join("machine.lock"), || note("another run of smoke has the machine; waiting"))?;
         let work = Staging::new(&folder.join("machine"))?;
         let (initramfs, disk) = (work.path().join("initramfs"), work.path().join("disk"));
         let started = Instant::now();
-        initramfs::write(&initramfs, image, tree, &self.ingredients, &self.settings(image))?;
+        initramfs::write(&initramfs, image, tree, &self.guest_files, &self.settings(image))?;
         qemu::make_disk(&disk, DISK_BYTES)?;
-        say("machine", format_args!("the image's files, as the kernel takes them, in {}", clock(started.elapsed())));
+        print_status(
+            "machine",
+            format_args!("the image's files, as the kernel takes them, in {}", clock(started.elapsed())),
+        );
 
-        let (kernel, firmware) = (self.ingredients.path(KERNEL), self.ingredients.path(FIRMWARE));
+        let (kernel, firmware) = (self.guest_files.path(KERNEL), self.guest_files.path(FIRMWARE));
         let boot = Boot {
             kernel: &kernel,
             firmware: &firmware,
             initramfs: &initramfs,
             disk: &disk,
-            console: &console,
+            console: &log,
             limit: self.limit,
         };
-        let mut heard = Heard::default();
+        let mut console = Console::default();
         let mut progress = Progress::new("machine", Unit::Count("phases"));
         progress.set_total(PHASES.len() as u64);
         let ended = self.machine.run(boot, &lock, |line| match line {
-            Some(line) => heard.take(line, &mut progress),
+            Some(line) => console.take(line, &mut progress),
             None => progress.tick(),
         });
         drop(progress);
@@ -97,18 +100,18 @@ impl Level {
             ensure!(status.success(), "qemu ended with {status}");
             Ok(())
         });
-        let checks = self.checks(&heard, ended, &disk, work.path());
+        let checks = self.checks(&console, ended, &disk, work.path());
         if checks.iter().any(Check::is_failure) {
-            show(&heard.tail, &console);
+            show(&console.tail, &log);
         }
         let qemu = ("qemu-system-riscv64".to_owned(), format!("{}, {}", self.machine.version, self.machine.describe()));
-        Ok(Outcome { checks, tools: [vec![qemu], self.ingredients.origin()].concat() })
+        Ok(Outcome { checks, tools: [vec![qemu], self.guest_files.origin()].concat() })
     }
 
     fn settings(&self, image: &Image) -> String {
         let execution = &image.config.config;
         Settings {
-            modules: self.ingredients.modules(),
+            modules: self.guest_files.modules(),
             environment: execution.environment(),
             command: &[execution.entrypoint(), execution.cmd()].concat(),
             limit: self.limit,
@@ -118,7 +121,7 @@ impl Level {
     }
 
     /// A check for each phase; what the machine says it built is believed when it was read back.
-    fn checks(&self, heard: &Heard, ended: Result<()>, disk: &Utf8Path, folder: &Utf8Path) -> Vec<Check> {
+    fn checks(&self, console: &Console, ended: Result<()>, disk: &Utf8Path, folder: &Utf8Path) -> Vec<Check> {
         let unpacked = results::unpack(disk, folder);
         let read = |name: &str| match &unpacked {
             Ok(()) => results::read(folder, name),
@@ -127,7 +130,7 @@ impl Level {
         let ended = ended.map_err(|error| first_line(&error));
         let mut checks: Vec<Check> = Vec::new();
         for (phase, name) in PHASES.into_iter().zip(CHECKS) {
-            let check = match heard.detail(phase) {
+            let check = match console.detail(phase) {
                 Some((seconds, detail)) => {
                     let evidence = match phase {
                         "userspace" => Ok(format!("Linux {detail}, {}", self.machine.describe())),
@@ -142,7 +145,7 @@ impl Level {
                         Err(error) => Check::fail(name, format!("{error:#}")),
                     }
                 }
-                None => heard.missing(phase, name, &ended, self.limit, checks.iter().any(Check::is_failure)),
+                None => console.missing(phase, name, &ended, self.limit, checks.iter().any(Check::is_failure)),
             };
             checks.push(check);
         }
@@ -181,7 +184,7 @@ fn first_line(error: &anyhow::Error) -> String {
     format!("{error:#}").lines().next().unwrap_or_default().to_owned()
 }
 
-impl Heard {
+impl Console {
     fn take(&mut self, line: &str, progress: &mut Progress) {
         if self.tail.len() == TAIL_LINES {
             self.tail.remove(0);

@@ -9,7 +9,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use crate::git::{git, slow_git};
 use crate::os::files::Staging;
 use crate::os::process::Run;
-use crate::os::terminal::{note, say};
+use crate::os::terminal::{note, print_status};
 
 const NAME: &str = "buildkit";
 
@@ -82,7 +82,7 @@ impl Submodule {
         let path = ["rev-parse", "--path-format=absolute", "--git-path", &format!("modules/{NAME}")];
         let modules = Utf8PathBuf::from(git(&self.root, path).read()?);
         if !is_there && !modules.exists() {
-            say("source", format_args!("cloning {}", self.url));
+            print_status("source", format_args!("cloning {}", self.url));
             let staging = Staging::new(&modules)?;
             let clone = ["clone", "--quiet", "--no-checkout", "--filter=tree:0", &self.url, "clone"];
             slow_git(staging.path(), clone).effect(lock).map_err(|error| self.explained(error, "the repository"))?;

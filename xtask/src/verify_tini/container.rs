@@ -47,10 +47,10 @@ impl Drop for Container<'_> {
     }
 }
 
-type Look = fn(&Containers<'_>, bool) -> Result<String>;
+type Inspect = fn(&Containers<'_>, bool) -> Result<String>;
 
 /// Names and what is behind them.
-const CHECKS: [(&str, Look); 7] = [
+const CHECKS: [(&str, Inspect); 7] = [
     ("version", checks::version),
     ("form-no-argument", |containers, init| checks::daemon(containers, init, &[])),
     ("form-flags-only", |containers, init| checks::daemon(containers, init, &[BUILDX_FLAGS])),

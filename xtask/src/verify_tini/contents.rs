@@ -89,9 +89,9 @@ fn tini_runs(tree: &FileTree) -> [Check; 2] {
     let loads = match linkage.loads_in(tree, &place) {
         Ok(found) if found.is_empty() => Check::pass(loads, format!("{place} is static: it needs no other file")),
         Ok(found) => Check::pass(loads, format!("what {place} needs is in the image: {}", found.join(", "))),
-        Err(lack) => Check::fail(
+        Err(missing) => Check::fail(
             loads,
-            format!("{place} cannot start: {lack}; keep libc6 in the image, or install tini-static's file instead"),
+            format!("{place} cannot start: {missing}; keep libc6 in the image, or install tini-static's file instead"),
         ),
     };
     [Check::pass(architecture, format!("{place} is an ELF program for riscv64")), loads]
@@ -216,9 +216,9 @@ fn starts(tree: &FileTree, place: &str, node: &Node) -> Result<String, String> {
     let linkage = match &node.format {
         Format::Elf(linkage) => linkage,
         Format::Script(interpreter) => {
-            let lack = |why: String| format!("{place} cannot start: its interpreter {interpreter}: {why}");
-            let (shell, node) = tree.resolve(interpreter).map_err(|error| lack(error.to_string()))?;
-            let Format::Elf(_) = &node.format else { return Err(lack("it is no program".to_owned())) };
+            let missing = |why: String| format!("{place} cannot start: its interpreter {interpreter}: {why}");
+            let (shell, node) = tree.resolve(interpreter).map_err(|error| missing(error.to_string()))?;
+            let Format::Elf(_) = &node.format else { return Err(missing("it is no program".to_owned())) };
             let how = starts(tree, &shell, node)?;
             return Ok(format!("a script for {interpreter}, {how}"));
         }
@@ -228,7 +228,7 @@ fn starts(tree: &FileTree, place: &str, node: &Node) -> Result<String, String> {
     if linkage.machine != RISCV64 {
         return Err(format!("{place} is for {}, not riscv64", linkage.machine));
     }
-    let found = linkage.loads_in(tree, place).map_err(|lack| format!("{place} cannot start: {lack}"))?;
+    let found = linkage.loads_in(tree, place).map_err(|missing| format!("{place} cannot start: {missing}"))?;
     Ok(if found.is_empty() { "static riscv64".to_owned() } else { format!("riscv64, with {}", found.join(", ")) })
 }
 

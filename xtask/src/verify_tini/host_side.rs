@@ -5,7 +5,7 @@
 
 use oci::elf::Format;
 use oci::file_tree::FileTree;
-use oci::loader::Lack;
+use oci::loader::Missing;
 
 use crate::dist::check::Check;
 use crate::engine::Kind;
@@ -73,27 +73,27 @@ pub fn checks(kind: Kind, found: &Found, tree: &FileTree) -> [Check; 2] {
                 cure(kind, init)
             ),
         ),
-        Err(lack) => Check::fail(FITS, prediction(kind, init, &lack)),
+        Err(missing) => Check::fail(FITS, prediction(kind, init, &missing)),
     };
     [is_found, fits]
 }
 
 /// What will be seen, why it misleads, and what to do.
-fn prediction(kind: Kind, init: &HostInit, lack: &Lack) -> String {
+fn prediction(kind: Kind, init: &HostInit, missing: &Missing) -> String {
     let (command, mounted) = match kind {
         Kind::Docker => ("docker", crate::verify_tini::contents::DOCKER_INIT),
         Kind::Podman => ("podman", "/run/podman-init"),
     };
     let file = &init.real;
-    let (message, cause) = match lack {
-        Lack::Interpreter { why, .. } => (
+    let (message, cause) = match missing {
+        Missing::Interpreter { why, .. } => (
             format!("exec {mounted}: no such file or directory"),
             format!(
                 "the file that is missing is not {mounted}: the engine mounts this host's {file} there, the kernel \
                  looks inside the image for the ELF interpreter that this file names, and {why}"
             ),
         ),
-        Lack::Library { name, why, .. } => (
+        Missing::Library { name, why, .. } => (
             format!("{mounted}: error while loading shared libraries: {name}"),
             format!(
                 "the engine mounts this host's {file} there, and its library {name} is looked for in the image ({why})"

@@ -1,4 +1,4 @@
-//! The double of GitHub's REST API: a state machine over requests and answers, for what `release`
+//! The fake of GitHub's REST API: a state machine over requests and answers, for what `release`
 //! and `check-upstream` use of it and nothing more. What each endpoint does is in the file of its
 //! collection, with the document that says so; `cargo xtask ci` holds what is exchanged against
 //! GitHub's own OpenAPI description. Time is a counter and ids are counted, so that two runs of the
@@ -13,7 +13,7 @@ use issues::Issue;
 use labels::Label;
 use paging::decoded;
 use releases::Release;
-use reply::Reply;
+use response::Response;
 use routes::Route;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -29,7 +29,7 @@ mod issues;
 mod labels;
 mod paging;
 mod releases;
-mod reply;
+mod response;
 mod routes;
 mod shapes;
 mod snapshot;
@@ -45,7 +45,7 @@ const REQUESTS_AN_HOUR: (u64, u64) = (1_000, 60);
 
 /// GitHub, as far as it is needed.
 #[derive(Clone)]
-pub struct Double {
+pub struct FakeGitHub {
     state: State,
     /// `OWNER/NAME`.
     repository: String,
@@ -120,7 +120,7 @@ pub struct Exchange {
 
 /// A request, taken apart.
 struct Call<'a> {
-    /// Where the double is: `http://127.0.0.1:PORT`.
+    /// Where the fake is: `http://127.0.0.1:PORT`.
     base: String,
     /// `OWNER/NAME`.
     repository: &'a str,
@@ -133,7 +133,7 @@ struct Call<'a> {
     login: &'a str,
 }
 
-impl Double {
+impl FakeGitHub {
     /// An empty repository `OWNER/NAME`, and an upstream without releases.
     pub fn new(repository: &str) -> Self {
         Self {
@@ -179,7 +179,7 @@ impl Double {
     }
 
     /// Whom a request is from and what it is about, or the refusal that GitHub has for it.
-    fn replied(&mut self, request: &Request) -> (Reply, Option<&'static str>) {
+    fn replied(&mut self, request: &Request) -> (Response, Option<&'static str>) {
         let path = request.uri().path();
         let headers = request.headers();
         let host = headers.get("host").and_then(|host| host.to_str().ok()).unwrap_or_default();
@@ -194,7 +194,7 @@ impl Double {
         let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
         let Some((is_upstream, route)) = routes::find(request.method(), &segments, &self.repository) else {
             let violation = format!("{} {path} is no request of ours", request.method());
-            return (Reply::not_found().violating(violation), None);
+            return (Response::not_found().violating(violation), None);
         };
         if let Err(refusal) = access::permitted(token.as_ref(), route.permission, is_upstream) {
             return (refusal, None);
@@ -210,20 +210,20 @@ impl Double {
             login: "github-actions[bot]",
         };
         let (template, permission) = (route.template, route.permission);
-        let reply = self.state.handled(&mut self.stale, route, &call, request.method() == Method::GET);
-        (if token.is_some() { reply.with("x-accepted-github-permissions", permission) } else { reply }, template)
+        let response = self.state.handled(&mut self.stale, route, &call, request.method() == Method::GET);
+        (if token.is_some() { response.with("x-accepted-github-permissions", permission) } else { response }, template)
     }
 
     /// The headers of the hour's budget. Source: GitHub REST API, "Rate limits for the REST API"; a
     /// 304 does not count ("Best practices for using the REST API").
-    fn budgeted(&mut self, reply: Reply, is_authorized: bool) -> Reply {
-        if reply.status != StatusCode::NOT_MODIFIED {
+    fn budgeted(&mut self, response: Response, is_authorized: bool) -> Response {
+        if response.status != StatusCode::NOT_MODIFIED {
             self.counted += 1;
         }
         let limit = if is_authorized { REQUESTS_AN_HOUR.0 } else { REQUESTS_AN_HOUR.1 };
-        // The double does not refuse what is over the limit: the rehearsal does, as a fault.
+        // The fake does not refuse what is over the limit: the rehearsal does, as a fault.
         let used = self.counted % limit;
-        reply
+        response
             .with("x-ratelimit-limit", limit.to_string())
             .with("x-ratelimit-remaining", (limit - used).to_string())
             .with("x-ratelimit-used", used.to_string())
@@ -233,11 +233,11 @@ impl Double {
     }
 }
 
-impl Service for Double {
+impl Service for FakeGitHub {
     fn answer(&mut self, request: &Request) -> Answer {
         self.requests += 1;
-        let (mut reply, template) = self.replied(request);
-        self.violations.extend(reply.violation.take());
+        let (mut response, template) = self.replied(request);
+        self.violations.extend(response.violation.take());
         if let (Some(record), Some(template)) = (&mut self.record, template) {
             let body = |content: &Content| match content {
                 Content::Memory(bytes) => serde_json::from_slice(bytes).ok(),
@@ -250,21 +250,21 @@ impl Service for Double {
                     .into_iter()
                     .map(|pair| pair.0)
                     .collect(),
-                status: reply.status.as_u16(),
+                status: response.status.as_u16(),
                 request: body(request.body()),
-                response: body(&reply.content),
+                response: body(&response.content),
             });
         }
-        if request.method() == Method::GET && reply.status == StatusCode::OK {
-            reply = reply.tagged(request.headers());
+        if request.method() == Method::GET && response.status == StatusCode::OK {
+            response = response.tagged(request.headers());
         }
-        self.budgeted(reply, request.headers().contains_key("authorization")).into_answer()
+        self.budgeted(response, request.headers().contains_key("authorization")).into_answer()
     }
 }
 
 impl State {
     /// Has a request handled: a list perhaps by the state as it was, a write with that in mind.
-    fn handled(&mut self, stale: &mut Stale, route: Route, call: &Call, is_read: bool) -> Reply {
+    fn handled(&mut self, stale: &mut Stale, route: Route, call: &Call, is_read: bool) -> Response {
         let outcome = match (is_read, &mut *stale) {
             (true, Stale::Of(collection, before)) if route.collection == Some(*collection) => {
                 let outcome = (route.handler)(before, call);

@@ -1,4 +1,4 @@
-//! What the doubles take and give: HTTP messages whose bodies may be too large for memory. A double
+//! What the fakes take and give: HTTP messages whose bodies may be too large for memory. A fake
 //! is a state machine over these and knows no socket.
 
 use camino::Utf8PathBuf;

@@ -1,7 +1,7 @@
-//! The double of an OCI registry, as ghcr.io behaves: a state machine that knows no socket. Beside
+//! The fake of an OCI registry, as ghcr.io behaves: a state machine that knows no socket. Beside
 //! answering, it keeps account of every request that no registry should be sent.
 //!
-//! Sources: OCI distribution specification 1.1; Docker, "Registry authentication"; GitHub Docs,
+//! Sources: OCI distribution specification 1.1; Docker, "FakeRegistry authentication"; GitHub Docs,
 //! "Working with the Container registry" (a package is private when it is first published, and a
 //! person makes it public). Each part names the section that it follows.
 
@@ -40,7 +40,7 @@ pub enum Referrers {
 
 /// A registry.
 #[derive(Clone, Debug)]
-pub struct Registry {
+pub struct FakeRegistry {
     /// How it lists referrers.
     pub referrers: Referrers,
     stale: Stale,
@@ -73,7 +73,7 @@ struct Repository {
     tags_before: BTreeMap<String, String>,
 }
 
-impl Registry {
+impl FakeRegistry {
     /// An empty registry with one account. `foreign_secrets` must never arrive here.
     pub fn new(account: Account, foreign_secrets: Vec<String>) -> Self {
         Self {
@@ -225,7 +225,7 @@ impl Registry {
     }
 }
 
-impl Service for Registry {
+impl Service for FakeRegistry {
     fn answer(&mut self, request: &Request) -> Answer {
         let path = request.uri().path().to_owned();
         let route = Route::of(&path);

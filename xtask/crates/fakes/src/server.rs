@@ -1,4 +1,4 @@
-//! An HTTP/1.1 server on loopback for the doubles of the rehearsal: one request a connection, one
+//! An HTTP/1.1 server on loopback for the fakes of the rehearsal: one request a connection, one
 //! thread each, and on demand a fault on the wire. Which fault is decided elsewhere; this carries it
 //! out, and for real: a refused connection is refused by the kernel, a reset is a TCP reset.
 
@@ -25,7 +25,7 @@ const REOPEN_PAUSE: Duration = Duration::from_millis(20);
 
 /// What is done with one request.
 #[derive(Debug)]
-pub enum Verdict {
+pub enum Action {
     /// It is answered.
     Pass,
     /// The connection is reset; nothing took effect.
@@ -42,7 +42,7 @@ pub enum Verdict {
     /// It takes effect, and this is the answer all the same.
     InsteadAfter(Answer),
     /// It is answered, and from before that answer on connections are refused, until
-    /// [`Loopback::reopen`].
+    /// [`Server::reopen`].
     RefuseNext,
     /// The client is killed; nothing took effect.
     KillBefore,
@@ -54,37 +54,37 @@ pub enum Verdict {
 pub trait Faults: Send + Sync {
     /// What is to be done with the request of that number, counted from 1. Nothing of its body has
     /// been read yet, and the service is not locked.
-    fn verdict(&self, number: u64, head: &http::Request<()>) -> Verdict;
+    fn action(&self, number: u64, head: &http::Request<()>) -> Action;
 
     /// Kills the client and waits for its end.
     fn kill(&self) {}
 }
 
 /// A running server. Dropped, it is stopped.
-pub struct Loopback {
-    house: Arc<House>,
+pub struct Server {
+    shared: Arc<Shared>,
 }
 
 /// What the threads of a server share.
-struct House {
+struct Shared {
     service: Arc<Mutex<dyn Service>>,
     faults: Arc<dyn Faults>,
     folder: Utf8PathBuf,
     port: u16,
-    door: Mutex<Option<Door>>,
+    acceptor: Mutex<Option<Acceptor>>,
     requests: AtomicU64,
     /// How many connections are being served, and word of each one's end.
-    guests: Mutex<usize>,
-    farewell: Condvar,
+    connections: Mutex<usize>,
+    closed: Condvar,
 }
 
 /// The listening socket, which lives in the thread that accepts connections.
-struct Door {
+struct Acceptor {
     is_closing: Arc<AtomicBool>,
-    porter: JoinHandle<()>,
+    thread: JoinHandle<()>,
 }
 
-impl Loopback {
+impl Server {
     /// Starts a server for `service`, whose requests are answered one at a time. Bodies too large
     /// for memory are spooled to `folder`, which is the caller's to remove.
     ///
@@ -93,21 +93,21 @@ impl Loopback {
     pub fn start(service: Arc<Mutex<dyn Service>>, folder: Utf8PathBuf, faults: Arc<dyn Faults>) -> Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("cannot listen on 127.0.0.1")?;
         let port = listener.local_addr().context("a listening socket has no address")?.port();
-        let (door, requests) = (Mutex::new(None), AtomicU64::new(0));
-        let (guests, farewell) = (Mutex::new(0), Condvar::new());
-        let house = Arc::new(House { service, faults, folder, port, door, requests, guests, farewell });
-        *locked(&house.door) = Some(House::open(&house, listener));
-        Ok(Self { house })
+        let (acceptor, requests) = (Mutex::new(None), AtomicU64::new(0));
+        let (connections, closed) = (Mutex::new(0), Condvar::new());
+        let shared = Arc::new(Shared { service, faults, folder, port, acceptor, requests, connections, closed });
+        *locked(&shared.acceptor) = Some(Shared::open(&shared, listener));
+        Ok(Self { shared })
     }
 
     /// Its base URL, without a slash at the end.
     pub fn url(&self) -> String {
-        format!("http://127.0.0.1:{}", self.house.port)
+        format!("http://127.0.0.1:{}", self.shared.port)
     }
 
     /// How many requests have arrived.
     pub fn requests(&self) -> u64 {
-        self.house.requests.load(Ordering::SeqCst)
+        self.shared.requests.load(Ordering::SeqCst)
     }
 
     /// Waits until no request is being answered, so that what a killed client left takes no effect
@@ -116,77 +116,77 @@ impl Loopback {
     /// # Errors
     /// Where one is not done within the time that silence is borne.
     pub fn settle(&self) -> Result<()> {
-        let guests = locked(&self.house.guests);
-        let waited = self.house.farewell.wait_timeout_while(guests, SILENCE_LIMIT, |guests| *guests > 0);
-        let (guests, _) = waited.unwrap_or_else(PoisonError::into_inner);
-        ensure!(*guests == 0, "{} connections to 127.0.0.1:{} do not end", *guests, self.house.port);
+        let connections = locked(&self.shared.connections);
+        let waited = self.shared.closed.wait_timeout_while(connections, SILENCE_LIMIT, |connections| *connections > 0);
+        let (connections, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        ensure!(*connections == 0, "{} connections to 127.0.0.1:{} do not end", *connections, self.shared.port);
         Ok(())
     }
 
-    /// Listens again, on the same port, after [`Verdict::RefuseNext`].
+    /// Listens again, on the same port, after [`Action::RefuseNext`].
     ///
     /// # Errors
     /// Where the port stays taken.
     pub fn reopen(&self) -> Result<()> {
-        let mut door = locked(&self.house.door);
-        if door.is_some() {
+        let mut acceptor = locked(&self.shared.acceptor);
+        if acceptor.is_some() {
             return Ok(());
         }
         let started = Instant::now();
         let listener = loop {
-            match TcpListener::bind((Ipv4Addr::LOCALHOST, self.house.port)) {
+            match TcpListener::bind((Ipv4Addr::LOCALHOST, self.shared.port)) {
                 Ok(listener) => break listener,
                 Err(_) if started.elapsed() < REOPEN_LIMIT => thread::sleep(REOPEN_PAUSE),
                 Err(error) => {
-                    return Err(error).with_context(|| format!("cannot listen on port {} again", self.house.port));
+                    return Err(error).with_context(|| format!("cannot listen on port {} again", self.shared.port));
                 }
             }
         };
-        *door = Some(House::open(&self.house, listener));
+        *acceptor = Some(Shared::open(&self.shared, listener));
         Ok(())
     }
 
     /// Listens no more.
     pub fn stop(&self) {
-        self.house.close();
+        self.shared.close();
     }
 }
 
-impl Drop for Loopback {
+impl Drop for Server {
     fn drop(&mut self) {
         self.stop();
     }
 }
 
-impl House {
-    fn open(house: &Arc<Self>, listener: TcpListener) -> Door {
+impl Shared {
+    fn open(shared: &Arc<Self>, listener: TcpListener) -> Acceptor {
         let is_closing = Arc::new(AtomicBool::new(false));
-        let (house, closing) = (Arc::clone(house), Arc::clone(&is_closing));
-        let porter = thread::spawn(move || {
+        let (shared, closing) = (Arc::clone(shared), Arc::clone(&is_closing));
+        let thread = thread::spawn(move || {
             for stream in listener.incoming().flatten() {
                 if closing.load(Ordering::SeqCst) {
                     break;
                 }
-                *locked(&house.guests) += 1;
-                let house = Arc::clone(&house);
+                *locked(&shared.connections) += 1;
+                let shared = Arc::clone(&shared);
                 thread::spawn(move || {
                     // A client that goes away in the middle is what is rehearsed, and no error here.
-                    let _ = house.serve(stream);
-                    *locked(&house.guests) -= 1;
-                    house.farewell.notify_all();
+                    let _ = shared.serve(stream);
+                    *locked(&shared.connections) -= 1;
+                    shared.closed.notify_all();
                 });
             }
         });
-        Door { is_closing, porter }
+        Acceptor { is_closing, thread }
     }
 
     /// Closes the listening socket; when this returns, connections are refused.
     fn close(&self) {
-        let Some(door) = locked(&self.door).take() else { return };
-        door.is_closing.store(true, Ordering::SeqCst);
-        // The porter waits for a connection; this is the one to wake it.
+        let Some(acceptor) = locked(&self.acceptor).take() else { return };
+        acceptor.is_closing.store(true, Ordering::SeqCst);
+        // The thread waits for a connection; this is the one to wake it.
         let _ = TcpStream::connect((Ipv4Addr::LOCALHOST, self.port));
-        let _ = door.porter.join();
+        let _ = acceptor.thread.join();
     }
 
     fn serve(&self, stream: TcpStream) -> io::Result<()> {
@@ -194,9 +194,9 @@ impl House {
         stream.set_write_timeout(Some(SILENCE_LIMIT))?;
         let Some(mut incoming) = Incoming::read(stream)? else { return Ok(()) };
         let number = self.requests.fetch_add(1, Ordering::SeqCst) + 1;
-        let verdict = self.faults.verdict(number, &incoming.head);
-        if let Verdict::ResetBefore | Verdict::KillBefore = verdict {
-            if let Verdict::KillBefore = verdict {
+        let action = self.faults.action(number, &incoming.head);
+        if let Action::ResetBefore | Action::KillBefore = action {
+            if let Action::KillBefore = action {
                 self.faults.kill();
             }
             return Ok(());
@@ -205,32 +205,32 @@ impl House {
         let is_head = incoming.head.method() == Method::HEAD;
         let request = incoming.head.map(|()| body);
         let effect = || locked(&self.service).answer(&request);
-        let (answer, whole) = match verdict {
-            Verdict::Instead(answer) => (answer, Whole::Yes),
-            Verdict::InsteadAfter(answer) => {
+        let (answer, whole) = match action {
+            Action::Instead(answer) => (answer, Whole::Yes),
+            Action::InsteadAfter(answer) => {
                 effect();
                 (answer, Whole::Yes)
             }
-            Verdict::ResetAfter => {
+            Action::ResetAfter => {
                 effect();
                 return Ok(());
             }
-            Verdict::CloseAfter => {
+            Action::CloseAfter => {
                 effect();
                 return incoming.socket.catch_up();
             }
-            Verdict::KillAfter => {
+            Action::KillAfter => {
                 effect();
                 self.faults.kill();
                 return Ok(());
             }
-            Verdict::RefuseNext => {
+            Action::RefuseNext => {
                 let answer = effect();
                 self.close();
                 (answer, Whole::Yes)
             }
-            Verdict::Truncate => (effect(), Whole::No),
-            Verdict::Pass | Verdict::ResetBefore | Verdict::KillBefore => (effect(), Whole::Yes),
+            Action::Truncate => (effect(), Whole::No),
+            Action::Pass | Action::ResetBefore | Action::KillBefore => (effect(), Whole::Yes),
         };
         incoming.socket.catch_up()?;
         write_answer(&incoming.socket.stream, &answer, is_head, whole)

@@ -11,16 +11,16 @@ impl Linkage {
     /// where the program stands at `path`. Returns the paths at which they are.
     ///
     /// # Errors
-    /// [`Lack`], which is what the program would die of.
-    pub fn loads_in(&self, tree: &FileTree, path: &str) -> Result<Vec<String>, Lack> {
+    /// [`Missing`], which is what the program would die of.
+    pub fn loads_in(&self, tree: &FileTree, path: &str) -> Result<Vec<String>, Missing> {
         let mut found = Vec::new();
         if let Some(interpreter) = &self.interpreter {
-            let lack = |why: String| Lack::Interpreter { path: interpreter.clone(), why };
-            let (place, node) = tree.resolve(interpreter).map_err(|error| lack(error.to_string()))?;
+            let missing = |why: String| Missing::Interpreter { path: interpreter.clone(), why };
+            let (place, node) = tree.resolve(interpreter).map_err(|error| missing(error.to_string()))?;
             match &node.format {
                 Format::Elf(linkage) if linkage.machine == self.machine => found.push(place),
-                Format::Elf(linkage) => return Err(lack(format!("{place} is for {}", linkage.machine))),
-                _ => return Err(lack(format!("{place} is no program"))),
+                Format::Elf(linkage) => return Err(missing(format!("{place} is for {}", linkage.machine))),
+                _ => return Err(missing(format!("{place} is no program"))),
             }
         }
         let mut waiting: VecDeque<(String, &Self)> = VecDeque::from([(path.to_owned(), self)]);
@@ -28,14 +28,16 @@ impl Linkage {
             for name in &linkage.needed {
                 let folders = self.folders(tree, linkage, &user);
                 let (place, library) = find_library(tree, name, &folders, self.machine)
-                    .map_err(|why| Lack::Library { name: name.clone(), user: user.clone(), why })?;
+                    .map_err(|why| Missing::Library { name: name.clone(), user: user.clone(), why })?;
                 if !found.contains(&place) {
                     found.push(place.clone());
                     waiting.push_back((place, library));
                 }
             }
             if found.len() > MOST_LIBRARIES {
-                return Err(Lack::Library { name: "…".to_owned(), user, why: "there is no end of them".to_owned() });
+                return Err(Missing::Library {
+                    name: "…".to_owned(), user, why: "there is no end of them".to_owned()
+                });
             }
         }
         Ok(found)
@@ -83,7 +85,7 @@ fn find_library<'t>(
 
 /// What a program lacks in an image.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Lack {
+pub enum Missing {
     /// Its dynamic loader: the kernel answers ENOENT, and names the program, not the loader.
     Interpreter {
         /// The path in the program's headers.
@@ -102,7 +104,7 @@ pub enum Lack {
     },
 }
 
-impl std::fmt::Display for Lack {
+impl std::fmt::Display for Missing {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Interpreter { path, why } => write!(out, "its ELF interpreter {path} cannot be used: {why}"),
@@ -146,15 +148,19 @@ mod tests {
             ]
         );
         items.retain(|item| !matches!(item, Item::File("usr/local/lib/libb.so", ..)));
-        let lack = linkage(RISCV, Some(LOADER), &["liba.so"]).loads_in(&tree(&items), "/usr/bin/x").expect_err("lacks");
-        assert_eq!(lack.to_string(), "the library libb.so that /usr/lib/liba.so asks for: it is nowhere in the image");
+        let missing =
+            linkage(RISCV, Some(LOADER), &["liba.so"]).loads_in(&tree(&items), "/usr/bin/x").expect_err("lacks");
+        assert_eq!(
+            missing.to_string(),
+            "the library libb.so that /usr/lib/liba.so asks for: it is nowhere in the image"
+        );
     }
 
     #[test]
     fn a_library_of_another_processor_is_none() {
         let mut items = good();
         items.push(Item::File("usr/lib/libx.so", 0o644, elf(X86_64, None, &[])));
-        let lack = linkage(RISCV, None, &["libx.so"]).loads_in(&tree(&items), "/x").expect_err("is for another");
-        assert_eq!(lack.to_string(), "the library libx.so that /x asks for: /usr/lib/libx.so is for x86-64");
+        let missing = linkage(RISCV, None, &["libx.so"]).loads_in(&tree(&items), "/x").expect_err("is for another");
+        assert_eq!(missing.to_string(), "the library libx.so that /x asks for: /usr/lib/libx.so is for x86-64");
     }
 }

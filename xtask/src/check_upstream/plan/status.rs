@@ -9,7 +9,7 @@ use crate::upstream::version::ReleaseTag;
 
 /// Where a wanted version stands.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Standing {
+pub struct Status {
     /// The version.
     pub version: ReleaseTag,
     /// How far it is.
@@ -48,7 +48,7 @@ pub enum State {
         succeeded: usize,
     },
     /// Tried often enough.
-    LeftToAPerson {
+    NeedsAttention {
         /// How many runs have failed.
         failed: usize,
         /// How many have ended well, and left no release.
@@ -61,7 +61,7 @@ pub enum State {
     },
 }
 
-impl Standing {
+impl Status {
     /// Whether nothing can happen to it unless a release is added or removed.
     pub fn is_settled(&self) -> bool {
         matches!(self.state, State::Published { .. }) && !self.is_issue_open
@@ -74,7 +74,7 @@ impl Standing {
         let is_closed = self.issue.is_some() && !self.is_issue_open;
         match self.state {
             State::Missing { failed, succeeded } => is_closed || failed + succeeded > 0,
-            State::LeftToAPerson { .. } => true,
+            State::NeedsAttention { .. } => true,
             State::Building { .. } => is_closed,
             State::Published { .. } | State::Declined { .. } => false,
         }
@@ -86,7 +86,7 @@ impl Standing {
             State::Published { .. } => "published",
             State::Building { .. } => "building",
             State::Missing { .. } => "missing",
-            State::LeftToAPerson { .. } => "left to a person",
+            State::NeedsAttention { .. } => "left to a person",
             State::Declined { .. } => "declined",
         }
     }
@@ -96,7 +96,7 @@ impl Standing {
         let mut said = match &self.state {
             State::Published { url } | State::Building { url } => url.clone(),
             State::Missing { failed: 0, succeeded: 0 } => "never built".to_owned(),
-            State::Missing { failed, succeeded } | State::LeftToAPerson { failed, succeeded } => {
+            State::Missing { failed, succeeded } | State::NeedsAttention { failed, succeeded } => {
                 attempts(*failed, *succeeded)
             }
             State::Declined { reason } => format!("its issue was closed as {reason}; open it again to have it built"),
@@ -121,7 +121,7 @@ fn attempts(failed: usize, succeeded: usize) -> String {
     }
 }
 
-impl fmt::Display for Standing {
+impl fmt::Display for Status {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(out, "{:<10} {:<17} {}", self.version.to_string(), self.word(), self.evidence())
     }

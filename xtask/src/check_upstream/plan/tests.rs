@@ -50,9 +50,9 @@ fn world() -> Observed {
 
 /// Every state and every step, a line each.
 fn told(observed: &Observed) -> String {
-    let survey = observed.survey();
-    let states = survey.iter().map(ToString::to_string);
-    let steps = survey.iter().flat_map(|standing| &standing.steps).map(ToString::to_string);
+    let evaluate = observed.evaluate();
+    let states = evaluate.iter().map(ToString::to_string);
+    let steps = evaluate.iter().flat_map(|status| &status.steps).map(ToString::to_string);
     states.chain(steps).collect::<Vec<_>>().join("\n")
 }
 
@@ -79,7 +79,7 @@ fn the_newest_and_the_patches_to_our_lines_are_wanted_and_nothing_older_than_our
             issues: open.iter().map(|version| issue(1, version, "open", None)).collect(),
             ..Observed::default()
         };
-        observed.survey().iter().map(|standing| standing.version.to_string()).collect::<Vec<_>>().join(" ")
+        observed.evaluate().iter().map(|status| status.version.to_string()).collect::<Vec<_>>().join(" ")
     };
     assert_eq!(wanted(&[], &[]), "v0.13.0");
     assert_eq!(wanted(&["v0.10.6"], &[]), "v0.13.0 v0.10.6");
@@ -110,10 +110,10 @@ fn a_run_of_another_version_is_none_of_ours() {
 #[test]
 fn a_crash_after_the_issue_or_after_the_run_goes_on_from_there() {
     let mut observed = Observed { issues: vec![issue(4, "v0.33.0", "open", None)], ..world() };
-    let survey = observed.survey();
-    assert_eq!(survey[0].to_string(), "v0.33.0    missing           never built, issue #4");
-    assert_eq!(survey[0].steps[0].to_string(), "gh workflow run buildkit-weekly-build.yml -f buildkit_ref=v0.33.0");
-    assert_eq!(survey[0].steps.len(), 2);
+    let evaluate = observed.evaluate();
+    assert_eq!(evaluate[0].to_string(), "v0.33.0    missing           never built, issue #4");
+    assert_eq!(evaluate[0].steps[0].to_string(), "gh workflow run buildkit-weekly-build.yml -f buildkit_ref=v0.33.0");
+    assert_eq!(evaluate[0].steps.len(), 2);
 
     observed.runs = vec![run(7, "v0.33.0", "queued")];
     let building = "v0.33.0    building          https://github.com/o/n/actions/runs/7, issue #4";
@@ -128,7 +128,7 @@ fn a_crash_after_the_issue_or_after_the_run_goes_on_from_there() {
 #[test]
 fn a_run_that_a_person_has_started_is_said_in_the_issue_that_is_filed() {
     let observed = Observed { runs: vec![run(7, "v0.33.0", "in_progress")], ..world() };
-    let steps = &observed.survey()[0].steps;
+    let steps = &observed.evaluate()[0].steps;
     assert_eq!(steps.len(), 1);
     assert!(steps[0].to_string().contains(&format!(
         " as not planned. Build started: {URL}/actions/runs/7 <!-- xtask:run 7 --> <!-- xtask:tracking v0.33.0 -->'"
@@ -144,13 +144,13 @@ fn a_failed_build_is_tried_again_and_then_left_to_a_person_once() {
         ours: vec![Listed { draft: true, ..ours("v0.33.0") }],
         ..world()
     };
-    let survey = observed.survey();
+    let evaluate = observed.evaluate();
     assert_eq!(
-        survey[0].to_string(),
+        evaluate[0].to_string(),
         "v0.33.0    missing           2 builds left no release, 1 of them failed, a draft is left over, issue #4"
     );
-    assert!(survey[0].is_doubtful());
-    assert_eq!(survey[0].steps[0], Step::Dispatch { version: survey[0].version.clone(), known_runs: 2 });
+    assert!(evaluate[0].is_doubtful());
+    assert_eq!(evaluate[0].steps[0], Step::Dispatch { version: evaluate[0].version.clone(), known_runs: 2 });
 
     observed.runs.insert(0, run(9, "v0.33.0", "failure"));
     observed.ours.clear();
@@ -161,7 +161,7 @@ v0.33.0    left to a person  3 builds left no release, 2 of them failed, issue #
 gh issue comment 4 --body '<!-- xtask:left-to-a-person v0.33.0 --> Built 3 times without a release, and now left to a person: https://github.com/o/n/actions/runs/7, https://github.com/o/n/actions/runs/8, https://github.com/o/n/actions/runs/9. Read what these runs say and mend it, then start one more with `gh workflow run buildkit-weekly-build.yml -f buildkit_ref=v0.33.0`; or close this issue as not planned.'"
     );
     observed.comments.entry(4).or_default().push(said("<!-- xtask:left-to-a-person v0.33.0 -->"));
-    assert_eq!(observed.survey()[0].steps, []);
+    assert_eq!(observed.evaluate()[0].steps, []);
 
     // The person starts one more, by hand.
     observed.runs.insert(0, run(10, "v0.33.0", "queued"));
@@ -177,7 +177,7 @@ gh issue comment 4 --body '<!-- xtask:run 10 --> Build started: https://github.c
 fn an_issue_closed_too_early_is_opened_again_and_one_not_planned_is_a_no() {
     for reason in [Some("completed"), None] {
         let observed = Observed { issues: vec![issue(4, "v0.33.0", "closed", reason)], ..world() };
-        let steps: Vec<_> = observed.survey()[0].steps.iter().map(ToString::to_string).collect();
+        let steps: Vec<_> = observed.evaluate()[0].steps.iter().map(ToString::to_string).collect();
         assert_eq!(
             steps[..2],
             ["gh issue reopen 4", "gh workflow run buildkit-weekly-build.yml -f buildkit_ref=v0.33.0"]
@@ -213,10 +213,10 @@ fn a_published_version_closes_each_open_issue_of_it() {
     );
     observed.runs = vec![run(7, "v0.33.0", "in_progress")];
     assert_eq!(told(&observed), line, "the run itself will close it");
-    assert!(!observed.survey()[0].is_settled());
+    assert!(!observed.evaluate()[0].is_settled());
     for issue in &mut observed.issues {
         issue.state = "closed".to_owned();
     }
     assert_eq!(told(&observed), format!("{line} (closed)"));
-    assert!(observed.survey()[0].is_settled());
+    assert!(observed.evaluate()[0].is_settled());
 }

@@ -220,7 +220,7 @@ impl World {
 
     /// Makes a step as `sys/perform.rs` does: it looks, and then does. `started` is what the earlier
     /// steps of the same pass have left.
-    pub fn perform(&mut self, step: &Step, started: &mut BTreeMap<ReleaseTag, (u64, String)>) -> Result<(), String> {
+    pub fn execute(&mut self, step: &Step, started: &mut BTreeMap<ReleaseTag, (u64, String)>) -> Result<(), String> {
         match step {
             Step::FileIssue { version, title, body } => {
                 if of(&self.issues(), version).is_none() {

@@ -1,13 +1,13 @@
-//! A running child in the hands of two threads: one awaits its end, another may bring it about.
+//! A running child in the executor of two threads: one awaits its end, another may bring it about.
 
 use std::process::{Child, ExitStatus};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// By which another thread can end a running child.
 #[derive(Clone, Debug, Default)]
-pub struct Leash(Arc<Mutex<Option<Child>>>);
+pub struct KillHandle(Arc<Mutex<Option<Child>>>);
 
-impl Leash {
+impl KillHandle {
     /// Ends the child as the kernel does when memory is short, with SIGKILL, and waits for its end;
     /// nothing where none is running.
     pub fn kill(&self) {

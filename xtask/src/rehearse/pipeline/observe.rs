@@ -1,4 +1,4 @@
-//! What can be seen of a train: what a user would, what was asked, and what went wrong.
+//! What can be seen of a pipeline: what a user would, what was asked, and what went wrong.
 
 use anyhow::{Error, Result};
 use fakes::github::Exchange;
@@ -8,11 +8,11 @@ use serde_json::{Value, json};
 use crate::github::repository::Repository;
 use crate::registry::repository::ImageRepository;
 use crate::rehearse::checkout;
-use crate::rehearse::faults::Seen;
+use crate::rehearse::faults::RecordedRequest;
 use crate::rehearse::fixtures::Build;
-use crate::rehearse::pipeline::Train;
+use crate::rehearse::pipeline::Pipeline;
 
-impl Train<'_> {
+impl Pipeline<'_> {
     /// The page of a build's release, where it is published.
     pub fn page(&self, build: &Build) -> Option<String> {
         let name = build.release().ok()?.to_string();
@@ -26,7 +26,7 @@ impl Train<'_> {
 
     /// Where the image is published, without a tag.
     pub fn image(&self) -> Result<ImageRepository> {
-        let repository: Repository = self.yard.repository.parse().map_err(Error::msg)?;
+        let repository: Repository = self.config.repository.parse().map_err(Error::msg)?;
         ImageRepository::of(&self.registry_host(), repository.owner()).map_err(Error::msg)
     }
 
@@ -35,14 +35,14 @@ impl Train<'_> {
         self.registry.with(|registry| registry.tags())
     }
 
-    /// How many requests there have been since the beginning of the story.
+    /// How many requests there have been since the beginning of the scenario.
     pub fn requests(&self) -> [u64; 2] {
         [self.before[0] + self.github.server.requests(), self.before[1] + self.registry.server.requests()]
     }
 
     /// What was asked since the checkpoint.
-    pub fn seen(&self) -> [Vec<Seen>; 2] {
-        [self.github.wire.seen(), self.registry.wire.seen()]
+    pub fn seen(&self) -> [Vec<RecordedRequest>; 2] {
+        [self.github.injector.seen(), self.registry.injector.seen()]
     }
 
     /// All that a user could see, whatever port the registry is at.
@@ -67,7 +67,7 @@ impl Train<'_> {
         let registry = self.registry.with(|registry| registry.violations().to_vec());
         problems.extend(watched.into_iter().chain(github).map(|problem| format!("github: {problem}")));
         problems.extend(registry.into_iter().map(|problem| format!("registry: {problem}")));
-        problems.extend(checkout::leaks(&self.checkout, &self.yard.secrets)?);
+        problems.extend(checkout::leaks(&self.checkout, &self.config.secrets)?);
         Ok(problems)
     }
 }

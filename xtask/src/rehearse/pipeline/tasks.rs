@@ -1,4 +1,4 @@
-//! The real tasks, run as processes: with the environment of a workflow and no other, on a leash,
+//! The real tasks, run as processes: with the environment of a workflow and no other, on a kill_handle,
 //! and again where they fail.
 
 use std::time::Duration;
@@ -8,20 +8,20 @@ use serde_json::Value;
 
 use crate::os::process::{Event, Output, Run};
 use crate::rehearse::checkout;
-use crate::rehearse::pipeline::Train;
+use crate::rehearse::pipeline::Pipeline;
 
 /// How often a task is run before it counts as beyond repair.
 const MOST_PASSES: u32 = 4;
 const LIMIT: Duration = Duration::from_secs(120);
 
-impl Train<'_> {
+impl Pipeline<'_> {
     /// Plans everything once more.
     pub(super) fn quiet(&mut self) -> Result<()> {
         let host = self.registry_host();
-        self.must_be_done(&["check-upstream", "--json"], &self.yard.secrets.tracking)?;
-        for build in self.yard.depot.builds() {
+        self.must_be_done(&["check-upstream", "--json"], &self.config.secrets.tracking)?;
+        for build in self.config.fixtures.builds() {
             let words = ["release", "--json", "--dist", build.folder.as_str(), "--registry", &host];
-            self.must_be_done(&words, &self.yard.secrets.release)?;
+            self.must_be_done(&words, &self.config.secrets.release)?;
         }
         if !self.github.with(|github| github.runs_waiting()).is_empty() {
             self.problems.push("at the end a run still waits".to_owned());
@@ -54,7 +54,7 @@ impl Train<'_> {
         for pass in 1..=MOST_PASSES {
             self.tell(&format!("$ cargo xtask {}", words.join(" ")));
             let output = self.run(words, token)?;
-            if self.yard.secrets.are_in(&output.stdout) || self.yard.secrets.are_in(output.stderr.as_bytes()) {
+            if self.config.secrets.are_in(&output.stdout) || self.config.secrets.are_in(output.stderr.as_bytes()) {
                 self.problems.push(format!("{} printed a secret", words[0]));
             }
             // What a killed task had sent may still be on its way.
@@ -77,15 +77,19 @@ impl Train<'_> {
     }
 
     fn run(&self, words: &[&str], token: &str) -> Result<Output> {
-        let mut run = Run::new(&self.yard.program).args(words.iter().copied()).directory(&self.checkout);
-        let (url, yard) = (self.github.server.url(), self.yard);
-        let github = (url.as_str(), yard.repository.as_str());
-        for (name, value) in checkout::environment(&self.checkout, github, token, &yard.secrets) {
+        let mut run = Run::new(&self.config.program).args(words.iter().copied()).directory(&self.checkout);
+        let (url, config) = (self.github.server.url(), self.config);
+        let github = (url.as_str(), config.repository.as_str());
+        for (name, value) in checkout::environment(&self.checkout, github, token, &config.secrets) {
             run = run.env(name, value);
         }
-        ensure!(!self.yard.secrets.are_in(words.join(" ").as_bytes()), "a secret is in the arguments of {}", words[0]);
+        ensure!(
+            !self.config.secrets.are_in(words.join(" ").as_bytes()),
+            "a secret is in the arguments of {}",
+            words[0]
+        );
         let mut line = Vec::new();
-        run.bare().leash(&self.leash).limit(LIMIT).follow(None, |event| match event {
+        run.bare().kill_handle(&self.kill_handle).limit(LIMIT).follow(None, |event| match event {
             Event::Line(line) => self.tell(&format!("  {line}")),
             // The steps; with --json it is not for people.
             Event::Piece(bytes) if !words.contains(&"--json") => {
@@ -104,7 +108,7 @@ impl Train<'_> {
 
     pub(super) fn registry_host(&self) -> String {
         let double = || self.registry.server.url().trim_start_matches("http://").to_owned();
-        self.yard.registry.clone().unwrap_or_else(double)
+        self.config.registry.clone().unwrap_or_else(double)
     }
 
     pub(super) fn tell(&self, line: &str) {

@@ -4,29 +4,29 @@ use oci::digest::Digest;
 use oci::reference::ImageTag;
 
 use crate::reconcile::step::Step;
-use crate::release::plan::{Blob, Draft, Image, Latest, Registry};
+use crate::release::plan::{Blob, Image, Latest, PlanBuilder, Registry};
 
 /// Puts the image there, what is attached to it, and every tag but `latest`.
-pub(super) fn push(image: &Image, registry: &Registry, draft: &mut Draft) {
+pub(super) fn push(image: &Image, registry: &Registry, plan: &mut PlanBuilder) {
     let digest = &image.manifest.digest;
     if registry.has_manifest {
-        draft.same(format!("image {}@{digest}", image.repository));
+        plan.same(format!("image {}@{digest}", image.repository));
     } else {
         for blob in &image.blobs {
             if registry.blobs.contains(&blob.digest) {
-                draft.same(format!("blob {}", blob.digest));
+                plan.same(format!("blob {}", blob.digest));
             } else {
-                draft.step(push_blob(image, blob));
+                plan.step(push_blob(image, blob));
             }
         }
         let (repository, Blob { digest, path, .. }) = (image.repository.clone(), image.manifest.clone());
-        draft.step(Step::PushManifest { repository, digest, path });
+        plan.step(Step::PushManifest { repository, digest, path });
     }
     for attachment in &image.attachments {
         if registry.attached.contains(&attachment.artifact_type) {
-            draft.same(format!("{} attached to the image", attachment.artifact_type));
+            plan.same(format!("{} attached to the image", attachment.artifact_type));
         } else {
-            draft.step(Step::Attach {
+            plan.step(Step::Attach {
                 repository: image.repository.clone(),
                 subject: digest.clone(),
                 artifact_type: attachment.artifact_type.clone(),
@@ -36,9 +36,9 @@ pub(super) fn push(image: &Image, registry: &Registry, draft: &mut Draft) {
     }
     for tag in image.tags.iter().filter(|tag| !tag.is_latest()) {
         match leads_to(registry, tag) {
-            None => draft.step(set(image, tag)),
-            Some(found) if found == digest => draft.same(format!("tag {tag}")),
-            Some(found) => draft.refuse(format!(
+            None => plan.step(set(image, tag)),
+            Some(found) if found == digest => plan.same(format!("tag {tag}")),
+            Some(found) => plan.refuse(format!(
                 "the tag {}:{tag} exists and leads to {found}, and not to {digest}; a tag of a version never moves",
                 image.repository
             )),
@@ -46,16 +46,16 @@ pub(super) fn push(image: &Image, registry: &Registry, draft: &mut Draft) {
     }
 }
 
-/// Moves `latest`, where it is wanted, on to a commit that comes after the one where it is.
-pub(super) fn move_latest(image: &Image, registry: &Registry, draft: &mut Draft) {
+/// Moves `latest`, where it is desired, on to a commit that comes after the one where it is.
+pub(super) fn move_latest(image: &Image, registry: &Registry, plan: &mut PlanBuilder) {
     for tag in image.tags.iter().filter(|tag| tag.is_latest()) {
         match (leads_to(registry, tag), &registry.latest) {
-            (None, _) => draft.step(set(image, tag)),
-            (Some(found), _) if *found == image.manifest.digest => draft.same(format!("tag {tag}")),
+            (None, _) => plan.step(set(image, tag)),
+            (Some(found), _) if *found == image.manifest.digest => plan.same(format!("tag {tag}")),
             (Some(_), Some(Latest { relation: Some(relation), .. })) if relation == "ahead" => {
-                draft.step(set(image, tag));
+                plan.step(set(image, tag));
             }
-            (Some(found), latest) => draft.note(format!("{tag} stays at {found}: {}", why_it_stays(latest.as_ref()))),
+            (Some(found), latest) => plan.note(format!("{tag} stays at {found}: {}", why_it_stays(latest.as_ref()))),
         }
     }
 }

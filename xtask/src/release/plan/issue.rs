@@ -2,18 +2,18 @@
 
 use crate::github::tracking_issue::published_comment;
 use crate::reconcile::step::Step;
-use crate::release::plan::{Draft, Issue, Wanted};
+use crate::release::plan::{Desired, Issue, PlanBuilder};
 
 /// Says in the issue where the release is, and closes it. A closed one is done.
-pub(super) fn close(wanted: &Wanted, issue: Option<&Issue>, draft: &mut Draft) {
-    let (Some(version), Some(issue)) = (wanted.name.upstream(), issue) else { return };
+pub(super) fn close(desired: &Desired, issue: Option<&Issue>, plan: &mut PlanBuilder) {
+    let (Some(version), Some(issue)) = (desired.name.upstream(), issue) else { return };
     if !issue.is_open {
-        draft.same(format!("issue {}, closed", issue.number));
+        plan.same(format!("issue {}, closed", issue.number));
         return;
     }
     if !issue.is_commented {
-        let (marker, text) = published_comment(version, &wanted.page());
-        draft.step(Step::Comment { issue: issue.number, marker, text });
+        let (marker, text) = published_comment(version, &desired.page());
+        plan.step(Step::Comment { issue: issue.number, marker, text });
     }
-    draft.step(Step::CloseIssue { issue: issue.number });
+    plan.step(Step::CloseIssue { issue: issue.number });
 }

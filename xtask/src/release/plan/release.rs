@@ -5,107 +5,107 @@ use crate::dist::record::Metadata;
 use crate::dist::release_name::ReleaseName;
 use crate::github::documents::{Asset, Release};
 use crate::reconcile::step::Step;
-use crate::release::plan::{Draft, File, Observed, Wanted};
+use crate::release::plan::{Desired, File, Observed, PlanBuilder};
 
 /// How far the release is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Standing {
+pub(super) enum ReleaseState {
     Draft,
     Published,
 }
 
 /// Makes the draft what is to be published, and compares what is published with it.
-pub(super) fn fill(wanted: &Wanted, observed: &Observed, draft: &mut Draft) -> Standing {
-    let name = wanted.name.to_string();
+pub(super) fn fill(desired: &Desired, observed: &Observed, plan: &mut PlanBuilder) -> ReleaseState {
+    let name = desired.name.to_string();
     let mut found: Vec<&Release> = observed.releases.iter().filter(|release| release.tag_name == name).collect();
     found.sort_by_key(|release| (release.draft, release.id));
     for other in found.iter().skip(1) {
-        draft.note(format!("there is another draft of {name}, which is left alone: {}", other.html_url));
+        plan.note(format!("there is another draft of {name}, which is left alone: {}", other.html_url));
     }
     match found.first() {
         None => {
-            let (release, target) = (wanted.name.clone(), wanted.target.clone());
-            draft.step(Step::DraftRelease { release, target, notes: wanted.notes.clone() });
-            expected(wanted).for_each(|file| draft.step(upload(wanted, file)));
-            Standing::Draft
+            let (release, target) = (desired.name.clone(), desired.target.clone());
+            plan.step(Step::DraftRelease { release, target, notes: desired.notes.clone() });
+            expected(desired).for_each(|file| plan.step(upload(desired, file)));
+            ReleaseState::Draft
         }
         Some(release) if release.draft => {
-            complete(wanted, release, draft);
-            Standing::Draft
+            complete(desired, release, plan);
+            ReleaseState::Draft
         }
         Some(release) => {
-            compare(wanted, release, observed.published_record.as_ref(), draft);
-            Standing::Published
+            compare(desired, release, observed.published_record.as_ref(), plan);
+            ReleaseState::Published
         }
     }
 }
 
 /// The last step, after which everyone sees it.
-pub(super) fn publish(wanted: &Wanted, observed: &Observed, standing: Standing, draft: &mut Draft) {
-    if standing == Standing::Draft {
-        let is_latest = is_newest(&wanted.name, &observed.releases);
-        draft.step(Step::PublishRelease { release: wanted.name.clone(), is_latest });
+pub(super) fn publish(desired: &Desired, observed: &Observed, standing: ReleaseState, plan: &mut PlanBuilder) {
+    if standing == ReleaseState::Draft {
+        let is_latest = is_newest(&desired.name, &observed.releases);
+        plan.step(Step::PublishRelease { release: desired.name.clone(), is_latest });
     }
 }
 
 /// The files that a release has, of those that are there, in the order in which they are listed.
-fn expected(wanted: &Wanted) -> impl Iterator<Item = &File> {
-    let names = names::files(&wanted.record.source.version).into_iter();
-    names.filter_map(|name| wanted.files.iter().find(|file| file.name == name))
+fn expected(desired: &Desired) -> impl Iterator<Item = &File> {
+    let names = names::files(&desired.record.source.version).into_iter();
+    names.filter_map(|name| desired.files.iter().find(|file| file.name == name))
 }
 
-fn complete(wanted: &Wanted, release: &Release, draft: &mut Draft) {
-    let name = &wanted.name;
+fn complete(desired: &Desired, release: &Release, plan: &mut PlanBuilder) {
+    let name = &desired.name;
     let says = |text: Option<&String>| text.map(|text| text.replace("\r\n", "\n").trim_end().to_owned());
     let title = Some(name.title());
     if release.name == title
-        && says(release.body.as_ref()) == says(Some(&wanted.notes))
+        && says(release.body.as_ref()) == says(Some(&desired.notes))
         && release.prerelease == name.is_prerelease()
     {
-        draft.same(format!("draft {name}, its title and notes"));
+        plan.same(format!("draft {name}, its title and notes"));
     } else {
-        draft.step(Step::EditDraft { release: name.clone(), notes: wanted.notes.clone() });
+        plan.step(Step::EditDraft { release: name.clone(), notes: desired.notes.clone() });
     }
-    for file in expected(wanted) {
+    for file in expected(desired) {
         match release.assets.iter().find(|asset| asset.name == file.name) {
-            Some(asset) if asset.is_whole(file.size_bytes, &file.sha256) => draft.same(described(file)),
+            Some(asset) if asset.is_whole(file.size_bytes, &file.sha256) => plan.same(described(file)),
             Some(asset) => {
-                draft.step(remove(wanted, asset, difference(asset, file)));
-                draft.step(upload(wanted, file));
+                plan.step(remove(desired, asset, difference(asset, file)));
+                plan.step(upload(desired, file));
             }
-            None => draft.step(upload(wanted, file)),
+            None => plan.step(upload(desired, file)),
         }
     }
-    for asset in release.assets.iter().filter(|asset| !expected(wanted).any(|file| file.name == asset.name)) {
-        draft.step(remove(wanted, asset, "no file of this release".to_owned()));
+    for asset in release.assets.iter().filter(|asset| !expected(desired).any(|file| file.name == asset.name)) {
+        plan.step(remove(desired, asset, "no file of this release".to_owned()));
     }
 }
 
-fn compare(wanted: &Wanted, release: &Release, published: Option<&Metadata>, draft: &mut Draft) {
-    draft.same(format!("release {}, published: {}", wanted.name, release.html_url));
-    let stands = published.is_some_and(|published| is_same_build(published, &wanted.record));
-    for file in expected(wanted) {
+fn compare(desired: &Desired, release: &Release, published: Option<&Metadata>, plan: &mut PlanBuilder) {
+    plan.same(format!("release {}, published: {}", desired.name, release.html_url));
+    let stands = published.is_some_and(|published| is_same_build(published, &desired.record));
+    for file in expected(desired) {
         match release.assets.iter().find(|asset| asset.name == file.name) {
-            Some(asset) if asset.is_whole(file.size_bytes, &file.sha256) => draft.same(described(file)),
-            Some(_) if stands && [METADATA, SHA256SUMS].contains(&file.name.as_str()) => draft.note(format!(
+            Some(asset) if asset.is_whole(file.size_bytes, &file.sha256) => plan.same(described(file)),
+            Some(_) if stands && [METADATA, SHA256SUMS].contains(&file.name.as_str()) => plan.note(format!(
                 "{} is published with the proofs of an earlier run, of the same files and the same image; it stands",
                 file.name
             )),
-            Some(asset) => draft.refuse(format!(
+            Some(asset) => plan.refuse(format!(
                 "{} is published, and {} is another there: {}; what is published stays as it is",
-                wanted.name,
+                desired.name,
                 file.name,
                 difference(asset, file)
             )),
-            None => draft.refuse(format!(
+            None => plan.refuse(format!(
                 "{} is published without {}, which no run of this does: somebody removed it; add it by hand \
                  (gh release upload {} {})",
-                wanted.name, file.name, wanted.name, file.path
+                desired.name, file.name, desired.name, file.path
             )),
         }
     }
-    for asset in release.assets.iter().filter(|asset| !expected(wanted).any(|file| file.name == asset.name)) {
-        draft.note(format!("{} has also {}, which is left alone", wanted.name, asset.name));
+    for asset in release.assets.iter().filter(|asset| !expected(desired).any(|file| file.name == asset.name)) {
+        plan.note(format!("{} has also {}, which is left alone", desired.name, asset.name));
     }
 }
 
@@ -122,9 +122,9 @@ fn is_newest(name: &ReleaseName, releases: &[Release]) -> bool {
     public.filter_map(|release| stable(&release.tag_name.parse().ok()?)).all(|other| other <= ours)
 }
 
-fn upload(wanted: &Wanted, file: &File) -> Step {
+fn upload(desired: &Desired, file: &File) -> Step {
     Step::UploadAsset {
-        release: wanted.name.clone(),
+        release: desired.name.clone(),
         asset: file.name.clone(),
         path: file.path.clone(),
         size_bytes: file.size_bytes,
@@ -132,8 +132,8 @@ fn upload(wanted: &Wanted, file: &File) -> Step {
     }
 }
 
-fn remove(wanted: &Wanted, asset: &Asset, why: String) -> Step {
-    Step::RemoveAsset { release: wanted.name.clone(), asset: asset.name.clone(), why }
+fn remove(desired: &Desired, asset: &Asset, why: String) -> Step {
+    Step::RemoveAsset { release: desired.name.clone(), asset: asset.name.clone(), why }
 }
 
 fn described(file: &File) -> String {

@@ -18,8 +18,8 @@ fn digest(byte: u8) -> Digest {
     sha256(byte).into()
 }
 
-/// What is wanted of a build of `ref`.
-fn wanted(r#ref: &str) -> Wanted {
+/// What is desired of a build of `ref`.
+fn desired(r#ref: &str) -> Desired {
     let mut record = samples::proved_record();
     record.source = Source { r#ref: r#ref.to_owned(), ..record.source };
     let file = |(name, byte): (String, u8)| File {
@@ -29,7 +29,7 @@ fn wanted(r#ref: &str) -> Wanted {
         sha256: sha256(byte),
     };
     let blob = |byte| Blob { digest: digest(byte), path: format!("dist/image/{byte}").into(), size_bytes: 10 };
-    Wanted {
+    Desired {
         name: ReleaseName::of(&record.source).expect("a name"),
         repository: "o/n".parse().expect("a repository"),
         target: None,
@@ -50,8 +50,8 @@ fn wanted(r#ref: &str) -> Wanted {
     }
 }
 
-/// A release that has all that is wanted.
-fn release(wanted: &Wanted, draft: bool) -> Release {
+/// A release that has all that is desired.
+fn release(desired: &Desired, draft: bool) -> Release {
     let asset = |(file, id): (&File, u64)| Asset {
         id,
         name: file.name.clone(),
@@ -62,22 +62,22 @@ fn release(wanted: &Wanted, draft: bool) -> Release {
     };
     Release {
         id: 1,
-        tag_name: wanted.name.to_string(),
-        name: Some(wanted.name.title()),
+        tag_name: desired.name.to_string(),
+        name: Some(desired.name.title()),
         // What a person saved on the web page has other line ends.
         body: Some("What it is.\r\n".to_owned()),
         draft,
-        prerelease: wanted.name.is_prerelease(),
+        prerelease: desired.name.is_prerelease(),
         html_url: "https://github.com/o/n/releases/1".to_owned(),
         upload_url: String::new(),
-        assets: wanted.files.iter().zip(1..).map(asset).collect(),
+        assets: desired.files.iter().zip(1..).map(asset).collect(),
     }
 }
 
-/// A registry that has all that is wanted.
-fn registry(wanted: &Wanted) -> Registry {
+/// A registry that has all that is desired.
+fn registry(desired: &Desired) -> Registry {
     Registry {
-        tags: wanted.image.tags.iter().map(|tag| (tag.clone(), digest(0xe2))).collect(),
+        tags: desired.image.tags.iter().map(|tag| (tag.clone(), digest(0xe2))).collect(),
         has_manifest: true,
         attached: vec!["application/spdx+json".to_owned()],
         ..Registry::default()
@@ -85,8 +85,8 @@ fn registry(wanted: &Wanted) -> Registry {
 }
 
 /// The plan line by line, with digests of one byte repeated cut short.
-fn text(wanted: &Wanted, observed: &Observed) -> String {
-    let lines = match plan(wanted, observed) {
+fn text(desired: &Desired, observed: &Observed) -> String {
+    let lines = match plan(desired, observed) {
         Err(refused) => refused.to_string(),
         Ok(plan) => {
             let same = plan.same.iter().map(|what| format!("same {what}\n"));
@@ -118,11 +118,11 @@ same tag v0.32.2-riscv64
 
 #[test]
 fn where_nothing_is_everything_is_made_from_below_and_shown_last() {
-    let wanted = Wanted { target: Some(samples::commit()), ..wanted("v0.32.2") };
+    let desired = Desired { target: Some(samples::commit()), ..desired("v0.32.2") };
     let issue = Some(Issue { number: 4, is_open: true, is_commented: false });
     let observed = Observed { issue, ..Observed::default() };
     assert_eq!(
-        text(&wanted, &observed),
+        text(&desired, &observed),
         "\
 gh release create buildkit-v0.32.2-riscv64 --draft --title 'BuildKit v0.32.2 for RISC-V64' --notes-file target/release-notes/buildkit-v0.32.2-riscv64.md --target 991535e0973488b6a429096d21fa13f81f2d89d8
 gh release upload buildkit-v0.32.2-riscv64 dist/buildkitd
@@ -146,8 +146,8 @@ gh issue close 4 --reason completed
 
 #[test]
 fn a_draft_that_was_left_half_done_is_completed() {
-    let wanted = wanted("v0.32.2");
-    let mut draft = Release { name: None, ..release(&wanted, true) };
+    let desired = desired("v0.32.2");
+    let mut draft = Release { name: None, ..release(&desired, true) };
     draft.assets.truncate(6);
     draft.assets[0].state = "starter".to_owned();
     draft.assets[1].digest = Some(format!("sha256:{}", sha256(9)));
@@ -163,7 +163,7 @@ fn a_draft_that_was_left_half_done_is_completed() {
         ..Observed::default()
     };
     assert_eq!(
-        text(&wanted, &observed),
+        text(&desired, &observed),
         "\
 same asset buildkit-v0.32.2.linux-riscv64.tar.gz, 3000 bytes, sha256:03
 same asset buildkit-v0.32.2.linux-riscv64.spdx.json, 4000 bytes, sha256:04
@@ -190,24 +190,24 @@ gh issue close 4 --reason completed
 
 #[test]
 fn a_draft_that_is_whole_is_only_shown() {
-    let wanted = wanted("v0.32.2");
-    let releases = vec![release(&wanted, true)];
-    let observed = Observed { releases, registry: registry(&wanted), ..Observed::default() };
+    let desired = desired("v0.32.2");
+    let releases = vec![release(&desired, true)];
+    let observed = Observed { releases, registry: registry(&desired), ..Observed::default() };
     let expected = format!(
         "same draft {RELEASE}, its title and notes\n{}{SAME_IMAGE}gh release edit {RELEASE} --draft=false --latest=true\n",
         same_files()
     );
-    assert_eq!(text(&wanted, &observed), expected);
+    assert_eq!(text(&desired, &observed), expected);
 }
 
 #[test]
 fn what_is_published_as_wanted_is_left_alone() {
-    let wanted = wanted("v0.32.2");
-    let mut published = release(&wanted, false);
+    let desired = desired("v0.32.2");
+    let mut published = release(&desired, false);
     published.assets.push(Asset { name: "thanks.txt".to_owned(), ..published.assets[0].clone() });
     let observed = Observed {
-        releases: vec![Release { id: 0, ..release(&wanted, true) }, published],
-        registry: registry(&wanted),
+        releases: vec![Release { id: 0, ..release(&desired, true) }, published],
+        registry: registry(&desired),
         issue: Some(Issue { number: 4, is_open: false, is_commented: false }),
         ..Observed::default()
     };
@@ -217,21 +217,21 @@ fn what_is_published_as_wanted_is_left_alone() {
          note {RELEASE} has also thanks.txt, which is left alone\n",
         same_files()
     );
-    assert_eq!(text(&wanted, &observed), expected);
+    assert_eq!(text(&desired, &observed), expected);
 }
 
 #[test]
 fn what_is_published_otherwise_is_refused_with_both_digests_and_all_at_once() {
-    let wanted = wanted("v0.32.2");
-    let mut published = release(&wanted, false);
+    let desired = desired("v0.32.2");
+    let mut published = release(&desired, false);
     published.assets[0].digest = Some(format!("sha256:{}", sha256(9)));
     published.assets[5].size = 1;
     published.assets.pop();
-    let mut registry = registry(&wanted);
+    let mut registry = registry(&desired);
     registry.tags[0].1 = digest(0xe3);
     let observed = Observed { releases: vec![published], registry, ..Observed::default() };
     assert_eq!(
-        text(&wanted, &observed),
+        text(&desired, &observed),
         "\
 nothing is published:
   - buildkit-v0.32.2-riscv64 is published, and buildkitd is another there: 1000 bytes, sha256:09, and not 1000 bytes, sha256:01; what is published stays as it is

@@ -6,9 +6,9 @@ use http::StatusCode;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::github::reply::{Outcome, Reply};
+use crate::github::response::{Outcome, Response};
 use crate::github::shapes::{self, BRANCH};
-use crate::github::{Call, Double, State, Waiting};
+use crate::github::{Call, FakeGitHub, State, Waiting};
 
 /// The workflow that there is, its inputs, and what its `run-name` says before the ref.
 const WORKFLOW: &str = "buildkit-weekly-build.yml";
@@ -43,7 +43,7 @@ struct Dispatch {
     return_run_details: bool,
 }
 
-impl Double {
+impl FakeGitHub {
     /// The runs that are not completed, oldest first.
     pub fn runs_waiting(&self) -> Vec<Waiting> {
         let waiting = self.state.runs.iter().filter(|run| run.status != "completed");
@@ -81,10 +81,10 @@ impl State {
     pub fn dispatch(&mut self, call: &Call, file: &str) -> Outcome {
         let dispatch: Dispatch = call.document()?;
         if file != WORKFLOW {
-            return Err(Reply::not_found().violating(format!("there is no workflow {file}")));
+            return Err(Response::not_found().violating(format!("there is no workflow {file}")));
         }
         let unprocessable =
-            |message: String| Reply::message(StatusCode::UNPROCESSABLE_ENTITY, &message).violating(message);
+            |message: String| Response::message(StatusCode::UNPROCESSABLE_ENTITY, &message).violating(message);
         if let Some(unknown) = dispatch.inputs.keys().find(|name| *name != INPUT) {
             return Err(unprocessable(format!("Unexpected inputs provided: [\"{unknown}\"]")));
         }
@@ -94,9 +94,9 @@ impl State {
         let input = dispatch.inputs.get(INPUT).and_then(Value::as_str).map(str::to_owned);
         let id = self.start("workflow_dispatch", input);
         if !dispatch.return_run_details && !call.is_newest() {
-            return Ok(Reply::empty(StatusCode::NO_CONTENT));
+            return Ok(Response::empty(StatusCode::NO_CONTENT));
         }
-        Ok(Reply::ok(&json!({
+        Ok(Response::ok(&json!({
             "workflow_run_id": id,
             "run_url": format!("{}/actions/runs/{id}", call.api()),
             "html_url": format!("https://github.com/{}/actions/runs/{id}", call.repository),
@@ -106,7 +106,7 @@ impl State {
     /// "List workflow runs for a workflow": newest first; `status` is a status or a conclusion.
     pub fn list_runs(&mut self, call: &Call, file: &str) -> Outcome {
         if file != WORKFLOW {
-            return Err(Reply::not_found().violating(format!("there is no workflow {file}")));
+            return Err(Response::not_found().violating(format!("there is no workflow {file}")));
         }
         let is = |name, value: &str| call.parameter(name).is_none_or(|wanted| wanted == value);
         let is_wanted = |run: &&Run| {
@@ -117,8 +117,8 @@ impl State {
         let runs: Vec<Value> = wanted.map(|(index, run)| run.described(call, index + 1)).collect();
         let total_count = runs.len();
         let (page, link) = call.page(runs, &format!("actions/workflows/{file}/runs"));
-        let reply = Reply::ok(&json!({"total_count": total_count, "workflow_runs": page}));
-        Ok(if link.is_empty() { reply } else { reply.with("link", link) })
+        let response = Response::ok(&json!({"total_count": total_count, "workflow_runs": page}));
+        Ok(if link.is_empty() { response } else { response.with("link", link) })
     }
 }
 

@@ -3,7 +3,7 @@
 use http::{HeaderMap, StatusCode};
 use serde_json::{Value, json};
 
-use crate::github::reply::{Outcome, Reply};
+use crate::github::response::{Outcome, Response};
 use crate::github::{Call, State, shapes};
 use crate::message::Content;
 
@@ -67,7 +67,7 @@ impl State {
     pub fn list_assets(&mut self, call: &Call, id: &str) -> Outcome {
         let all = if call.is_upstream { &self.upstream } else { &self.releases };
         let release = all.iter().find(|release| release.id.to_string() == id && (call.pushes || !release.is_draft));
-        let release = release.ok_or_else(Reply::not_found)?;
+        let release = release.ok_or_else(Response::not_found)?;
         let slug = release.slug();
         let assets = release.assets.iter().map(|asset| asset.described(call, &slug)).collect();
         Ok(call.listed(assets, &format!("releases/{id}/assets")))
@@ -79,22 +79,22 @@ impl State {
     pub fn upload(&mut self, call: &Call, id: &str) -> Outcome {
         let header = |name| call.headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
         let Some(content_type) = header("content-type") else {
-            let refusal = Reply::message(StatusCode::BAD_REQUEST, "Bad Content-Type");
+            let refusal = Response::message(StatusCode::BAD_REQUEST, "Bad Content-Type");
             return Err(refusal.violating("an upload has no Content-Type".to_owned()));
         };
         if header("content-length").is_none_or(|length| length == "0") {
-            let refusal = Reply::message(StatusCode::BAD_REQUEST, "Bad Content-Length");
+            let refusal = Response::message(StatusCode::BAD_REQUEST, "Bad Content-Length");
             return Err(refusal.violating("an upload has no Content-Length, or nothing in it".to_owned()));
         }
         let name = renamed(call.parameter("name").unwrap_or_default());
         if name.is_empty() {
-            let refusal = Reply::invalid("ReleaseAsset", "name", "missing_field");
+            let refusal = Response::invalid("ReleaseAsset", "name", "missing_field");
             return Err(refusal.violating("an upload has no name".to_owned()));
         }
         let release = self.releases.iter().position(|release| release.id.to_string() == id);
-        let release = release.ok_or_else(Reply::not_found)?;
+        let release = release.ok_or_else(Response::not_found)?;
         if self.releases[release].assets.iter().any(|asset| asset.name == name) {
-            return Err(Reply::invalid("ReleaseAsset", "name", "already_exists"));
+            return Err(Response::invalid("ReleaseAsset", "name", "already_exists"));
         }
         let fails = std::mem::take(&mut self.leaves_starter);
         let content = (!fails).then(|| call.body.clone());
@@ -103,7 +103,11 @@ impl State {
         let asset = Asset { id: self.tick(), name, content_type, label, content, digest };
         let document = asset.described(call, &self.releases[release].slug());
         self.releases[release].assets.push(asset);
-        if fails { Err(Reply::message(StatusCode::BAD_GATEWAY, "Server Error")) } else { Ok(Reply::created(&document)) }
+        if fails {
+            Err(Response::message(StatusCode::BAD_GATEWAY, "Server Error"))
+        } else {
+            Ok(Response::created(&document))
+        }
     }
 
     /// "Delete a release asset".
@@ -111,10 +115,10 @@ impl State {
         for release in &mut self.releases {
             if let Some(position) = release.assets.iter().position(|asset| asset.id.to_string() == id) {
                 release.assets.remove(position);
-                return Ok(Reply::empty(StatusCode::NO_CONTENT));
+                return Ok(Response::empty(StatusCode::NO_CONTENT));
             }
         }
-        Err(Reply::not_found())
+        Err(Response::not_found())
     }
 
     /// `browser_download_url`: of published releases alone; it leads to another host. Source: GitHub
@@ -122,22 +126,22 @@ impl State {
     pub fn download(&mut self, call: &Call, tag: &str, name: &str) -> Outcome {
         let release = self.releases.iter().find(|release| release.tag == tag && !release.is_draft);
         let asset = release.and_then(|release| release.assets.iter().find(|asset| asset.name == name));
-        let asset = asset.filter(|asset| asset.content.is_some()).ok_or_else(Reply::not_found)?;
+        let asset = asset.filter(|asset| asset.content.is_some()).ok_or_else(Response::not_found)?;
         let port = call.base.rsplit(':').next().unwrap_or_default();
         let location = format!("http://localhost:{port}/objects/{}", asset.id);
-        Ok(Reply::empty(StatusCode::FOUND).with("location", location))
+        Ok(Response::empty(StatusCode::FOUND).with("location", location))
     }
 
     /// That other host, which must not get to see a token.
-    pub fn object(&self, id: &str, headers: &HeaderMap, host: &str) -> Reply {
+    pub fn object(&self, id: &str, headers: &HeaderMap, host: &str) -> Response {
         if headers.contains_key("authorization") {
             let violation = format!("a token was sent to another host, {host}");
-            return Reply::message(StatusCode::BAD_REQUEST, "InvalidArgument").violating(violation);
+            return Response::message(StatusCode::BAD_REQUEST, "InvalidArgument").violating(violation);
         }
         let mut assets = self.releases.iter().flat_map(|release| &release.assets);
-        let Some(asset) = assets.find(|asset| asset.id.to_string() == id) else { return Reply::not_found() };
+        let Some(asset) = assets.find(|asset| asset.id.to_string() == id) else { return Response::not_found() };
         let content = asset.content.clone().unwrap_or(Content::Memory(Vec::new()));
         let headers = vec![("content-type", "application/octet-stream".to_owned())];
-        Reply { status: StatusCode::OK, content, headers, violation: None }
+        Response { status: StatusCode::OK, content, headers, violation: None }
     }
 }

@@ -3,8 +3,8 @@
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::github::reply::{Outcome, Reply};
-use crate::github::{Call, Double, State, shapes};
+use crate::github::response::{Outcome, Response};
+use crate::github::{Call, FakeGitHub, State, shapes};
 
 const LARGEST_BODY_CHARACTERS: usize = 65_536;
 
@@ -55,7 +55,7 @@ struct Remark {
     body: String,
 }
 
-impl Double {
+impl FakeGitHub {
     /// Opens a pull request, which lists of issues hold as well.
     pub fn open_pull_request(&mut self, title: &str, labels: &[&str]) {
         let labels: Vec<String> = labels.iter().map(|&label| label.to_owned()).collect();
@@ -83,13 +83,13 @@ impl State {
         }
     }
 
-    fn numbered(&mut self, number: &str) -> Result<&mut Issue, Reply> {
-        self.issues.iter_mut().find(|issue| issue.number.to_string() == number).ok_or_else(Reply::not_found)
+    fn numbered(&mut self, number: &str) -> Result<&mut Issue, Response> {
+        self.issues.iter_mut().find(|issue| issue.number.to_string() == number).ok_or_else(Response::not_found)
     }
 
     /// "List repository issues": newest first, open ones unless `state` says otherwise, with all of
     /// the `labels`; "may return both issues and pull requests in the response".
-    pub fn list_issues(&self, call: &Call) -> Reply {
+    pub fn list_issues(&self, call: &Call) -> Response {
         let state = call.parameter("state").unwrap_or("open");
         let labels: Vec<&str> = call.parameter("labels").map_or(Vec::new(), |labels| labels.split(',').collect());
         let has = |issue: &Issue, label: &str| issue.labels.iter().any(|name| name.eq_ignore_ascii_case(label));
@@ -103,7 +103,7 @@ impl State {
     /// "Get an issue".
     pub fn get_issue(&mut self, call: &Call, number: &str) -> Outcome {
         let issue = self.numbered(number)?.clone();
-        Ok(Reply::ok(&self.shown(call, &issue)))
+        Ok(Response::ok(&self.shown(call, &issue)))
     }
 
     /// "Create an issue".
@@ -111,14 +111,14 @@ impl State {
         let mut edit: Edit = call.document()?;
         let Some(title) = edit.title.take().filter(|title| !title.is_empty()) else {
             return Err(
-                Reply::invalid("Issue", "title", "missing_field").violating("an issue without title".to_owned())
+                Response::invalid("Issue", "title", "missing_field").violating("an issue without title".to_owned())
             );
         };
         let issue = self.blank_issue(title);
         let issue = self.altered(issue, edit)?;
         let document = self.shown(call, &issue);
         self.issues.push(issue);
-        Ok(Reply::created(&document))
+        Ok(Response::created(&document))
     }
 
     /// "Update an issue".
@@ -128,12 +128,12 @@ impl State {
         let issue = self.altered(issue, edit)?;
         let document = self.shown(call, &issue);
         *self.numbered(number)? = issue;
-        Ok(Reply::ok(&document))
+        Ok(Response::ok(&document))
     }
 
     /// The issue after the edit. `labels` replaces them all, and makes those that there are not yet
     /// (github/docs#35718); `state_reason` is "ignored unless `state` is changed".
-    fn altered(&mut self, mut issue: Issue, edit: Edit) -> Result<Issue, Reply> {
+    fn altered(&mut self, mut issue: Issue, edit: Edit) -> Result<Issue, Response> {
         checked(edit.body.as_deref().unwrap_or_default(), "Issue")?;
         if let Some(labels) = edit.labels {
             self.ensure_labels(&labels);
@@ -164,7 +164,7 @@ impl State {
         let comment = Comment { id: self.tick(), body: remark.body };
         let document = comment.described(call, number);
         self.numbered(number)?.comments.push(comment);
-        Ok(Reply::created(&document))
+        Ok(Response::created(&document))
     }
 
     /// An issue as GitHub describes it.
@@ -211,11 +211,11 @@ impl State {
     }
 }
 
-fn checked(body: &str, resource: &str) -> Result<(), Reply> {
+fn checked(body: &str, resource: &str) -> Result<(), Response> {
     if body.chars().count() <= LARGEST_BODY_CHARACTERS {
         return Ok(());
     }
-    Err(Reply::invalid(resource, "body", "custom").violating(format!("the body of an {resource} is too long")))
+    Err(Response::invalid(resource, "body", "custom").violating(format!("the body of an {resource} is too long")))
 }
 
 impl Comment {

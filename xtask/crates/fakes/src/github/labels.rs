@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::github::reply::{Outcome, Reply};
+use crate::github::response::{Outcome, Response};
 use crate::github::{Call, State};
 
 /// What a label gets that nobody gave a colour. Source: github/docs#35718.
@@ -29,7 +29,7 @@ struct NewLabel {
 
 impl State {
     /// "List labels for a repository".
-    pub fn list_labels(&self, call: &Call) -> Reply {
+    pub fn list_labels(&self, call: &Call) -> Response {
         call.listed(self.labels.iter().map(|label| label.described(call)).collect(), "labels")
     }
 
@@ -37,17 +37,17 @@ impl State {
     pub fn create_label(&mut self, call: &Call) -> Outcome {
         let new: NewLabel = call.document()?;
         if self.labels.iter().any(|label| label.name.eq_ignore_ascii_case(&new.name)) {
-            return Err(Reply::invalid("Label", "name", "already_exists"));
+            return Err(Response::invalid("Label", "name", "already_exists"));
         }
         let color = new.color.unwrap_or_else(|| DEFAULT_COLOR.to_owned());
         if color.len() != 6 || !color.bytes().all(|byte| byte.is_ascii_hexdigit()) {
             let violation = format!("{color:?} is no colour of a label");
-            return Err(Reply::invalid("Label", "color", "invalid").violating(violation));
+            return Err(Response::invalid("Label", "color", "invalid").violating(violation));
         }
         let label = Label { id: self.tick(), name: new.name, color, description: new.description };
         let document = label.described(call);
         self.labels.push(label);
-        Ok(Reply::created(&document))
+        Ok(Response::created(&document))
     }
 
     /// Makes the labels of those names that there are not yet.

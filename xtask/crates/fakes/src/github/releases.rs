@@ -4,7 +4,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::github::assets::Asset;
-use crate::github::reply::{Outcome, Reply};
+use crate::github::response::{Outcome, Response};
 use crate::github::shapes::{self, BRANCH};
 use crate::github::{Call, State};
 
@@ -75,11 +75,11 @@ impl State {
     }
 
     fn one(&self, call: &Call, release: Option<&Release>) -> Outcome {
-        release.map(|release| Reply::ok(&self.described(call, release))).ok_or_else(Reply::not_found)
+        release.map(|release| Response::ok(&self.described(call, release))).ok_or_else(Response::not_found)
     }
 
     /// "List releases": newest first, which is not the order of versions.
-    pub fn list_releases(&self, call: &Call) -> Reply {
+    pub fn list_releases(&self, call: &Call) -> Response {
         let all = self.visible(call).rev().map(|release| self.described(call, release)).collect();
         call.listed(all, "releases")
     }
@@ -114,7 +114,7 @@ impl State {
         let edit: Edit = call.document()?;
         if edit.tag_name.as_deref().unwrap_or_default().is_empty() {
             return Err(
-                Reply::invalid("Release", "tag_name", "missing_field").violating("a release without tag".to_owned())
+                Response::invalid("Release", "tag_name", "missing_field").violating("a release without tag".to_owned())
             );
         }
         let id = self.tick();
@@ -133,25 +133,25 @@ impl State {
         let release = self.edited(release, Edit { draft: Some(is_draft), ..edit })?;
         let document = self.described(call, &release);
         self.releases.push(release);
-        Ok(Reply::created(&document))
+        Ok(Response::created(&document))
     }
 
     /// "Update a release".
     pub fn update_release(&mut self, call: &Call, id: &str) -> Outcome {
         let edit: Edit = call.document()?;
         let position = self.releases.iter().position(|release| release.id.to_string() == id);
-        let position = position.ok_or_else(Reply::not_found)?;
+        let position = position.ok_or_else(Response::not_found)?;
         let release = self.edited(self.releases[position].clone(), edit)?;
         let document = self.described(call, &release);
         self.releases[position] = release;
-        Ok(Reply::ok(&document))
+        Ok(Response::ok(&document))
     }
 
     /// The release after the edit. One that becomes public gets its git tag, if there is none yet,
     /// and by default becomes the latest, which "drafts and prereleases cannot".
-    fn edited(&mut self, mut release: Release, edit: Edit) -> Result<Release, Reply> {
+    fn edited(&mut self, mut release: Release, edit: Edit) -> Result<Release, Response> {
         if edit.body.as_ref().is_some_and(|body| body.chars().count() > LARGEST_BODY_CHARACTERS) {
-            return Err(Reply::invalid("Release", "body", "custom").violating("notes are too long".to_owned()));
+            return Err(Response::invalid("Release", "body", "custom").violating("notes are too long".to_owned()));
         }
         let make_latest = edit.make_latest;
         release.changed(edit);
@@ -160,7 +160,7 @@ impl State {
         }
         let is_taken = |other: &Release| !other.is_draft && other.tag == release.tag && other.id != release.id;
         if self.releases.iter().any(is_taken) {
-            return Err(Reply::invalid("Release", "tag_name", "already_exists"));
+            return Err(Response::invalid("Release", "tag_name", "already_exists"));
         }
         if release.published.is_none() {
             release.published = Some(self.tick());
@@ -180,9 +180,9 @@ impl State {
     /// "Get a reference", of a tag.
     pub fn git_tag(&mut self, call: &Call, tag: &str) -> Outcome {
         let commit = if call.is_upstream { self.refs.get(tag) } else { self.tags.get(tag) };
-        let commit = commit.ok_or_else(Reply::not_found)?;
+        let commit = commit.ok_or_else(Response::not_found)?;
         let api = call.api();
-        Ok(Reply::ok(&json!({
+        Ok(Response::ok(&json!({
             "ref": format!("refs/tags/{tag}"),
             "node_id": "REF",
             "url": format!("{api}/git/refs/tags/{tag}"),

@@ -4,7 +4,7 @@
 use http::Method;
 
 use crate::github::Collection::{self, Assets, Comments, Issues, Labels, Releases, Runs};
-use crate::github::reply::{Outcome, Reply};
+use crate::github::response::{Outcome, Response};
 use crate::github::{Call, IDS, State, UPSTREAM, shapes};
 
 /// What handles a request.
@@ -54,7 +54,7 @@ pub fn find<'a>(method: &Method, segments: &[&'a str], ours: &str) -> Option<(bo
 
 fn route<'a>(method: &str, below: &[&'a str]) -> Option<Route<'a>> {
     let (template, permission, collection, handler): (_, _, _, Handler) = match (method, below) {
-        ("GET", []) => ("", "metadata=read", None, Box::new(|_, call| Ok(Reply::ok(&shapes::repository(call))))),
+        ("GET", []) => ("", "metadata=read", None, Box::new(|_, call| Ok(Response::ok(&shapes::repository(call))))),
         ("GET", ["releases"]) => {
             ("/releases", "contents=read", Some(Releases), Box::new(|state, call| Ok(state.list_releases(call))))
         }

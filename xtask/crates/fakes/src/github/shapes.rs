@@ -7,7 +7,7 @@ use time::format_description::well_known::Rfc3339;
 
 use crate::digest::sha256;
 use crate::github::Call;
-use crate::github::reply::Reply;
+use crate::github::response::Response;
 
 /// When the counter began: 2026-01-01.
 pub const EPOCH_SECONDS: u64 = 1_767_225_600;
@@ -42,10 +42,10 @@ impl Call<'_> {
     }
 
     /// One page of a list whose address below the repository is `path`.
-    pub fn listed(&self, items: Vec<Value>, path: &str) -> Reply {
+    pub fn listed(&self, items: Vec<Value>, path: &str) -> Response {
         let (page, link) = self.page(items, path);
-        let reply = Reply::ok(&Value::Array(page));
-        if link.is_empty() { reply } else { reply.with("link", link) }
+        let response = Response::ok(&Value::Array(page));
+        if link.is_empty() { response } else { response.with("link", link) }
     }
 }
 

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use serde_json::{Value, json};
 
-use crate::github::Double;
+use crate::github::FakeGitHub;
 use crate::github::assets::Asset;
 use crate::github::issues::Issue;
 use crate::github::releases::Release;
@@ -18,7 +18,7 @@ pub struct Waiting {
     pub buildkit_ref: Option<String>,
 }
 
-impl Double {
+impl FakeGitHub {
     /// What there is, without ids and times: equal for two rehearsals that came to the same end.
     pub fn snapshot(&self) -> Value {
         let latest = self.state.latest(false).map(|release| release.id);

@@ -1,8 +1,8 @@
-//! The double by requests: each documented behaviour, without a socket.
+//! The fake by requests: each documented behaviour, without a socket.
 
 use serde_json::{Value, json};
 
-use crate::github::Double;
+use crate::github::FakeGitHub;
 use crate::message::{Answer, Content, Request, Service};
 
 mod access;
@@ -11,10 +11,10 @@ const TOKEN: &str = "secret";
 const OURS: &str = "/repos/o/n";
 
 /// A repository with a token that may do all that we need.
-fn double() -> Double {
-    let mut double = Double::new("o/n");
-    double.allow(TOKEN, &["contents=write", "issues=write", "actions=write"]);
-    double
+fn fake() -> FakeGitHub {
+    let mut fake = FakeGitHub::new("o/n");
+    fake.allow(TOKEN, &["contents=write", "issues=write", "actions=write"]);
+    fake
 }
 
 fn request(method: &str, path: &str, token: Option<&str>, body: Vec<u8>) -> Request {
@@ -35,13 +35,13 @@ fn read(answer: &Answer) -> (u16, Value) {
     (answer.status().as_u16(), serde_json::from_slice(bytes).unwrap_or(Value::Null))
 }
 
-fn ask(double: &mut Double, method: &str, path: &str, body: &Value) -> (u16, Value) {
+fn ask(fake: &mut FakeGitHub, method: &str, path: &str, body: &Value) -> (u16, Value) {
     let body = if body.is_null() { Vec::new() } else { body.to_string().into_bytes() };
-    read(&double.answer(&request(method, &format!("{OURS}/{path}"), Some(TOKEN), body)))
+    read(&fake.answer(&request(method, &format!("{OURS}/{path}"), Some(TOKEN), body)))
 }
 
-fn get(double: &mut Double, path: &str) -> (u16, Value) {
-    ask(double, "GET", path, &Value::Null)
+fn get(fake: &mut FakeGitHub, path: &str) -> (u16, Value) {
+    ask(fake, "GET", path, &Value::Null)
 }
 
 fn header(answer: &Answer, name: &str) -> String {
@@ -49,8 +49,8 @@ fn header(answer: &Answer, name: &str) -> String {
 }
 
 /// A draft of that tag; its path and the path of uploads to it.
-fn draft(double: &mut Double, tag: &str) -> (String, String) {
-    let (status, release) = ask(double, "POST", "releases", &json!({"tag_name": tag, "draft": true}));
+fn draft(fake: &mut FakeGitHub, tag: &str) -> (String, String) {
+    let (status, release) = ask(fake, "POST", "releases", &json!({"tag_name": tag, "draft": true}));
     assert_eq!(status, 201);
     let upload =
         release["upload_url"].as_str().and_then(|url| url.strip_prefix("http://127.0.0.1:9")).expect("is here");
@@ -58,135 +58,134 @@ fn draft(double: &mut Double, tag: &str) -> (String, String) {
     (format!("releases/{}", release["id"]), upload)
 }
 
-fn upload(double: &mut Double, path: &str, name: &str) -> (u16, Value) {
-    read(&double.answer(&request("POST", &format!("{path}?name={name}"), Some(TOKEN), b"abc".to_vec())))
+fn upload(fake: &mut FakeGitHub, path: &str, name: &str) -> (u16, Value) {
+    read(&fake.answer(&request("POST", &format!("{path}?name={name}"), Some(TOKEN), b"abc".to_vec())))
 }
 
 #[test]
 fn a_draft_is_seen_by_whom_may_push_and_never_by_its_tag() {
-    let mut double = double();
-    let (path, _) = draft(&mut double, "t");
-    assert_eq!(get(&mut double, "releases").1[0]["tag_name"], "t");
-    assert_eq!((get(&mut double, &path).0, get(&mut double, "releases/tags/t").0), (200, 404));
-    let anonymous = double.answer(&request("GET", "/repos/o/n/releases", None, Vec::new()));
+    let mut fake = fake();
+    let (path, _) = draft(&mut fake, "t");
+    assert_eq!(get(&mut fake, "releases").1[0]["tag_name"], "t");
+    assert_eq!((get(&mut fake, &path).0, get(&mut fake, "releases/tags/t").0), (200, 404));
+    let anonymous = fake.answer(&request("GET", "/repos/o/n/releases", None, Vec::new()));
     assert_eq!(read(&anonymous), (200, json!([])));
-    draft(&mut double, "t");
-    assert_eq!(get(&mut double, "releases").1.as_array().map(Vec::len), Some(2), "two drafts of one tag");
+    draft(&mut fake, "t");
+    assert_eq!(get(&mut fake, "releases").1.as_array().map(Vec::len), Some(2), "two drafts of one tag");
 }
 
 #[test]
 fn publishing_makes_the_tag_and_the_latest() {
-    let mut double = double();
-    let (path, _) = draft(&mut double, "one");
-    assert_eq!(get(&mut double, "git/ref/tags/one").0, 404);
-    assert_eq!(ask(&mut double, "PATCH", &path, &json!({"draft": false})).1["draft"], false);
-    assert_eq!(get(&mut double, "git/ref/tags/one").0, 200);
+    let mut fake = fake();
+    let (path, _) = draft(&mut fake, "one");
+    assert_eq!(get(&mut fake, "git/ref/tags/one").0, 404);
+    assert_eq!(ask(&mut fake, "PATCH", &path, &json!({"draft": false})).1["draft"], false);
+    assert_eq!(get(&mut fake, "git/ref/tags/one").0, 200);
     for (tag, edit) in [("two", json!({"make_latest": "false"})), ("three", json!({"prerelease": true}))] {
-        let (path, _) = draft(&mut double, tag);
+        let (path, _) = draft(&mut fake, tag);
         let mut publish = edit;
         publish["draft"] = false.into();
-        assert_eq!(ask(&mut double, "PATCH", &path, &publish).0, 200);
-        assert_eq!(get(&mut double, "releases/latest").1["tag_name"], "one", "{tag}");
+        assert_eq!(ask(&mut fake, "PATCH", &path, &publish).0, 200);
+        assert_eq!(get(&mut fake, "releases/latest").1["tag_name"], "one", "{tag}");
     }
-    let (status, refusal) = ask(&mut double, "POST", "releases", &json!({"tag_name": "one"}));
+    let (status, refusal) = ask(&mut fake, "POST", "releases", &json!({"tag_name": "one"}));
     assert_eq!((status, &refusal["errors"][0]["code"]), (422, &json!("already_exists")));
-    assert_eq!(double.page("one").expect("is published").lines().next(), Some("one  [Latest]"));
+    assert_eq!(fake.page("one").expect("is published").lines().next(), Some("one  [Latest]"));
 }
 
 #[test]
 fn assets_are_uploaded_once_downloaded_elsewhere_and_deleted() {
-    let mut double = double();
-    let (path, to) = draft(&mut double, "t");
-    let (status, asset) = upload(&mut double, &to, "a%20b");
+    let mut fake = fake();
+    let (path, to) = draft(&mut fake, "t");
+    let (status, asset) = upload(&mut fake, &to, "a%20b");
     let digest = "sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
     assert_eq!((status, &asset["state"], &asset["size"]), (201, &json!("uploaded"), &json!(3)));
     assert_eq!((&asset["name"], &asset["digest"]), (&json!("a.b"), &json!(digest)));
-    let (status, refusal) = upload(&mut double, &to, "a.b");
+    let (status, refusal) = upload(&mut fake, &to, "a.b");
     assert_eq!((status, &refusal["errors"][0]["code"]), (422, &json!("already_exists")));
 
     let page = "/o/n/releases/download/t/a.b";
-    assert_eq!(double.answer(&request("GET", page, None, Vec::new())).status(), 404, "of a draft");
-    ask(&mut double, "PATCH", &path, &json!({"draft": false}));
-    let elsewhere = double.answer(&request("GET", page, None, Vec::new()));
+    assert_eq!(fake.answer(&request("GET", page, None, Vec::new())).status(), 404, "of a draft");
+    ask(&mut fake, "PATCH", &path, &json!({"draft": false}));
+    let elsewhere = fake.answer(&request("GET", page, None, Vec::new()));
     let location = header(&elsewhere, "location");
     assert!(elsewhere.status() == 302 && location.starts_with("http://localhost:9/objects/"), "{location}");
     let object = location.trim_start_matches("http://localhost:9");
-    let content = double.answer(&request("GET", object, None, Vec::new())).into_body();
+    let content = fake.answer(&request("GET", object, None, Vec::new())).into_body();
     assert_eq!(content, Content::Memory(b"abc".to_vec()));
-    assert!(double.violations().is_empty());
-    double.answer(&request("GET", object, Some(TOKEN), Vec::new()));
-    assert_eq!(double.violations(), ["a token was sent to another host, 127.0.0.1:9"]);
+    assert!(fake.violations().is_empty());
+    fake.answer(&request("GET", object, Some(TOKEN), Vec::new()));
+    assert_eq!(fake.violations(), ["a token was sent to another host, 127.0.0.1:9"]);
 
     let id = &asset["id"];
-    assert_eq!(ask(&mut double, "DELETE", &format!("releases/assets/{id}"), &Value::Null).0, 204);
-    assert_eq!(get(&mut double, &format!("{path}/assets")), (200, json!([])));
+    assert_eq!(ask(&mut fake, "DELETE", &format!("releases/assets/{id}"), &Value::Null).0, 204);
+    assert_eq!(get(&mut fake, &format!("{path}/assets")), (200, json!([])));
 }
 
 #[test]
 fn a_failed_upload_leaves_a_starter_that_is_in_the_way() {
-    let mut double = double();
-    let (path, to) = draft(&mut double, "t");
-    double.starter_once();
-    assert_eq!(upload(&mut double, &to, "a").0, 502);
-    let assets = get(&mut double, &format!("{path}/assets")).1;
+    let mut fake = fake();
+    let (path, to) = draft(&mut fake, "t");
+    fake.starter_once();
+    assert_eq!(upload(&mut fake, &to, "a").0, 502);
+    let assets = get(&mut fake, &format!("{path}/assets")).1;
     assert_eq!((&assets[0]["state"], &assets[0]["size"]), (&json!("starter"), &json!(0)));
-    assert_eq!(upload(&mut double, &to, "a").0, 422);
+    assert_eq!(upload(&mut fake, &to, "a").0, 422);
     let id = &assets[0]["id"];
-    ask(&mut double, "DELETE", &format!("releases/assets/{id}"), &Value::Null);
-    assert_eq!(upload(&mut double, &to, "a").0, 201);
+    ask(&mut fake, "DELETE", &format!("releases/assets/{id}"), &Value::Null);
+    assert_eq!(upload(&mut fake, &to, "a").0, 201);
 }
 
 #[test]
 fn issues_come_with_pull_requests_and_make_their_labels() {
-    let mut double = double();
-    double.open_pull_request("pull", &["x"]);
-    let (status, issue) =
-        ask(&mut double, "POST", "issues", &json!({"title": "t", "body": "b", "labels": ["x", "y z"]}));
+    let mut fake = fake();
+    fake.open_pull_request("pull", &["x"]);
+    let (status, issue) = ask(&mut fake, "POST", "issues", &json!({"title": "t", "body": "b", "labels": ["x", "y z"]}));
     assert_eq!((status, &issue["number"], &issue["labels"][1]["color"]), (201, &json!(2), &json!("ededed")));
-    let listed = get(&mut double, "issues?state=all&labels=x").1;
+    let listed = get(&mut fake, "issues?state=all&labels=x").1;
     assert!(listed[0].get("pull_request").is_none() && listed[1]["pull_request"].is_object());
-    assert_eq!(get(&mut double, "issues?labels=x,y%20z").1.as_array().map(Vec::len), Some(1));
-    let (_, closed) = ask(&mut double, "PATCH", "issues/2", &json!({"state": "closed", "labels": ["x"]}));
+    assert_eq!(get(&mut fake, "issues?labels=x,y%20z").1.as_array().map(Vec::len), Some(1));
+    let (_, closed) = ask(&mut fake, "PATCH", "issues/2", &json!({"state": "closed", "labels": ["x"]}));
     assert_eq!((&closed["state"], &closed["state_reason"]), (&json!("closed"), &json!("completed")));
-    assert_eq!(get(&mut double, "issues?labels=y%20z&state=all").1, json!([]));
-    assert_eq!(ask(&mut double, "POST", "issues/2/comments", &json!({"body": "c"})).0, 201);
-    assert_eq!(get(&mut double, "issues/2/comments").1[0]["body"], "c");
-    assert_eq!((get(&mut double, "issues/2").1["comments"].as_u64(), get(&mut double, "issues/9").0), (Some(1), 404));
-    assert_eq!(ask(&mut double, "POST", "labels", &json!({"name": "X"})).0, 422);
-    assert_eq!(ask(&mut double, "POST", "labels", &json!({"name": "new", "color": "0e8a16"})).0, 201);
-    assert_eq!(get(&mut double, "labels").1.as_array().map(Vec::len), Some(3));
+    assert_eq!(get(&mut fake, "issues?labels=y%20z&state=all").1, json!([]));
+    assert_eq!(ask(&mut fake, "POST", "issues/2/comments", &json!({"body": "c"})).0, 201);
+    assert_eq!(get(&mut fake, "issues/2/comments").1[0]["body"], "c");
+    assert_eq!((get(&mut fake, "issues/2").1["comments"].as_u64(), get(&mut fake, "issues/9").0), (Some(1), 404));
+    assert_eq!(ask(&mut fake, "POST", "labels", &json!({"name": "X"})).0, 422);
+    assert_eq!(ask(&mut fake, "POST", "labels", &json!({"name": "new", "color": "0e8a16"})).0, 201);
+    assert_eq!(get(&mut fake, "labels").1.as_array().map(Vec::len), Some(3));
 }
 
 #[test]
 fn a_dispatched_run_waits_and_is_listed() {
-    let mut double = double();
+    let mut fake = fake();
     let runs = "actions/workflows/buildkit-weekly-build.yml/runs";
     let dispatches = "actions/workflows/buildkit-weekly-build.yml/dispatches";
     let mut body = json!({"ref": "main", "inputs": {"buildkit_ref": "v0.32.2"}});
-    assert_eq!(ask(&mut double, "POST", dispatches, &body), (204, Value::Null));
+    assert_eq!(ask(&mut fake, "POST", dispatches, &body), (204, Value::Null));
     body["return_run_details"] = true.into();
-    let (status, details) = ask(&mut double, "POST", dispatches, &body);
-    let waiting = double.runs_waiting();
+    let (status, details) = ask(&mut fake, "POST", dispatches, &body);
+    let waiting = fake.runs_waiting();
     assert_eq!((status, details["workflow_run_id"].as_u64()), (200, waiting.last().map(|run| run.id)));
-    double.set_run(waiting[0].id, "completed", Some("failure"));
-    let listed = get(&mut double, &format!("{runs}?event=workflow_dispatch&status=failure")).1;
+    fake.set_run(waiting[0].id, "completed", Some("failure"));
+    let listed = get(&mut fake, &format!("{runs}?event=workflow_dispatch&status=failure")).1;
     let run = &listed["workflow_runs"][0];
     assert_eq!((&listed["total_count"], &run["display_title"]), (&json!(1), &json!("BuildKit v0.32.2")));
     assert_eq!((&run["status"], &run["conclusion"]), (&json!("completed"), &json!("failure")));
-    double.schedule();
-    assert_eq!(get(&mut double, runs).1["workflow_runs"][0]["display_title"], "BuildKit master");
+    fake.schedule();
+    assert_eq!(get(&mut fake, runs).1["workflow_runs"][0]["display_title"], "BuildKit master");
     body["inputs"]["other"] = "x".into();
-    assert_eq!(ask(&mut double, "POST", dispatches, &body).0, 422);
-    assert_eq!(double.violations(), ["Unexpected inputs provided: [\"other\"]"]);
+    assert_eq!(ask(&mut fake, "POST", dispatches, &body).0, 422);
+    assert_eq!(fake.violations(), ["Unexpected inputs provided: [\"other\"]"]);
 }
 
 #[test]
 fn lists_come_in_pages_that_link_to_each_other() {
-    let mut double = double();
+    let mut fake = fake();
     for (number, tag) in ["v0.1.0", "dockerfile/1.0", "v0.2.0-rc1", "v0.1.1"].into_iter().enumerate() {
-        double.publish_upstream(tag, &format!("c{number}"), tag.contains("rc"));
+        fake.publish_upstream(tag, &format!("c{number}"), tag.contains("rc"));
     }
-    let first = double.answer(&request("GET", "/repos/moby/buildkit/releases?per_page=3", None, Vec::new()));
+    let first = fake.answer(&request("GET", "/repos/moby/buildkit/releases?per_page=3", None, Vec::new()));
     let tags = |answer: &Answer| -> Vec<String> {
         let list = read(answer).1;
         list.as_array().expect("a list").iter().map(|one| one["tag_name"].as_str().expect("a tag").to_owned()).collect()
@@ -196,35 +195,35 @@ fn lists_come_in_pages_that_link_to_each_other() {
         format!("<http://127.0.0.1:9/repositories/87987343/releases?per_page=3&page={page}>; rel=\"{relation}\"")
     };
     assert_eq!(header(&first, "link"), [page(2, "next"), page(2, "last")].join(", "));
-    let second = double.answer(&request("GET", "/repositories/87987343/releases?per_page=3&page=2", None, Vec::new()));
+    let second = fake.answer(&request("GET", "/repositories/87987343/releases?per_page=3&page=2", None, Vec::new()));
     assert_eq!(tags(&second), ["v0.1.0"]);
     assert_eq!(header(&second, "link"), [page(1, "prev"), page(1, "first")].join(", "));
-    let whole = double.answer(&request("GET", "/repos/moby/buildkit/releases", None, Vec::new()));
+    let whole = fake.answer(&request("GET", "/repos/moby/buildkit/releases", None, Vec::new()));
     assert_eq!(header(&whole, "link"), "");
 }
 
 #[test]
 fn what_is_known_already_is_not_sent_again_and_not_counted() {
-    let mut double = double();
-    double.publish_upstream("v0.1.0", "c", false);
+    let mut fake = fake();
+    fake.publish_upstream("v0.1.0", "c", false);
     let ask = request("GET", "/repos/moby/buildkit/releases", None, Vec::new());
-    let first = double.answer(&ask);
+    let first = fake.answer(&ask);
     let mut again = ask.clone();
     again.headers_mut().insert("if-none-match", first.headers()["etag"].clone());
-    let second = double.answer(&again);
+    let second = fake.answer(&again);
     assert_eq!((second.status().as_u16(), second.body().size_bytes()), (304, 0));
     assert_eq!(header(&second, "x-ratelimit-remaining"), header(&first, "x-ratelimit-remaining"));
-    double.publish_upstream("v0.1.1", "d", false);
-    assert_eq!(double.answer(&again).status(), 200);
+    fake.publish_upstream("v0.1.1", "d", false);
+    assert_eq!(fake.answer(&again).status(), 200);
 }
 
 #[test]
 fn upstreams_history_can_be_compared() {
-    let mut double = double();
-    double.publish_upstream("v0.1.0", "a", false);
-    double.publish_upstream("v0.2.0", "b", false);
-    double.commit_upstream("backport", Some("a"));
-    double.publish_upstream("v0.1.1", "backport", false);
+    let mut fake = fake();
+    fake.publish_upstream("v0.1.0", "a", false);
+    fake.publish_upstream("v0.2.0", "b", false);
+    fake.commit_upstream("backport", Some("a"));
+    fake.publish_upstream("v0.1.1", "backport", false);
     let cases = [
         ("v0.1.0...v0.2.0", "ahead"),
         ("b...a", "behind"),
@@ -233,30 +232,30 @@ fn upstreams_history_can_be_compared() {
     ];
     for (basehead, status) in cases {
         let path = format!("/repos/moby/buildkit/compare/{basehead}");
-        let answer = double.answer(&request("GET", &path, Some(TOKEN), Vec::new()));
+        let answer = fake.answer(&request("GET", &path, Some(TOKEN), Vec::new()));
         assert_eq!(read(&answer).1["status"], status, "{basehead}");
     }
     let unknown = request("GET", "/repos/moby/buildkit/compare/a...z", None, Vec::new());
-    assert_eq!(double.answer(&unknown).status(), 404);
+    assert_eq!(fake.answer(&unknown).status(), 404);
 }
 
 #[test]
 fn a_list_can_be_out_of_date_once() {
-    let mut double = double();
-    double.stale_once();
-    ask(&mut double, "POST", "issues", &json!({"title": "t"}));
-    assert_eq!(get(&mut double, "releases").1, json!([]), "another collection");
-    assert_eq!(get(&mut double, "issues/1").0, 200, "no list");
-    assert_eq!(get(&mut double, "issues").1, json!([]));
-    assert_eq!(get(&mut double, "issues").1[0]["title"], "t");
+    let mut fake = fake();
+    fake.stale_once();
+    ask(&mut fake, "POST", "issues", &json!({"title": "t"}));
+    assert_eq!(get(&mut fake, "releases").1, json!([]), "another collection");
+    assert_eq!(get(&mut fake, "issues/1").0, 200, "no list");
+    assert_eq!(get(&mut fake, "issues").1, json!([]));
+    assert_eq!(get(&mut fake, "issues").1[0]["title"], "t");
 }
 
 #[test]
 fn the_same_end_is_the_same_whichever_way() {
-    let (mut straight, mut crooked) = (double(), double());
-    for double in [&mut straight, &mut crooked] {
-        draft(double, "t");
-        ask(double, "POST", "issues", &json!({"title": "t"}));
+    let (mut straight, mut crooked) = (fake(), fake());
+    for fake in [&mut straight, &mut crooked] {
+        draft(fake, "t");
+        ask(fake, "POST", "issues", &json!({"title": "t"}));
     }
     assert_eq!(straight.snapshot(), crooked.snapshot());
     let (_, to) = draft(&mut crooked, "u");

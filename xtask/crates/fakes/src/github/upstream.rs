@@ -3,12 +3,12 @@
 use serde_json::json;
 
 use crate::github::releases::Release;
-use crate::github::reply::{Outcome, Reply};
-use crate::github::{Call, Double, State, shapes};
+use crate::github::response::{Outcome, Response};
+use crate::github::{Call, FakeGitHub, State, shapes};
 
 const MASTER: &str = "master";
 
-impl Double {
+impl FakeGitHub {
     /// Makes a commit known. Without a parent it goes on top of master; with one it is on a branch
     /// of its own.
     pub fn commit_upstream(&mut self, commit: &str, parent: Option<&str>) {
@@ -52,12 +52,12 @@ impl State {
     /// "Compare two commits", `BASE...HEAD`, tags, branches or commits: how many commits each has
     /// that the other has not.
     pub fn compare(&mut self, call: &Call, basehead: &str) -> Outcome {
-        let (base, head) = basehead.split_once("...").ok_or_else(Reply::not_found)?;
-        let base = self.history(base).filter(|_| call.is_upstream).ok_or_else(Reply::not_found)?;
-        let head = self.history(head).ok_or_else(Reply::not_found)?;
+        let (base, head) = basehead.split_once("...").ok_or_else(Response::not_found)?;
+        let base = self.history(base).filter(|_| call.is_upstream).ok_or_else(Response::not_found)?;
+        let head = self.history(head).ok_or_else(Response::not_found)?;
         let ahead: Vec<_> = head.iter().filter(|commit| !base.contains(commit)).rev().collect();
         let behind_by = base.iter().filter(|commit| !head.contains(commit)).count();
-        let common = head.iter().find(|commit| base.contains(commit)).ok_or_else(Reply::not_found)?;
+        let common = head.iter().find(|commit| base.contains(commit)).ok_or_else(Response::not_found)?;
         let status = match (ahead.len(), behind_by) {
             (0, 0) => "identical",
             (_, 0) => "ahead",
@@ -65,7 +65,7 @@ impl State {
             _ => "diverged",
         };
         let html = format!("https://github.com/{}/compare/{basehead}", call.repository);
-        Ok(Reply::ok(&json!({
+        Ok(Response::ok(&json!({
             "url": format!("{}/compare/{basehead}", call.api()),
             "html_url": html,
             "permalink_url": html,

@@ -11,7 +11,7 @@ use crate::message::{Answer, Content, Request};
 pub fn answer(status: StatusCode, headers: &[(&str, &str)], body: Content) -> Answer {
     let builder =
         headers.iter().fold(Response::builder().status(status), |builder, (name, value)| builder.header(*name, *value));
-    builder.body(body).expect("the headers of a double are legal")
+    builder.body(body).expect("the headers of a fake are legal")
 }
 
 /// An answer without a body.

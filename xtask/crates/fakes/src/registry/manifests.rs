@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::digest::sha256;
 use crate::message::{Answer, Content, Request};
 use crate::registry::answers::{answer, empty, error, header};
-use crate::registry::{DIGEST, Referrers, Registry, Repository, Stale};
+use crate::registry::{DIGEST, FakeRegistry, Referrers, Repository, Stale};
 
 /// Source: OCI distribution specification 1.1, "Pushing Manifests": at least 4 MiB.
 const LARGEST_DOCUMENT_BYTES: u64 = 4 << 20;
@@ -22,7 +22,7 @@ pub struct Manifest {
     document: Value,
 }
 
-impl Registry {
+impl FakeRegistry {
     /// `GET` and `HEAD` of a manifest, by digest or tag.
     pub(super) fn pull_manifest(&mut self, request: &Request, name: &str, reference: &str) -> Answer {
         let unknown = |message: &str| error(StatusCode::NOT_FOUND, "MANIFEST_UNKNOWN", message);

@@ -9,14 +9,14 @@ use crate::registry::tokens::basic;
 const MANIFEST_TYPE: &str = "application/vnd.oci.image.manifest.v1+json";
 
 struct Client {
-    registry: Registry,
+    registry: FakeRegistry,
     token: Option<String>,
 }
 
 impl Client {
     fn new() -> Self {
         let account = Account { username: "octo".to_owned(), password: "secret".to_owned(), may_push: true };
-        Self { registry: Registry::new(account, vec!["ghs_".to_owned()]), token: None }
+        Self { registry: FakeRegistry::new(account, vec!["ghs_".to_owned()]), token: None }
     }
 
     fn send(&mut self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {

@@ -11,7 +11,7 @@ use crate::digest::{HashingWriter, is_digest};
 use crate::message::{Answer, Content, Request};
 use crate::registry::answers::{self, empty, error, header};
 use crate::registry::route::parameter;
-use crate::registry::{DIGEST, Registry};
+use crate::registry::{DIGEST, FakeRegistry};
 
 /// One session.
 #[derive(Clone, Debug)]
@@ -26,7 +26,7 @@ impl Upload {
     }
 }
 
-impl Registry {
+impl FakeRegistry {
     /// `POST` to `/v2/<name>/blobs/uploads/`: a mount where it can be, else a session. A registry need
     /// not take the blob with this request, and this one does not.
     pub(super) fn begin_upload(&mut self, request: &Request, name: &str) -> Answer {

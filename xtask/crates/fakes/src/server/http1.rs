@@ -1,4 +1,4 @@
-//! HTTP/1.1 as far as the doubles need it: one request is read and one answer written.
+//! HTTP/1.1 as far as the fakes need it: one request is read and one answer written.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Cursor, ErrorKind, Read, Write};
@@ -19,12 +19,12 @@ const LARGEST_IN_MEMORY_BYTES: usize = 4 << 20;
 /// A socket read in such a way that the last byte which was handed out stays in the kernel: dropped
 /// like this, the connection is reset and not closed, since Linux resets a connection that is
 /// closed with data unread (RFC 2525, section 2.17; setting `SO_LINGER` is not in stable Rust).
-pub struct Lagging {
+pub struct ResettableSocket {
     pub stream: TcpStream,
     is_behind: bool,
 }
 
-impl Lagging {
+impl ResettableSocket {
     /// Takes that byte as well: dropped from now on, the connection is closed in peace.
     pub fn catch_up(&mut self) -> io::Result<()> {
         if self.is_behind {
@@ -35,7 +35,7 @@ impl Lagging {
     }
 }
 
-impl Read for Lagging {
+impl Read for ResettableSocket {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         self.catch_up()?;
         let count = self.stream.peek(buffer)?;
@@ -50,7 +50,7 @@ impl Read for Lagging {
 /// A request of which the head has been read.
 pub struct Incoming {
     pub head: Request<()>,
-    pub socket: Lagging,
+    pub socket: ResettableSocket,
     /// What came together with the head.
     beginning: Vec<u8>,
 }
@@ -58,7 +58,7 @@ pub struct Incoming {
 impl Incoming {
     /// Reads the head; none, where the client closes before it is whole.
     pub fn read(stream: TcpStream) -> io::Result<Option<Self>> {
-        let mut socket = Lagging { stream, is_behind: false };
+        let mut socket = ResettableSocket { stream, is_behind: false };
         let mut bytes = Vec::new();
         let mut buffer = [0; 8 << 10];
         while bytes.len() < LARGEST_HEAD_BYTES {

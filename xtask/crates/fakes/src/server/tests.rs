@@ -8,7 +8,7 @@ use camino::Utf8PathBuf;
 
 use crate::digest::sha256;
 use crate::message::{Content, Request, Service};
-use crate::server::{Answer, Faults, Loopback, Verdict};
+use crate::server::{Action, Answer, Faults, Server};
 
 /// Answers each request with its body, and remembers them.
 #[derive(Default)]
@@ -21,29 +21,29 @@ impl Service for Echo {
     }
 }
 
-/// The first request gets the verdict, the others pass.
-struct First(Mutex<Option<Verdict>>);
+/// The first request gets the action, the others pass.
+struct First(Mutex<Option<Action>>);
 
 impl Faults for First {
-    fn verdict(&self, number: u64, _head: &http::Request<()>) -> Verdict {
+    fn action(&self, number: u64, _head: &http::Request<()>) -> Action {
         assert!(number > 0, "requests are counted from 1");
-        self.0.lock().expect("no panic").take().unwrap_or(Verdict::Pass)
+        self.0.lock().expect("no panic").take().unwrap_or(Action::Pass)
     }
 }
 
-fn server(verdict: Verdict) -> (Loopback, Arc<Mutex<Echo>>) {
+fn server(action: Action) -> (Server, Arc<Mutex<Echo>>) {
     let service = Arc::new(Mutex::new(Echo::default()));
     let folder = Utf8PathBuf::try_from(std::env::temp_dir()).expect("has a UTF-8 name");
-    let faults = Arc::new(First(Mutex::new(Some(verdict))));
-    (Loopback::start(service.clone(), folder, faults).expect("starts"), service)
+    let faults = Arc::new(First(Mutex::new(Some(action))));
+    (Server::start(service.clone(), folder, faults).expect("starts"), service)
 }
 
-fn connect(server: &Loopback) -> std::io::Result<TcpStream> {
+fn connect(server: &Server) -> std::io::Result<TcpStream> {
     TcpStream::connect(server.url().trim_start_matches("http://"))
 }
 
 /// Sends a request and reads to the end.
-fn sent(server: &Loopback, request: &[u8]) -> Result<Vec<u8>, ErrorKind> {
+fn sent(server: &Server, request: &[u8]) -> Result<Vec<u8>, ErrorKind> {
     let mut stream = connect(server).map_err(|error| error.kind())?;
     stream.write_all(request).expect("is sent");
     let mut answer = Vec::new();
@@ -57,7 +57,7 @@ const ECHOED: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 6\r\nconnection: clos
 
 #[test]
 fn a_request_arrives_whole_and_is_answered() {
-    let (server, service) = server(Verdict::Pass);
+    let (server, service) = server(Action::Pass);
     assert_eq!(sent(&server, POST).as_deref(), Ok(ECHOED));
     let chunked = b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n4;x=y\r\ncdef\r\n0\r\n\r\n";
     assert_eq!(sent(&server, chunked).as_deref(), Ok(ECHOED));
@@ -70,7 +70,7 @@ fn a_request_arrives_whole_and_is_answered() {
 
 #[test]
 fn a_client_that_asks_is_told_to_continue() {
-    let (server, _) = server(Verdict::Pass);
+    let (server, _) = server(Action::Pass);
     let mut stream = connect(&server).expect("connects");
     stream.write_all(b"PUT / HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n").expect("is sent");
     let mut go_on = [0; 25];
@@ -84,7 +84,7 @@ fn a_client_that_asks_is_told_to_continue() {
 
 #[test]
 fn a_large_body_goes_through_a_file() {
-    let (server, service) = server(Verdict::Pass);
+    let (server, service) = server(Action::Pass);
     let body: Vec<u8> = (0..5_u32 << 20).map(|number| number.to_le_bytes()[1]).collect();
     let head = format!("PUT / HTTP/1.1\r\nContent-Length: {}\r\n\r\n", body.len());
     let answer = sent(&server, &[head.as_bytes(), &body].concat()).expect("is answered");
@@ -97,7 +97,7 @@ fn a_large_body_goes_through_a_file() {
 
 #[test]
 fn an_unfinished_body_has_no_effect() {
-    let (server, service) = server(Verdict::Pass);
+    let (server, service) = server(Action::Pass);
     let mut stream = connect(&server).expect("connects");
     stream.write_all(&POST[..POST.len() - 1]).expect("is sent");
     drop(stream);
@@ -113,18 +113,18 @@ fn each_fault_is_what_it_says() {
     let answer = || http::Response::builder().status(502).body(Content::Memory(Vec::new())).expect("is one");
     let bad_gateway = b"HTTP/1.1 502 Bad Gateway\r\ncontent-length: 0\r\nconnection: close\r\n\r\n".to_vec();
     let cases = [
-        (Verdict::ResetBefore, 0, Err(ErrorKind::ConnectionReset)),
-        (Verdict::KillBefore, 0, Err(ErrorKind::ConnectionReset)),
-        (Verdict::ResetAfter, 1, Err(ErrorKind::ConnectionReset)),
-        (Verdict::KillAfter, 1, Err(ErrorKind::ConnectionReset)),
-        (Verdict::CloseAfter, 1, Ok(Vec::new())),
-        (Verdict::Instead(answer()), 0, Ok(bad_gateway.clone())),
-        (Verdict::InsteadAfter(answer()), 1, Ok(bad_gateway)),
-        (Verdict::Truncate, 1, Ok(ECHOED[..ECHOED.len() - 3].to_vec())),
+        (Action::ResetBefore, 0, Err(ErrorKind::ConnectionReset)),
+        (Action::KillBefore, 0, Err(ErrorKind::ConnectionReset)),
+        (Action::ResetAfter, 1, Err(ErrorKind::ConnectionReset)),
+        (Action::KillAfter, 1, Err(ErrorKind::ConnectionReset)),
+        (Action::CloseAfter, 1, Ok(Vec::new())),
+        (Action::Instead(answer()), 0, Ok(bad_gateway.clone())),
+        (Action::InsteadAfter(answer()), 1, Ok(bad_gateway)),
+        (Action::Truncate, 1, Ok(ECHOED[..ECHOED.len() - 3].to_vec())),
     ];
-    for (verdict, effects, expected) in cases {
-        let name = format!("{verdict:?}");
-        let (server, service) = server(verdict);
+    for (action, effects, expected) in cases {
+        let name = format!("{action:?}");
+        let (server, service) = server(action);
         assert_eq!(sent(&server, POST), expected, "{name}");
         server.settle().expect("ends");
         assert_eq!(service.lock().expect("no panic").0.len(), effects, "{name}");
@@ -134,15 +134,15 @@ fn each_fault_is_what_it_says() {
 
 #[test]
 fn a_request_without_a_body_is_reset_and_cut_as_well() {
-    assert_eq!(sent(&server(Verdict::ResetBefore).0, GET), Err(ErrorKind::ConnectionReset));
-    assert_eq!(sent(&server(Verdict::ResetAfter).0, GET), Err(ErrorKind::ConnectionReset));
-    let cut = sent(&server(Verdict::Truncate).0, GET).expect("is answered in part");
+    assert_eq!(sent(&server(Action::ResetBefore).0, GET), Err(ErrorKind::ConnectionReset));
+    assert_eq!(sent(&server(Action::ResetAfter).0, GET), Err(ErrorKind::ConnectionReset));
+    let cut = sent(&server(Action::Truncate).0, GET).expect("is answered in part");
     assert!(cut.starts_with(b"HTTP/1.1 200 OK\r\n") && !cut.ends_with(b"\r\n\r\n"));
 }
 
 #[test]
 fn connections_are_refused_until_it_is_opened_again() {
-    let (server, _) = server(Verdict::RefuseNext);
+    let (server, _) = server(Action::RefuseNext);
     assert_eq!(sent(&server, POST).as_deref(), Ok(ECHOED));
     for _ in 0..3 {
         assert_eq!(sent(&server, POST), Err(ErrorKind::ConnectionRefused));

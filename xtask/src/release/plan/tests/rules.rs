@@ -4,20 +4,20 @@ use super::*;
 use crate::dist::check::{Check, Verdict};
 
 fn empty(name: &str, id: u64) -> Release {
-    Release { id, tag_name: name.to_owned(), assets: Vec::new(), ..release(&wanted("v0.32.2"), false) }
+    Release { id, tag_name: name.to_owned(), assets: Vec::new(), ..release(&desired("v0.32.2"), false) }
 }
 
 #[test]
 fn the_record_of_an_earlier_run_stands_where_only_its_proofs_are_older() {
-    let wanted = wanted("v0.32.2");
-    let mut published = release(&wanted, false);
+    let desired = desired("v0.32.2");
+    let mut published = release(&desired, false);
     published.assets[5].size = 1;
     published.assets[6].digest = Some(format!("sha256:{}", sha256(9)));
     let record = |change: fn(&mut Metadata)| {
-        let mut record = wanted.record.clone();
+        let mut record = desired.record.clone();
         change(&mut record);
-        let (releases, registry) = (vec![published.clone()], registry(&wanted));
-        plan(&wanted, &Observed { releases, registry, published_record: Some(record), issue: None })
+        let (releases, registry) = (vec![published.clone()], registry(&desired));
+        plan(&desired, &Observed { releases, registry, published_record: Some(record), issue: None })
     };
     let plan = record(|record| record.proofs[0].seconds += 1).expect("it stands");
     let earlier = "published with the proofs of an earlier run, of the same files and the same image; it stands";
@@ -30,21 +30,21 @@ fn the_record_of_an_earlier_run_stands_where_only_its_proofs_are_older() {
 
 #[test]
 fn a_week_in_which_only_debian_moved_leaves_master_as_it_is() {
-    let wanted = wanted("master");
-    let mut record = wanted.record.clone();
+    let desired = desired("master");
+    let mut record = desired.record.clone();
     let image = record.image.as_mut().expect("an image");
     image.digest = digest(0xaa);
-    let plan_with = |wanted: &Wanted, record: &Metadata| {
-        plan(wanted, &Observed { published_record: Some(record.clone()), ..Observed::default() })
+    let plan_with = |desired: &Desired, record: &Metadata| {
+        plan(desired, &Observed { published_record: Some(record.clone()), ..Observed::default() })
     };
-    let plan = plan_with(&wanted, &record).expect("nothing stands against it");
+    let plan = plan_with(&desired, &record).expect("nothing stands against it");
     assert!(plan.is_standing && plan.steps.is_empty());
     assert!(plan.notes[0].contains("buildkit-v20260804-dev is published of the same commit"), "{:?}", plan.notes);
     // Another commit of that day, other programs, or a release of upstream's: that is no quiet week.
     let mut other = record.clone();
     other.files[0].sha256 = sha256(0xbb);
-    assert!(!plan_with(&wanted, &other).expect("a plan").is_standing);
-    let tagged = super::wanted("v0.32.2");
+    assert!(!plan_with(&desired, &other).expect("a plan").is_standing);
+    let tagged = super::desired("v0.32.2");
     let mut record = tagged.record.clone();
     record.image.as_mut().expect("an image").digest = digest(0xaa);
     assert!(!plan_with(&tagged, &record).expect("a plan").is_standing);
@@ -52,13 +52,13 @@ fn a_week_in_which_only_debian_moved_leaves_master_as_it_is() {
 
 #[test]
 fn latest_follows_master_and_only_forward() {
-    let wanted = wanted("master");
+    let desired = desired("master");
     let moved = |latest: Option<Latest>| {
-        let mut registry = registry(&wanted);
+        let mut registry = registry(&desired);
         registry.tags[1].1 = digest(0xaa);
         registry.latest = latest;
-        let releases = vec![release(&wanted, false)];
-        let text = text(&wanted, &Observed { releases, registry, ..Observed::default() });
+        let releases = vec![release(&desired, false)];
+        let text = text(&desired, &Observed { releases, registry, ..Observed::default() });
         text.lines().last().expect("a line").to_owned()
     };
     let latest =
@@ -77,14 +77,14 @@ fn latest_follows_master_and_only_forward() {
     let said = "note latest stays at sha256:aa: that image does not say which commit it was built from";
     assert_eq!(moved(Some(Latest { revision: None, relation: None })), said);
     let observed =
-        Observed { releases: vec![release(&wanted, false)], registry: registry(&wanted), ..Observed::default() };
-    assert!(text(&wanted, &observed).ends_with("same tag master-20260804\nsame tag latest\n"));
+        Observed { releases: vec![release(&desired, false)], registry: registry(&desired), ..Observed::default() };
+    assert!(text(&desired, &observed).ends_with("same tag master-20260804\nsame tag latest\n"));
 }
 
 #[test]
 fn master_is_a_prerelease_that_latest_follows() {
-    let wanted = wanted("master");
-    let text = text(&wanted, &Observed::default());
+    let desired = desired("master");
+    let text = text(&desired, &Observed::default());
     let last: Vec<&str> = text.lines().rev().take(3).collect();
     assert_eq!(
         last,
@@ -99,10 +99,10 @@ fn master_is_a_prerelease_that_latest_follows() {
 
 #[test]
 fn the_newest_stable_release_alone_is_what_github_calls_the_latest() {
-    let wanted = wanted("v0.32.2");
+    let desired = desired("v0.32.2");
     let last = |releases: &[&str]| {
         let releases = releases.iter().zip(2..).map(|(name, id)| empty(name, id)).collect();
-        let plan = plan(&wanted, &Observed { releases, ..Observed::default() }).expect("a plan");
+        let plan = plan(&desired, &Observed { releases, ..Observed::default() }).expect("a plan");
         plan.steps.last().map(ToString::to_string).expect("a step").ends_with("--latest=true")
     };
     assert!(last(&["buildkit-v0.9.0-riscv64", "buildkit-v0.33.0-rc1-riscv64", "buildkit-v20261001-dev", "v9.9.9"]));
@@ -111,11 +111,11 @@ fn the_newest_stable_release_alone_is_what_github_calls_the_latest() {
 
 #[test]
 fn what_is_not_proved_is_refused_or_said() {
-    let mut wanted = wanted("v0.32.2");
-    wanted.record.proofs.remove(3);
-    wanted.record.proofs[2].image_digest = digest(9);
-    wanted.record.proofs[1].checks[0].verdict = Verdict::NotRun;
-    wanted.record.proofs[0].checks.push(Check::fail("runc", "it is missing"));
+    let mut desired = desired("v0.32.2");
+    desired.record.proofs.remove(3);
+    desired.record.proofs[2].image_digest = digest(9);
+    desired.record.proofs[1].checks[0].verdict = Verdict::NotRun;
+    desired.record.proofs[0].checks.push(Check::fail("runc", "it is missing"));
     let said = [
         "`verify-tini` failed at runc: it is missing",
         "`smoke exec` has no check that passed",
@@ -128,20 +128,20 @@ fn what_is_not_proved_is_refused_or_said() {
         .zip(tasks)
         .map(|(why, task)| format!("\n  - {why}: run `cargo xtask {task}`, or say --unproved"))
         .collect();
-    assert_eq!(text(&wanted, &Observed::default()), format!("nothing is published:{}", lines.concat()));
-    wanted.is_unproved = true;
-    let plan = plan(&wanted, &Observed::default()).expect("a plan");
+    assert_eq!(text(&desired, &Observed::default()), format!("nothing is published:{}", lines.concat()));
+    desired.is_unproved = true;
+    let plan = plan(&desired, &Observed::default()).expect("a plan");
     assert_eq!(plan.notes, said.map(|why| format!("{why}; the notes say so")));
 }
 
 #[test]
 fn a_file_too_many_one_too_few_and_one_that_was_changed_are_named() {
-    let mut wanted = wanted("v0.32.2");
-    wanted.files[1].sha256 = sha256(9);
-    wanted.files[0].name = "buildkitd.old".to_owned();
-    wanted.files[0].path = "dist/buildkitd.old".into();
+    let mut desired = desired("v0.32.2");
+    desired.files[1].sha256 = sha256(9);
+    desired.files[0].name = "buildkitd.old".to_owned();
+    desired.files[0].path = "dist/buildkitd.old".into();
     assert_eq!(
-        text(&wanted, &Observed::default()),
+        text(&desired, &Observed::default()),
         "\
 nothing is published:
   - buildkitd is missing in the folder of the build; `cargo xtask build` makes it

@@ -1,11 +1,11 @@
-//! How a registry asks who one is: the `WWW-Authenticate` header, and what to ask a token server for.
+//! How a registry asks who one is: the `WWW-Authenticate` header, and what to request a token server for.
 
 use crate::http::url::Url;
 use crate::registry::repository::ImageRepository;
 
 /// What a registry wants to see.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Challenge {
+pub enum AuthScheme {
     /// User and password, at each request (RFC 7617).
     Basic,
     /// A token that another service gives.
@@ -20,7 +20,7 @@ pub enum Challenge {
     },
 }
 
-impl Challenge {
+impl AuthScheme {
     /// The challenge to answer among those of a header, which may hold several: a token before a password.
     pub fn of(header: &str) -> Option<Self> {
         let mut found = None;
@@ -128,28 +128,28 @@ pub fn token_url(
 mod tests {
     use super::*;
 
-    fn bearer(realm: &str, service: Option<&str>, scopes: &[&str]) -> Challenge {
+    fn bearer(realm: &str, service: Option<&str>, scopes: &[&str]) -> AuthScheme {
         let scopes = scopes.iter().map(|scope| (*scope).to_owned()).collect();
-        Challenge::Bearer { realm: realm.to_owned(), service: service.map(str::to_owned), scopes }
+        AuthScheme::Bearer { realm: realm.to_owned(), service: service.map(str::to_owned), scopes }
     }
 
     #[test]
     fn a_comma_in_quotes_ends_nothing() {
         let header = r#"Bearer realm="https://ghcr.io/token",service="ghcr.io",scope="repository:a/b:pull,push""#;
         assert_eq!(
-            Challenge::of(header),
+            AuthScheme::of(header),
             Some(bearer("https://ghcr.io/token", Some("ghcr.io"), &["repository:a/b:pull,push"]))
         );
         let header = r#"Bearer realm="https://x/\"t", scope="repository:a:pull,push repository:b:pull""#;
         let scopes = ["repository:a:pull,push", "repository:b:pull"];
-        assert_eq!(Challenge::of(header), Some(bearer("https://x/\"t", None, &scopes)));
+        assert_eq!(AuthScheme::of(header), Some(bearer("https://x/\"t", None, &scopes)));
     }
 
     #[test]
     fn the_case_of_names_does_not_matter_and_blanks_may_be_many() {
         let header = "bEARER Realm = https://x/t ,SERVICE=\"s\" , error=\"invalid_token\"";
-        assert_eq!(Challenge::of(header), Some(bearer("https://x/t", Some("s"), &[])));
-        assert_eq!(Challenge::of("BASIC realm=\"x\""), Some(Challenge::Basic));
+        assert_eq!(AuthScheme::of(header), Some(bearer("https://x/t", Some("s"), &[])));
+        assert_eq!(AuthScheme::of("BASIC realm=\"x\""), Some(AuthScheme::Basic));
     }
 
     #[test]
@@ -159,11 +159,11 @@ mod tests {
             r#"Bearer realm="https://x/t",service="s", Basic realm="a""#,
             r#"Negotiate, Digest realm="d", nonce="n=,", Bearer realm="https://x/t" , service=s"#,
         ] {
-            assert_eq!(Challenge::of(header), Some(bearer("https://x/t", Some("s"), &[])), "{header}");
+            assert_eq!(AuthScheme::of(header), Some(bearer("https://x/t", Some("s"), &[])), "{header}");
         }
-        assert_eq!(Challenge::of("Negotiate abc, Basic"), Some(Challenge::Basic));
+        assert_eq!(AuthScheme::of("Negotiate abc, Basic"), Some(AuthScheme::Basic));
         for header in ["", ",", "Negotiate", "Bearer service=\"s\"", "=\"", "\u{e4}"] {
-            assert_eq!(Challenge::of(header), None, "{header}");
+            assert_eq!(AuthScheme::of(header), None, "{header}");
         }
     }
 

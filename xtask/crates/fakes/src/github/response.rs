@@ -8,11 +8,11 @@ use crate::github::Call;
 use crate::message::{Answer, Content};
 
 /// What a handler gives: an answer, or a refusal, which is an answer as well.
-pub type Outcome = Result<Reply, Reply>;
+pub type Outcome = Result<Response, Response>;
 
 /// An answer in the making.
 #[derive(Debug)]
-pub struct Reply {
+pub struct Response {
     pub status: StatusCode,
     pub content: Content,
     pub headers: Vec<(&'static str, String)>,
@@ -20,7 +20,7 @@ pub struct Reply {
     pub violation: Option<String>,
 }
 
-impl Reply {
+impl Response {
     /// A status and a document.
     pub fn new(status: StatusCode, document: &Value) -> Self {
         let headers = vec![("content-type", "application/json; charset=utf-8".to_owned())];
@@ -95,7 +95,7 @@ impl Reply {
         let mut answer = Answer::new(self.content);
         *answer.status_mut() = self.status;
         for (name, value) in self.headers {
-            let value = value.parse().expect("the double makes no header that is not text");
+            let value = value.parse().expect("the fake makes no header that is not text");
             answer.headers_mut().append(name, value);
         }
         answer
@@ -106,9 +106,9 @@ impl Call<'_> {
     /// The body as a document of that type. Source: "Troubleshooting the REST API", "Problems
     /// parsing JSON" and "Invalid request". GitHub ignores fields that it does not know; here they
     /// are refused, since they are a mistake of ours.
-    pub fn document<T: DeserializeOwned>(&self) -> Result<T, Reply> {
+    pub fn document<T: DeserializeOwned>(&self) -> Result<T, Response> {
         let Content::Memory(bytes) = self.body else {
-            return Err(Reply::message(StatusCode::PAYLOAD_TOO_LARGE, "Payload too large"));
+            return Err(Response::message(StatusCode::PAYLOAD_TOO_LARGE, "Payload too large"));
         };
         serde_json::from_slice(bytes).map_err(|error| {
             let (status, message) = if error.is_data() {
@@ -116,7 +116,7 @@ impl Call<'_> {
             } else {
                 (StatusCode::BAD_REQUEST, "Problems parsing JSON")
             };
-            Reply::message(status, message).violating(format!("a body is not what GitHub takes: {error}"))
+            Response::message(status, message).violating(format!("a body is not what GitHub takes: {error}"))
         })
     }
 }
