@@ -1,4 +1,5 @@
 //! Tokens and passwords, read from the environment and from nowhere else.
+#![allow(clippy::disallowed_methods, reason = "reads the environment")]
 
 use anyhow::{Context, Error, Result, bail};
 

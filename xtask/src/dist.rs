@@ -1,5 +1,6 @@
 //! The folder `dist/<version>/` as tasks hand it on: found, checked against its record, and its
 //! record rewritten whole or not at all.
+#![allow(clippy::disallowed_methods, reason = "reads and writes files")]
 
 use std::fs;
 

@@ -1,5 +1,6 @@
 //! Finds a Go that is new enough for a ref, nearest first: the one that was named, the one on
 //! PATH, one fetched earlier; else fetches one (`go_download`). It says which, and why.
+#![allow(clippy::disallowed_methods, reason = "reads and writes files and reads the environment")]
 
 use anyhow::{Context, Result, bail};
 use camino::{Utf8Path, Utf8PathBuf};

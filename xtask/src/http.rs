@@ -1,5 +1,6 @@
 //! The one HTTP client: TLS by the system's trust store, a limit on everything, and plain HTTP to
 //! this machine alone. It follows redirects itself, so that no other site is shown who we are.
+#![allow(clippy::disallowed_types, reason = "reads and writes files and opens sockets")]
 
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};

@@ -1,5 +1,6 @@
 //! `cargo xtask rehearse`: the whole pipeline, offline, against doubles of GitHub and of a registry on
 //! loopback, with faults on demand. The tasks are the real ones, run as processes of their own.
+#![allow(clippy::disallowed_methods, reason = "reads and writes files and reads the environment")]
 
 use std::fs;
 use std::num::NonZero;

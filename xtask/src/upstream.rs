@@ -5,6 +5,7 @@
 //! gains objects and upstream's own refs. A submodule that is missing is cloned without trees
 //! (`--filter=tree:0`): all commits and tags, so that every version can be told, and of the files
 //! only those of the commits that are checked out.
+#![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "reads and writes files")]
 
 use std::fs::{self, File};
 use std::time::Duration;

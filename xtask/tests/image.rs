@@ -1,6 +1,11 @@
 //! `cargo xtask image` by its front door: against an engine that is absent, down, too old or without
 //! emulation (a `docker` on PATH that says so), and, where a real engine and a real build are here,
 //! end to end.
+#![allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "reads and writes files, starts processes and reads the environment"
+)]
 
 mod support;
 

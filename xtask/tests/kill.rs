@@ -1,6 +1,11 @@
 //! `cargo xtask build`, killed at random moments: what it leaves is nothing or whole, and the same
 //! command run again completes. Half the time it alone is killed, so that git or Go works on behind
 //! its back, and half the time git and Go with it, as when the power goes.
+#![allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "reads and writes files, starts processes, reads the environment and asks the clock"
+)]
 
 mod support;
 

@@ -1,5 +1,10 @@
 //! `cargo xtask rehearse` by its front door: the story, requests of it broken in every way, and
 //! programs that do it wrong, which it has to find.
+#![allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "reads and writes files, starts processes and reads the environment"
+)]
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;

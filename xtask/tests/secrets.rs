@@ -1,5 +1,10 @@
 //! A token goes into one header and nowhere else, whatever fails; and a token that does not do is
 //! told about in one clear message.
+#![allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "reads and writes files, starts processes and reads the environment"
+)]
 
 mod support;
 

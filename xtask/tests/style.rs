@@ -1,5 +1,6 @@
 //! Rules of style that the compiler does not check: every file says what it is for, and none grows
 //! out of sight. What may touch the world is checked by clippy (`clippy.toml`).
+#![allow(clippy::disallowed_methods, reason = "reads and writes files")]
 
 use std::fs;
 use std::path::{Path, PathBuf};

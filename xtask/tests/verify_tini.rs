@@ -1,5 +1,10 @@
 //! `cargo xtask verify-tini` by its front door, on image layouts and archives made here, and, where
 //! an engine answers, on containers of one.
+#![allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "reads and writes files, starts processes and reads the environment"
+)]
 
 mod support;
 

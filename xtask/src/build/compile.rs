@@ -1,5 +1,6 @@
 //! Compiles both commands in one call of Go, so that they share every package, and shows how far
 //! it is: Go names each package as it compiles it, and is asked beside that which are stale.
+#![allow(clippy::disallowed_types, reason = "reads and writes files")]
 
 use std::collections::{HashSet, VecDeque};
 use std::fs::File;

@@ -1,5 +1,6 @@
 //! Fills `dist/<version>/`: the archive, the SBOM, the record and the digests beside the two
 //! commands, all with the mode and the date that they have on every machine.
+#![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "reads and writes files")]
 
 use std::fs::{self, File};
 use std::io::{BufReader, BufWriter, Write};

@@ -1,4 +1,5 @@
 //! Looks for each need on this machine, in a second or so each: what is there, or what is not.
+#![allow(clippy::disallowed_methods, reason = "reads and writes files and reads the environment")]
 
 use std::time::Duration;
 

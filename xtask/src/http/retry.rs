@@ -1,4 +1,5 @@
 //! When to request a service again, after how long, and when to give up.
+#![allow(clippy::disallowed_methods, reason = "asks the clock")]
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 

@@ -1,5 +1,6 @@
 //! All that goes into an image but Debian's packages: read, named by one digest, and staged as the
 //! context of the build, with the modes and times that it has on every machine.
+#![allow(clippy::disallowed_methods, reason = "reads and writes files")]
 
 use std::fs;
 

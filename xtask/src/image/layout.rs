@@ -1,5 +1,6 @@
 //! The OCI image layout in `dist/<version>/image/`: written from an engine's archive, and read back
 //! with every blob compared with its digest.
+#![allow(clippy::disallowed_methods, reason = "reads and writes files")]
 
 use std::fs;
 use std::thread::ScopedJoinHandle;

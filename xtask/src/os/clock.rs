@@ -1,4 +1,5 @@
 //! The time of day, for records that say when something was proved.
+#![allow(clippy::disallowed_methods, reason = "asks the clock")]
 
 use std::time::{SystemTime, UNIX_EPOCH};
 

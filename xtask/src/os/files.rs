@@ -1,4 +1,9 @@
 //! Files that appear whole or not at all, digests of them, and locks between runs.
+#![allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "reads and writes files and reads the environment"
+)]
 
 use std::fs::{self, File, Permissions};
 use std::os::unix::fs::PermissionsExt;

@@ -2,6 +2,11 @@
 //! `Display` that can be pasted into one.
 //!
 //! Our own over xshell's `cmd!`: xshell has neither limits nor a way to follow a child's lines.
+#![allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "reads and writes files, starts processes and asks the clock"
+)]
 
 use std::ffi::OsStr;
 use std::fmt;
@@ -112,7 +117,7 @@ impl Run {
         self
     }
 
-    /// Lets the holder of the kill_handle end the child.
+    /// Lets the holder of the kill handle end the child.
     pub fn kill_handle(mut self, kill_handle: &KillHandle) -> Self {
         self.kill_handle = Some(kill_handle.clone());
         self

@@ -1,5 +1,6 @@
 //! Narration on standard error: one line a step, a bar for long work on a terminal, and timed
 //! lines where there is none. Standard output stays for data.
+#![allow(clippy::disallowed_methods, reason = "reads the environment and asks the clock")]
 
 use std::fmt::Display;
 use std::io::Read;

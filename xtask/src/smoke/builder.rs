@@ -4,6 +4,7 @@
 //! buildx keeps its list of builders in a folder of this run's own, so that the user's list and
 //! current builder stay as they are. What a killed run left in the engine is known by its name, which
 //! holds [`checkout::owner`], and is removed by the next run.
+#![allow(clippy::disallowed_methods, reason = "reads and writes files")]
 
 use std::fs;
 use std::time::Duration;

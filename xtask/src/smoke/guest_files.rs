@@ -1,5 +1,6 @@
 //! What a riscv64 machine is made of besides the image: kernel, modules, firmware, busybox, and an
 //! emulator for amd64; all of it Debian's, fetched once, and compared with its digests at each use.
+#![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "reads and writes files")]
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -40,7 +41,7 @@ const SCHEMA: u32 = 1;
 const LARGEST_FILE_BYTES: u64 = 512 << 20;
 const XZ_LIMIT: Duration = Duration::from_secs(60);
 
-/// The guest_files, in a folder.
+/// The guest files, in a folder.
 #[derive(Debug)]
 pub struct GuestFiles {
     folder: Utf8PathBuf,

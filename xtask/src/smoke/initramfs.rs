@@ -1,5 +1,6 @@
 //! The first file system of the machine: the files of the image below `image/`, as their layers
 //! have them, and around it what boots them and asks for the builds.
+#![allow(clippy::disallowed_types, reason = "reads and writes files")]
 
 use std::fs::File;
 use std::io::{BufWriter, Write};

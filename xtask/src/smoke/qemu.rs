@@ -1,5 +1,6 @@
 //! A riscv64 computer in a process: qemu-system, with the processor's own virtualisation where the
 //! host is riscv64, and without it anywhere else. Needs no root.
+#![allow(clippy::disallowed_types, reason = "reads and writes files")]
 
 use std::env::consts::{ARCH, OS};
 use std::fs::File;

@@ -1,5 +1,6 @@
 //! What a build in the machine left on its disk, read back on the host: every blob is compared with
 //! its digest, and the file that the build's `RUN` wrote is taken out of the layers.
+#![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "reads and writes files")]
 
 use std::fs::File;
 use std::io::Read;

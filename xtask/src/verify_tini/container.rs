@@ -1,5 +1,6 @@
 //! What containers of the image do, each way with and without the engine's own init in front: the
 //! checks that need an engine.
+#![allow(clippy::disallowed_methods, reason = "asks the clock")]
 
 use std::cell::Cell;
 use std::time::{Duration, Instant};

@@ -1,6 +1,10 @@
 //! What the front-door tests share: a small upstream, checkouts that pin it, the real Go, and a
 //! page for Go's downloads on loopback.
-
+#![allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "reads and writes files, starts processes and reads the environment"
+)]
 #![allow(dead_code, reason = "each test file uses a part of this")]
 
 use std::fs;

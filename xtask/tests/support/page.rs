@@ -1,5 +1,6 @@
 //! Go's download page on loopback: `GET /?mode=json&include=all` and the archives it lists.
 //! Form of the list: <https://pkg.go.dev/golang.org/x/website/internal/dl>.
+#![allow(clippy::disallowed_types, reason = "opens sockets")]
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};

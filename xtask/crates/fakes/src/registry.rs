@@ -1,7 +1,7 @@
 //! The fake of an OCI registry, as ghcr.io behaves: a state machine that knows no socket. Beside
 //! answering, it keeps account of every request that no registry should be sent.
 //!
-//! Sources: OCI distribution specification 1.1; Docker, "FakeRegistry authentication"; GitHub Docs,
+//! Sources: OCI distribution specification 1.1; Docker, "Registry authentication"; GitHub Docs,
 //! "Working with the Container registry" (a package is private when it is first published, and a
 //! person makes it public). Each part names the section that it follows.
 

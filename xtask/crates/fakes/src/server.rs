@@ -1,6 +1,7 @@
 //! An HTTP/1.1 server on loopback for the fakes of the rehearsal: one request a connection, one
 //! thread each, and on demand a fault on the wire. Which fault is decided elsewhere; this carries it
 //! out, and for real: a refused connection is refused by the kernel, a reset is a TCP reset.
+#![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "opens sockets and asks the clock")]
 
 use std::io;
 use std::net::{Ipv4Addr, TcpListener, TcpStream};

@@ -1,5 +1,6 @@
 //! SHA-256 digests: the types, and the one way to compute them, of bytes, streams and files, in
 //! constant memory.
+#![allow(clippy::disallowed_types, reason = "reads and writes files")]
 
 use std::fmt::{self, Write as _};
 use std::fs::File;

@@ -1,5 +1,6 @@
 //! An image written in the form of `docker save`, which every engine loads: Engine 20.10 and podman
 //! know no OCI layout.
+#![allow(clippy::disallowed_types, reason = "reads and writes files")]
 
 use std::fs::File;
 use std::io::{BufWriter, Read, Write};

@@ -1,4 +1,4 @@
-//! The real tasks, run as processes: with the environment of a workflow and no other, on a kill_handle,
+//! The real tasks, run as processes: with the environment of a workflow and no other, with a kill handle,
 //! and again where they fail.
 
 use std::time::Duration;

@@ -1,6 +1,6 @@
 //! Who may do what: a bearer challenge, a token for it, and tokens that expire.
 //!
-//! Source: Docker, "FakeRegistry authentication" (challenge, token request, answer). What ghcr.io says in
+//! Source: Docker, "Registry authentication" (challenge, token request, answer). What ghcr.io says in
 //! each case is as its users report it: an anonymous token for a private package is refused with 401
 //! by the token endpoint, wrong credentials with 403 `denied`, and a token that may not push with 403
 //! `permission_denied: write_package` by the registry.

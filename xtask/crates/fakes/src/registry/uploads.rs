@@ -1,6 +1,7 @@
 //! Blobs on their way into a registry: sessions, monolithic and in chunks, and mounts.
 //! Source: OCI distribution specification 1.1, "Pushing blobs" and "Mounting a blob from another
 //! repository".
+#![allow(clippy::disallowed_types, reason = "reads and writes files")]
 
 use std::fs::File;
 use std::io;

@@ -1,4 +1,5 @@
 //! HTTP/1.1 as far as the fakes need it: one request is read and one answer written.
+#![allow(clippy::disallowed_types, reason = "reads and writes files and opens sockets")]
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Cursor, ErrorKind, Read, Write};

@@ -1,4 +1,9 @@
 //! The server by raw sockets: what arrives, what is answered, and each fault as the kernel tells it.
+#![allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "reads and writes files, opens sockets and reads the environment"
+)]
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
