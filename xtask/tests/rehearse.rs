@@ -17,9 +17,9 @@ use support::{on_path, skip};
 mod support;
 
 const XTASK: &str = env!("CARGO_BIN_EXE_xtask");
-/// Some of all broken trains; `cargo xtask ci` runs them all.
+/// Some of all broken pipelines; `cargo xtask ci` runs them all.
 const SOME: &str = "each:31";
-const FEWEST_TRAINS: u64 = 150;
+const FEWEST_PIPELINES: u64 = 150;
 
 /// Exit status, JSON, and what was told.
 fn rehearse(arguments: &[&str]) -> (bool, Value, String) {
@@ -44,7 +44,7 @@ fn the_story_goes_as_it_should() {
     let (is_well, report, told) = rehearse(&[]);
     assert!(is_well && report["passed"] == true, "{told}");
     assert_eq!((&report["problems"], &report["repeats"]), (&serde_json::json!([]), &0.into()));
-    assert!(told.contains("a stand-in"), "it says what it built:\n{told}");
+    assert!(told.contains("a fake dist"), "it says what it built:\n{told}");
 }
 
 #[test]
@@ -52,9 +52,9 @@ fn a_broken_request_changes_nothing_in_the_end() {
     let (is_well, report, told) = rehearse(&["--faults", SOME]);
     println!("{told}");
     assert!(is_well, "{told}");
-    let trains = &report["trains"];
-    assert!(trains["broken"].as_u64() >= Some(FEWEST_TRAINS), "{trains:#}");
-    assert_eq!(trains["diverged"], 0);
+    let pipelines = &report["pipelines"];
+    assert!(pipelines["broken"].as_u64() >= Some(FEWEST_PIPELINES), "{pipelines:#}");
+    assert_eq!(pipelines["diverged"], 0);
 }
 
 /// The pinned release with its proofs, as `cargo xtask ci` leaves it in `dist/`, published to the
@@ -107,7 +107,7 @@ fn a_real_build_goes_to_a_real_registry() {
 fn a_schedule_of_faults_can_be_run_again() {
     let (is_well, report, told) = rehearse(&["--faults", "github:2:killed-after,github:3:429"]);
     assert!(is_well, "{told}");
-    assert_eq!(report["trains"]["broken"], 1);
+    assert_eq!(report["pipelines"]["broken"], 1);
 }
 
 /// Where it was killed before, it files an issue without looking whether there is one.
@@ -134,7 +134,7 @@ exit "$status"
     );
     let arguments = ["--faults", "github:1:killed-before", "--program", program.to_str().expect("UTF-8")];
     let (is_well, report, told) = rehearse(&arguments);
-    assert!(!is_well && report["trains"]["diverged"] == 1, "{told}");
+    assert!(!is_well && report["pipelines"]["diverged"] == 1, "{told}");
     assert!(told.contains("--faults github:1:killed-before"), "it says how to see it again:\n{told}");
 }
 

@@ -11,7 +11,7 @@ use crate::ci::checks::{cargo, followed};
 use crate::ci::{Outcome, Row};
 
 /// Fewer would mean that most of the pipeline is not looked at.
-const FEWEST_TRAINS: u64 = 500;
+const FEWEST_PIPELINES: u64 = 500;
 
 /// `rehearse --faults each`, whose table of counts goes to the log.
 pub fn run(root: &Utf8Path) -> Result<Vec<Row>> {
@@ -26,7 +26,7 @@ pub fn run(root: &Utf8Path) -> Result<Vec<Row>> {
     let (broken, diverged) = (count("broken"), count("diverged"));
     let outcome = if !output.status.success() || diverged > 0 {
         Outcome::Failed(format!("{diverged} of {broken} broken pipelines diverged; see above"))
-    } else if broken < FEWEST_TRAINS || rows.is_empty() || !unused.is_empty() {
+    } else if broken < FEWEST_PIPELINES || rows.is_empty() || !unused.is_empty() {
         Outcome::Failed(format!("only {broken} broken pipelines, and none with: {}", unused.join(", ")))
     } else {
         Outcome::Passed(format!("{broken} broken pipelines, none diverged"))
