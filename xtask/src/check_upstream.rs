@@ -15,10 +15,9 @@ use crate::check_upstream::plan::{Observed, State, Status, stable};
 use crate::cli::Target;
 use crate::dist::release_name::ReleaseName;
 use crate::github::repository::Repository;
+use crate::github::step::{Executor, GitHubStep};
 use crate::github::{GitHub, Issues, Releases, Workflow};
 use crate::os::{github_actions, terminal};
-use crate::reconcile::executor::Executor;
-use crate::reconcile::step::Step;
 use crate::upstream::version::ReleaseTag;
 
 mod lists;
@@ -112,7 +111,7 @@ fn compare(github: GitHub, repository: Repository, path: &Utf8Path, arguments: &
 }
 
 /// What is to be done, version after version.
-fn planned_steps(statuses: &[Status]) -> Vec<Step> {
+fn planned_steps(statuses: &[Status]) -> Vec<GitHubStep> {
     statuses.iter().flat_map(|status| &status.steps).cloned().collect()
 }
 
@@ -171,7 +170,7 @@ impl Subject {
     }
 }
 
-fn report(subject: &Subject, statuses: &[Status], steps: &[Step], arguments: &CheckUpstream) -> Result<()> {
+fn report(subject: &Subject, statuses: &[Status], steps: &[GitHubStep], arguments: &CheckUpstream) -> Result<()> {
     let is_done = arguments.execute || steps.is_empty();
     if arguments.json {
         let upstream = json!({ "releases": subject.upstream.len(), "newest": subject.upstream.last() });
@@ -195,7 +194,7 @@ fn report(subject: &Subject, statuses: &[Status], steps: &[Step], arguments: &Ch
         .collect();
     github_actions::summary(&format!("| BuildKit | for RISC-V64 | |\n|---|---|---|\n{rows}\n"))?;
     let dispatched = steps.iter().filter_map(|step| match step {
-        Step::Dispatch { version, .. } if is_done => Some(version.to_string()),
+        GitHubStep::Dispatch { version, .. } if is_done => Some(version.to_string()),
         _ => None,
     });
     let dispatched: Vec<String> = dispatched.collect();

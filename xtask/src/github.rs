@@ -23,6 +23,7 @@ pub mod documents;
 mod issues;
 mod releases;
 pub mod repository;
+pub mod step;
 pub mod tracking_issue;
 mod workflow_runs;
 

@@ -22,6 +22,7 @@ pub mod auth;
 pub mod error;
 mod referrers;
 pub mod repository;
+pub mod step;
 mod token;
 mod upload;
 

@@ -14,7 +14,7 @@ use crate::cli::Target;
 use crate::dist::Dist;
 use crate::os::github_actions;
 use crate::os::terminal::{self, note, print_status};
-use crate::reconcile::executor::Executor;
+use crate::reconcile::Executor;
 use crate::release::plan::{Desired, Plan, plan};
 
 mod desired;
@@ -110,7 +110,7 @@ pub fn run(root: &Utf8Path, arguments: &Release) -> Result<ExitCode> {
 
 /// Makes the steps. Each is said as its turn comes, in the very words of the plan.
 fn apply(remotes: &Remotes, plan: &Plan, tell: impl Fn(&dyn Display)) -> Result<()> {
-    let mut executor = Executor::new(&remotes.github, &remotes.repository).with_registry(&remotes.registry);
+    let mut executor = Executor::new(&remotes.github, &remotes.repository, &remotes.registry);
     plan.steps.iter().try_for_each(|step| {
         tell(step);
         executor.execute(step)

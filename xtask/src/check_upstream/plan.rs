@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::dist::release_name::ReleaseName;
 use crate::github::documents::{Comment, Issue, Release, Run};
+use crate::github::step::GitHubStep;
 use crate::github::tracking_issue::{self, BUILD_INPUT, BUILD_WORKFLOW, published_comment};
-use crate::reconcile::step::Step;
 use crate::upstream::version::ReleaseTag;
 
 pub use status::{State, Status};
@@ -80,9 +80,9 @@ impl Observed {
     /// to be read.
     pub fn unread(&self) -> BTreeSet<u64> {
         let evaluate = self.evaluate();
-        let spoken_in = |status: &Status, step: &Step| match step {
-            Step::Comment { issue, .. } => Some(*issue),
-            Step::RecordRun { .. } => status.issue,
+        let spoken_in = |status: &Status, step: &GitHubStep| match step {
+            GitHubStep::Comment { issue, .. } => Some(*issue),
+            GitHubStep::RecordRun { .. } => status.issue,
             _ => None,
         };
         let steps = evaluate.iter().flat_map(|status| status.steps.iter().map(move |step| (status, step)));
@@ -162,7 +162,7 @@ impl Observed {
     }
 
     /// What is to be done for an unpublished version.
-    fn steps(&self, version: &ReleaseTag, state: &State, issue: Option<&Issue>, runs: &[&Run]) -> Vec<Step> {
+    fn steps(&self, version: &ReleaseTag, state: &State, issue: Option<&Issue>, runs: &[&Run]) -> Vec<GitHubStep> {
         let mut remarks: Vec<_> =
             runs.iter().rev().map(|run| tracking_issue::run_comment(run.id, &run.html_url)).collect();
         if matches!(state, State::NeedsAttention { .. }) {
@@ -175,29 +175,29 @@ impl Observed {
             None => steps.push(file(version, &remarks)),
             Some(issue) => {
                 if !is_open(&issue) {
-                    steps.push(Step::ReopenIssue { issue: issue.number });
+                    steps.push(GitHubStep::ReopenIssue { issue: issue.number });
                 }
                 remarks.retain(|(marker, _)| !self.is_said(issue, marker));
-                let comment = |(marker, text)| Step::Comment { issue: issue.number, marker, text };
+                let comment = |(marker, text)| GitHubStep::Comment { issue: issue.number, marker, text };
                 steps.extend(remarks.into_iter().map(comment));
             }
         }
         if matches!(state, State::Missing { .. }) {
-            steps.push(Step::Dispatch { version: version.clone(), known_runs: runs.len() });
-            steps.push(Step::RecordRun { version: version.clone() });
+            steps.push(GitHubStep::Dispatch { version: version.clone(), known_runs: runs.len() });
+            steps.push(GitHubStep::RecordRun { version: version.clone() });
         }
         steps
     }
 
     /// A published version needs no open issue, and no second one that a race has left.
-    fn close_published(&self, version: &ReleaseTag, url: &str, issues: &[&Issue]) -> Vec<Step> {
+    fn close_published(&self, version: &ReleaseTag, url: &str, issues: &[&Issue]) -> Vec<GitHubStep> {
         let mut steps = Vec::new();
         for issue in issues.iter().filter(|issue| is_open(issue)) {
             let (marker, text) = published_comment(version, url);
             if !self.is_said(issue, &marker) {
-                steps.push(Step::Comment { issue: issue.number, marker, text });
+                steps.push(GitHubStep::Comment { issue: issue.number, marker, text });
             }
-            steps.push(Step::CloseIssue { issue: issue.number });
+            steps.push(GitHubStep::CloseIssue { issue: issue.number });
         }
         steps
     }
@@ -240,7 +240,7 @@ fn is_success(run: &Run) -> bool {
 }
 
 /// The markers stand at the end, because a line that begins with a comment is no Markdown.
-fn file(version: &ReleaseTag, remarks: &[(String, String)]) -> Step {
+fn file(version: &ReleaseTag, remarks: &[(String, String)]) -> GitHubStep {
     let release = ReleaseName::Upstream(version.clone());
     let remarks: String = remarks.iter().map(|(marker, text)| format!(" {text} {marker}")).collect();
     let body = format!(
@@ -249,7 +249,7 @@ fn file(version: &ReleaseTag, remarks: &[(String, String)]) -> Step {
          issue. Whoever does not want it closes the issue as not planned.{remarks} {}",
         tracking_issue::issue_marker(version)
     );
-    Step::FileIssue { version: version.clone(), title: tracking_issue::issue_title(version), body }
+    GitHubStep::FileIssue { version: version.clone(), title: tracking_issue::issue_title(version), body }
 }
 
 /// The comment that executor a version over to a person.

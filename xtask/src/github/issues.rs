@@ -6,7 +6,7 @@ use serde_json::json;
 use crate::github::GitHub;
 use crate::github::documents::{Comment, Issue};
 use crate::github::repository::Repository;
-use crate::github::tracking_issue::{LABELS, issue_marker};
+use crate::github::tracking_issue::{LABELS, comment_body, issue_marker};
 use crate::upstream::version::ReleaseTag;
 
 /// The issues of a repository.
@@ -63,7 +63,7 @@ impl Issues<'_> {
     /// # Errors
     /// As [`GitHub::list`], and where GitHub refuses.
     pub fn comment(&self, issue: u64, marker: &str, text: &str) -> Result<()> {
-        let document = json!({ "body": format!("{marker}\n{text}") });
+        let document = json!({ "body": comment_body(marker, text) });
         let is_it = |comment: &Comment| comment.body.as_ref().is_some_and(|body| body.contains(marker));
         let look = || Ok(self.comments(issue)?.into_iter().find(is_it));
         self.github.ensure(look, || self.github.make(&self.path(&format!("/{issue}/comments")), &document)).map(|_| ())

@@ -11,6 +11,10 @@ pub const BUILD_INPUT: &str = "buildkit_ref";
 pub const LABELS: [&str; 2] = ["build-in-progress", "buildkit-release"];
 
 const TRACKING: &str = "<!-- xtask:tracking ";
+/// How the marker of [`run_comment`] begins; the id of the run follows, and ` -->`.
+pub const RUN_MARKER: &str = "<!-- xtask:run ";
+/// How the text of [`run_comment`] begins; the address of the run follows.
+pub const STARTED: &str = "Build started: ";
 
 /// The title of the issue that tracks the build of a version.
 pub fn issue_title(version: &ReleaseTag) -> String {
@@ -33,9 +37,15 @@ pub fn run_title(version: &ReleaseTag) -> String {
     format!("BuildKit {version}")
 }
 
+/// The body of a comment. The marker is alone on its line, because GitHub shows no Markdown on a line
+/// that begins with an HTML comment.
+pub fn comment_body(marker: &str, text: &str) -> String {
+    format!("{marker}\n{text}")
+}
+
 /// The comment that names the run which builds a version, and its marker.
 pub fn run_comment(run_id: u64, url: &str) -> (String, String) {
-    (format!("<!-- xtask:run {run_id} -->"), format!("Build started: {url}"))
+    (format!("{RUN_MARKER}{run_id} -->"), format!("{STARTED}{url}"))
 }
 
 /// The last comment on an issue, and its marker: where the release is.

@@ -10,6 +10,11 @@ pub fn quoted(word: &str) -> String {
     }
 }
 
+/// A text for a comment behind a command: without line ends, which would end the comment.
+pub fn one_line(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -4,6 +4,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use serde::Serialize;
+
 use crate::http::url::Url;
 
 /// What follows the owner in the name of the image.
@@ -94,6 +96,12 @@ fn is_component(text: &str) -> bool {
     let is_letter = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
     let is_separator = |run: &str| matches!(run, "" | "." | "_" | "__") || run.bytes().all(|byte| byte == b'-');
     text.starts_with(is_letter) && text.ends_with(is_letter) && text.split(is_letter).all(is_separator)
+}
+
+impl Serialize for ImageRepository {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
 }
 
 impl fmt::Display for ImageRepository {

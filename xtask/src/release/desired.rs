@@ -16,9 +16,9 @@ use crate::dist::names::{METADATA, SHA256SUMS, sbom};
 use crate::dist::record::{FileRecord, ImageRecord, sha256sums};
 use crate::dist::release_name::ReleaseName;
 use crate::github::repository::Repository;
+use crate::github::step::notes_file;
 use crate::os::files;
 use crate::os::terminal::print_status;
-use crate::reconcile::step::notes_file;
 use crate::registry::repository::ImageRepository;
 use crate::release::notes::{Facts, notes};
 use crate::release::plan::{Attachment, Blob, Desired, File, Image};
@@ -42,11 +42,15 @@ pub fn read(dist: &Dist, repository: &Repository, registry: &str, provenance: Op
     print_status("check", format_args!("{folder}: every file, and every blob of its image"));
     let files = list(dist, image)?;
     let (manifest, blobs) = blobs(folder, image)?;
-    let mut attachments =
-        vec![Attachment { artifact_type: SPDX.to_owned(), path: folder.join(sbom(&record.source.version)) }];
+    let sbom = folder.join(sbom(&record.source.version));
+    let mut attachments = Vec::new();
+    // A missing one is reported by the plan, together with everything else that is missing.
+    if sbom.is_file() {
+        attachments.push(attachment(SPDX, &sbom)?);
+    }
     if let Some(path) = provenance {
         ensure!(path.is_file(), "there is no {path}, which is to be the provenance");
-        attachments.push(Attachment { artifact_type: SIGSTORE.to_owned(), path: path.to_owned() });
+        attachments.push(attachment(SIGSTORE, path)?);
     }
     let facts = Facts { record, image, name: &name, repository, images: &images, has_provenance: provenance.is_some() };
     let notes = notes(&facts);
@@ -61,6 +65,11 @@ pub fn read(dist: &Dist, repository: &Repository, registry: &str, provenance: Op
         image: Image { repository: images, manifest, blobs, tags, attachments },
         is_unproved: false,
     })
+}
+
+fn attachment(artifact_type: &str, path: &Utf8Path) -> Result<Attachment> {
+    let (size_bytes, sha256) = file_digest(path)?;
+    Ok(Attachment { artifact_type: artifact_type.to_owned(), path: path.to_owned(), size_bytes, sha256 })
 }
 
 /// Everything in the folder but the image, whether it belongs there or not.

@@ -17,7 +17,7 @@ use crate::dist::record::Metadata;
 use crate::dist::release_name::ReleaseName;
 use crate::github::documents::Release;
 use crate::github::repository::Repository;
-use crate::reconcile::step::Step;
+use crate::reconcile::Step;
 use crate::registry::repository::ImageRepository;
 use crate::upstream::git_ref::CommitId;
 
@@ -101,6 +101,8 @@ pub struct Attachment {
     pub artifact_type: String,
     /// Where it is.
     pub path: Utf8PathBuf,
+    pub size_bytes: u64,
+    pub sha256: Sha256,
 }
 
 /// What is public already, or on its way.
@@ -193,8 +195,8 @@ impl PlanBuilder {
         self.plan.notes.push(what.into());
     }
 
-    fn step(&mut self, step: Step) {
-        self.plan.steps.push(step);
+    fn step(&mut self, step: impl Into<Step>) {
+        self.plan.steps.push(step.into());
     }
 
     fn refuse(&mut self, why: impl Into<String>) {

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::Serialize;
 
-use crate::reconcile::step::Step;
+use crate::github::step::GitHubStep;
 use crate::upstream::version::ReleaseTag;
 
 /// Where a wanted version stands.
@@ -23,7 +23,7 @@ pub struct Status {
     pub is_issue_open: bool,
     /// What is to be done about it.
     #[serde(skip)]
-    pub steps: Vec<Step>,
+    pub steps: Vec<GitHubStep>,
 }
 
 /// How far a version is.

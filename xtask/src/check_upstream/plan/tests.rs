@@ -1,5 +1,7 @@
 //! What is wanted, each state, and its plan as text.
 
+use expect_test::expect;
+
 use super::*;
 
 const URL: &str = "https://github.com/o/n";
@@ -91,14 +93,11 @@ fn the_newest_and_the_patches_to_our_lines_are_wanted_and_nothing_older_than_our
 
 #[test]
 fn a_new_version_gets_an_issue_then_a_run_that_is_recorded() {
-    assert_eq!(
-        told(&world()),
-        "\
-v0.33.0    missing           never built
-gh issue create --title 'Building BuildKit v0.33.0 for RISC-V64' --body 'Upstream has released [BuildKit v0.33.0](https://github.com/moby/buildkit/releases/tag/v0.33.0). The workflow buildkit-weekly-build.yml builds it for RISC-V64 and publishes it as buildkit-v0.33.0-riscv64, which closes this issue. Whoever does not want it closes the issue as not planned. <!-- xtask:tracking v0.33.0 -->' --label build-in-progress --label buildkit-release
-gh workflow run buildkit-weekly-build.yml -f buildkit_ref=v0.33.0
-gh issue comment \"$(gh issue list --label buildkit-release --search 'Building BuildKit v0.33.0 for RISC-V64 in:title' --json number --jq '.[0].number')\" --body \"Build started: $(gh run list --workflow buildkit-weekly-build.yml --json displayTitle,url --jq '[.[]|select(.displayTitle==\"BuildKit v0.33.0\")][0].url')\""
-    );
+    expect![[r#"
+        v0.33.0    missing           never built
+        gh api 'repos/{owner}/{repo}/issues' --silent -f 'title=Building BuildKit v0.33.0 for RISC-V64' -f 'body=Upstream has released [BuildKit v0.33.0](https://github.com/moby/buildkit/releases/tag/v0.33.0). The workflow buildkit-weekly-build.yml builds it for RISC-V64 and publishes it as buildkit-v0.33.0-riscv64, which closes this issue. Whoever does not want it closes the issue as not planned. <!-- xtask:tracking v0.33.0 -->' -f 'labels[]=build-in-progress' -f 'labels[]=buildkit-release'
+        gh workflow run buildkit-weekly-build.yml -f buildkit_ref=v0.33.0
+        body=$(gh run list --workflow buildkit-weekly-build.yml --event workflow_dispatch --json databaseId,displayTitle,url --jq 'first(.[]|select(.displayTitle=="BuildKit v0.33.0"))|"<!-- xtask:run \(.databaseId) -->\nBuild started: \(.url)"') && issue=$(gh issue list --label buildkit-release --state all --limit 1000 --json number,body --jq '[.[]|select(.body|contains("<!-- xtask:tracking v0.33.0 -->")).number]|min') && gh issue comment "${issue:?}" --body "${body:?}""#]].assert_eq(&told(&world()));
 }
 
 #[test]
@@ -117,10 +116,11 @@ fn a_crash_after_the_issue_or_after_the_run_goes_on_from_there() {
 
     observed.runs = vec![run(7, "v0.33.0", "queued")];
     let building = "v0.33.0    building          https://github.com/o/n/actions/runs/7, issue #4";
-    assert_eq!(
-        told(&observed),
-        format!("{building}\ngh issue comment 4 --body '<!-- xtask:run 7 --> Build started: {URL}/actions/runs/7'")
-    );
+    expect![[r#"
+        v0.33.0    building          https://github.com/o/n/actions/runs/7, issue #4
+        gh issue comment 4 --body '<!-- xtask:run 7 -->
+        Build started: https://github.com/o/n/actions/runs/7'"#]]
+    .assert_eq(&told(&observed));
     observed.comments = [(4, vec![said("<!-- xtask:run 7 -->\nBuild started")])].into();
     assert_eq!(told(&observed), building);
 }
@@ -150,27 +150,24 @@ fn a_failed_build_is_tried_again_and_then_left_to_a_person_once() {
         "v0.33.0    missing           2 builds left no release, 1 of them failed, a draft is left over, issue #4"
     );
     assert!(evaluate[0].is_doubtful());
-    assert_eq!(evaluate[0].steps[0], Step::Dispatch { version: evaluate[0].version.clone(), known_runs: 2 });
+    assert_eq!(evaluate[0].steps[0], GitHubStep::Dispatch { version: evaluate[0].version.clone(), known_runs: 2 });
 
     observed.runs.insert(0, run(9, "v0.33.0", "failure"));
     observed.ours.clear();
-    assert_eq!(
-        told(&observed),
-        "\
-v0.33.0    left to a person  3 builds left no release, 2 of them failed, issue #4
-gh issue comment 4 --body '<!-- xtask:left-to-a-person v0.33.0 --> Built 3 times without a release, and now left to a person: https://github.com/o/n/actions/runs/7, https://github.com/o/n/actions/runs/8, https://github.com/o/n/actions/runs/9. Read what these runs say and mend it, then start one more with `gh workflow run buildkit-weekly-build.yml -f buildkit_ref=v0.33.0`; or close this issue as not planned.'"
-    );
+    expect![[r#"
+        v0.33.0    left to a person  3 builds left no release, 2 of them failed, issue #4
+        gh issue comment 4 --body '<!-- xtask:left-to-a-person v0.33.0 -->
+        Built 3 times without a release, and now left to a person: https://github.com/o/n/actions/runs/7, https://github.com/o/n/actions/runs/8, https://github.com/o/n/actions/runs/9. Read what these runs say and mend it, then start one more with `gh workflow run buildkit-weekly-build.yml -f buildkit_ref=v0.33.0`; or close this issue as not planned.'"#]].assert_eq(&told(&observed));
     observed.comments.entry(4).or_default().push(said("<!-- xtask:left-to-a-person v0.33.0 -->"));
     assert_eq!(observed.evaluate()[0].steps, []);
 
     // The person starts one more, by hand.
     observed.runs.insert(0, run(10, "v0.33.0", "queued"));
-    assert_eq!(
-        told(&observed),
-        "\
-v0.33.0    building          https://github.com/o/n/actions/runs/10, issue #4
-gh issue comment 4 --body '<!-- xtask:run 10 --> Build started: https://github.com/o/n/actions/runs/10'"
-    );
+    expect![[r#"
+        v0.33.0    building          https://github.com/o/n/actions/runs/10, issue #4
+        gh issue comment 4 --body '<!-- xtask:run 10 -->
+        Build started: https://github.com/o/n/actions/runs/10'"#]]
+    .assert_eq(&told(&observed));
 }
 
 #[test]
@@ -203,20 +200,21 @@ fn a_published_version_closes_each_open_issue_of_it() {
         ..world()
     };
     let line = "v0.33.0    published         https://github.com/o/n/releases/tag/buildkit-v0.33.0-riscv64, issue #4";
-    assert_eq!(
-        told(&observed),
-        format!(
-            "{line}\n\
-             gh issue comment 4 --body '<!-- xtask:published v0.33.0 --> Published: {URL}/releases/tag/buildkit-v0.33.0-riscv64'\n\
-             gh issue close 4 --reason completed\ngh issue close 9 --reason completed"
-        )
-    );
+    expect![[r#"
+        v0.33.0    published         https://github.com/o/n/releases/tag/buildkit-v0.33.0-riscv64, issue #4
+        gh issue comment 4 --body '<!-- xtask:published v0.33.0 -->
+        Published: https://github.com/o/n/releases/tag/buildkit-v0.33.0-riscv64'
+        gh issue close 4 --reason completed
+        gh issue close 9 --reason completed"#]].assert_eq(&told(&observed));
     observed.runs = vec![run(7, "v0.33.0", "in_progress")];
     assert_eq!(told(&observed), line, "the run itself will close it");
     assert!(!observed.evaluate()[0].is_settled());
     for issue in &mut observed.issues {
         issue.state = "closed".to_owned();
     }
-    assert_eq!(told(&observed), format!("{line} (closed)"));
+    expect![
+        "v0.33.0    published         https://github.com/o/n/releases/tag/buildkit-v0.33.0-riscv64, issue #4 (closed)"
+    ]
+    .assert_eq(&told(&observed));
     assert!(observed.evaluate()[0].is_settled());
 }

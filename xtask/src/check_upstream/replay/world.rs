@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use crate::check_upstream::plan::Listed;
 use crate::dist::release_name::ReleaseName;
 use crate::github::documents::{Comment, Issue, Run};
+use crate::github::step::GitHubStep;
 use crate::github::tracking_issue::{published_comment, run_comment, run_title};
-use crate::reconcile::step::Step;
 use crate::upstream::version::ReleaseTag;
 
 pub const HOUR: u64 = 3600;
@@ -220,9 +220,13 @@ impl World {
 
     /// Makes a step as `sys/perform.rs` does: it looks, and then does. `started` is what the earlier
     /// steps of the same pass have left.
-    pub fn execute(&mut self, step: &Step, started: &mut BTreeMap<ReleaseTag, (u64, String)>) -> Result<(), String> {
+    pub fn execute(
+        &mut self,
+        step: &GitHubStep,
+        started: &mut BTreeMap<ReleaseTag, (u64, String)>,
+    ) -> Result<(), String> {
         match step {
-            Step::FileIssue { version, title, body } => {
+            GitHubStep::FileIssue { version, title, body } => {
                 if of(&self.issues(), version).is_none() {
                     let number = u64::try_from(self.issues.now.len()).expect("few") + 1;
                     let (title, body, state) = (title.clone(), Some(body.clone()), "open".to_owned());
@@ -232,7 +236,7 @@ impl World {
                     self.issues.write(is_late).push(issue);
                 }
             }
-            Step::Dispatch { version, known_runs } => {
+            GitHubStep::Dispatch { version, known_runs } => {
                 let title = run_title(version);
                 let mut runs = self.runs();
                 runs.retain(|run| run.display_title == title);
@@ -240,16 +244,20 @@ impl World {
                     if runs.len() > *known_runs { (runs[0].id, runs[0].html_url.clone()) } else { self.start(version) };
                 started.insert(version.clone(), run);
             }
-            Step::RecordRun { version } => {
+            GitHubStep::RecordRun { version } => {
                 let (id, url) = started.get(version).expect("it was started");
                 let (marker, text) = run_comment(*id, url);
                 let issue = of(&self.issues(), version).ok_or("the issue is gone")?;
                 self.comment_once(issue, &marker, &text);
             }
-            Step::Comment { issue, marker, text } => self.comment_once(*issue, marker, text),
-            Step::CloseIssue { issue } => self.close(*issue),
-            Step::ReopenIssue { .. } => panic!("{step}: nobody has closed an issue too early"),
-            other => panic!("{other} is no step of this task"),
+            GitHubStep::Comment { issue, marker, text } => self.comment_once(*issue, marker, text),
+            GitHubStep::CloseIssue { issue } => self.close(*issue),
+            GitHubStep::ReopenIssue { .. } => panic!("{step}: nobody has closed an issue too early"),
+            GitHubStep::DraftRelease { .. }
+            | GitHubStep::EditDraft { .. }
+            | GitHubStep::RemoveAsset { .. }
+            | GitHubStep::UploadAsset { .. }
+            | GitHubStep::PublishRelease { .. } => panic!("{step} is not a step of this task"),
         }
         Ok(())
     }

@@ -3,7 +3,7 @@
 use oci::digest::Digest;
 use oci::reference::ImageTag;
 
-use crate::reconcile::step::Step;
+use crate::registry::step::RegistryStep;
 use crate::release::plan::{Blob, Image, Latest, PlanBuilder, Registry};
 
 /// Puts the image there, what is attached to it, and every tag but `latest`.
@@ -20,17 +20,20 @@ pub(super) fn push(image: &Image, registry: &Registry, plan: &mut PlanBuilder) {
             }
         }
         let (repository, Blob { digest, path, .. }) = (image.repository.clone(), image.manifest.clone());
-        plan.step(Step::PushManifest { repository, digest, path });
+        plan.step(RegistryStep::PushManifest { repository, digest, path });
     }
     for attachment in &image.attachments {
         if registry.attached.contains(&attachment.artifact_type) {
             plan.same(format!("{} attached to the image", attachment.artifact_type));
         } else {
-            plan.step(Step::Attach {
+            plan.step(RegistryStep::Attach {
                 repository: image.repository.clone(),
                 subject: digest.clone(),
+                subject_size_bytes: image.manifest.size_bytes,
                 artifact_type: attachment.artifact_type.clone(),
                 path: attachment.path.clone(),
+                size_bytes: attachment.size_bytes,
+                sha256: attachment.sha256.clone(),
             });
         }
     }
@@ -76,8 +79,8 @@ fn leads_to<'a>(registry: &'a Registry, tag: &ImageTag) -> Option<&'a Digest> {
     registry.tags.iter().find(|(found, _)| found == tag).map(|(_, digest)| digest)
 }
 
-fn push_blob(image: &Image, blob: &Blob) -> Step {
-    Step::PushBlob {
+fn push_blob(image: &Image, blob: &Blob) -> RegistryStep {
+    RegistryStep::PushBlob {
         repository: image.repository.clone(),
         digest: blob.digest.clone(),
         path: blob.path.clone(),
@@ -85,7 +88,7 @@ fn push_blob(image: &Image, blob: &Blob) -> Step {
     }
 }
 
-fn set(image: &Image, tag: &ImageTag) -> Step {
+fn set(image: &Image, tag: &ImageTag) -> RegistryStep {
     let (repository, digest) = (image.repository.clone(), image.manifest.digest.clone());
-    Step::Tag { repository, digest, tag: tag.clone() }
+    RegistryStep::Tag { repository, digest, tag: tag.clone() }
 }

@@ -1,7 +1,7 @@
 //! The issue that tracks the build: told where the release is, and closed.
 
+use crate::github::step::GitHubStep;
 use crate::github::tracking_issue::published_comment;
-use crate::reconcile::step::Step;
 use crate::release::plan::{Desired, Issue, PlanBuilder};
 
 /// Says in the issue where the release is, and closes it. A closed one is done.
@@ -13,7 +13,7 @@ pub(super) fn close(desired: &Desired, issue: Option<&Issue>, plan: &mut PlanBui
     }
     if !issue.is_commented {
         let (marker, text) = published_comment(version, &desired.page());
-        plan.step(Step::Comment { issue: issue.number, marker, text });
+        plan.step(GitHubStep::Comment { issue: issue.number, marker, text });
     }
-    plan.step(Step::CloseIssue { issue: issue.number });
+    plan.step(GitHubStep::CloseIssue { issue: issue.number });
 }

@@ -4,7 +4,7 @@ use crate::dist::names::{self, METADATA, SHA256SUMS};
 use crate::dist::record::Metadata;
 use crate::dist::release_name::ReleaseName;
 use crate::github::documents::{Asset, Release};
-use crate::reconcile::step::Step;
+use crate::github::step::GitHubStep;
 use crate::release::plan::{Desired, File, Observed, PlanBuilder};
 
 /// How far the release is.
@@ -25,7 +25,7 @@ pub(super) fn fill(desired: &Desired, observed: &Observed, plan: &mut PlanBuilde
     match found.first() {
         None => {
             let (release, target) = (desired.name.clone(), desired.target.clone());
-            plan.step(Step::DraftRelease { release, target, notes: desired.notes.clone() });
+            plan.step(GitHubStep::DraftRelease { release, target, notes: desired.notes.clone() });
             expected(desired).for_each(|file| plan.step(upload(desired, file)));
             ReleaseState::Draft
         }
@@ -44,7 +44,7 @@ pub(super) fn fill(desired: &Desired, observed: &Observed, plan: &mut PlanBuilde
 pub(super) fn publish(desired: &Desired, observed: &Observed, standing: ReleaseState, plan: &mut PlanBuilder) {
     if standing == ReleaseState::Draft {
         let is_latest = is_newest(&desired.name, &observed.releases);
-        plan.step(Step::PublishRelease { release: desired.name.clone(), is_latest });
+        plan.step(GitHubStep::PublishRelease { release: desired.name.clone(), is_latest });
     }
 }
 
@@ -64,7 +64,7 @@ fn complete(desired: &Desired, release: &Release, plan: &mut PlanBuilder) {
     {
         plan.same(format!("draft {name}, its title and notes"));
     } else {
-        plan.step(Step::EditDraft { release: name.clone(), notes: desired.notes.clone() });
+        plan.step(GitHubStep::EditDraft { release: name.clone(), notes: desired.notes.clone() });
     }
     for file in expected(desired) {
         match release.assets.iter().find(|asset| asset.name == file.name) {
@@ -122,8 +122,8 @@ fn is_newest(name: &ReleaseName, releases: &[Release]) -> bool {
     public.filter_map(|release| stable(&release.tag_name.parse().ok()?)).all(|other| other <= ours)
 }
 
-fn upload(desired: &Desired, file: &File) -> Step {
-    Step::UploadAsset {
+fn upload(desired: &Desired, file: &File) -> GitHubStep {
+    GitHubStep::UploadAsset {
         release: desired.name.clone(),
         asset: file.name.clone(),
         path: file.path.clone(),
@@ -132,8 +132,8 @@ fn upload(desired: &Desired, file: &File) -> Step {
     }
 }
 
-fn remove(desired: &Desired, asset: &Asset, why: String) -> Step {
-    Step::RemoveAsset { release: desired.name.clone(), asset: asset.name.clone(), why }
+fn remove(desired: &Desired, asset: &Asset, why: String) -> GitHubStep {
+    GitHubStep::RemoveAsset { release: desired.name.clone(), asset: asset.name.clone(), why }
 }
 
 fn described(file: &File) -> String {

@@ -1,5 +1,7 @@
 //! Plans, whole, as text.
 
+use expect_test::expect;
+
 use super::*;
 use crate::dist::image_tags::image_tags;
 use crate::dist::{names, samples};
@@ -7,8 +9,6 @@ use crate::github::documents::Asset;
 use crate::upstream::source::Source;
 
 mod rules;
-
-const RELEASE: &str = "buildkit-v0.32.2-riscv64";
 
 fn sha256(byte: u8) -> Sha256 {
     Sha256::from_bytes(&[byte; 32])
@@ -43,6 +43,8 @@ fn desired(r#ref: &str) -> Desired {
             attachments: vec![Attachment {
                 artifact_type: "application/spdx+json".to_owned(),
                 path: "dist/sbom".into(),
+                size_bytes: 40,
+                sha256: sha256(0x5b),
             }],
         },
         record,
@@ -97,51 +99,30 @@ fn text(desired: &Desired, observed: &Observed) -> String {
     (0..=u8::MAX).fold(lines, |lines, byte| lines.replace(&sha256(byte).to_string(), &format!("{byte:02x}")))
 }
 
-fn same_files() -> String {
-    let lines = [
-        "buildkitd, 1000 bytes, sha256:01",
-        "buildctl, 2000 bytes, sha256:02",
-        "buildkit-v0.32.2.linux-riscv64.tar.gz, 3000 bytes, sha256:03",
-        "buildkit-v0.32.2.linux-riscv64.spdx.json, 4000 bytes, sha256:04",
-        "VERSION.txt, 5000 bytes, sha256:05",
-        "metadata.json, 6000 bytes, sha256:06",
-        "SHA256SUMS, 7000 bytes, sha256:07",
-    ];
-    lines.map(|line| format!("same asset {line}\n")).concat()
-}
-
-const SAME_IMAGE: &str = "\
-same image localhost/o/i@sha256:e2
-same application/spdx+json attached to the image
-same tag v0.32.2-riscv64
-";
-
 #[test]
 fn where_nothing_is_everything_is_made_from_below_and_shown_last() {
     let desired = Desired { target: Some(samples::commit()), ..desired("v0.32.2") };
     let issue = Some(Issue { number: 4, is_open: true, is_commented: false });
     let observed = Observed { issue, ..Observed::default() };
-    assert_eq!(
-        text(&desired, &observed),
-        "\
-gh release create buildkit-v0.32.2-riscv64 --draft --title 'BuildKit v0.32.2 for RISC-V64' --notes-file target/release-notes/buildkit-v0.32.2-riscv64.md --target 991535e0973488b6a429096d21fa13f81f2d89d8
-gh release upload buildkit-v0.32.2-riscv64 dist/buildkitd
-gh release upload buildkit-v0.32.2-riscv64 dist/buildctl
-gh release upload buildkit-v0.32.2-riscv64 dist/buildkit-v0.32.2.linux-riscv64.tar.gz
-gh release upload buildkit-v0.32.2-riscv64 dist/buildkit-v0.32.2.linux-riscv64.spdx.json
-gh release upload buildkit-v0.32.2-riscv64 dist/VERSION.txt
-gh release upload buildkit-v0.32.2-riscv64 dist/metadata.json
-gh release upload buildkit-v0.32.2-riscv64 dist/SHA256SUMS
-oras blob push --plain-http localhost/o/i@sha256:b1 dist/image/177
-oras blob push --plain-http localhost/o/i@sha256:b2 dist/image/178
-oras manifest push --plain-http localhost/o/i@sha256:e2 dist/image/226
-oras attach --disable-path-validation --artifact-type application/spdx+json --plain-http localhost/o/i@sha256:e2 dist/sbom:application/spdx+json
-oras tag --plain-http localhost/o/i@sha256:e2 v0.32.2-riscv64
-gh release edit buildkit-v0.32.2-riscv64 --draft=false --latest=true
-gh issue comment 4 --body '<!-- xtask:published v0.32.2 --> Published: https://github.com/o/n/releases/tag/buildkit-v0.32.2-riscv64'
-gh issue close 4 --reason completed
-"
-    );
+    expect![[r#"
+        gh release create buildkit-v0.32.2-riscv64 --draft --title 'BuildKit v0.32.2 for RISC-V64' --notes-file target/release-notes/buildkit-v0.32.2-riscv64.md --target 991535e0973488b6a429096d21fa13f81f2d89d8
+        gh release upload buildkit-v0.32.2-riscv64 dist/buildkitd
+        gh release upload buildkit-v0.32.2-riscv64 dist/buildctl
+        gh release upload buildkit-v0.32.2-riscv64 dist/buildkit-v0.32.2.linux-riscv64.tar.gz
+        gh release upload buildkit-v0.32.2-riscv64 dist/buildkit-v0.32.2.linux-riscv64.spdx.json
+        gh release upload buildkit-v0.32.2-riscv64 dist/VERSION.txt
+        gh release upload buildkit-v0.32.2-riscv64 dist/metadata.json
+        gh release upload buildkit-v0.32.2-riscv64 dist/SHA256SUMS
+        oras blob push --plain-http localhost/o/i@sha256:b1 dist/image/177
+        oras blob push --plain-http localhost/o/i@sha256:b2 dist/image/178
+        oras manifest push --media-type application/vnd.oci.image.manifest.v1+json --plain-http localhost/o/i@sha256:e2 dist/image/226
+        oras blob push --plain-http localhost/o/i@sha256:5b dist/sbom && printf %s '{}' | oras blob push --size 2 --plain-http localhost/o/i@sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a - && printf %s '{"annotations":{},"artifactType":"application/spdx+json","config":{"digest":"sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a","mediaType":"application/vnd.oci.empty.v1+json","size":2},"layers":[{"annotations":{"org.opencontainers.image.title":"sbom"},"digest":"sha256:5b","mediaType":"application/spdx+json","size":40}],"mediaType":"application/vnd.oci.image.manifest.v1+json","schemaVersion":2,"subject":{"digest":"sha256:e2","mediaType":"application/vnd.oci.image.manifest.v1+json","size":10}}' | oras manifest push --media-type application/vnd.oci.image.manifest.v1+json --plain-http localhost/o/i@sha256:b60f4032b908ff00d38ed1f30002c2b87696247f598ad6732ecff5d51d7c359e -
+        oras tag --plain-http localhost/o/i@sha256:e2 v0.32.2-riscv64
+        gh release edit buildkit-v0.32.2-riscv64 --draft=false --latest=true
+        gh issue comment 4 --body '<!-- xtask:published v0.32.2 -->
+        Published: https://github.com/o/n/releases/tag/buildkit-v0.32.2-riscv64'
+        gh issue close 4 --reason completed
+    "#]].assert_eq(&text(&desired, &observed));
 }
 
 #[test]
@@ -162,30 +143,27 @@ fn a_draft_that_was_left_half_done_is_completed() {
         issue: Some(Issue { number: 4, is_open: true, is_commented: true }),
         ..Observed::default()
     };
-    assert_eq!(
-        text(&desired, &observed),
-        "\
-same asset buildkit-v0.32.2.linux-riscv64.tar.gz, 3000 bytes, sha256:03
-same asset buildkit-v0.32.2.linux-riscv64.spdx.json, 4000 bytes, sha256:04
-same asset VERSION.txt, 5000 bytes, sha256:05
-same asset metadata.json, 6000 bytes, sha256:06
-same blob sha256:b1
-note there is another draft of buildkit-v0.32.2-riscv64, which is left alone: https://github.com/o/n/releases/2
-gh release edit buildkit-v0.32.2-riscv64 --title 'BuildKit v0.32.2 for RISC-V64' --notes-file target/release-notes/buildkit-v0.32.2-riscv64.md
-gh release delete-asset buildkit-v0.32.2-riscv64 buildkitd --yes  # its upload broke off, state starter
-gh release upload buildkit-v0.32.2-riscv64 dist/buildkitd
-gh release delete-asset buildkit-v0.32.2-riscv64 buildctl --yes  # 2000 bytes, sha256:09, and not 2000 bytes, sha256:02
-gh release upload buildkit-v0.32.2-riscv64 dist/buildctl
-gh release upload buildkit-v0.32.2-riscv64 dist/SHA256SUMS
-gh release delete-asset buildkit-v0.32.2-riscv64 core --yes  # no file of this release
-oras blob push --plain-http localhost/o/i@sha256:b2 dist/image/178
-oras manifest push --plain-http localhost/o/i@sha256:e2 dist/image/226
-oras attach --disable-path-validation --artifact-type application/spdx+json --plain-http localhost/o/i@sha256:e2 dist/sbom:application/spdx+json
-oras tag --plain-http localhost/o/i@sha256:e2 v0.32.2-riscv64
-gh release edit buildkit-v0.32.2-riscv64 --draft=false --latest=true
-gh issue close 4 --reason completed
-"
-    );
+    expect![[r#"
+        same asset buildkit-v0.32.2.linux-riscv64.tar.gz, 3000 bytes, sha256:03
+        same asset buildkit-v0.32.2.linux-riscv64.spdx.json, 4000 bytes, sha256:04
+        same asset VERSION.txt, 5000 bytes, sha256:05
+        same asset metadata.json, 6000 bytes, sha256:06
+        same blob sha256:b1
+        note there is another draft of buildkit-v0.32.2-riscv64, which is left alone: https://github.com/o/n/releases/2
+        gh release edit buildkit-v0.32.2-riscv64 --title 'BuildKit v0.32.2 for RISC-V64' --notes-file target/release-notes/buildkit-v0.32.2-riscv64.md --prerelease=false
+        gh release delete-asset buildkit-v0.32.2-riscv64 buildkitd --yes  # its upload broke off, state starter
+        gh release upload buildkit-v0.32.2-riscv64 dist/buildkitd
+        gh release delete-asset buildkit-v0.32.2-riscv64 buildctl --yes  # 2000 bytes, sha256:09, and not 2000 bytes, sha256:02
+        gh release upload buildkit-v0.32.2-riscv64 dist/buildctl
+        gh release upload buildkit-v0.32.2-riscv64 dist/SHA256SUMS
+        gh release delete-asset buildkit-v0.32.2-riscv64 core --yes  # no file of this release
+        oras blob push --plain-http localhost/o/i@sha256:b2 dist/image/178
+        oras manifest push --media-type application/vnd.oci.image.manifest.v1+json --plain-http localhost/o/i@sha256:e2 dist/image/226
+        oras blob push --plain-http localhost/o/i@sha256:5b dist/sbom && printf %s '{}' | oras blob push --size 2 --plain-http localhost/o/i@sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a - && printf %s '{"annotations":{},"artifactType":"application/spdx+json","config":{"digest":"sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a","mediaType":"application/vnd.oci.empty.v1+json","size":2},"layers":[{"annotations":{"org.opencontainers.image.title":"sbom"},"digest":"sha256:5b","mediaType":"application/spdx+json","size":40}],"mediaType":"application/vnd.oci.image.manifest.v1+json","schemaVersion":2,"subject":{"digest":"sha256:e2","mediaType":"application/vnd.oci.image.manifest.v1+json","size":10}}' | oras manifest push --media-type application/vnd.oci.image.manifest.v1+json --plain-http localhost/o/i@sha256:b60f4032b908ff00d38ed1f30002c2b87696247f598ad6732ecff5d51d7c359e -
+        oras tag --plain-http localhost/o/i@sha256:e2 v0.32.2-riscv64
+        gh release edit buildkit-v0.32.2-riscv64 --draft=false --latest=true
+        gh issue close 4 --reason completed
+    "#]].assert_eq(&text(&desired, &observed));
 }
 
 #[test]
@@ -193,11 +171,21 @@ fn a_draft_that_is_whole_is_only_shown() {
     let desired = desired("v0.32.2");
     let releases = vec![release(&desired, true)];
     let observed = Observed { releases, registry: registry(&desired), ..Observed::default() };
-    let expected = format!(
-        "same draft {RELEASE}, its title and notes\n{}{SAME_IMAGE}gh release edit {RELEASE} --draft=false --latest=true\n",
-        same_files()
-    );
-    assert_eq!(text(&desired, &observed), expected);
+    expect![[r#"
+        same draft buildkit-v0.32.2-riscv64, its title and notes
+        same asset buildkitd, 1000 bytes, sha256:01
+        same asset buildctl, 2000 bytes, sha256:02
+        same asset buildkit-v0.32.2.linux-riscv64.tar.gz, 3000 bytes, sha256:03
+        same asset buildkit-v0.32.2.linux-riscv64.spdx.json, 4000 bytes, sha256:04
+        same asset VERSION.txt, 5000 bytes, sha256:05
+        same asset metadata.json, 6000 bytes, sha256:06
+        same asset SHA256SUMS, 7000 bytes, sha256:07
+        same image localhost/o/i@sha256:e2
+        same application/spdx+json attached to the image
+        same tag v0.32.2-riscv64
+        gh release edit buildkit-v0.32.2-riscv64 --draft=false --latest=true
+    "#]]
+    .assert_eq(&text(&desired, &observed));
 }
 
 #[test]
@@ -211,13 +199,23 @@ fn what_is_published_as_wanted_is_left_alone() {
         issue: Some(Issue { number: 4, is_open: false, is_commented: false }),
         ..Observed::default()
     };
-    let expected = format!(
-        "same release {RELEASE}, published: https://github.com/o/n/releases/1\n{}{SAME_IMAGE}same issue 4, closed\n\
-         note there is another draft of {RELEASE}, which is left alone: https://github.com/o/n/releases/1\n\
-         note {RELEASE} has also thanks.txt, which is left alone\n",
-        same_files()
-    );
-    assert_eq!(text(&desired, &observed), expected);
+    expect![[r#"
+        same release buildkit-v0.32.2-riscv64, published: https://github.com/o/n/releases/1
+        same asset buildkitd, 1000 bytes, sha256:01
+        same asset buildctl, 2000 bytes, sha256:02
+        same asset buildkit-v0.32.2.linux-riscv64.tar.gz, 3000 bytes, sha256:03
+        same asset buildkit-v0.32.2.linux-riscv64.spdx.json, 4000 bytes, sha256:04
+        same asset VERSION.txt, 5000 bytes, sha256:05
+        same asset metadata.json, 6000 bytes, sha256:06
+        same asset SHA256SUMS, 7000 bytes, sha256:07
+        same image localhost/o/i@sha256:e2
+        same application/spdx+json attached to the image
+        same tag v0.32.2-riscv64
+        same issue 4, closed
+        note there is another draft of buildkit-v0.32.2-riscv64, which is left alone: https://github.com/o/n/releases/1
+        note buildkit-v0.32.2-riscv64 has also thanks.txt, which is left alone
+    "#]]
+    .assert_eq(&text(&desired, &observed));
 }
 
 #[test]
@@ -230,13 +228,10 @@ fn what_is_published_otherwise_is_refused_with_both_digests_and_all_at_once() {
     let mut registry = registry(&desired);
     registry.tags[0].1 = digest(0xe3);
     let observed = Observed { releases: vec![published], registry, ..Observed::default() };
-    assert_eq!(
-        text(&desired, &observed),
-        "\
-nothing is published:
-  - buildkit-v0.32.2-riscv64 is published, and buildkitd is another there: 1000 bytes, sha256:09, and not 1000 bytes, sha256:01; what is published stays as it is
-  - buildkit-v0.32.2-riscv64 is published, and metadata.json is another there: 1 bytes, sha256:06, and not 6000 bytes, sha256:06; what is published stays as it is
-  - buildkit-v0.32.2-riscv64 is published without SHA256SUMS, which no run of this does: somebody removed it; add it by hand (gh release upload buildkit-v0.32.2-riscv64 dist/SHA256SUMS)
-  - the tag localhost/o/i:v0.32.2-riscv64 exists and leads to sha256:e3, and not to sha256:e2; a tag of a version never moves"
-    );
+    expect![[r#"
+        nothing is published:
+          - buildkit-v0.32.2-riscv64 is published, and buildkitd is another there: 1000 bytes, sha256:09, and not 1000 bytes, sha256:01; what is published stays as it is
+          - buildkit-v0.32.2-riscv64 is published, and metadata.json is another there: 1 bytes, sha256:06, and not 6000 bytes, sha256:06; what is published stays as it is
+          - buildkit-v0.32.2-riscv64 is published without SHA256SUMS, which no run of this does: somebody removed it; add it by hand (gh release upload buildkit-v0.32.2-riscv64 dist/SHA256SUMS)
+          - the tag localhost/o/i:v0.32.2-riscv64 exists and leads to sha256:e3, and not to sha256:e2; a tag of a version never moves"#]].assert_eq(&text(&desired, &observed));
 }

@@ -140,12 +140,9 @@ fn a_file_too_many_one_too_few_and_one_that_was_changed_are_named() {
     desired.files[1].sha256 = sha256(9);
     desired.files[0].name = "buildkitd.old".to_owned();
     desired.files[0].path = "dist/buildkitd.old".into();
-    assert_eq!(
-        text(&desired, &Observed::default()),
-        "\
-nothing is published:
-  - buildkitd is missing in the folder of the build; `cargo xtask build` makes it
-  - dist/buildctl is not what was built: it has 2000 bytes, sha256:09, and the record says otherwise; build again
-  - dist/buildkitd.old belongs to no release; take it out of the folder of the build"
-    );
+    expect![[r#"
+        nothing is published:
+          - buildkitd is missing in the folder of the build; `cargo xtask build` makes it
+          - dist/buildctl is not what was built: it has 2000 bytes, sha256:09, and the record says otherwise; build again
+          - dist/buildkitd.old belongs to no release; take it out of the folder of the build"#]].assert_eq(&text(&desired, &Observed::default()));
 }

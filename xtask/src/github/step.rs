@@ -1,0 +1,242 @@
+//! One change on GitHub: as it is planned, as it is printed, and as it is executed.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use anyhow::{Context, Result, bail, ensure};
+use camino::Utf8PathBuf;
+use oci::digest::Sha256;
+use serde::Serialize;
+
+use crate::dist::release_name::ReleaseName;
+use crate::github::repository::Repository;
+use crate::github::tracking_issue::{
+    BUILD_INPUT, BUILD_WORKFLOW, LABELS, RUN_MARKER, STARTED, comment_body, issue_marker, run_comment, run_title,
+};
+use crate::github::{GitHub, Issues, Releases, Workflow};
+use crate::os::shell::{one_line, quoted};
+use crate::upstream::git_ref::CommitId;
+use crate::upstream::version::ReleaseTag;
+
+/// One change. Its `Display` is shell code that makes the same change with GitHub's own `gh`, run in
+/// the checkout with `GH_REPO` set.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "step", rename_all = "kebab-case")]
+pub enum GitHubStep {
+    /// File the issue that tracks the build of a version.
+    FileIssue {
+        version: ReleaseTag,
+        title: String,
+        /// Contains a hidden marker by which the issue is found again.
+        body: String,
+    },
+    /// Reopen an issue.
+    ReopenIssue { issue: u64 },
+    /// Start a build.
+    Dispatch {
+        version: ReleaseTag,
+        /// How many runs of that version existed when this was planned.
+        known_runs: usize,
+    },
+    /// Comment on the tracking issue with the run that builds the version.
+    RecordRun { version: ReleaseTag },
+    /// Comment on an issue.
+    Comment {
+        issue: u64,
+        /// Hidden, and in no other comment, so that the comment is made once.
+        marker: String,
+        /// On one line.
+        text: String,
+    },
+    /// Close an issue as completed.
+    CloseIssue { issue: u64 },
+    /// Create a draft release.
+    DraftRelease {
+        release: ReleaseName,
+        /// The commit of this repository to tag on publication; `None` is the newest of the default branch.
+        target: Option<CommitId>,
+        /// In Markdown.
+        #[serde(skip)]
+        notes: String,
+    },
+    /// Correct the title, the notes and the prerelease flag of a draft.
+    EditDraft {
+        release: ReleaseName,
+        /// In Markdown.
+        #[serde(skip)]
+        notes: String,
+    },
+    /// Remove an asset from a draft.
+    RemoveAsset { release: ReleaseName, asset: String, why: String },
+    /// Upload an asset to a draft.
+    UploadAsset { release: ReleaseName, asset: String, path: Utf8PathBuf, size_bytes: u64, sha256: Sha256 },
+    /// Publish a draft.
+    PublishRelease {
+        release: ReleaseName,
+        /// Whether GitHub marks it as the latest release.
+        is_latest: bool,
+    },
+}
+
+/// The file with the notes of a release, relative to the checkout. The printed plan refers to it.
+pub fn notes_file(release: &ReleaseName) -> Utf8PathBuf {
+    format!("target/release-notes/{release}.md").into()
+}
+
+impl Serialize for ReleaseName {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+/// Source: GitHub CLI manual, <https://cli.github.com/manual/>, page by command. Where `gh` has a
+/// command that sends the same as [`Executor::execute`], it is printed; an uploaded asset alone differs
+/// in its content type, which `gh` derives from the name.
+impl fmt::Display for GitHubStep {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            // `gh issue create` fails if a label does not exist, and `gh label create --force` gives an
+            // existing one a random colour. The API itself creates missing labels.
+            Self::FileIssue { title, body, .. } => {
+                let (title, body) = (quoted(&format!("title={title}")), quoted(&format!("body={body}")));
+                write!(out, "gh api 'repos/{{owner}}/{{repo}}/issues' --silent -f {title} -f {body}")?;
+                LABELS.iter().try_for_each(|label| write!(out, " -f 'labels[]={label}'"))
+            }
+            Self::ReopenIssue { issue } => write!(out, "gh issue reopen {issue}"),
+            Self::Dispatch { version, .. } => {
+                write!(out, "gh workflow run {BUILD_WORKFLOW} -f {BUILD_INPUT}={version}")
+            }
+            // Variables, because neither the number of the issue nor the run is known when this is
+            // planned; `:?` stops with an error if the list does not show them yet.
+            Self::RecordRun { version } => {
+                let body = format!(r#""{RUN_MARKER}\(.databaseId) -->\n{STARTED}\(.url)""#);
+                let run = format!(r#"first(.[]|select(.displayTitle=="{}"))|{body}"#, run_title(version));
+                let issue = format!(r#"[.[]|select(.body|contains("{}")).number]|min"#, issue_marker(version));
+                write!(
+                    out,
+                    "body=$(gh run list --workflow {BUILD_WORKFLOW} --event workflow_dispatch \
+                     --json databaseId,displayTitle,url --jq {}) && \
+                     issue=$(gh issue list --label {} --state all --limit 1000 --json number,body --jq {}) && \
+                     gh issue comment \"${{issue:?}}\" --body \"${{body:?}}\"",
+                    quoted(&run),
+                    LABELS[1],
+                    quoted(&issue)
+                )
+            }
+            Self::Comment { issue, marker, text } => {
+                write!(out, "gh issue comment {issue} --body {}", quoted(&comment_body(marker, text)))
+            }
+            Self::CloseIssue { issue } => write!(out, "gh issue close {issue} --reason completed"),
+            Self::DraftRelease { release, target, .. } => {
+                let (title, notes) = (release.title(), notes_file(release));
+                write!(out, "gh release create {release} --draft --title {} --notes-file {notes}", quoted(&title))?;
+                if release.is_prerelease() {
+                    out.write_str(" --prerelease")?;
+                }
+                target.iter().try_for_each(|commit| write!(out, " --target {commit}"))
+            }
+            Self::EditDraft { release, .. } => {
+                let (title, notes) = (release.title(), notes_file(release));
+                let prerelease = release.is_prerelease();
+                let title = quoted(&title);
+                write!(out, "gh release edit {release} --title {title} --notes-file {notes} --prerelease={prerelease}")
+            }
+            Self::RemoveAsset { release, asset, why } => {
+                write!(out, "gh release delete-asset {release} {} --yes  # {}", quoted(asset), one_line(why))
+            }
+            Self::UploadAsset { release, path, .. } => {
+                write!(out, "gh release upload {release} {}", quoted(path.as_str()))
+            }
+            Self::PublishRelease { release, is_latest } => {
+                write!(out, "gh release edit {release} --draft=false --latest={is_latest}")
+            }
+        }
+    }
+}
+
+/// Executes steps in one repository, and keeps what earlier steps leave for later ones.
+///
+/// A step ensures a state: if GitHub is already in it, nothing happens.
+pub struct Executor<'a> {
+    github: &'a GitHub,
+    repository: &'a Repository,
+    releases: BTreeMap<ReleaseName, u64>,
+    issues: BTreeMap<ReleaseTag, u64>,
+    runs: BTreeMap<ReleaseTag, (u64, String)>,
+}
+
+impl<'a> Executor<'a> {
+    pub fn new(github: &'a GitHub, repository: &'a Repository) -> Self {
+        let (releases, issues, runs) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+        Self { github, repository, releases, issues, runs }
+    }
+
+    /// Executes one step. If it fails, earlier steps keep their effect and running the task again
+    /// continues from there.
+    pub fn execute(&mut self, step: &GitHubStep) -> Result<()> {
+        let (github, repository) = (self.github, self.repository);
+        let issues = Issues { github, repository };
+        let releases = Releases { github, repository };
+        match step {
+            GitHubStep::FileIssue { version, title, body } => {
+                self.issues.insert(version.clone(), issues.file(version, title, body)?.number);
+                Ok(())
+            }
+            GitHubStep::ReopenIssue { issue } => issues.reopen(*issue),
+            GitHubStep::Dispatch { version, known_runs } => {
+                let run = Workflow { github, repository }.dispatch(version, *known_runs)?;
+                self.runs.insert(version.clone(), run);
+                Ok(())
+            }
+            GitHubStep::RecordRun { version } => {
+                let (run_id, url) = self.runs.get(version).context("a run is recorded before it was started")?;
+                // An issue that was just filed may not be in the list yet.
+                let missing = || format!("the issue that tracks {version} is missing; run this again");
+                let issue = match self.issues.get(version) {
+                    Some(issue) => *issue,
+                    None => issues.of(version)?.with_context(missing)?.number,
+                };
+                let (marker, text) = run_comment(*run_id, url);
+                issues.comment(issue, &marker, &text)
+            }
+            GitHubStep::Comment { issue, marker, text } => issues.comment(*issue, marker, text),
+            GitHubStep::CloseIssue { issue } => issues.close(*issue),
+            GitHubStep::DraftRelease { release, target, notes } => {
+                let draft = releases.draft(release, target.as_ref(), notes)?;
+                // The list may have been out of date when this was planned.
+                ensure!(draft.draft, "{release} was published meanwhile; run this again to see what is left");
+                if draft.body.as_ref() != Some(notes) {
+                    releases.edit(draft.id, release, notes)?;
+                }
+                self.releases.insert(release.clone(), draft.id);
+                Ok(())
+            }
+            GitHubStep::EditDraft { release, notes } => releases.edit(self.draft(release)?, release, notes),
+            GitHubStep::RemoveAsset { release, asset, .. } => {
+                let draft = releases.by_id(self.draft(release)?)?;
+                let found = draft.assets.iter().find(|found| found.name == *asset);
+                found.map_or(Ok(()), |found| releases.remove_asset(found.id))
+            }
+            GitHubStep::UploadAsset { release, asset, path, size_bytes, sha256 } => {
+                releases.upload(self.draft(release)?, asset, path, (*size_bytes, sha256))
+            }
+            GitHubStep::PublishRelease { release, is_latest } => releases.publish(self.draft(release)?, *is_latest),
+        }
+    }
+
+    /// The id of a release that is still a draft.
+    fn draft(&mut self, release: &ReleaseName) -> Result<u64> {
+        if let Some(id) = self.releases.get(release) {
+            return Ok(*id);
+        }
+        let releases = Releases { github: self.github, repository: self.repository };
+        match releases.find(release)? {
+            Some(found) if found.draft => Ok(*self.releases.entry(release.clone()).or_insert(found.id)),
+            Some(_) => bail!("{release} was published meanwhile; run this again to see what is left"),
+            None => bail!("the draft of {release} is missing; run this again to create it"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
