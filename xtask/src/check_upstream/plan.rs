@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use crate::dist::release_name::ReleaseName;
-use crate::github::documents::{Comment, Issue, Release, Run};
+use crate::github::documents::{Comment, Issue, IssueState, Release, Run, RunConclusion, RunStatus, StateReason};
 use crate::github::step::GitHubStep;
 use crate::github::tracking_issue::{self, BUILD_INPUT, BUILD_WORKFLOW, published_comment};
 use crate::upstream::version::ReleaseTag;
@@ -221,22 +221,22 @@ fn upstream_of(release: &Listed) -> Option<ReleaseTag> {
 }
 
 fn is_open(issue: &&Issue) -> bool {
-    issue.state == "open"
+    issue.state == IssueState::Open
 }
 
 /// Why a person does not want a version: the reason for which its issue was closed. `completed` is none
 /// while the release is missing, nor is the absent reason of an old issue.
-fn declined(issue: &Issue) -> Option<String> {
-    let reason = issue.state_reason.as_deref().filter(|reason| *reason != "completed");
-    reason.filter(|_| !is_open(&issue)).map(str::to_owned)
+fn declined(issue: &Issue) -> Option<StateReason> {
+    let reason = issue.state_reason.as_ref().filter(|reason| **reason != StateReason::Completed);
+    reason.filter(|_| !is_open(&issue)).cloned()
 }
 
 fn is_completed(run: &Run) -> bool {
-    run.status.as_deref() == Some("completed")
+    run.status == Some(RunStatus::Completed)
 }
 
 fn is_success(run: &Run) -> bool {
-    run.conclusion.as_deref() == Some("success")
+    run.conclusion == Some(RunConclusion::Success)
 }
 
 /// The markers stand at the end, because a line that begins with a comment is no Markdown.

@@ -8,6 +8,7 @@ use world::{HOUR, World, release};
 
 use crate::check_upstream::plan::{Listed, MOST_ATTEMPTS, Observed, Status, stable};
 use crate::check_upstream::planned_steps;
+use crate::github::documents::IssueState;
 use crate::upstream::version::ReleaseTag;
 
 mod world;
@@ -177,7 +178,7 @@ fn check(world: &mut World, story: &Scenario, first: Option<&ReleaseTag>) {
     assert_eq!(missed, Vec::<&Triple>::new(), "wanted, and not built");
     assert_eq!(built.difference(&story.allowed).collect::<Vec<_>>(), Vec::<&Triple>::new(), "built, and not wanted");
     assert_eq!(world.issues.now.len(), built.len(), "one issue each");
-    assert!(world.issues.now.iter().all(|issue| issue.state == "closed"), "all closed");
+    assert!(world.issues.now.iter().all(|issue| issue.state == IssueState::Closed), "all closed");
     assert!(world.attempts.values().all(|count| *count <= MOST_ATTEMPTS));
     let said = world.said();
     assert_eq!(said.iter().collect::<BTreeSet<_>>().len(), said.len(), "nothing is said twice");

@@ -1,8 +1,10 @@
 //! GitHub's documents, of each only the fields that are looked at here, and what its refusals mean.
 //! Source: GitHub's REST API, version 2026-03-10.
 
+use std::fmt;
+
 use oci::digest::Sha256;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// A release, published or a draft.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -34,8 +36,8 @@ pub struct Asset {
     pub id: u64,
     /// Its name, as GitHub keeps it.
     pub name: String,
-    /// `uploaded`, or else (`open`, and `starter` after an upload that failed) it is no file yet.
-    pub state: String,
+    /// Until it is `uploaded`, there is no file yet.
+    pub state: AssetState,
     /// Its size in bytes.
     pub size: u64,
     /// `sha256:…`, computed by GitHub; older assets have none.
@@ -48,7 +50,7 @@ impl Asset {
     /// Whether GitHub has all of a file. Assets of before June 2025 have no digest: their size decides.
     pub fn is_whole(&self, size_bytes: u64, sha256: &Sha256) -> bool {
         let is_same = self.digest.as_ref().is_none_or(|digest| *digest == format!("sha256:{sha256}"));
-        self.state == "uploaded" && self.size == size_bytes && is_same
+        self.state == AssetState::Uploaded && self.size == size_bytes && is_same
     }
 }
 
@@ -61,10 +63,8 @@ pub struct Issue {
     pub title: String,
     /// What was written first.
     pub body: Option<String>,
-    /// `open` or `closed`.
-    pub state: String,
-    /// Why it was closed: `completed`, `not_planned`, `duplicate`.
-    pub state_reason: Option<String>,
+    pub state: IssueState,
+    pub state_reason: Option<StateReason>,
     /// Its page.
     pub html_url: String,
     /// There only on a pull request.
@@ -85,10 +85,9 @@ pub struct Run {
     pub id: u64,
     /// What the workflow's `run-name` made of its inputs.
     pub display_title: String,
-    /// `queued`, `in_progress`, `completed`, and others that are not the end.
-    pub status: Option<String>,
-    /// Of a completed one: `success`, `failure`, `cancelled`, `timed_out`, and others.
-    pub conclusion: Option<String>,
+    pub status: Option<RunStatus>,
+    /// `None` until the run is completed.
+    pub conclusion: Option<RunConclusion>,
     /// Its page.
     pub html_url: String,
 }
@@ -112,8 +111,41 @@ pub struct Dispatched {
 /// How two commits of one repository relate.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Comparison {
-    /// Of the head, seen from the base: `ahead`, `behind`, `identical` or `diverged`.
-    pub status: String,
+    /// Where the head is, seen from the base.
+    pub status: CompareStatus,
+}
+
+/// A state that GitHub names by a word. It may add others, which are kept as they are.
+macro_rules! states {
+    ($($(#[$doc:meta])* $name:ident { $($variant:ident),* })*) => {
+        $(
+            $(#[$doc])*
+            #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+            #[serde(rename_all = "snake_case")]
+            pub enum $name {
+                $($variant,)*
+                #[serde(untagged)]
+                Other(String),
+            }
+
+            impl fmt::Display for $name {
+                fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+                    self.serialize(out)
+                }
+            }
+        )*
+    };
+}
+states! {
+    /// How far the upload of an asset is; `starter` remains after an upload that failed.
+    AssetState { Uploaded, Open, Starter }
+    IssueState { Open, Closed }
+    /// Why an issue was last closed, or reopened.
+    StateReason { Completed, NotPlanned, Duplicate, Reopened }
+    /// Every state but `completed` is of a run that goes on.
+    RunStatus { Queued, InProgress, Completed }
+    RunConclusion { Success, Failure, Cancelled, TimedOut }
+    CompareStatus { Ahead, Behind, Identical, Diverged }
 }
 
 /// What GitHub says where it refuses.
@@ -152,6 +184,22 @@ pub fn explain(status: u16, body: &[u8], permissions: Option<&str>, has_token: b
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_state_that_github_adds_is_kept_as_it_is() {
+        for (text, state) in [
+            ("uploaded", AssetState::Uploaded),
+            ("starter", AssetState::Starter),
+            ("Uploaded", AssetState::Other("Uploaded".to_owned())),
+            ("new\nstate", AssetState::Other("new\nstate".to_owned())),
+        ] {
+            let read: AssetState = serde_json::from_value(text.into()).expect("is a state");
+            assert_eq!((&read, read.to_string().as_str()), (&state, text));
+        }
+        let reason: StateReason = serde_json::from_str(r#""not_planned""#).expect("is a reason");
+        assert_eq!((&reason, reason.to_string().as_str()), (&StateReason::NotPlanned, "not_planned"));
+        serde_json::from_str::<RunStatus>("1").expect_err("a number");
+    }
 
     #[test]
     fn a_refusal_names_what_is_missing() {

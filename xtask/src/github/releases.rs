@@ -7,7 +7,7 @@ use oci::digest::Sha256;
 use serde_json::json;
 
 use crate::dist::release_name::ReleaseName;
-use crate::github::documents::{Asset, Comparison, Release};
+use crate::github::documents::{Asset, CompareStatus, Comparison, Release};
 use crate::github::repository::Repository;
 use crate::github::{GitHub, Made};
 use crate::http::url::Url;
@@ -165,12 +165,11 @@ impl Releases<'_> {
         }
     }
 
-    /// How a commit relates to another: `ahead` of it, `behind`, `identical` or `diverged`; none where
-    /// the repository does not have both.
+    /// Where `head` is, seen from `base`; `None` if the repository does not have both.
     ///
     /// # Errors
     /// As [`GitHub::read`].
-    pub fn compare(&self, base: &CommitId, head: &CommitId) -> Result<Option<String>> {
+    pub fn compare(&self, base: &CommitId, head: &CommitId) -> Result<Option<CompareStatus>> {
         let path = format!("repos/{}/compare/{base}...{head}?per_page=1", self.repository);
         let found: Option<Comparison> = self.github.read(&path)?;
         Ok(found.map(|found| found.status))

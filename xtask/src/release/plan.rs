@@ -15,7 +15,7 @@ use oci::reference::ImageTag;
 
 use crate::dist::record::Metadata;
 use crate::dist::release_name::ReleaseName;
-use crate::github::documents::Release;
+use crate::github::documents::{CompareStatus, Release};
 use crate::github::repository::Repository;
 use crate::reconcile::Step;
 use crate::registry::repository::ImageRepository;
@@ -138,8 +138,8 @@ pub struct Registry {
 pub struct Latest {
     /// The commit of upstream's, where the image names it.
     pub revision: Option<CommitId>,
-    /// How ours relates to it in upstream's history: `ahead`, `behind`, `identical` or `diverged`.
-    pub relation: Option<String>,
+    /// How ours relates to it in upstream's history.
+    pub relation: Option<CompareStatus>,
 }
 
 /// The issue that tracks the build.

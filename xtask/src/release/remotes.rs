@@ -8,7 +8,7 @@ use serde::Deserialize;
 use crate::credentials;
 use crate::dist::names::METADATA;
 use crate::dist::record::Metadata;
-use crate::github::documents::Release;
+use crate::github::documents::{IssueState, Release};
 use crate::github::repository::Repository;
 use crate::github::tracking_issue::published_comment;
 use crate::github::{GitHub, Issues, Releases};
@@ -151,7 +151,7 @@ impl Remotes {
         let Some(version) = desired.name.upstream() else { return Ok(None) };
         let issues = Issues { github: &self.github, repository: &self.repository };
         let Some(issue) = issues.of(version)? else { return Ok(None) };
-        let is_open = issue.state == "open";
+        let is_open = issue.state == IssueState::Open;
         let (marker, _) = published_comment(version, &desired.page());
         let is_it = |body: Option<String>| body.is_some_and(|body| body.contains(&marker));
         let is_commented = is_open && issues.comments(issue.number)?.into_iter().any(|comment| is_it(comment.body));

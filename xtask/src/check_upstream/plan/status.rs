@@ -4,6 +4,7 @@ use std::fmt;
 
 use serde::Serialize;
 
+use crate::github::documents::StateReason;
 use crate::github::step::GitHubStep;
 use crate::upstream::version::ReleaseTag;
 
@@ -57,7 +58,7 @@ pub enum State {
     /// A person has closed its issue as something else than completed.
     Declined {
         /// As what: `not_planned`, `duplicate`.
-        reason: String,
+        reason: StateReason,
     },
 }
 

@@ -15,27 +15,32 @@ fn ours(version: &str) -> Listed {
     listed(&format!("buildkit-{version}-riscv64"))
 }
 
+/// What GitHub means by a word.
+fn state<T: serde::de::DeserializeOwned>(word: &str) -> T {
+    serde_json::from_value(word.into()).expect("is a state")
+}
+
 fn run(id: u64, version: &str, outcome: &str) -> Run {
     let (status, conclusion) = match outcome {
         "queued" | "in_progress" => (outcome, None),
-        conclusion => ("completed", Some(conclusion.to_owned())),
+        conclusion => ("completed", Some(state(conclusion))),
     };
     Run {
         id,
         display_title: format!("BuildKit {version}"),
-        status: Some(status.to_owned()),
+        status: Some(state(status)),
         conclusion,
         html_url: format!("{URL}/actions/runs/{id}"),
     }
 }
 
-fn issue(number: u64, version: &str, state: &str, reason: Option<&str>) -> Issue {
+fn issue(number: u64, version: &str, is: &str, reason: Option<&str>) -> Issue {
     Issue {
         number,
         title: "as a person has changed it".to_owned(),
         body: Some(format!("text <!-- xtask:tracking {version} -->")),
-        state: state.to_owned(),
-        state_reason: reason.map(str::to_owned),
+        state: state(is),
+        state_reason: reason.map(state),
         html_url: format!("{URL}/issues/{number}"),
         pull_request: None,
     }
@@ -205,12 +210,13 @@ fn a_published_version_closes_each_open_issue_of_it() {
         gh issue comment 4 --body '<!-- xtask:published v0.33.0 -->
         Published: https://github.com/o/n/releases/tag/buildkit-v0.33.0-riscv64'
         gh issue close 4 --reason completed
-        gh issue close 9 --reason completed"#]].assert_eq(&told(&observed));
+        gh issue close 9 --reason completed"#]]
+    .assert_eq(&told(&observed));
     observed.runs = vec![run(7, "v0.33.0", "in_progress")];
     assert_eq!(told(&observed), line, "the run itself will close it");
     assert!(!observed.evaluate()[0].is_settled());
     for issue in &mut observed.issues {
-        issue.state = "closed".to_owned();
+        issue.state = IssueState::Closed;
     }
     expect![
         "v0.33.0    published         https://github.com/o/n/releases/tag/buildkit-v0.33.0-riscv64, issue #4 (closed)"

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use crate::check_upstream::plan::Listed;
 use crate::dist::release_name::ReleaseName;
-use crate::github::documents::{Comment, Issue, Run};
+use crate::github::documents::{Comment, Issue, IssueState, Run, RunConclusion, RunStatus, StateReason};
 use crate::github::step::GitHubStep;
 use crate::github::tracking_issue::{published_comment, run_comment, run_title};
 use crate::upstream::version::ReleaseTag;
@@ -58,7 +58,7 @@ enum Event {
     Draft(ReleaseTag),
     Publish(ReleaseTag),
     Close(ReleaseTag),
-    End(u64, &'static str),
+    End(u64, RunConclusion),
 }
 
 pub struct World {
@@ -112,8 +112,8 @@ impl World {
     fn happen(&mut self, event: Event) {
         let is_late = self.dice.is_one_in(2);
         match event {
-            Event::Begin(id) => self.run(id, "in_progress", None),
-            Event::End(id, conclusion) => self.run(id, "completed", Some(conclusion)),
+            Event::Begin(id) => self.run(id, RunStatus::InProgress, None),
+            Event::End(id, conclusion) => self.run(id, RunStatus::Completed, Some(conclusion)),
             Event::Draft(version) => {
                 let draft = Listed { draft: true, ..release(&version) };
                 let ours = self.ours.write(is_late);
@@ -141,10 +141,10 @@ impl World {
         }
     }
 
-    fn run(&mut self, id: u64, status: &str, conclusion: Option<&str>) {
+    fn run(&mut self, id: u64, status: RunStatus, conclusion: Option<RunConclusion>) {
         let is_late = self.dice.is_one_in(2);
         let run = self.runs.write(is_late).iter_mut().find(|run| run.id == id).expect("the run is there");
-        (run.status, run.conclusion) = (Some(status.to_owned()), conclusion.map(str::to_owned));
+        (run.status, run.conclusion) = (Some(status), conclusion);
     }
 
     /// A run of up to 30 hours, which fails up to twice for some versions: before there is anything,
@@ -152,7 +152,7 @@ impl World {
     fn start(&mut self, version: &ReleaseTag) -> (u64, String) {
         assert!(!self.published.contains(version), "{version} is built again");
         let title = run_title(version);
-        let is_running = |run: &Run| run.display_title == title && run.status.as_deref() != Some("completed");
+        let is_running = |run: &Run| run.display_title == title && run.status != Some(RunStatus::Completed);
         assert!(!self.runs.now.iter().any(is_running), "{version} is built twice at once");
         let attempt = self.attempts.entry(version.clone()).or_default();
         *attempt += 1;
@@ -165,17 +165,17 @@ impl World {
         let publish = (end - 60, Event::Publish(version.clone()));
         let close = (end - 30, Event::Close(version.clone()));
         let (work, conclusion) = match (fails, self.dice.below(3)) {
-            (true, 0) => (vec![], "failure"),
-            (true, 1) => (vec![], "cancelled"),
-            (true, _) => (vec![draft], "failure"),
-            (false, 0) => (vec![draft, publish], "failure"),
-            (false, _) => (vec![draft, publish, close], "success"),
+            (true, 0) => (vec![], RunConclusion::Failure),
+            (true, 1) => (vec![], RunConclusion::Cancelled),
+            (true, _) => (vec![draft], RunConclusion::Failure),
+            (false, 0) => (vec![draft, publish], RunConclusion::Failure),
+            (false, _) => (vec![draft, publish, close], RunConclusion::Success),
         };
         self.events.extend([(begin, Event::Begin(id)), (end, Event::End(id, conclusion))]);
         self.events.extend(work);
         let is_late = self.dice.is_one_in(2);
         let html_url = format!("https://github.com/o/n/actions/runs/{id}");
-        let run = Run { id, display_title: title, status: Some("queued".into()), conclusion: None, html_url };
+        let run = Run { id, display_title: title, status: Some(RunStatus::Queued), conclusion: None, html_url };
         self.runs.write(is_late).insert(0, run.clone());
         (run.id, run.html_url)
     }
@@ -218,8 +218,7 @@ impl World {
         self.comments.entry(issue).or_default().read()
     }
 
-    /// Makes a step as `sys/perform.rs` does: it looks, and then does. `started` is what the earlier
-    /// steps of the same pass have left.
+    /// Executes a step as `github/step.rs` does. `started` is what earlier steps of the same pass have left.
     pub fn execute(
         &mut self,
         step: &GitHubStep,
@@ -229,7 +228,7 @@ impl World {
             GitHubStep::FileIssue { version, title, body } => {
                 if of(&self.issues(), version).is_none() {
                     let number = u64::try_from(self.issues.now.len()).expect("few") + 1;
-                    let (title, body, state) = (title.clone(), Some(body.clone()), "open".to_owned());
+                    let (title, body, state) = (title.clone(), Some(body.clone()), IssueState::Open);
                     let html_url = format!("https://github.com/o/n/issues/{number}");
                     let is_late = self.dice.is_one_in(2);
                     let issue = Issue { number, title, body, state, state_reason: None, html_url, pull_request: None };
@@ -253,11 +252,7 @@ impl World {
             GitHubStep::Comment { issue, marker, text } => self.comment_once(*issue, marker, text),
             GitHubStep::CloseIssue { issue } => self.close(*issue),
             GitHubStep::ReopenIssue { .. } => panic!("{step}: nobody has closed an issue too early"),
-            GitHubStep::DraftRelease { .. }
-            | GitHubStep::EditDraft { .. }
-            | GitHubStep::RemoveAsset { .. }
-            | GitHubStep::UploadAsset { .. }
-            | GitHubStep::PublishRelease { .. } => panic!("{step} is not a step of this task"),
+            other => panic!("{other} is not a step of this task"),
         }
         Ok(())
     }
@@ -279,7 +274,7 @@ impl World {
         let is_late = self.dice.is_one_in(2);
         let issue = self.issues.write(is_late).iter_mut().find(|issue| issue.number == number);
         let issue = issue.expect("the issue is there");
-        (issue.state, issue.state_reason) = ("closed".to_owned(), Some("completed".to_owned()));
+        (issue.state, issue.state_reason) = (IssueState::Closed, Some(StateReason::Completed));
     }
 
     /// All comments.

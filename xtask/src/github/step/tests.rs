@@ -54,7 +54,7 @@ fn every_step(path: Utf8PathBuf) -> Vec<GitHubStep> {
     let target = Some("991535e0973488b6a429096d21fa13f81f2d89d8".parse().expect("a commit"));
     let upload = GitHubStep::UploadAsset {
         release: release.clone(),
-        asset: "it's.txt".to_owned(),
+        asset: "VERSION.txt".to_owned(),
         path,
         size_bytes: 7,
         sha256: sha256(b"content"),
@@ -71,7 +71,7 @@ fn every_step(path: Utf8PathBuf) -> Vec<GitHubStep> {
         GitHubStep::DraftRelease { release: release.clone(), target, notes: NOTES.to_owned() },
         GitHubStep::EditDraft { release: release.clone(), notes: NOTES.to_owned() },
         upload.clone(),
-        GitHubStep::RemoveAsset { release: release.clone(), asset: "it's.txt".to_owned(), why },
+        GitHubStep::RemoveAsset { release: release.clone(), asset: "VERSION.txt".to_owned(), why },
         upload,
         GitHubStep::PublishRelease { release, is_latest: false },
     ]
@@ -193,12 +193,12 @@ impl Command {
                 ("PATCH", format!("releases/{}", ids.release), body)
             }
             ["gh", "release", "delete-asset", tag, asset] => {
-                assert_eq!((tag, asset, self.flag("--yes")), (ids.tag.as_str(), "it's.txt", Some("true")));
+                assert_eq!((tag, asset, self.flag("--yes")), (ids.tag.as_str(), "VERSION.txt", Some("true")));
                 ("DELETE", format!("releases/assets/{}", ids.asset), json!(""))
             }
             ["gh", "release", "upload", tag, path] => {
                 assert_eq!(tag, ids.tag);
-                let name = Utf8PathBuf::from(path).file_name().expect("a name").replace('\'', "%27");
+                let name = Utf8PathBuf::from(path).file_name().expect("a name").to_owned();
                 let content = std::fs::read_to_string(path).expect("is read");
                 ("POST", format!("releases/{}/assets?name={name}", ids.release), json!(content))
             }
@@ -238,9 +238,9 @@ fn recorded(line: &str, run: (u64, &str)) -> Sent {
 
 #[test]
 fn each_step_prints_a_command_that_makes_the_same_change() {
-    let folder = std::env::temp_dir().join(format!("xtask-steps-{}", std::process::id()));
+    let folder = std::env::temp_dir().join(format!("xtask's steps {}", std::process::id()));
     std::fs::create_dir_all(&folder).expect("is created");
-    let path = Utf8PathBuf::try_from(folder.join("it's.txt")).expect("a UTF-8 path");
+    let path = Utf8PathBuf::try_from(folder.join("VERSION.txt")).expect("a UTF-8 path");
     std::fs::write(&path, "content").expect("is written");
     let mut fake = FakeGitHub::new("o/n");
     fake.allow(TOKEN, &["contents=write", "issues=write", "actions=write"]);

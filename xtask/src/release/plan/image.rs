@@ -3,6 +3,7 @@
 use oci::digest::Digest;
 use oci::reference::ImageTag;
 
+use crate::github::documents::CompareStatus;
 use crate::registry::step::RegistryStep;
 use crate::release::plan::{Blob, Image, Latest, PlanBuilder, Registry};
 
@@ -53,9 +54,8 @@ pub(super) fn push(image: &Image, registry: &Registry, plan: &mut PlanBuilder) {
 pub(super) fn move_latest(image: &Image, registry: &Registry, plan: &mut PlanBuilder) {
     for tag in image.tags.iter().filter(|tag| tag.is_latest()) {
         match (leads_to(registry, tag), &registry.latest) {
-            (None, _) => plan.step(set(image, tag)),
             (Some(found), _) if *found == image.manifest.digest => plan.same(format!("tag {tag}")),
-            (Some(_), Some(Latest { relation: Some(relation), .. })) if relation == "ahead" => {
+            (None, _) | (Some(_), Some(Latest { relation: Some(CompareStatus::Ahead), .. })) => {
                 plan.step(set(image, tag));
             }
             (Some(found), latest) => plan.note(format!("{tag} stays at {found}: {}", why_it_stays(latest.as_ref()))),
@@ -67,10 +67,10 @@ fn why_it_stays(latest: Option<&Latest>) -> String {
     let Some(Latest { revision: Some(revision), relation }) = latest else {
         return "that image does not say which commit it was built from".to_owned();
     };
-    match relation.as_deref() {
-        Some("behind") => format!("{revision} comes after what was built here"),
-        Some("identical") => format!("it was built from {revision} as well"),
-        Some("diverged") => format!("{revision} is on another line of upstream's history"),
+    match relation {
+        Some(CompareStatus::Behind) => format!("{revision} comes after what was built here"),
+        Some(CompareStatus::Identical) => format!("it was built from {revision} as well"),
+        Some(CompareStatus::Diverged) => format!("{revision} is on another line of upstream's history"),
         _ => format!("how {revision} relates to what was built here is not known"),
     }
 }

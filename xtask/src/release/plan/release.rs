@@ -3,7 +3,7 @@
 use crate::dist::names::{self, METADATA, SHA256SUMS};
 use crate::dist::record::Metadata;
 use crate::dist::release_name::ReleaseName;
-use crate::github::documents::{Asset, Release};
+use crate::github::documents::{Asset, AssetState, Release};
 use crate::github::step::GitHubStep;
 use crate::release::plan::{Desired, File, Observed, PlanBuilder};
 
@@ -141,7 +141,7 @@ fn described(file: &File) -> String {
 }
 
 fn difference(asset: &Asset, file: &File) -> String {
-    if asset.state != "uploaded" {
+    if asset.state != AssetState::Uploaded {
         return format!("its upload broke off, state {}", asset.state);
     }
     let digest = asset.digest.as_deref().unwrap_or("no digest");

@@ -5,7 +5,7 @@ use expect_test::expect;
 use super::*;
 use crate::dist::image_tags::image_tags;
 use crate::dist::{names, samples};
-use crate::github::documents::Asset;
+use crate::github::documents::{Asset, AssetState};
 use crate::upstream::source::Source;
 
 mod rules;
@@ -57,7 +57,7 @@ fn release(desired: &Desired, draft: bool) -> Release {
     let asset = |(file, id): (&File, u64)| Asset {
         id,
         name: file.name.clone(),
-        state: "uploaded".to_owned(),
+        state: AssetState::Uploaded,
         size: file.size_bytes,
         digest: Some(format!("sha256:{}", file.sha256)),
         browser_download_url: String::new(),
@@ -130,7 +130,7 @@ fn a_draft_that_was_left_half_done_is_completed() {
     let desired = desired("v0.32.2");
     let mut draft = Release { name: None, ..release(&desired, true) };
     draft.assets.truncate(6);
-    draft.assets[0].state = "starter".to_owned();
+    draft.assets[0].state = AssetState::Starter;
     draft.assets[1].digest = Some(format!("sha256:{}", sha256(9)));
     // Assets of before June 2025 have none.
     draft.assets[2].digest = None;

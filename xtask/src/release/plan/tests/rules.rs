@@ -61,16 +61,21 @@ fn latest_follows_master_and_only_forward() {
         let text = text(&desired, &Observed { releases, registry, ..Observed::default() });
         text.lines().last().expect("a line").to_owned()
     };
-    let latest =
-        |relation: &str| moved(Some(Latest { revision: Some(samples::commit()), relation: Some(relation.to_owned()) }));
-    assert_eq!(latest("ahead"), "oras tag --plain-http localhost/o/i@sha256:e2 latest");
+    let latest = |relation| moved(Some(Latest { revision: Some(samples::commit()), relation: Some(relation) }));
+    assert_eq!(latest(CompareStatus::Ahead), "oras tag --plain-http localhost/o/i@sha256:e2 latest");
     let commit = samples::commit();
-    assert_eq!(latest("behind"), format!("note latest stays at sha256:aa: {commit} comes after what was built here"));
     assert_eq!(
-        latest("diverged"),
+        latest(CompareStatus::Behind),
+        format!("note latest stays at sha256:aa: {commit} comes after what was built here")
+    );
+    assert_eq!(
+        latest(CompareStatus::Diverged),
         format!("note latest stays at sha256:aa: {commit} is on another line of upstream's history")
     );
-    assert_eq!(latest("identical"), format!("note latest stays at sha256:aa: it was built from {commit} as well"));
+    assert_eq!(
+        latest(CompareStatus::Identical),
+        format!("note latest stays at sha256:aa: it was built from {commit} as well")
+    );
     let unknown = Latest { revision: Some(commit.clone()), relation: None };
     let said = format!("note latest stays at sha256:aa: how {commit} relates to what was built here is not known");
     assert_eq!(moved(Some(unknown)), said);
