@@ -17,32 +17,41 @@ pub const MODE_PROGRAM: u32 = 0o755;
 /// Mode of data, whatever the umask.
 pub const MODE_FILE: u32 = 0o644;
 
-/// A folder in the making, beside the place where it is to stand. Dropped before it is published,
-/// it is gone; left behind by a killed run, it is removed by the next one.
+/// A folder in the making, beside the place where it is to stand. Dropped before it is published, it is
+/// removed; left behind by a killed run, it is removed by the next one for the same place. Several runs may
+/// have one for the same place at once: each is locked for as long as its run lives.
 #[derive(Debug)]
 pub struct Staging {
     path: Utf8PathBuf,
     destination: Utf8PathBuf,
+    _lock: File,
 }
 
 impl Staging {
-    /// Makes an empty folder for what will be `destination`. The caller holds the lock that keeps
-    /// every other run away from that destination.
+    /// Makes an empty folder for what will be `destination`.
     ///
     /// # Errors
-    /// Where the parent cannot be made or written to.
+    /// If the parent cannot be made or written to.
     pub fn new(destination: &Utf8Path) -> Result<Self> {
         let (parent, name) = split(destination);
         fs::create_dir_all(parent).with_context(|| format!("cannot make {parent}"))?;
-        for leftover in parent.read_dir_utf8().with_context(|| format!("cannot list {parent}"))?.flatten() {
-            if leftover.file_name().starts_with(&format!(".{name}.partial-")) {
-                fs::remove_dir_all(leftover.path())
-                    .with_context(|| format!("cannot remove the leftover {}", leftover.path()))?;
+        let _parent_lock = locked(parent)?;
+        let prefix = format!(".{name}.partial-");
+        let mut number = 0;
+        for entry in parent.read_dir_utf8().with_context(|| format!("cannot list {parent}"))?.flatten() {
+            if entry.file_name().starts_with(&prefix) {
+                remove_unless_in_use(entry.path())?;
             }
         }
-        let path = parent.join(format!(".{name}.partial-{}", std::process::id()));
+        let path = loop {
+            let path = parent.join(format!("{prefix}{}-{number}", std::process::id()));
+            if path.symlink_metadata().is_err() {
+                break path;
+            }
+            number += 1;
+        };
         fs::create_dir(&path).with_context(|| format!("cannot write in {parent}"))?;
-        Ok(Self { path, destination: destination.to_owned() })
+        Ok(Self { _lock: locked(&path)?, path, destination: destination.to_owned() })
     }
 
     /// Where to write for now.
@@ -50,24 +59,40 @@ impl Staging {
         &self.path
     }
 
-    /// Puts the folder in its place; what stood there before goes.
+    /// Puts the folder in its place; what stood there before is removed.
     ///
     /// # Errors
-    /// Where a rename is refused; the old folder then still stands, or is beside its place under a
-    /// `.partial-` name for the instant between two renames.
+    /// If a rename is refused; the old folder is then still there, or beside its place under a `.partial-`
+    /// name for the instant between two renames.
     pub fn publish(self) -> Result<()> {
-        let (parent, name) = split(&self.destination);
-        let old = parent.join(format!(".{name}.partial-{}-old", std::process::id()));
+        let (parent, _) = split(&self.destination);
+        let _parent_lock = locked(parent)?;
+        let old = Utf8PathBuf::from(format!("{}-old", self.path));
         if self.destination.symlink_metadata().is_ok() {
             fs::rename(&self.destination, &old).with_context(|| format!("cannot replace {}", self.destination))?;
         }
         fs::rename(&self.path, &self.destination)
             .with_context(|| format!("cannot put {} in its place", self.destination))?;
-        if old.exists() {
-            fs::remove_dir_all(&old).with_context(|| format!("cannot remove {old}"))?;
-        }
-        Ok(())
+        remove_unless_in_use(&old)
     }
+}
+
+/// A folder, locked until the file that is returned is closed.
+fn locked(folder: &Utf8Path) -> Result<File> {
+    let lock = || {
+        let folder = File::open(folder)?;
+        folder.lock()?;
+        Ok::<_, std::io::Error>(folder)
+    };
+    lock().with_context(|| format!("cannot lock {folder}"))
+}
+
+/// Removes a file or folder, if it is there and no run has it locked.
+fn remove_unless_in_use(path: &Utf8Path) -> Result<()> {
+    let Ok(metadata) = path.symlink_metadata() else { return Ok(()) };
+    let remove = if metadata.is_dir() { fs::remove_dir_all::<&Utf8Path> } else { fs::remove_file };
+    let in_use = metadata.is_dir() && File::open(path).is_ok_and(|folder| folder.try_lock().is_err());
+    if in_use { Ok(()) } else { remove(path).with_context(|| format!("cannot remove the leftover {path}")) }
 }
 
 impl Drop for Staging {
@@ -113,6 +138,15 @@ pub fn set_mode_and_time(path: &Utf8Path, mode: u32, modified: SystemTime) -> Re
     set().with_context(|| format!("cannot set mode and time of {path}"))
 }
 
+/// The permission bits of a file.
+///
+/// # Errors
+/// If it is not there.
+pub fn mode(path: &Utf8Path) -> Result<u32> {
+    let metadata = fs::metadata(path).with_context(|| format!("cannot read {path}"))?;
+    Ok(metadata.permissions().mode() & 0o7777)
+}
+
 /// Writes a file beside its place and renames it, with the mode of data and the given time.
 ///
 /// # Errors
@@ -152,6 +186,23 @@ mod tests {
             staging.publish().expect("is published");
             assert_eq!(fs::read_to_string(place.join("file")).expect("is there"), content);
         }
+        assert_eq!(parent.read_dir_utf8().expect("lists").count(), 1);
+        fs::remove_dir_all(&parent).expect("is removed");
+    }
+
+    #[test]
+    fn two_for_one_place_do_not_disturb_each_other_and_what_was_left_goes() {
+        let parent = scratch("two-stagings");
+        let place = parent.join("v1");
+        let one = Staging::new(&place).expect("is made");
+        fs::create_dir(parent.join(".v1.partial-1")).expect("is made");
+        fs::write(parent.join(".v1.partial-2"), "a file").expect("is written");
+        let two = Staging::new(&place).expect("is made");
+        fs::write(one.path().join("file"), "one").expect("is written");
+        fs::write(two.path().join("file"), "two").expect("is written");
+        one.publish().expect("is published");
+        two.publish().expect("is published");
+        assert_eq!(fs::read_to_string(place.join("file")).expect("is there"), "two");
         assert_eq!(parent.read_dir_utf8().expect("lists").count(), 1);
         fs::remove_dir_all(&parent).expect("is removed");
     }
