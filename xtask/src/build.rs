@@ -3,7 +3,7 @@
 
 use std::fs::File;
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result, anyhow, ensure};
 use camino::{Utf8Path, Utf8PathBuf};
 use clap::Args;
 use serde_json::json;
@@ -13,7 +13,7 @@ use crate::dist::{Dist, assemble, names, recipe};
 use crate::go::build_info::BuildInfo;
 use crate::go::{Go, PAGE, Sources};
 use crate::http::endpoint::Endpoint;
-use crate::os::files::Staging;
+use crate::os::files::{self, Staging};
 use crate::os::terminal::{note, print_status, size};
 use crate::upstream::git_ref::UpstreamRef;
 use crate::upstream::{Upstream, relative};
@@ -70,14 +70,16 @@ pub fn run(root: &Utf8Path, arguments: &Build) -> Result<()> {
 
     let mut record = Metadata::new(source, go.version);
     let folder = out.join(record.source.version.to_string());
+    refuse_foreign(root, upstream.folder(), &folder)?;
     let (worktree, lock) = match present(&folder, &record) {
         Some(found) => return report(root, &folder, &found, true, arguments.json),
-        None => upstream.worktree(&record.source.commit)?,
+        None => upstream.files(&record.source.commit)?,
     };
     // Another run may have made it while this one waited for the lock.
     if let Some(found) = present(&folder, &record) {
         return report(root, &folder, &found, true, arguments.json);
     }
+    announce_replacement(root, &folder);
     let staging = Staging::new(&folder).map_err(|error| anyhow!("{error:#}; choose another folder with --out DIR"))?;
     make(&mut record, &go, &worktree, &staging, &lock)?;
     staging.publish()?;
@@ -86,6 +88,40 @@ pub fn run(root: &Utf8Path, arguments: &Build) -> Result<()> {
 
 fn absolute(path: &Utf8Path) -> Result<Utf8PathBuf> {
     camino::absolute_utf8(path).with_context(|| format!("--out {path} is no path"))
+}
+
+/// Refuses to put a build where it would be lost, or where something stands that is not a build.
+fn refuse_foreign(root: &Utf8Path, sources: &Utf8Path, folder: &Utf8Path) -> Result<()> {
+    for taken in [sources, &root.join("buildkit")] {
+        ensure!(!is_inside(folder, taken), "{folder} is inside {taken}; choose another directory with --out DIR");
+    }
+    let is_ours = folder.join(names::METADATA).is_file();
+    let is_empty = folder.read_dir_utf8().is_ok_and(|mut entries| entries.next().is_none());
+    ensure!(
+        is_ours || is_empty || folder.symlink_metadata().is_err(),
+        "{folder} was not created by `cargo xtask build`; move it away, or choose another directory with --out DIR"
+    );
+    Ok(())
+}
+
+/// Whether a path, which may not exist yet, is inside a directory, whatever links lead there.
+fn is_inside(path: &Utf8Path, directory: &Utf8Path) -> bool {
+    let real = |path: &Utf8Path| path.canonicalize_utf8().ok();
+    let Some(directory) = real(directory) else { return false };
+    path.ancestors().find_map(real).is_some_and(|path| path.starts_with(directory))
+}
+
+/// Says what is lost if another build stands there.
+fn announce_replacement(root: &Utf8Path, folder: &Utf8Path) {
+    if let Ok(Dist { record, .. }) = Dist::open(folder, Some(folder)) {
+        let image = if record.image.is_some() { ", with its image" } else { "" };
+        let (was, proofs) = (&record.source.r#ref, record.proofs.len());
+        note(format_args!(
+            "{} holds another build (of {was}, with Go {}{image} and {proofs} proofs), which is replaced",
+            relative(root, folder),
+            record.go
+        ));
+    }
 }
 
 /// Compile, gate, hand over: all in the staging folder.
@@ -125,7 +161,8 @@ fn gate(record: &Metadata, command: &str, folder: &Utf8Path) -> Result<BuildInfo
 /// The record of a folder that already is what `wanted` would make, every file of it unharmed.
 fn present(folder: &Utf8Path, wanted: &Metadata) -> Option<Metadata> {
     let found = Dist::open(folder, Some(folder)).ok()?;
-    let is_whole = names::files(&wanted.source.version).iter().all(|name| folder.join(name).is_file());
+    let is_right = |name: &String| files::mode(&folder.join(name)).is_ok_and(|mode| mode == names::mode(name));
+    let is_whole = names::files(&wanted.source.version).iter().all(is_right);
     (is_whole && found.record.makes_the_same_as(wanted) && found.verify().is_ok()).then_some(found.record)
 }
 

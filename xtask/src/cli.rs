@@ -5,7 +5,7 @@ use camino::Utf8Path;
 use clap::Args;
 
 use crate::credentials::{TOKEN_VARIABLES, token};
-use crate::git::git;
+use crate::git::read_only;
 use crate::github::GitHub;
 use crate::github::repository::Repository;
 use crate::http::endpoint::Endpoint;
@@ -35,7 +35,7 @@ impl Target {
 }
 
 fn of_origin(root: &Utf8Path) -> Result<Repository> {
-    let ask = git(root, ["remote", "get-url", "origin"]);
+    let ask = read_only(root, ["remote", "get-url", "origin"]);
     let ask = TOKEN_VARIABLES.iter().fold(ask, |ask, name| ask.env_remove(*name));
     let url = ask.read().context("this checkout has no remote `origin`; name the repository with --repo OWNER/NAME")?;
     Repository::of_remote(url.trim()).map_err(Error::msg)

@@ -4,7 +4,7 @@
 
 use std::fs;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use camino::{Utf8Path, Utf8PathBuf};
 use oci::digest::file_digest;
 
@@ -54,11 +54,14 @@ impl Dist {
         Ok(Self { folder, record })
     }
 
-    /// Compares every recorded file with its size and digest.
+    /// Compares every recorded file with its size and digest, and `SHA256SUMS` with the record.
     ///
     /// # Errors
     /// Names the first that differs.
     pub fn verify(&self) -> Result<()> {
+        let path = self.folder.join(SHA256SUMS);
+        let sums = fs::read_to_string(&path).with_context(|| format!("cannot read {path}"))?;
+        ensure!(sums == self.sums()?, "{path} is not what was built; build again");
         for file in &self.record.files {
             let path = self.folder.join(&file.name);
             let (size_bytes, sha256) = file_digest(&path)?;
@@ -89,10 +92,14 @@ impl Dist {
         let modified = files::instant(self.record.source.source_date_epoch);
         let text = serde_json::to_string_pretty(&self.record).context("the record cannot be written as JSON")? + "\n";
         files::replace(&self.folder.join(METADATA), text.as_bytes(), modified)?;
+        files::replace(&self.folder.join(SHA256SUMS), self.sums()?.as_bytes(), modified)
+    }
+
+    /// The content of `SHA256SUMS`: the recorded files, and the record as it is on disk.
+    fn sums(&self) -> Result<String> {
         let (size_bytes, sha256) = file_digest(&self.folder.join(METADATA))?;
         let of_metadata = FileRecord { name: METADATA.to_owned(), size_bytes, sha256 };
-        let sums = sha256sums(self.record.files.iter().chain([&of_metadata]));
-        files::replace(&self.folder.join(SHA256SUMS), sums.as_bytes(), modified)
+        Ok(sha256sums(self.record.files.iter().chain([&of_metadata])))
     }
 }
 

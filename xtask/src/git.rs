@@ -1,49 +1,43 @@
-//! Git, called so that neither the user's settings nor a hook's environment change what it does
-//! to us.
-
-use std::time::Duration;
+//! Git, called in two ways. A contributor's checkout is only read, with the settings that they need to
+//! read it. In a repository of ours nobody's settings, hooks, templates or variables have a say, except
+//! those that lead to upstream: see [`transport`].
+#![allow(clippy::disallowed_methods, reason = "reads the names of the environment's variables")]
 
 use camino::Utf8Path;
 
 use crate::os::process::Run;
 
-/// Fetching upstream's history over a slow line takes minutes.
-const FETCH_LIMIT: Duration = Duration::from_secs(30 * 60);
+pub use transport::Transport;
 
-/// Variables by which a hook points git at its own repository. Source: `git rev-parse --local-env-vars`,
-/// without those that carry the user's `-c` options.
-const REPOSITORY_VARIABLES: [&str; 8] = [
-    "GIT_ALTERNATE_OBJECT_DIRECTORIES",
-    "GIT_COMMON_DIR",
-    "GIT_DIR",
-    "GIT_INDEX_FILE",
-    "GIT_NAMESPACE",
-    "GIT_OBJECT_DIRECTORY",
-    "GIT_PREFIX",
-    "GIT_WORK_TREE",
-];
+mod transport;
 
-/// Settings that would change the bytes of a checkout or run code of the user's own in it.
-const SETTINGS: [&str; 5] = [
-    "core.autocrlf=false",
-    "core.attributesFile=/dev/null",
-    "core.hooksPath=/dev/null",
-    "core.fsmonitor=false",
-    "gc.auto=0",
-];
+/// Variables by which a person says where git's settings are. They are kept where a checkout is read: without
+/// them `safe.directory`, for one, would not be found.
+const SETTINGS_VARIABLES: &str = "GIT_CONFIG";
 
-/// A git command in `directory`, which never asks for a password.
-pub fn git<S: Into<String>>(directory: &Utf8Path, arguments: impl IntoIterator<Item = S>) -> Run {
-    let run = Run::new("git")
-        .args(SETTINGS.iter().flat_map(|setting| ["-c", setting]))
-        .args(arguments)
-        .directory(directory)
-        .env("LC_ALL", "C")
-        .env("GIT_TERMINAL_PROMPT", "0");
-    REPOSITORY_VARIABLES.iter().fold(run, |run, name| run.env_remove(*name))
+/// Settings that would run a program while a repository is read.
+const WITHOUT_PROGRAMS: [&str; 2] = ["core.fsmonitor=false", "core.hooksPath=/dev/null"];
+
+/// Git for reading `directory` of a contributor. Only plumbing commands are safe from settings.
+pub fn read_only<S: Into<String>>(directory: &Utf8Path, arguments: impl IntoIterator<Item = S>) -> Run {
+    let run = quiet(|name| !name.starts_with(SETTINGS_VARIABLES)).directory(directory).env("GIT_OPTIONAL_LOCKS", "0");
+    run.args(WITHOUT_PROGRAMS.iter().flat_map(|setting| ["-c", setting])).args(arguments)
 }
 
-/// The same, with time enough for the network.
-pub fn slow_git<S: Into<String>>(directory: &Utf8Path, arguments: impl IntoIterator<Item = S>) -> Run {
-    git(directory, arguments).limit(FETCH_LIMIT)
+/// Git for the repository `git_dir`, which is ours: as if nothing on this machine were configured.
+pub fn own<S: Into<String>>(git_dir: &Utf8Path, arguments: impl IntoIterator<Item = S>) -> Run {
+    quiet(|_| true)
+        .env("GIT_DIR", git_dir.as_str())
+        .env("GIT_CONFIG_NOSYSTEM", "1")
+        .env("GIT_CONFIG_GLOBAL", "/dev/null")
+        .env("GIT_ATTR_NOSYSTEM", "1")
+        .env("GIT_NO_REPLACE_OBJECTS", "1")
+        .args(arguments)
+}
+
+/// Git that never asks for a password, and without those variables of its own that `drops` names.
+fn quiet(drops: impl Fn(&str) -> bool) -> Run {
+    let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
+    let dropped = names.filter(|name| name.starts_with("GIT_") && drops(name));
+    dropped.fold(Run::new("git"), Run::env_remove).env("LC_ALL", "C").env("GIT_TERMINAL_PROMPT", "0")
 }

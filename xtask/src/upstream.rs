@@ -1,10 +1,8 @@
-//! From an upstream ref to source on disk: the submodule's object store, filled with no more than
-//! the ref needs, and a worktree under `target/` for each commit that is built.
+//! From an upstream ref to source on disk: a mirror of upstream that is ours, and a folder of files for
+//! each commit that is built.
 //!
-//! The contributor's own checkout in `buildkit/` is never read or changed; only its object store
-//! gains objects and upstream's own refs. A submodule that is missing is cloned without trees
-//! (`--filter=tree:0`): all commits and tags, so that every version can be told, and of the files
-//! only those of the commits that are checked out.
+//! The contributor's submodule `buildkit/` is read for the commit that is pinned, and for objects that
+//! then need not be fetched. Nothing in it decides what a version is, and it is never written to.
 #![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "reads and writes files")]
 
 use std::fs::{self, File};
@@ -14,238 +12,198 @@ use anyhow::{Context, Result, anyhow};
 use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::dist::recipe::PACKAGE;
-use crate::git::{git, slow_git};
+use crate::git::read_only;
 use crate::go::version::GoVersion;
+use crate::os::clock;
+use crate::os::files::{self, Staging};
 use crate::os::terminal::{note, print_status};
-use crate::os::{clock, files};
 use crate::upstream::git_ref::{CommitId, UpstreamRef};
+use crate::upstream::mirror::{Mirror, NotThere, Unreachable};
 use crate::upstream::source::Source;
 use crate::upstream::submodule::Submodule;
 use crate::upstream::version::Version;
 
 pub mod git_ref;
+mod mirror;
 pub mod source;
 mod submodule;
 pub mod version;
 
-/// Upstream's rule for a version, with the length of abbreviation that git chooses in a whole
-/// clone of upstream (135,000 objects): a partial clone has fewer objects and would choose less.
-/// Source: the `buildkit-version` stage of upstream's Dockerfile.
-const DESCRIBE: [&str; 6] = ["describe", "--match", "v[0-9]*", "--always", "--tags", "--abbrev=9"];
-const ALL_TAGS: &str = "refs/tags/v*:refs/tags/v*";
-const ALL_BRANCHES: &str = "+refs/heads/*:refs/remotes/origin/*";
+/// The branch whose builds are published under a name of their own, also on the day of a release.
+const MASTER: &str = "master";
 
 /// Upstream as this checkout has it.
 pub struct Upstream {
+    root: Utf8PathBuf,
     submodule: Submodule,
-    worktrees: Utf8PathBuf,
+    /// The mirror and the sources, shared by all worktrees of the checkout.
+    folder: Utf8PathBuf,
 }
 
 impl Upstream {
     /// The upstream of the checkout at `root`; nothing is fetched yet.
     ///
     /// # Errors
-    /// Where `root` is no git checkout or has no URL for the submodule.
+    /// If `root` is not a git checkout, or has no URL for the submodule.
     pub fn of(root: &Utf8Path) -> Result<Self> {
-        Ok(Self { submodule: Submodule::of(root)?, worktrees: root.join("target/upstream") })
+        let folder = main_worktree(root)?.join("target/upstream");
+        Ok(Self { root: root.to_owned(), submodule: Submodule::of(root)?, folder })
+    }
+
+    /// Where the mirror and the sources are: nobody's own files last here.
+    pub fn folder(&self) -> &Utf8Path {
+        &self.folder
     }
 
     /// Finds the commit of a ref, or the pinned one, and all that its build is stamped with.
     ///
     /// # Errors
-    /// Where upstream has no such ref, or cannot be reached although it has to be.
+    /// If upstream has no such ref, or cannot be reached although it has to be.
     pub fn resolve(&self, wanted: Option<&UpstreamRef>) -> Result<Source> {
-        let lock = self.store_lock()?;
-        let pinned = self.submodule.pinned()?;
-        self.submodule.ensure(&lock)?;
-        let commit = match wanted {
-            None => self.commit(&pinned, &lock)?,
-            Some(UpstreamRef::Release(tag)) => {
-                let name = format!("refs/tags/{tag}");
-                if self.lookup(&name)?.is_none() {
-                    self.fetch(&[&format!("{name}:{name}")], Depth::Tip, &lock)?;
+        self.with_mirror(|mirror| {
+            let commit = match wanted {
+                None => self.commit(mirror, self.submodule.pinned()?.as_str())?,
+                Some(UpstreamRef::Release(tag)) => {
+                    if mirror.tag(tag)?.is_none() {
+                        mirror.refresh(false)?;
+                    }
+                    let missing = || NotThere(format!("{} has no tag {tag}", self.submodule.url));
+                    mirror.tag(tag)?.with_context(missing)?
                 }
-                self.lookup(&name)?.with_context(|| format!("{} has no tag {tag}", self.submodule.url))?
-            }
-            Some(UpstreamRef::Branch(branch)) => {
-                let name = branch.as_str();
-                self.fetch(
-                    &[&format!("+refs/heads/{name}:refs/remotes/origin/{name}"), ALL_TAGS],
-                    Depth::History,
-                    &lock,
-                )?;
-                let found = self.lookup(&format!("refs/remotes/origin/{name}"))?;
-                found.with_context(|| format!("{} has no branch {name}", self.submodule.url))?
-            }
-            Some(UpstreamRef::Commit(prefix)) => self.commit(prefix.as_str(), &lock)?,
-        };
-        let version = match wanted {
-            Some(UpstreamRef::Release(tag)) => Version::from(tag),
-            _ => self.describe(&commit, &lock)?,
-        };
-        let r#ref = match (wanted, version.release_tag()) {
-            (Some(UpstreamRef::Branch(branch)), _) => branch.as_str().to_owned(),
-            (_, Some(tag)) => tag.to_string(),
-            (_, None) => commit.to_string(),
-        };
-        let shown = self.submodule.git(["show", "-s", "--format=%ct", &commit.to_string()]).read()?;
-        let source_date_epoch =
-            shown.parse().with_context(|| format!("git gave {shown:?} for the date of {commit}"))?;
-        let source_date = clock::rfc3339(source_date_epoch).context("the date of the commit cannot be written")?;
-        Ok(Source { r#ref, commit, version, package: PACKAGE.to_owned(), source_date, source_date_epoch })
+                Some(UpstreamRef::Branch(branch)) => mirror.fetch_one(&format!("refs/heads/{}", branch.as_str()))?,
+                Some(UpstreamRef::Commit(prefix)) => self.commit(mirror, prefix.as_str())?,
+            };
+            let version = match wanted {
+                Some(UpstreamRef::Release(tag)) => Version::from(tag),
+                _ => describe(mirror, &commit)?,
+            };
+            let r#ref = match (wanted, version.release_tag()) {
+                (Some(UpstreamRef::Branch(branch)), None) => branch.as_str().to_owned(),
+                (Some(UpstreamRef::Branch(branch)), Some(_)) if branch.as_str() == MASTER => MASTER.to_owned(),
+                (_, Some(tag)) => tag.to_string(),
+                (_, None) => commit.to_string(),
+            };
+            let source_date_epoch = mirror.date(&commit)?;
+            let source_date = clock::rfc3339(source_date_epoch).context("the date of the commit cannot be written")?;
+            Ok(Source { r#ref, commit, version, package: PACKAGE.to_owned(), source_date, source_date_epoch })
+        })
     }
 
     /// The version of Go that the commit's `go.mod` asks for.
     ///
     /// # Errors
-    /// Where there is no such file or line.
+    /// If there is no such file or line.
     pub fn go_version(&self, commit: &CommitId) -> Result<GoVersion> {
-        let go_mod = self.submodule.git(["show", &format!("{commit}:go.mod")]);
-        let go_mod = go_mod.read().map_err(|error| self.submodule.explained(error, "go.mod"))?;
+        let go_mod = self.with_mirror(|mirror| mirror.file(commit, "go.mod"))?;
         GoVersion::asked_by(&go_mod).map_err(|error| anyhow!("go.mod of {commit}: {error}"))
     }
 
-    /// The version of Go that the pinned commit asks for, where the commit is there.
+    /// The version of Go that the pinned commit asks for, if the mirror has the commit.
     ///
     /// # Errors
-    /// Where it is not.
+    /// If it does not.
     pub fn pinned_go_version(&self) -> Result<GoVersion> {
         let pinned = self.submodule.pinned()?;
-        let commit = self.present(&pinned)?.with_context(|| format!("{pinned} is not there yet"))?;
-        self.go_version(&commit)
+        anyhow::ensure!(Mirror::has(&self.folder, &pinned), "{pinned} was not fetched yet");
+        self.go_version(&pinned)
     }
 
-    /// Whether the pinned commit is there, or else its repository answers within `limit`.
+    /// Whether the pinned commit was fetched before, or else upstream answers within `limit`.
     ///
     /// # Errors
-    /// Where neither is.
+    /// If neither is so.
     pub fn at_hand(&self, limit: Duration) -> Result<String> {
         let pinned = self.submodule.pinned()?;
-        if self.present(&pinned)?.is_some() {
-            return Ok(format!("{} has the pinned commit {}", self.submodule.path, &pinned[..12]));
+        if Mirror::has(&self.folder, &pinned) {
+            return Ok(format!("{} has the pinned commit {}", self.folder, &pinned.as_str()[..12]));
         }
-        let url = &self.submodule.url;
-        let asked = git(&self.submodule.root, ["ls-remote", "--quiet", url, "HEAD"]).limit(limit).read();
-        asked.map(|_| format!("{url} answers")).with_context(|| format!("{url} does not answer"))
+        mirror::answers(&self.root, &self.submodule.url, limit)?;
+        Ok(format!("{} answers", self.submodule.url))
     }
 
-    /// The commit of a name, where there is a submodule and it has it.
-    fn present(&self, name: &str) -> Result<Option<CommitId>> {
-        if self.submodule.path.join(".git").exists() { self.lookup(name) } else { Ok(None) }
-    }
-
-    /// A clean worktree of the commit, and the lock that keeps every other run out of it.
+    /// The files of the commit, none changed or added, and the lock that keeps every other run out of them.
     ///
     /// # Errors
-    /// Where files have to be fetched and cannot be, or do not fit on the disk.
-    pub fn worktree(&self, commit: &CommitId) -> Result<(Utf8PathBuf, File)> {
-        let path = self.worktrees.join(commit.to_string());
-        let lock = files::lock(&self.worktrees.join(format!("{commit}.lock")), || {
+    /// If files have to be fetched and cannot be, or do not fit on the disk.
+    pub fn files(&self, commit: &CommitId) -> Result<(Utf8PathBuf, File)> {
+        let folder = self.folder.join(commit.as_str());
+        let (index, files) = (folder.join("index"), folder.join("files"));
+        let lock = files::lock(&self.folder.join(format!("{commit}.lock")), || {
             note(format_args!("another run is building {commit}; waiting for it"));
         })?;
-        if !is_clean(&path, commit) {
-            let store_lock = self.store_lock()?;
-            print_status("source", format_args!("checking out to {}", relative(&self.submodule.root, &path)));
-            if path.exists() {
-                fs::remove_dir_all(&path).with_context(|| format!("cannot remove {path}"))?;
+        if !mirror::is_clean(&self.folder.join("mirror.git"), &index, &files) {
+            self.with_mirror(|mirror| {
+                print_status("source", format_args!("checking out to {}", relative(&self.root, &files)));
+                let staging = Staging::new(&folder)?;
+                let (index, files) = (staging.path().join("index"), staging.path().join("files"));
+                fs::create_dir(&files).with_context(|| format!("cannot make {files}"))?;
+                mirror.check_out(commit, &index, &files)?;
+                staging.publish()
+            })?;
+        }
+        Ok((files, lock))
+    }
+
+    /// Does something with the mirror, and again with a new mirror if the old one turns out to be damaged.
+    fn with_mirror<T>(&self, action: impl Fn(&mut Mirror) -> Result<T>) -> Result<T> {
+        let url = &self.submodule.url;
+        let mut mirror = Mirror::open(&self.folder, &self.root, url, self.submodule.objects())?;
+        let done = action(&mut mirror);
+        let Err(error) = &done else { return done };
+        if error.is::<NotThere>() || error.is::<Unreachable>() || !mirror.is_damaged() {
+            return done;
+        }
+        note(format_args!("the mirror of upstream in {} is damaged, and is made again: {error:#}", self.folder));
+        mirror.make()?;
+        action(&mut mirror)
+    }
+
+    /// The commit of a whole or abbreviated name, fetched if it is not in the mirror yet.
+    fn commit(&self, mirror: &mut Mirror, name: &str) -> Result<CommitId> {
+        for all in [false, true] {
+            if let Some(commit) = mirror.commit(name)? {
+                return Ok(commit);
             }
-            self.submodule.git(["worktree", "prune"]).effect(&store_lock)?;
-            let add = ["worktree", "add", "--force", "--detach", path.as_str(), &commit.to_string()];
-            slow_git(&self.submodule.path, add)
-                .effect(&store_lock)
-                .map_err(|error| self.submodule.explained(error, "files"))?;
+            mirror.refresh(all)?;
         }
-        Ok((path, lock))
-    }
-
-    fn store_lock(&self) -> Result<File> {
-        let wait = || note("another run is fetching upstream; waiting for it");
-        files::lock(&self.worktrees.join("store.lock"), wait)
-    }
-
-    /// The commit behind a whole or abbreviated name, fetched if it is not there yet.
-    fn commit(&self, name: &str, lock: &File) -> Result<CommitId> {
-        if let Some(commit) = self.lookup(name)? {
-            return Ok(commit);
+        match mirror.commit(name)? {
+            Some(commit) => Ok(commit),
+            None if name.len() == 40 => mirror.fetch_one(name),
+            None => Err(anyhow!(NotThere(format!(
+                "{} has no commit {name} (or more than one that begins so)",
+                self.submodule.url
+            )))),
         }
-        self.fetch(&[ALL_BRANCHES, ALL_TAGS], Depth::History, lock)?;
-        if self.lookup(name)?.is_none() && name.len() == 40 {
-            self.fetch(&[name], Depth::Tip, lock)?;
-        }
-        self.lookup(name)?
-            .with_context(|| format!("{} has no commit {name} (or more than one that begins so)", self.submodule.url))
-    }
-
-    /// The commit that a name stands for in the object store, if it is there.
-    fn lookup(&self, name: &str) -> Result<Option<CommitId>> {
-        // A partial clone would otherwise ask upstream for each object that it lacks.
-        let run = self
-            .submodule
-            .git(["rev-parse", "--verify", "--quiet", &format!("{name}^{{commit}}")])
-            .env("GIT_NO_LAZY_FETCH", "1");
-        let output = run.output()?;
-        if !output.status.success() {
-            return Ok(None);
-        }
-        let text = String::from_utf8_lossy(&output.stdout);
-        text.trim().parse().map(Some).map_err(anyhow::Error::msg)
-    }
-
-    fn describe(&self, commit: &CommitId, lock: &File) -> Result<Version> {
-        let has_tags = !self.submodule.git(["for-each-ref", "--count=1", "refs/tags/v*"]).read()?.is_empty();
-        if !has_tags || self.is_shallow()? {
-            self.fetch(&[ALL_BRANCHES, ALL_TAGS], Depth::History, lock)?;
-        }
-        let described = self.submodule.git(DESCRIBE.into_iter().chain([commit.to_string().as_str()])).read()?;
-        described.parse().map_err(anyhow::Error::msg)
-    }
-
-    fn is_shallow(&self) -> Result<bool> {
-        Ok(self.submodule.git(["rev-parse", "--is-shallow-repository"]).read()? == "true")
-    }
-
-    /// Fetches refs. A contributor's whole clone stays whole, and a shallow one is deepened only
-    /// where history is needed, and then by commits alone.
-    fn fetch(&self, refspecs: &[&str], depth: Depth, lock: &File) -> Result<()> {
-        let flags: &[&str] = match (self.is_shallow()?, depth) {
-            (false, _) => &[],
-            (true, Depth::Tip) => &["--depth=1"],
-            (true, Depth::History) => &["--unshallow", "--filter=tree:0"],
-        };
-        let first = refspecs[0].split(':').next().unwrap_or_default().trim_start_matches('+');
-        print_status("source", format_args!("fetching {first} from {}", self.submodule.url));
-        let arguments = ["fetch", "--quiet", "--no-write-fetch-head", "--no-recurse-submodules"];
-        let arguments = arguments.iter().chain(flags).chain(["origin"].iter()).chain(refspecs);
-        let fetched = slow_git(&self.submodule.path, arguments.copied()).effect(lock);
-        fetched.map_err(|error| {
-            if error.to_string().contains("couldn't find remote ref") {
-                return anyhow!(
-                    "{} has no {}",
-                    self.submodule.url,
-                    refspecs[0].split(':').next().unwrap_or_default().trim_start_matches('+')
-                );
-            }
-            self.submodule.explained(error, refspecs[0])
-        })
     }
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Depth {
-    Tip,
-    History,
+/// What upstream would call the commit. Its tags are fetched before that, for a newer one may lie on the
+/// commit: unless the commit is known to be a release.
+fn describe(mirror: &mut Mirror, commit: &CommitId) -> Result<Version> {
+    let described = |mirror: &Mirror| mirror.describe(commit)?.parse().map_err(anyhow::Error::msg);
+    let version: Version = described(mirror)?;
+    if mirror.is_fresh || version.release_tag().is_some_and(|tag| tag.is_stable()) {
+        return Ok(version);
+    }
+    match mirror.refresh(false) {
+        Err(error) if error.is::<Unreachable>() => {
+            note("upstream cannot be reached: the version is named after the tags of an earlier fetch");
+            Ok(version)
+        }
+        Err(error) => Err(error),
+        Ok(()) => described(mirror),
+    }
 }
 
-/// Whether a worktree is there, at the commit, with nothing changed, added or missing.
-fn is_clean(path: &Utf8Path, commit: &CommitId) -> bool {
-    let answer = |arguments: &[&str]| git(path, arguments.iter().copied()).read().ok();
-    path.join(".git").is_file()
-        && answer(&["rev-parse", "HEAD"]).is_some_and(|head| head == commit.to_string())
-        && answer(&["status", "--porcelain", "--untracked-files=all", "--ignored"])
-            .is_some_and(|status| status.is_empty())
+/// The first worktree of the checkout at `root`, which may be another of its worktrees.
+fn main_worktree(root: &Utf8Path) -> Result<Utf8PathBuf> {
+    let common = read_only(root, ["rev-parse", "--path-format=absolute", "--git-common-dir"]).read();
+    let common = Utf8PathBuf::from(common.with_context(|| format!("git does not read {root} as a checkout"))?);
+    let main = common.parent().filter(|_| common.file_name() == Some(".git"));
+    Ok(main.filter(|main| main.join(".gitmodules").is_file()).unwrap_or(root).to_owned())
 }
 
-/// A path as seen from the checkout, where it is inside.
+/// A path as seen from the checkout, if it is inside.
 pub fn relative<'a>(root: &Utf8Path, path: &'a Utf8Path) -> &'a Utf8Path {
     path.strip_prefix(root).unwrap_or(path)
 }

@@ -10,7 +10,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::ci::{Outcome, Row, openapi, workflows};
 use crate::dist::names;
-use crate::git::git;
+use crate::git::read_only;
 use crate::os::host;
 use crate::os::process::Run;
 
@@ -59,7 +59,7 @@ const LINTERS: [Linter; 9] = [
 
 /// Runs them all.
 pub fn run(root: &Utf8Path) -> Result<Vec<Row>> {
-    let listed = git(root, ["ls-files", "--cached", "--others", "--exclude-standard"]).read()?;
+    let listed = read_only(root, ["ls-files", "--cached", "--others", "--exclude-standard"]).read()?;
     let tracked: Vec<Utf8PathBuf> =
         listed.lines().map(Utf8PathBuf::from).filter(|path| root.join(path).is_file()).collect();
     let own = [workflows::check(root, &files_for(root, Reads::Workflows, &tracked)), openapi::run(root)];

@@ -1,5 +1,6 @@
 //! The names of what stands in `dist/<version>/`, written out once.
 
+use crate::os::files::{MODE_FILE, MODE_PROGRAM};
 use crate::upstream::version::Version;
 
 /// The daemon.
@@ -32,4 +33,9 @@ pub fn sbom(version: &Version) -> String {
 /// Every file that a build executor over, in the order in which they are listed.
 pub fn files(version: &Version) -> [String; 7] {
     [BUILDKITD, BUILDCTL, &tarball(version), &sbom(version), VERSION_TXT, METADATA, SHA256SUMS].map(str::to_owned)
+}
+
+/// The mode of a file that a build made.
+pub fn mode(name: &str) -> u32 {
+    if COMMANDS.contains(&name) { MODE_PROGRAM } else { MODE_FILE }
 }

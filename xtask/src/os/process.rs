@@ -25,11 +25,11 @@ pub use kill_handle::KillHandle;
 
 mod kill_handle;
 
-/// How often a child that is followed gives a tick, output or not.
 /// The variables of the environment that hold secrets, ours and those that GitHub Actions sets. No
 /// child process gets any of them unless it is given one on purpose.
 const SECRET_VARIABLES: [&str; 5] =
     ["GITHUB_TOKEN", "GH_TOKEN", "REGISTRY_PASSWORD", "ACTIONS_ID_TOKEN_REQUEST_TOKEN", "ACTIONS_RUNTIME_TOKEN"];
+/// How often a child that is followed gives a tick, output or not.
 const TICK: Duration = Duration::from_millis(500);
 const LARGEST_OUTPUT_BYTES: usize = 64 << 20;
 const DEFAULT_LIMIT: Duration = Duration::from_secs(60);
@@ -41,9 +41,20 @@ pub struct Run {
     arguments: Vec<String>,
     directory: Option<Utf8PathBuf>,
     environment: Vec<(String, Option<String>)>,
+    hidden_environment: Hidden,
     inherits: bool,
     kill_handle: Option<KillHandle>,
     limit: Duration,
+}
+
+/// Variables whose values are never printed, not even by `Debug`.
+#[derive(Clone, Default)]
+struct Hidden(Vec<(String, String)>);
+
+impl fmt::Debug for Hidden {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_list().entries(self.0.iter().map(|(name, _)| name)).finish()
+    }
 }
 
 /// What a child printed and how it ended.
@@ -82,6 +93,7 @@ impl Run {
             arguments: Vec::new(),
             directory: None,
             environment: Vec::new(),
+            hidden_environment: Hidden::default(),
             inherits: true,
             kill_handle: None,
             limit: DEFAULT_LIMIT,
@@ -109,6 +121,12 @@ impl Run {
     /// Sets a variable of the child's environment.
     pub fn env(self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.change(name.into(), Some(value.into()))
+    }
+
+    /// Sets a variable of the child's environment that may hold a secret, so that it is never printed.
+    pub fn env_hidden(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.hidden_environment.0.push((name.into(), value.into()));
+        self
     }
 
     /// Gives the child no variables but those that are set here.
@@ -243,6 +261,7 @@ impl Run {
                 None => command.env_remove(name),
             };
         }
+        command.envs(self.hidden_environment.0.iter().map(|(name, value)| (name, value)));
         command.spawn().with_context(|| format!("cannot start `{self}`"))
     }
 }

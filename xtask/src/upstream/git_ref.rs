@@ -133,6 +133,13 @@ impl FromStr for CommitId {
 
 oci::text_form!(CommitId);
 
+impl CommitId {
+    /// The digits.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
 impl fmt::Display for CommitId {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         out.write_str(&self.0)

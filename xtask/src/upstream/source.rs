@@ -8,7 +8,8 @@ use crate::upstream::version::Version;
 /// What was to be built, before it was: two equal sources give equal bytes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Source {
-    /// The branch, if one was asked for; else the release tag, if the commit has one; else the commit.
+    /// `master` if it was asked for; else the release tag, if the commit has one; else the branch that was
+    /// asked for; else the commit.
     pub r#ref: String,
     /// The whole commit.
     pub commit: CommitId,

@@ -116,7 +116,12 @@ impl World {
 
     /// From now on the public URL leads nowhere.
     pub fn cut_the_network(&self) {
-        fs::write(self.path("gitconfig"), self.git_config(&self.path("nowhere"))).expect("is written");
+        self.lead_upstream_to("nowhere");
+    }
+
+    /// From now on the public URL leads to this repository.
+    pub fn lead_upstream_to(&self, name: &str) {
+        fs::write(self.path("gitconfig"), self.git_config(&self.path(name))).expect("is written");
     }
 
     /// Git in a folder of the scratch folder; it has to succeed.

@@ -1,0 +1,297 @@
+//! Upstream in a bare repository of our own: its tags as upstream has them now, never a contributor's, and
+//! the branches and commits that were asked for. It appears whole or not at all; what a killed run left in
+//! it is removed by the next, and a damaged one is made again.
+//!
+//! It is filled without trees and files (`--filter=tree:0`) if the server can do that: git then fetches
+//! those of the commits that are built.
+#![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "reads and writes files")]
+
+use std::fmt;
+use std::fs::{self, File};
+
+use anyhow::{Context, Result, anyhow};
+use camino::{Utf8Path, Utf8PathBuf};
+
+use crate::git::{Transport, own, read_only};
+use crate::os::files::{self, Staging};
+use crate::os::process::Run;
+use crate::os::terminal::{note, print_status};
+use crate::upstream::git_ref::CommitId;
+use crate::upstream::version::ReleaseTag;
+
+/// Upstream's tags of releases; it has others for the Dockerfile frontend.
+const TAGS: &str = "+refs/tags/v*:refs/tags/v*";
+/// Upstream's branches.
+const BRANCHES: &str = "+refs/heads/*:refs/xtask/heads/*";
+/// Where a single branch or commit is fetched to.
+const FETCHED: &str = "refs/xtask/fetched";
+const REMOTE: &str = "upstream";
+/// In the mirror: the address that it was made from. It is written last.
+const MADE_FROM: &str = "xtask-made-from";
+
+/// A commit's files are checked out byte for byte as they are in upstream's repository, whatever the
+/// `.gitattributes` among them ask for.
+const ATTRIBUTES: &str = "* -text -eol -ident -filter -working-tree-encoding\n";
+
+/// The mirror, with the lock that keeps every other run out of it.
+pub struct Mirror {
+    git_dir: Utf8PathBuf,
+    url: String,
+    root: Utf8PathBuf,
+    /// An object store to read from beside its own.
+    objects: Option<Utf8PathBuf>,
+    lock: File,
+    /// Whether this run fetched the tags.
+    pub is_fresh: bool,
+}
+
+/// Upstream does not have what was asked for.
+#[derive(Debug)]
+pub struct NotThere(pub String);
+
+impl fmt::Display for NotThere {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for NotThere {}
+
+/// Upstream cannot be reached.
+#[derive(Debug)]
+pub struct Unreachable(String);
+
+impl fmt::Display for Unreachable {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Unreachable {}
+
+impl Mirror {
+    /// Opens the mirror of `url` in `folder`, for the checkout at `root`, and makes it if there is none.
+    ///
+    /// # Errors
+    /// If the disk does not take it.
+    pub fn open(folder: &Utf8Path, root: &Utf8Path, url: &str, objects: Option<Utf8PathBuf>) -> Result<Self> {
+        let wait = || note("another run is fetching upstream; waiting for it");
+        let lock = files::lock(&folder.join("mirror.lock"), wait)?;
+        let git_dir = folder.join("mirror.git");
+        let (url, root) = (url.to_owned(), root.to_owned());
+        let mirror = Self { git_dir, url, root, objects, lock, is_fresh: false };
+        if fs::read_to_string(mirror.git_dir.join(MADE_FROM)).is_ok_and(|made_from| made_from == mirror.url) {
+            mirror.remove_leftovers()?;
+        } else {
+            mirror.make()?;
+        }
+        Ok(mirror)
+    }
+
+    /// Whether `commit` is in the mirror in `folder`, if there is one. Takes no lock and changes nothing.
+    pub fn has(folder: &Utf8Path, commit: &CommitId) -> bool {
+        let git_dir = folder.join("mirror.git");
+        git_dir.join(MADE_FROM).is_file() && lookup(&git_dir, commit.as_str()).is_ok_and(|found| found.is_some())
+    }
+
+    /// An empty mirror in place of whatever is there.
+    pub fn make(&self) -> Result<()> {
+        let staging = Staging::new(&self.git_dir)?;
+        let new = staging.path();
+        own(new, ["init", "--quiet", "--bare", "--template=", "--object-format=sha1", new.as_str()])
+            .effect(&self.lock)?;
+        for (key, value) in [
+            ("core.repositoryFormatVersion", "1"),
+            ("extensions.partialClone", REMOTE),
+            (&format!("remote.{REMOTE}.url"), &self.url),
+            (&format!("remote.{REMOTE}.promisor"), "true"),
+            (&format!("remote.{REMOTE}.partialCloneFilter"), "tree:0"),
+            ("gc.auto", "0"),
+            ("maintenance.auto", "false"),
+        ] {
+            own(new, ["config", key, value]).effect(&self.lock)?;
+        }
+        let write = |name: &str, content: &str| {
+            fs::write(new.join(name), content).with_context(|| format!("cannot write {new}/{name}"))
+        };
+        fs::create_dir_all(new.join("info")).with_context(|| format!("cannot make {new}/info"))?;
+        write("info/attributes", ATTRIBUTES)?;
+        write(MADE_FROM, &self.url)?;
+        staging.publish()
+    }
+
+    /// Removes what a killed run left: lock files, which nobody can hold while this run has the lock of the
+    /// mirror, and packs that were being received.
+    fn remove_leftovers(&self) -> Result<()> {
+        let mut folders = vec![self.git_dir.clone()];
+        while let Some(folder) = folders.pop() {
+            let entries = folder.read_dir_utf8().with_context(|| format!("cannot list {folder}"))?;
+            for entry in entries.flatten() {
+                let (name, path) = (entry.file_name(), entry.path());
+                let is_folder = entry.file_type().is_ok_and(|kind| kind.is_dir());
+                if is_folder && !is_loose_objects(name) {
+                    folders.push(path.to_owned());
+                } else if name.ends_with(".lock") || name.starts_with("tmp_") {
+                    note(format_args!("removing {path}, left by a run that was killed"));
+                    fs::remove_file(path).with_context(|| format!("cannot remove {path}"))?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The commit of a release tag, if the mirror has it under exactly this name: git itself would also take
+    /// `v99.0.0-g991535e` for the commit 991535e.
+    pub fn tag(&self, tag: &ReleaseTag) -> Result<Option<CommitId>> {
+        let name = format!("refs/tags/{tag}");
+        let found = own(&self.git_dir, ["show-ref", "--verify", "--hash", &name]).output()?;
+        let object = String::from_utf8_lossy(&found.stdout).trim().to_owned();
+        if found.status.success() { lookup(&self.git_dir, &object) } else { Ok(None) }
+    }
+
+    /// The commit that a whole or abbreviated name stands for, if the mirror has it.
+    pub fn commit(&self, name: &str) -> Result<Option<CommitId>> {
+        lookup(&self.git_dir, name)
+    }
+
+    /// Fetches upstream's tags, its branches too if `all`.
+    ///
+    /// # Errors
+    /// [`Unreachable`] if upstream does not answer.
+    pub fn refresh(&mut self, all: bool) -> Result<()> {
+        let (what, refspecs): (_, &[&str]) =
+            if all { ("tags and branches", &[TAGS, BRANCHES]) } else { ("tags", &[TAGS]) };
+        self.fetch(what, refspecs)?;
+        self.is_fresh = true;
+        Ok(())
+    }
+
+    /// Fetches one ref of upstream's, or one commit by its whole name, and the tags; returns the commit.
+    ///
+    /// # Errors
+    /// [`NotThere`] if upstream has none of that name, [`Unreachable`] if it does not answer.
+    pub fn fetch_one(&mut self, name: &str) -> Result<CommitId> {
+        self.fetch(name, &[&format!("+{name}:{FETCHED}"), TAGS])?;
+        self.is_fresh = true;
+        lookup(&self.git_dir, FETCHED)?.with_context(|| format!("{name} of {} is not a commit", self.url))
+    }
+
+    fn fetch(&self, what: &str, refspecs: &[&str]) -> Result<()> {
+        print_status("source", format_args!("fetching {what} from {}", self.url));
+        let flags = ["fetch", "--quiet", "--no-tags", "--prune", "--no-write-fetch-head", "--no-recurse-submodules"];
+        let run = own(&self.git_dir, flags.iter().chain([REMOTE].iter()).chain(refspecs).copied());
+        Transport::of(&self.root)?.allow(run).effect(&self.lock).map_err(|error| self.explained(&error, what))
+    }
+
+    /// Upstream's rule for a version, with the length of abbreviation that git chooses in a whole clone of
+    /// upstream (135,000 objects): a partial clone has fewer objects and would choose less.
+    /// Source: the `buildkit-version` stage of upstream's Dockerfile.
+    pub fn describe(&self, commit: &CommitId) -> Result<String> {
+        let rule = ["describe", "--match", "v[0-9]*", "--always", "--tags", "--abbrev=9", commit.as_str()];
+        own(&self.git_dir, rule).read()
+    }
+
+    /// Date of a commit, in seconds since 1970.
+    pub fn date(&self, commit: &CommitId) -> Result<i64> {
+        let printed = own(&self.git_dir, ["rev-list", "--timestamp", "--max-count=1", commit.as_str()]).read()?;
+        let date = printed.split(' ').next().and_then(|date| date.parse().ok());
+        date.with_context(|| format!("git gave {printed:?} for the date of {commit}"))
+    }
+
+    /// A file of a commit.
+    pub fn file(&self, commit: &CommitId, path: &str) -> Result<String> {
+        let run = own(&self.git_dir, ["cat-file", "blob", &format!("{commit}:{path}")]);
+        self.with_objects(run)?.read().map_err(|error| self.explained(&error, path))
+    }
+
+    /// Checks the files of a commit out into the empty folder `files`, and writes an index of them.
+    pub fn check_out(&self, commit: &CommitId, index: &Utf8Path, files: &Utf8Path) -> Result<()> {
+        let run = in_files(&self.git_dir, index, files, &["read-tree", "--reset", "-u", commit.as_str()]);
+        self.with_objects(run)?.effect(&self.lock).map_err(|error| self.explained(&error, "files"))
+    }
+
+    /// Lets `run` read the submodule's objects, and fetch what neither has.
+    fn with_objects(&self, run: Run) -> Result<Run> {
+        let run = Transport::of(&self.root)?.allow(run);
+        Ok(match &self.objects {
+            Some(objects) => run.env("GIT_ALTERNATE_OBJECT_DIRECTORIES", objects.as_str()),
+            None => run,
+        })
+    }
+
+    /// Whether git finds that something is missing in the mirror.
+    pub fn is_damaged(&self) -> bool {
+        let checked = own(&self.git_dir, ["fsck", "--connectivity-only", "--no-dangling", "--no-progress"]);
+        checked.output().is_ok_and(|checked| !checked.status.success())
+    }
+
+    /// What to do if upstream does not answer or does not have it; any other failure of git speaks for itself.
+    fn explained(&self, error: &anyhow::Error, what: &str) -> anyhow::Error {
+        let (url, text) = (&self.url, error.to_string());
+        if ABSENT.iter().any(|sign| text.contains(sign)) {
+            let name =
+                what.strip_prefix("refs/heads/").map_or_else(|| what.to_owned(), |name| format!("branch {name}"));
+            return anyhow!(NotThere(format!("{url} has no {name}")));
+        }
+        if !UNREACHABLE.iter().any(|sign| text.contains(sign)) {
+            return anyhow!("cannot get {what} of upstream: {text}");
+        }
+        anyhow!(Unreachable(format!(
+            "cannot fetch {what} from {url}\n  \
+             If it cannot be reached from here, point git at a mirror or at a local clone with all of its tags:\n    \
+             git config --global url.MIRROR.insteadOf {url}\n    \
+             git config --global url.file:///PATH/OF/A/CLONE.insteadOf {url}\n{text}"
+        )))
+    }
+}
+
+/// What git says if the other side has no such ref or commit.
+const ABSENT: [&str; 2] = ["couldn't find remote ref", "not our ref"];
+
+/// What git says if the other side does not answer, by transport.
+const UNREACHABLE: [&str; 6] = [
+    "unable to access",
+    "Could not read from remote repository",
+    "does not appear to be a git repository",
+    "unable to connect",
+    "promisor remote",
+    "hung up",
+];
+
+/// Whether upstream answers at all.
+///
+/// # Errors
+/// If it does not answer.
+pub fn answers(root: &Utf8Path, url: &str, limit: std::time::Duration) -> Result<()> {
+    let run = Transport::of(root)?.allow(read_only(root, ["ls-remote", "--quiet", url, "HEAD"]));
+    run.limit(limit).read().map(|_| ()).with_context(|| format!("{url} does not answer"))
+}
+
+/// Whether nothing was changed, added or removed in `files` since the commit's files were checked out.
+pub fn is_clean(git_dir: &Utf8Path, index: &Utf8Path, files: &Utf8Path) -> bool {
+    let printed = |arguments: &[&str]| in_files(git_dir, index, files, arguments).read().ok();
+    index.is_file()
+        && files.is_dir()
+        && printed(&["diff-files", "--name-only"]).is_some_and(|changed| changed.is_empty())
+        && printed(&["ls-files", "--others"]).is_some_and(|added| added.is_empty())
+}
+
+fn in_files(git_dir: &Utf8Path, index: &Utf8Path, files: &Utf8Path, arguments: &[&str]) -> Run {
+    let run = own(git_dir, arguments.iter().copied()).directory(files);
+    run.env("GIT_INDEX_FILE", index.as_str()).env("GIT_WORK_TREE", files.as_str())
+}
+
+/// The commit of a name, if it is there. A partial clone would otherwise ask upstream for it.
+fn lookup(git_dir: &Utf8Path, name: &str) -> Result<Option<CommitId>> {
+    let run = own(git_dir, ["rev-parse", "--verify", "--quiet", &format!("{name}^{{commit}}")]);
+    let output = run.env("GIT_NO_LAZY_FETCH", "1").output()?;
+    if !output.status.success() {
+        return Ok(None);
+    }
+    String::from_utf8_lossy(&output.stdout).trim().parse().map(Some).map_err(anyhow::Error::msg)
+}
+
+/// Whether a folder's name is that of loose objects, of which there may be thousands.
+fn is_loose_objects(name: &str) -> bool {
+    name.len() == 2 && name.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
