@@ -2,6 +2,7 @@
 #![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "reads and writes files")]
 
 use std::fs::File;
+use std::process::ExitCode;
 
 use anyhow::{Context, Result, anyhow, ensure};
 use camino::{Utf8Path, Utf8PathBuf};
@@ -15,11 +16,12 @@ use crate::go::{Go, PAGE, Sources};
 use crate::http::endpoint::Endpoint;
 use crate::os::files::{self, Staging};
 use crate::os::terminal::{note, print_status, size};
-use crate::upstream::git_ref::UpstreamRef;
+use crate::upstream::git_ref::{Selection, UpstreamRef};
 use crate::upstream::{Upstream, relative};
 
 mod binary;
 mod compile;
+mod several;
 
 /// Compile buildkitd and buildctl for linux/riscv64 into dist/<version>/
 #[derive(Args)]
@@ -28,14 +30,17 @@ Examples:
   cargo xtask build                        the release that the submodule pins
   cargo xtask build --ref v0.14.0          any release tag, branch or commit of upstream
   cargo xtask build --ref master --json    what was made, as JSON on standard output
+  cargo xtask build --ref v0.31.0..v0.32.2 all stable releases from one to the other, both included
+  cargo xtask build --ref v0.32.2 --ref master
   cargo xtask build --go /opt/go/bin/go    with a Go of your own
 
-The folder that was made is printed on standard output. A second run that would make the same
-thing does nothing. Exit status: 0 made or already there, 1 failed, 2 bad arguments.")]
+The directory that was made is printed on standard output. A second run that would make the same
+does nothing. Of several refs the rest is built if one fails, and a table follows; with --json it is
+a list. Exit status: 0 all made or already there, 1 one failed, 2 bad arguments.")]
 pub struct Build {
-    /// Release tag (v0.14.0), branch (master) or commit (7 to 40 hex digits) [default: the pinned commit]
+    /// Release tag (v0.14.0), branch (master), commit (7 to 40 hex digits) or range of releases; can be given several times [default: the pinned commit]
     #[arg(long, value_name = "REF", env = "BUILDKIT_REF")]
-    r#ref: Option<UpstreamRef>,
+    r#ref: Vec<Selection>,
     /// Where the folder <version>/ is put [default: dist/ of this checkout]
     #[arg(long, value_name = "DIR")]
     out: Option<Utf8PathBuf>,
@@ -53,37 +58,105 @@ pub struct Build {
 /// Runs the task in the checkout at `root`.
 ///
 /// # Errors
-/// Each step's own: the ref, the source, Go, the compilation, the gate, the disk.
-pub fn run(root: &Utf8Path, arguments: &Build) -> Result<()> {
-    let out = match &arguments.out {
-        Some(out) => absolute(out)?,
-        None => root.join("dist"),
-    };
+/// If a ref cannot be found, or the only one cannot be built.
+pub fn run(root: &Utf8Path, arguments: &Build) -> Result<ExitCode> {
     let upstream = Upstream::of(root)?;
-    let source = upstream.resolve(arguments.r#ref.as_ref())?;
-    print_status("source", format_args!("{} is {}, of {}", source.version, source.commit, source.source_date));
-    let wanted = upstream.go_version(&source.commit)?;
-    let downloads = root.join("target/go");
-    let go =
-        Sources { named: arguments.go.as_deref(), downloads: &downloads, page: &arguments.go_page }.find(wanted)?;
-    print_status("go", format_args!("{} ({})", go.version, go.reason));
-
-    let mut record = Metadata::new(source, go.version);
-    let folder = out.join(record.source.version.to_string());
-    refuse_foreign(root, upstream.folder(), &folder)?;
-    let (worktree, lock) = match present(&folder, &record) {
-        Some(found) => return report(root, &folder, &found, true, arguments.json),
-        None => upstream.files(&record.source.commit)?,
+    let refs = refs(&upstream, &arguments.r#ref)?;
+    let builder = Builder {
+        root,
+        upstream: &upstream,
+        out: match &arguments.out {
+            Some(out) => absolute(out)?,
+            None => root.join("dist"),
+        },
+        go: Sources { named: arguments.go.as_deref(), downloads: &root.join("target/go"), page: &arguments.go_page },
     };
-    // Another run may have made it while this one waited for the lock.
-    if let Some(found) = present(&folder, &record) {
-        return report(root, &folder, &found, true, arguments.json);
+    match refs.as_slice() {
+        [only] => builder.build(only.as_ref())?.print(root, arguments.json).map(|()| ExitCode::SUCCESS),
+        several => several::run(&builder, several, arguments.json),
     }
-    announce_replacement(root, &folder);
-    let staging = Staging::new(&folder).map_err(|error| anyhow!("{error:#}; choose another folder with --out DIR"))?;
-    make(&mut record, &go, &worktree, &staging, &lock)?;
-    staging.publish()?;
-    report(root, &folder, &record, false, arguments.json)
+}
+
+/// The refs that were asked for, ranges spelled out; none is the pinned commit.
+fn refs(upstream: &Upstream, selections: &[Selection]) -> Result<Vec<Option<UpstreamRef>>> {
+    let mut refs = Vec::new();
+    for selection in selections {
+        match selection {
+            Selection::Ref(one) => refs.push(Some(one.clone())),
+            Selection::Releases(first, last) => {
+                refs.extend(upstream.releases(first, last)?.into_iter().map(|tag| Some(UpstreamRef::Release(tag))));
+            }
+        }
+    }
+    if refs.is_empty() {
+        refs.push(None);
+    }
+    Ok(refs)
+}
+
+/// What every ref of one run is built with.
+struct Builder<'a> {
+    root: &'a Utf8Path,
+    upstream: &'a Upstream,
+    out: Utf8PathBuf,
+    go: Sources<'a>,
+}
+
+/// A directory that a build made, or found made.
+struct Built {
+    folder: Utf8PathBuf,
+    record: Metadata,
+    is_unchanged: bool,
+}
+
+impl Builder<'_> {
+    fn build(&self, wanted: Option<&UpstreamRef>) -> Result<Built> {
+        let source = self.upstream.resolve(wanted)?;
+        print_status("source", format_args!("{} is {}, of {}", source.version, source.commit, source.source_date));
+        let go = self.go.find(self.upstream.go_version(&source.commit)?)?;
+        print_status("go", format_args!("{} ({})", go.version, go.reason));
+
+        let mut record = Metadata::new(source, go.version);
+        let folder = self.out.join(record.source.version.to_string());
+        refuse_foreign(self.root, self.upstream.folder(), &folder)?;
+        if let Some(found) = present(&folder, &record) {
+            return Ok(Built { folder, record: found, is_unchanged: true });
+        }
+        let (files, lock) = self.upstream.files(&record.source.commit)?;
+        // Another run may have made it while this one waited for the lock.
+        if let Some(found) = present(&folder, &record) {
+            return Ok(Built { folder, record: found, is_unchanged: true });
+        }
+        announce_replacement(self.root, &folder);
+        let staging =
+            Staging::new(&folder).map_err(|error| anyhow!("{error:#}; choose another directory with --out DIR"))?;
+        make(&mut record, &go, &files, &staging, &lock)?;
+        staging.publish()?;
+        Ok(Built { folder, record, is_unchanged: false })
+    }
+}
+
+impl Built {
+    fn print(&self, root: &Utf8Path, json: bool) -> Result<()> {
+        self.print_status(root);
+        if json {
+            println!("{}", serde_json::to_string_pretty(&self.as_json())?);
+        } else {
+            println!("{}", self.folder);
+        }
+        Ok(())
+    }
+
+    fn print_status(&self, root: &Utf8Path) {
+        let total_bytes = self.record.files.iter().map(|file| file.size_bytes).sum();
+        let state = if self.is_unchanged { "is already this very build; nothing to do" } else { "is ready" };
+        let (folder, count) = (relative(root, &self.folder), self.record.files.len() + 2);
+        print_status("dist", format_args!("{folder} {state} ({} in {count} files)", size(total_bytes)));
+    }
+
+    fn as_json(&self) -> serde_json::Value {
+        json!({ "dist": self.folder, "unchanged": self.is_unchanged, "metadata": self.record })
+    }
 }
 
 fn absolute(path: &Utf8Path) -> Result<Utf8PathBuf> {
@@ -164,20 +237,4 @@ fn present(folder: &Utf8Path, wanted: &Metadata) -> Option<Metadata> {
     let is_right = |name: &String| files::mode(&folder.join(name)).is_ok_and(|mode| mode == names::mode(name));
     let is_whole = names::files(&wanted.source.version).iter().all(is_right);
     (is_whole && found.record.makes_the_same_as(wanted) && found.verify().is_ok()).then_some(found.record)
-}
-
-fn report(root: &Utf8Path, folder: &Utf8Path, record: &Metadata, is_old: bool, json: bool) -> Result<()> {
-    let total_bytes = record.files.iter().map(|file| file.size_bytes).sum();
-    let done = if is_old { "is already this very build; nothing to do" } else { "is ready" };
-    print_status(
-        "dist",
-        format_args!("{} {done} ({} in {} files)", relative(root, folder), size(total_bytes), record.files.len() + 2),
-    );
-    if json {
-        let report = json!({ "dist": folder, "unchanged": is_old, "metadata": record });
-        println!("{}", serde_json::to_string_pretty(&report)?);
-    } else {
-        println!("{folder}");
-    }
-    Ok(())
 }

@@ -66,7 +66,7 @@ fn main() -> ExitCode {
 fn run(task: Task) -> Result<ExitCode> {
     let root = os::checkout::root;
     match task {
-        Task::Build(arguments) => build::run(&root()?, &arguments).map(|()| ExitCode::SUCCESS),
+        Task::Build(arguments) => build::run(&root()?, &arguments),
         Task::Image(arguments) => image::run(&root()?, &arguments).map(|()| ExitCode::SUCCESS),
         Task::VerifyTini(arguments) => verify_tini::run(&root()?, &arguments),
         Task::Smoke(arguments) => smoke::run(&root()?, &arguments),

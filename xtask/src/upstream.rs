@@ -21,7 +21,7 @@ use crate::upstream::git_ref::{CommitId, UpstreamRef};
 use crate::upstream::mirror::{Mirror, NotThere, Unreachable};
 use crate::upstream::source::Source;
 use crate::upstream::submodule::Submodule;
-use crate::upstream::version::Version;
+use crate::upstream::version::{ReleaseTag, Version};
 
 pub mod git_ref;
 mod mirror;
@@ -86,6 +86,21 @@ impl Upstream {
             let source_date_epoch = mirror.date(&commit)?;
             let source_date = clock::rfc3339(source_date_epoch).context("the date of the commit cannot be written")?;
             Ok(Source { r#ref, commit, version, package: PACKAGE.to_owned(), source_date, source_date_epoch })
+        })
+    }
+
+    /// The stable releases from `first` to `last`, both included, as upstream has them now.
+    ///
+    /// # Errors
+    /// If there is none, or upstream cannot be reached.
+    pub fn releases(&self, first: &ReleaseTag, last: &ReleaseTag) -> Result<Vec<ReleaseTag>> {
+        self.with_mirror(|mirror| {
+            mirror.refresh(false)?;
+            let mut found = mirror.tags()?;
+            found.retain(|tag| tag.is_stable() && (first..=last).contains(&tag));
+            found.sort();
+            let none = || NotThere(format!("{} has no release from {first} to {last}", self.submodule.url));
+            if found.is_empty() { Err(anyhow!(none())) } else { Ok(found) }
         })
     }
 

@@ -413,3 +413,26 @@ fn a_place_where_a_build_would_be_lost_or_would_destroy_something_is_refused_fir
     refused(&["--out", &format!("target/upstream/{commit}/files/out")], "is inside");
     refused(&["--out", "buildkit"], "is inside");
 }
+
+#[test]
+fn several_refs_and_ranges_are_built_in_one_run_and_the_rest_if_one_fails() {
+    let Some(world) = World::new("several") else { return };
+    let checkout = world.checkout("project", "v0.1.0");
+    let mut run = checkout.xtask(&["build", "--json", "--ref", "v0.1.0..v0.2.0", "--ref", "v9.9.9", "--ref", "master"]);
+    let output = run.output().expect("xtask starts");
+    assert_eq!(output.status.code(), Some(1));
+    let narration = String::from_utf8_lossy(&output.stderr);
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    let asked: Vec<_> = report.as_array().expect("a list").iter().map(|one| one["asked"].as_str()).collect();
+    assert_eq!(asked, ["v0.1.0", "v0.1.1", "v0.2.0", "v9.9.9", "master"].map(Some));
+    assert!(report[3]["error"].as_str().expect("a text").contains("has no tag v9.9.9"), "{report}");
+    assert_eq!(report[2]["metadata"]["version"], "v0.2.0");
+    assert!(narration.contains("  v9.9.9  failed") && narration.contains("  v0.1.1  built "), "{narration}");
+    assert_eq!(fs::read_dir(checkout.root.join("dist")).expect("lists").count(), 4);
+
+    let output = checkout.xtask(&["build", "--ref", "v0.1.0..v0.1.1"]).output().expect("xtask starts");
+    let folders = ["v0.1.0", "v0.1.1"].map(|version| checkout.dist(version).display().to_string());
+    assert_eq!(text(&output).lines().collect::<Vec<_>>(), folders);
+    let (message, status) = failure(&mut checkout.xtask(&["build", "--ref", "v0.5.0..v0.9.0"]));
+    assert!(status == 1 && message.contains("has no release from v0.5.0 to v0.9.0"), "{message}");
+}

@@ -32,6 +32,15 @@ pub fn print_step(is_json: bool, line: &dyn Display) {
     }
 }
 
+/// Prints rows as a table with as wide columns as they need, on standard error.
+pub fn print_table<const N: usize>(rows: &[[String; N]]) {
+    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
+    for row in rows {
+        let cells: String = (0..N).map(|column| format!("  {:<width$}", row[column], width = width(column))).collect();
+        eprintln!("{}", cells.trim_end());
+    }
+}
+
 /// Opens a group of lines that GitHub Actions folds; elsewhere nothing is said.
 /// Source: "Workflow commands for GitHub Actions", grouping log lines.
 pub fn group(title: &str) {

@@ -49,6 +49,28 @@ impl fmt::Display for UpstreamRef {
     }
 }
 
+/// What a person may ask to have built: one ref, or a range of releases.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Selection {
+    /// One ref.
+    Ref(UpstreamRef),
+    /// `v0.26.0..v0.32.2`: all stable releases from the first to the second, both included.
+    Releases(ReleaseTag, ReleaseTag),
+}
+
+impl FromStr for Selection {
+    type Err = RefError;
+
+    fn from_str(text: &str) -> Result<Self, RefError> {
+        let Some((first, last)) = text.split_once("..") else { return text.parse().map(Self::Ref) };
+        match (first.parse::<ReleaseTag>(), last.parse::<ReleaseTag>()) {
+            (Ok(first), Ok(last)) if first <= last => Ok(Self::Releases(first, last)),
+            (Ok(_), Ok(_)) => Err(RefError { text: text.to_owned(), reason: "the range ends before it begins" }),
+            _ => Err(RefError { text: text.to_owned(), reason: "a range goes from release tag to release tag" }),
+        }
+    }
+}
+
 /// Why a text is not an upstream ref; its message names the forms that are.
 #[derive(Debug, PartialEq, Eq)]
 pub struct RefError {
@@ -200,6 +222,23 @@ mod tests {
             let message = text.parse::<UpstreamRef>().expect_err(text).to_string();
             assert!(message.contains("release tag (v0.14.0"), "{message}");
             assert!(message.len() < 400, "{message}");
+        }
+    }
+
+    #[test]
+    fn a_range_is_of_releases_and_goes_forward() {
+        let tag = |text: &str| text.parse::<ReleaseTag>().expect(text);
+        let range = "v0.26.0..v0.32.2".parse::<Selection>().expect("parses");
+        assert_eq!(range, Selection::Releases(tag("v0.26.0"), tag("v0.32.2")));
+        assert_eq!("master".parse(), Ok(Selection::Ref("master".parse().expect("parses"))));
+        for (text, reason) in [
+            ("v0.32.2..v0.26.0", "ends before it begins"),
+            ("v0.26.0...v0.32.2", "from release tag to release tag"),
+            ("v0.26.0..", "from release tag to release tag"),
+            ("master..v0.32.2", "from release tag to release tag"),
+        ] {
+            let message = text.parse::<Selection>().expect_err(text).to_string();
+            assert!(message.contains(reason), "{message}");
         }
     }
 

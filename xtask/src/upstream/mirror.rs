@@ -149,6 +149,12 @@ impl Mirror {
         if found.status.success() { lookup(&self.git_dir, &object) } else { Ok(None) }
     }
 
+    /// All tags of releases, in no order.
+    pub fn tags(&self) -> Result<Vec<ReleaseTag>> {
+        let listed = own(&self.git_dir, ["for-each-ref", "--format=%(refname:strip=2)", "refs/tags/v*"]).read()?;
+        Ok(listed.lines().filter_map(|name| name.parse().ok()).collect())
+    }
+
     /// The commit that a whole or abbreviated name stands for, if the mirror has it.
     pub fn commit(&self, name: &str) -> Result<Option<CommitId>> {
         lookup(&self.git_dir, name)
