@@ -1,5 +1,4 @@
-//! Repository automation of docker-for-riscv64: `cargo xtask <task>`.
-//! This file parses the command line and calls the one task; each task is a file of its own.
+//! Repository automation of docker-for-riscv64, `cargo xtask <task>`: calls the one task, a file each.
 
 use std::process::ExitCode;
 
@@ -9,6 +8,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 mod build;
 mod check_upstream;
 mod ci;
+mod clean;
 mod cli;
 mod completions;
 mod credentials;
@@ -34,9 +34,7 @@ mod verify_tini;
 /// Each task takes a folder dist/<version>/ or makes one, and can be run on its own. Long work shows its progress on standard error; standard output is data.
 #[derive(Parser)]
 #[command(bin_name = "cargo xtask", arg_required_else_help = true, disable_help_subcommand = true)]
-#[command(
-    after_help = "`cargo xtask <TASK> --help` tells more, with examples. xtask/README.md has the whole pipeline."
-)]
+#[command(after_help = "`cargo xtask <TASK> --help` has examples; xtask/README.md has the whole pipeline.")]
 struct Xtask {
     #[command(subcommand)]
     task: Task,
@@ -52,6 +50,7 @@ enum Task {
     CheckUpstream(check_upstream::CheckUpstream),
     Rehearse(rehearse::Rehearse),
     Doctor(doctor::Doctor),
+    Clean(clean::Clean),
     Ci(ci::Ci),
     Completions(completions::Completions),
 }
@@ -74,6 +73,7 @@ fn run(task: Task) -> Result<ExitCode> {
         Task::CheckUpstream(arguments) => check_upstream::run(&root()?, &arguments),
         Task::Rehearse(arguments) => rehearse::run(&root()?, &arguments),
         Task::Doctor(arguments) => doctor::run(&root()?, &arguments),
+        Task::Clean(arguments) => clean::run(&root()?, &arguments).map(|()| ExitCode::SUCCESS),
         Task::Ci(arguments) => ci::run(&root()?, &arguments),
         Task::Completions(arguments) => Ok(completions::run(Xtask::command(), &arguments)),
     }

@@ -436,3 +436,29 @@ fn several_refs_and_ranges_are_built_in_one_run_and_the_rest_if_one_fails() {
     let (message, status) = failure(&mut checkout.xtask(&["build", "--ref", "v0.5.0..v0.9.0"]));
     assert!(status == 1 && message.contains("has no release from v0.5.0 to v0.9.0"), "{message}");
 }
+
+#[test]
+fn clean_frees_older_builds_with_their_sources_and_shows_them_first() {
+    let Some(world) = World::new("clean") else { return };
+    let checkout = world.checkout("project", "v0.1.0");
+    checkout.build(&["--ref", "v0.1.0"]);
+    checkout.build(&["--ref", "v0.1.1"]);
+    fs::create_dir(checkout.root.join("dist/.v0.1.0.partial-1-0")).expect("is made");
+    fs::create_dir_all(checkout.root.join("dist/mine")).expect("is made");
+    fs::create_dir_all(checkout.root.join("target/go/1.2.3/go")).expect("is made");
+    let commits = ["v0.1.0", "v0.1.1"].map(|tag| world.git("upstream", &["rev-parse", &format!("{tag}^{{commit}}")]));
+    let sources = commits.map(|commit| checkout.root.join("target/upstream").join(commit));
+    let clean = |arguments: &[&str]| {
+        let output = checkout.bare_xtask(&[&["clean", "--json"], arguments].concat()).output().expect("xtask starts");
+        let report: serde_json::Value = serde_json::from_str(&text(&output)).expect("JSON");
+        report["freed"].as_array().expect("a list").len()
+    };
+    assert_eq!(clean(&["--dry-run"]), 4);
+    assert!(checkout.dist("v0.1.0").is_dir() && sources[0].is_dir());
+    assert_eq!(clean(&[]), 4);
+    assert!(!checkout.dist("v0.1.0").exists() && !sources[0].exists());
+    assert!(checkout.dist("v0.1.1").is_dir() && sources[1].is_dir() && checkout.root.join("dist/mine").is_dir());
+    assert_eq!(clean(&[]), 0);
+    assert_eq!(clean(&["--keep", "0"]), 2);
+    checkout.build(&[]);
+}

@@ -91,8 +91,11 @@ fn locked(folder: &Utf8Path) -> Result<File> {
 fn remove_unless_in_use(path: &Utf8Path) -> Result<()> {
     let Ok(metadata) = path.symlink_metadata() else { return Ok(()) };
     let remove = if metadata.is_dir() { fs::remove_dir_all::<&Utf8Path> } else { fs::remove_file };
-    let in_use = metadata.is_dir() && File::open(path).is_ok_and(|folder| folder.try_lock().is_err());
-    if in_use { Ok(()) } else { remove(path).with_context(|| format!("cannot remove the leftover {path}")) }
+    if metadata.is_dir() && is_locked(path) {
+        Ok(())
+    } else {
+        remove(path).with_context(|| format!("cannot remove the leftover {path}"))
+    }
 }
 
 impl Drop for Staging {
@@ -124,6 +127,11 @@ pub fn lock(path: &Utf8Path, on_wait: impl FnOnce()) -> Result<File> {
         file.lock().with_context(|| format!("cannot lock {path}"))?;
     }
     Ok(file)
+}
+
+/// Whether a run has the file or directory locked.
+pub fn is_locked(path: &Utf8Path) -> bool {
+    File::open(path).is_ok_and(|file| file.try_lock().is_err())
 }
 
 /// Gives a file the mode and the time that it has on every machine, whatever the umask and clock.
