@@ -1,5 +1,4 @@
 //! Repository automation of docker-for-riscv64, `cargo xtask <task>`: calls the one task, a file each.
-
 use std::process::ExitCode;
 
 use anyhow::Result;
