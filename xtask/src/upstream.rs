@@ -17,12 +17,14 @@ use crate::go::version::GoVersion;
 use crate::os::clock;
 use crate::os::files::{self, Staging};
 use crate::os::terminal::{note, print_status};
+use crate::upstream::errors::{NotThere, Unreachable};
 use crate::upstream::git_ref::{CommitId, UpstreamRef};
-use crate::upstream::mirror::{Mirror, NotThere, Unreachable};
+use crate::upstream::mirror::Mirror;
 use crate::upstream::source::Source;
 use crate::upstream::submodule::Submodule;
 use crate::upstream::version::{ReleaseTag, Version};
 
+mod errors;
 pub mod git_ref;
 mod mirror;
 pub mod source;

@@ -6,16 +6,16 @@
 //! those of the commits that are built.
 #![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "reads and writes files")]
 
-use std::fmt;
 use std::fs::{self, File};
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result};
 use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::git::{Transport, own, read_only};
 use crate::os::files::{self, Staging};
 use crate::os::process::Run;
 use crate::os::terminal::{note, print_status};
+use crate::upstream::errors::explained;
 use crate::upstream::git_ref::CommitId;
 use crate::upstream::version::ReleaseTag;
 
@@ -44,30 +44,6 @@ pub struct Mirror {
     /// Whether this run fetched the tags.
     pub is_fresh: bool,
 }
-
-/// Upstream does not have what was asked for.
-#[derive(Debug)]
-pub struct NotThere(pub String);
-
-impl fmt::Display for NotThere {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.write_str(&self.0)
-    }
-}
-
-impl std::error::Error for NotThere {}
-
-/// Upstream cannot be reached.
-#[derive(Debug)]
-pub struct Unreachable(String);
-
-impl fmt::Display for Unreachable {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.write_str(&self.0)
-    }
-}
-
-impl std::error::Error for Unreachable {}
 
 impl Mirror {
     /// Opens the mirror of `url` in `folder`, for the checkout at `root`, and makes it if there is none.
@@ -186,7 +162,7 @@ impl Mirror {
         print_status("source", format_args!("fetching {what} from {}", self.url));
         let flags = ["fetch", "--quiet", "--no-tags", "--prune", "--no-write-fetch-head", "--no-recurse-submodules"];
         let run = own(&self.git_dir, flags.iter().chain([REMOTE].iter()).chain(refspecs).copied());
-        Transport::of(&self.root)?.allow(run).effect(&self.lock).map_err(|error| self.explained(&error, what))
+        Transport::of(&self.root)?.allow(run).effect(&self.lock).map_err(|error| explained(&error, &self.url, what))
     }
 
     /// Upstream's rule for a version, with the length of abbreviation that git chooses in a whole clone of
@@ -207,13 +183,13 @@ impl Mirror {
     /// A file of a commit.
     pub fn file(&self, commit: &CommitId, path: &str) -> Result<String> {
         let run = own(&self.git_dir, ["cat-file", "blob", &format!("{commit}:{path}")]);
-        self.with_objects(run)?.read().map_err(|error| self.explained(&error, path))
+        self.with_objects(run)?.read().map_err(|error| explained(&error, &self.url, path))
     }
 
     /// Checks the files of a commit out into the empty folder `files`, and writes an index of them.
     pub fn check_out(&self, commit: &CommitId, index: &Utf8Path, files: &Utf8Path) -> Result<()> {
         let run = in_files(&self.git_dir, index, files, &["read-tree", "--reset", "-u", commit.as_str()]);
-        self.with_objects(run)?.effect(&self.lock).map_err(|error| self.explained(&error, "files"))
+        self.with_objects(run)?.effect(&self.lock).map_err(|error| explained(&error, &self.url, "files"))
     }
 
     /// Lets `run` read the submodule's objects, and fetch what neither has.
@@ -230,39 +206,7 @@ impl Mirror {
         let checked = own(&self.git_dir, ["fsck", "--connectivity-only", "--no-dangling", "--no-progress"]);
         checked.output().is_ok_and(|checked| !checked.status.success())
     }
-
-    /// What to do if upstream does not answer or does not have it; any other failure of git speaks for itself.
-    fn explained(&self, error: &anyhow::Error, what: &str) -> anyhow::Error {
-        let (url, text) = (&self.url, error.to_string());
-        if ABSENT.iter().any(|sign| text.contains(sign)) {
-            let name =
-                what.strip_prefix("refs/heads/").map_or_else(|| what.to_owned(), |name| format!("branch {name}"));
-            return anyhow!(NotThere(format!("{url} has no {name}")));
-        }
-        if !UNREACHABLE.iter().any(|sign| text.contains(sign)) {
-            return anyhow!("cannot get {what} of upstream: {text}");
-        }
-        anyhow!(Unreachable(format!(
-            "cannot fetch {what} from {url}\n  \
-             If it cannot be reached from here, point git at a mirror or at a local clone with all of its tags:\n    \
-             git config --global url.MIRROR.insteadOf {url}\n    \
-             git config --global url.file:///PATH/OF/A/CLONE.insteadOf {url}\n{text}"
-        )))
-    }
 }
-
-/// What git says if the other side has no such ref or commit.
-const ABSENT: [&str; 2] = ["couldn't find remote ref", "not our ref"];
-
-/// What git says if the other side does not answer, by transport.
-const UNREACHABLE: [&str; 6] = [
-    "unable to access",
-    "Could not read from remote repository",
-    "does not appear to be a git repository",
-    "unable to connect",
-    "promisor remote",
-    "hung up",
-];
 
 /// Whether upstream answers at all.
 ///
