@@ -9,6 +9,7 @@ use crate::git::read_only;
 use crate::github::GitHub;
 use crate::github::repository::Repository;
 use crate::http::endpoint::Endpoint;
+use crate::os::process::run;
 
 /// The repository that a task works on, and the API where it is found.
 #[derive(Args)]
@@ -35,7 +36,7 @@ impl Target {
 }
 
 fn of_origin(root: &Utf8Path) -> Result<Repository> {
-    let ask = read_only(root, ["remote", "get-url", "origin"]);
+    let ask = read_only(root, run!("git remote get-url origin"));
     let ask = TOKEN_VARIABLES.iter().fold(ask, |ask, name| ask.env_remove(*name));
     let url = ask.read().context("this checkout has no remote `origin`; name the repository with --repo OWNER/NAME")?;
     Repository::of_remote(url.trim()).map_err(Error::msg)

@@ -15,29 +15,25 @@ mod transport;
 /// them `safe.directory`, for one, would not be found.
 const SETTINGS_VARIABLES: &str = "GIT_CONFIG";
 
-/// Settings that would run a program while a repository is read.
-const WITHOUT_PROGRAMS: [&str; 2] = ["core.fsmonitor=false", "core.hooksPath=/dev/null"];
-
-/// Git for reading `directory` of a contributor. Only plumbing commands are safe from settings.
-pub fn read_only<S: Into<String>>(directory: &Utf8Path, arguments: impl IntoIterator<Item = S>) -> Run {
-    let run = quiet(|name| !name.starts_with(SETTINGS_VARIABLES)).directory(directory).env("GIT_OPTIONAL_LOCKS", "0");
-    run.args(WITHOUT_PROGRAMS.iter().flat_map(|setting| ["-c", setting])).args(arguments)
+/// Lets a git command read `directory` of a contributor. Only plumbing commands are safe from settings.
+pub fn read_only(directory: &Utf8Path, git: Run) -> Run {
+    quiet(git, |name| !name.starts_with(SETTINGS_VARIABLES)).directory(directory).env("GIT_OPTIONAL_LOCKS", "0")
 }
 
-/// Git for the repository `git_dir`, which is ours: as if nothing on this machine were configured.
-pub fn own<S: Into<String>>(git_dir: &Utf8Path, arguments: impl IntoIterator<Item = S>) -> Run {
-    quiet(|_| true)
+/// Lets a git command work in the repository `git_dir`, which is ours, as if nothing on this machine were
+/// configured.
+pub fn own(git_dir: &Utf8Path, git: Run) -> Run {
+    quiet(git, |_| true)
         .env("GIT_DIR", git_dir.as_str())
         .env("GIT_CONFIG_NOSYSTEM", "1")
         .env("GIT_CONFIG_GLOBAL", "/dev/null")
         .env("GIT_ATTR_NOSYSTEM", "1")
         .env("GIT_NO_REPLACE_OBJECTS", "1")
-        .args(arguments)
 }
 
-/// Git that never asks for a password, and without those variables of its own that `drops` names.
-fn quiet(drops: impl Fn(&str) -> bool) -> Run {
+/// A git command that never asks for a password, without those of git's variables that `drops` names.
+fn quiet(git: Run, drops: impl Fn(&str) -> bool) -> Run {
     let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
     let dropped = names.filter(|name| name.starts_with("GIT_") && drops(name));
-    dropped.fold(Run::new("git"), Run::env_remove).env("LC_ALL", "C").env("GIT_TERMINAL_PROMPT", "0")
+    dropped.fold(git, Run::env_remove).env("LC_ALL", "C").env("GIT_TERMINAL_PROMPT", "0")
 }

@@ -9,7 +9,7 @@ use crate::go::download::fetch;
 use crate::go::version::GoVersion;
 use crate::http::endpoint::Endpoint;
 use crate::os::host;
-use crate::os::process::Run;
+use crate::os::process::{Run, run};
 
 pub mod build_info;
 pub mod download;
@@ -114,7 +114,7 @@ fn named_go(named: &Utf8Path, wanted: GoVersion) -> Result<Go> {
 /// # Errors
 /// Where it does not run or prints something else.
 pub fn version_of(program: &Utf8Path) -> Result<GoVersion> {
-    let printed = environment(Run::new(program.as_str())).arg("version").read()?;
+    let printed = environment(run!("{program} version")).read()?;
     // "go version go1.26.3 linux/amd64"
     let version = printed.strip_prefix("go version ").and_then(|rest| rest.split([' ', '-']).next());
     let version = version.with_context(|| format!("{program} printed {printed:?} for its version"))?;

@@ -55,10 +55,13 @@ enum Task {
 }
 
 fn main() -> ExitCode {
-    run(Xtask::parse().task).unwrap_or_else(|error| {
+    let task = Xtask::parse().task;
+    let ended = os::interrupt::install().and_then(|()| run(task)).unwrap_or_else(|error| {
         os::terminal::print_error(&error);
         ExitCode::FAILURE
-    })
+    });
+    os::interrupt::end_if_received();
+    ended
 }
 
 fn run(task: Task) -> Result<ExitCode> {

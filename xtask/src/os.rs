@@ -5,6 +5,7 @@ pub mod clock;
 pub mod files;
 pub mod github_actions;
 pub mod host;
+pub mod interrupt;
 pub mod process;
 pub mod shell;
 pub mod terminal;

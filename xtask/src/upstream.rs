@@ -16,6 +16,7 @@ use crate::git::read_only;
 use crate::go::version::GoVersion;
 use crate::os::clock;
 use crate::os::files::{self, Staging};
+use crate::os::process::run;
 use crate::os::terminal::{note, print_status};
 use crate::upstream::errors::{NotThere, Unreachable};
 use crate::upstream::git_ref::{CommitId, UpstreamRef};
@@ -214,7 +215,7 @@ fn describe(mirror: &mut Mirror, commit: &CommitId) -> Result<Version> {
 
 /// The first worktree of the checkout at `root`, which may be another of its worktrees.
 fn main_worktree(root: &Utf8Path) -> Result<Utf8PathBuf> {
-    let common = read_only(root, ["rev-parse", "--path-format=absolute", "--git-common-dir"]).read();
+    let common = read_only(root, run!("git rev-parse --path-format=absolute --git-common-dir")).read();
     let common = Utf8PathBuf::from(common.with_context(|| format!("git does not read {root} as a checkout"))?);
     let main = common.parent().filter(|_| common.file_name() == Some(".git"));
     Ok(main.filter(|main| main.join(".gitmodules").is_file()).unwrap_or(root).to_owned())

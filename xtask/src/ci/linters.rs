@@ -12,7 +12,7 @@ use crate::ci::{Outcome, Row, openapi, workflows};
 use crate::dist::names;
 use crate::git::read_only;
 use crate::os::host;
-use crate::os::process::Run;
+use crate::os::process::{Run, run};
 
 const LIMIT: Duration = Duration::from_secs(5 * 60);
 
@@ -59,7 +59,7 @@ const LINTERS: [Linter; 9] = [
 
 /// Runs them all.
 pub fn run(root: &Utf8Path) -> Result<Vec<Row>> {
-    let listed = read_only(root, ["ls-files", "--cached", "--others", "--exclude-standard"]).read()?;
+    let listed = read_only(root, run!("git ls-files --cached --others --exclude-standard")).read()?;
     let tracked: Vec<Utf8PathBuf> =
         listed.lines().map(Utf8PathBuf::from).filter(|path| root.join(path).is_file()).collect();
     let own = [workflows::check(root, &files_for(root, Reads::Workflows, &tracked)), openapi::run(root)];

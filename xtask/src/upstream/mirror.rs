@@ -13,7 +13,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::git::{Transport, own, read_only};
 use crate::os::files::{self, Staging};
-use crate::os::process::Run;
+use crate::os::process::{Run, run};
 use crate::os::terminal::{note, print_status};
 use crate::upstream::errors::explained;
 use crate::upstream::git_ref::CommitId;
@@ -74,8 +74,7 @@ impl Mirror {
     pub fn make(&self) -> Result<()> {
         let staging = Staging::new(&self.git_dir)?;
         let new = staging.path();
-        own(new, ["init", "--quiet", "--bare", "--template=", "--object-format=sha1", new.as_str()])
-            .effect(&self.lock)?;
+        own(new, run!("git init --quiet --bare --template= --object-format=sha1 {new}")).effect(&self.lock)?;
         for (key, value) in [
             ("core.repositoryFormatVersion", "1"),
             ("extensions.partialClone", REMOTE),
@@ -85,7 +84,7 @@ impl Mirror {
             ("gc.auto", "0"),
             ("maintenance.auto", "false"),
         ] {
-            own(new, ["config", key, value]).effect(&self.lock)?;
+            own(new, run!("git config {key} {value}")).effect(&self.lock)?;
         }
         let write = |name: &str, content: &str| {
             fs::write(new.join(name), content).with_context(|| format!("cannot write {new}/{name}"))
@@ -120,14 +119,14 @@ impl Mirror {
     /// `v99.0.0-g991535e` for the commit 991535e.
     pub fn tag(&self, tag: &ReleaseTag) -> Result<Option<CommitId>> {
         let name = format!("refs/tags/{tag}");
-        let found = own(&self.git_dir, ["show-ref", "--verify", "--hash", &name]).output()?;
+        let found = own(&self.git_dir, run!("git show-ref --verify --hash {name}")).output()?;
         let object = String::from_utf8_lossy(&found.stdout).trim().to_owned();
         if found.status.success() { lookup(&self.git_dir, &object) } else { Ok(None) }
     }
 
     /// All tags of releases, in no order.
     pub fn tags(&self) -> Result<Vec<ReleaseTag>> {
-        let listed = own(&self.git_dir, ["for-each-ref", "--format=%(refname:strip=2)", "refs/tags/v*"]).read()?;
+        let listed = own(&self.git_dir, run!("git for-each-ref --format=%(refname:strip=2) refs/tags/v*")).read()?;
         Ok(listed.lines().filter_map(|name| name.parse().ok()).collect())
     }
 
@@ -160,8 +159,8 @@ impl Mirror {
 
     fn fetch(&self, what: &str, refspecs: &[&str]) -> Result<()> {
         print_status("source", format_args!("fetching {what} from {}", self.url));
-        let flags = ["fetch", "--quiet", "--no-tags", "--prune", "--no-write-fetch-head", "--no-recurse-submodules"];
-        let run = own(&self.git_dir, flags.iter().chain([REMOTE].iter()).chain(refspecs).copied());
+        let flags = ["--quiet", "--no-tags", "--prune", "--no-write-fetch-head", "--no-recurse-submodules"];
+        let run = own(&self.git_dir, run!("git fetch {flags...} {REMOTE} {refspecs...}"));
         Transport::of(&self.root)?.allow(run).effect(&self.lock).map_err(|error| explained(&error, &self.url, what))
     }
 
@@ -169,26 +168,26 @@ impl Mirror {
     /// upstream (135,000 objects): a partial clone has fewer objects and would choose less.
     /// Source: the `buildkit-version` stage of upstream's Dockerfile.
     pub fn describe(&self, commit: &CommitId) -> Result<String> {
-        let rule = ["describe", "--match", "v[0-9]*", "--always", "--tags", "--abbrev=9", commit.as_str()];
-        own(&self.git_dir, rule).read()
+        let rule = ["--match", "v[0-9]*", "--always", "--tags", "--abbrev=9"];
+        own(&self.git_dir, run!("git describe {rule...} {commit}")).read()
     }
 
     /// Date of a commit, in seconds since 1970.
     pub fn date(&self, commit: &CommitId) -> Result<i64> {
-        let printed = own(&self.git_dir, ["rev-list", "--timestamp", "--max-count=1", commit.as_str()]).read()?;
+        let printed = own(&self.git_dir, run!("git rev-list --timestamp --max-count=1 {commit}")).read()?;
         let date = printed.split(' ').next().and_then(|date| date.parse().ok());
         date.with_context(|| format!("git gave {printed:?} for the date of {commit}"))
     }
 
     /// A file of a commit.
     pub fn file(&self, commit: &CommitId, path: &str) -> Result<String> {
-        let run = own(&self.git_dir, ["cat-file", "blob", &format!("{commit}:{path}")]);
+        let run = own(&self.git_dir, run!("git cat-file blob {commit}:{path}"));
         self.with_objects(run)?.read().map_err(|error| explained(&error, &self.url, path))
     }
 
     /// Checks the files of a commit out into the empty folder `files`, and writes an index of them.
     pub fn check_out(&self, commit: &CommitId, index: &Utf8Path, files: &Utf8Path) -> Result<()> {
-        let run = in_files(&self.git_dir, index, files, &["read-tree", "--reset", "-u", commit.as_str()]);
+        let run = in_files(&self.git_dir, index, files, run!("git read-tree --reset -u {commit}"));
         self.with_objects(run)?.effect(&self.lock).map_err(|error| explained(&error, &self.url, "files"))
     }
 
@@ -203,7 +202,7 @@ impl Mirror {
 
     /// Whether git finds that something is missing in the mirror.
     pub fn is_damaged(&self) -> bool {
-        let checked = own(&self.git_dir, ["fsck", "--connectivity-only", "--no-dangling", "--no-progress"]);
+        let checked = own(&self.git_dir, run!("git fsck --connectivity-only --no-dangling --no-progress"));
         checked.output().is_ok_and(|checked| !checked.status.success())
     }
 }
@@ -213,27 +212,28 @@ impl Mirror {
 /// # Errors
 /// If it does not answer.
 pub fn answers(root: &Utf8Path, url: &str, limit: std::time::Duration) -> Result<()> {
-    let run = Transport::of(root)?.allow(read_only(root, ["ls-remote", "--quiet", url, "HEAD"]));
+    let run = Transport::of(root)?.allow(read_only(root, run!("git ls-remote --quiet {url} HEAD")));
     run.limit(limit).read().map(|_| ()).with_context(|| format!("{url} does not answer"))
 }
 
 /// Whether nothing was changed, added or removed in `files` since the commit's files were checked out.
 pub fn is_clean(git_dir: &Utf8Path, index: &Utf8Path, files: &Utf8Path) -> bool {
-    let printed = |arguments: &[&str]| in_files(git_dir, index, files, arguments).read().ok();
+    let prints_nothing = |git: Run| in_files(git_dir, index, files, git).read().is_ok_and(|text| text.is_empty());
     index.is_file()
         && files.is_dir()
-        && printed(&["diff-files", "--name-only"]).is_some_and(|changed| changed.is_empty())
-        && printed(&["ls-files", "--others"]).is_some_and(|added| added.is_empty())
+        && prints_nothing(run!("git diff-files --name-only"))
+        && prints_nothing(run!("git ls-files --others"))
 }
 
-fn in_files(git_dir: &Utf8Path, index: &Utf8Path, files: &Utf8Path, arguments: &[&str]) -> Run {
-    let run = own(git_dir, arguments.iter().copied()).directory(files);
+fn in_files(git_dir: &Utf8Path, index: &Utf8Path, files: &Utf8Path, git: Run) -> Run {
+    let run = own(git_dir, git).directory(files);
     run.env("GIT_INDEX_FILE", index.as_str()).env("GIT_WORK_TREE", files.as_str())
 }
 
 /// The commit of a name, if it is there. A partial clone would otherwise ask upstream for it.
 fn lookup(git_dir: &Utf8Path, name: &str) -> Result<Option<CommitId>> {
-    let run = own(git_dir, ["rev-parse", "--verify", "--quiet", &format!("{name}^{{commit}}")]);
+    let commit = format!("{name}^{{commit}}");
+    let run = own(git_dir, run!("git rev-parse --verify --quiet {commit}"));
     let output = run.env("GIT_NO_LAZY_FETCH", "1").output()?;
     if !output.status.success() {
         return Ok(None);

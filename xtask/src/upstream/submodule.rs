@@ -6,6 +6,7 @@ use anyhow::{Context, Result};
 use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::git::read_only;
+use crate::os::process::run;
 use crate::upstream::git_ref::CommitId;
 
 const NAME: &str = "buildkit";
@@ -25,7 +26,7 @@ impl Submodule {
     pub fn of(root: &Utf8Path) -> Result<Self> {
         let modules = root.join(".gitmodules");
         let key = format!("submodule.{NAME}.url");
-        let declared = read_only(root, ["config", "--file", modules.as_str(), "--get", &key]).output();
+        let declared = read_only(root, run!("git config --file {modules} --get {key}")).output();
         let declared = declared.context("git is needed; `cargo xtask doctor` says how to install it")?;
         let url = String::from_utf8_lossy(&declared.stdout).trim().to_owned();
         anyhow::ensure!(declared.status.success() && !url.is_empty(), "{modules} has no URL for {NAME}");
@@ -37,7 +38,7 @@ impl Submodule {
     /// # Errors
     /// If `root` is not a git checkout, or pins none.
     pub fn pinned(&self) -> Result<CommitId> {
-        let entry = read_only(&self.root, ["ls-files", "--stage", "--", NAME]).read()?;
+        let entry = read_only(&self.root, run!("git ls-files --stage -- {NAME}")).read()?;
         // "160000 991535e… 0\tbuildkit"
         let commit = entry.strip_prefix("160000 ").and_then(|rest| rest.split(' ').next()?.parse().ok());
         commit.with_context(|| format!("{} pins no commit for the submodule {NAME}", self.root))
@@ -50,7 +51,8 @@ impl Submodule {
         if !path.join(".git").exists() {
             return None;
         }
-        let objects = read_only(&path, ["rev-parse", "--path-format=absolute", "--git-path", "objects"]).read().ok()?;
+        let objects = read_only(&path, run!("git rev-parse --path-format=absolute --git-path objects"));
+        let objects = objects.read().ok()?;
         // Git's list of object stores is separated by colons.
         Some(Utf8PathBuf::from(objects)).filter(|path| path.is_dir() && !path.as_str().contains([':', '"', '\n']))
     }
