@@ -7,4 +7,5 @@ pub mod github;
 pub mod message;
 pub mod registry;
 pub mod sample_image;
+pub mod script;
 pub mod server;

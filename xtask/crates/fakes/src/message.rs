@@ -54,3 +54,15 @@ impl Content {
         }
     }
 }
+
+/// How much of an answer is sent. A service that wants less than the whole puts this into the
+/// extensions of its answer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Delivery {
+    #[default]
+    Whole,
+    /// It breaks off in the middle of its body or, without a body, in the middle of its head.
+    Half,
+    /// The connection is closed without an answer.
+    Nothing,
+}

@@ -13,9 +13,9 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use camino::Utf8PathBuf;
 use http::Method;
-use http1::{Incoming, Whole, write_answer};
+use http1::{Incoming, write_answer};
 
-use crate::message::{Answer, Service};
+use crate::message::{Answer, Delivery, Service};
 
 mod http1;
 
@@ -35,8 +35,9 @@ pub enum Action {
     ResetAfter,
     /// It takes effect, and the connection is closed without an answer.
     CloseAfter,
-    /// It takes effect, and the answer breaks off: in the middle of its body or, where there is
-    /// none, in the middle of its head.
+    /// So many bytes of its body arrive and take effect, and the connection is reset without an answer.
+    ResetWithin(u64),
+    /// It takes effect, and half of the answer is sent.
     Truncate,
     /// Nothing takes effect, and this is the answer.
     Instead(Answer),
@@ -202,24 +203,22 @@ impl Shared {
             }
             return Ok(());
         }
-        let body = incoming.body(&self.folder.join(format!("{}-{number}", self.port)))?;
+        let most_bytes = if let Action::ResetWithin(size_bytes) = action { size_bytes } else { u64::MAX };
+        let body = incoming.body(&self.folder.join(format!("{}-{number}", self.port)), most_bytes)?;
         let is_head = incoming.head.method() == Method::HEAD;
         let request = incoming.head.map(|()| body);
         let effect = || locked(&self.service).answer(&request);
-        let (answer, whole) = match action {
-            Action::Instead(answer) => (answer, Whole::Yes),
+        let (answer, delivery) = match action {
+            Action::Instead(answer) => (answer, Delivery::Whole),
             Action::InsteadAfter(answer) => {
                 effect();
-                (answer, Whole::Yes)
+                (answer, Delivery::Whole)
             }
-            Action::ResetAfter => {
+            Action::ResetAfter | Action::ResetWithin(_) => {
                 effect();
                 return Ok(());
             }
-            Action::CloseAfter => {
-                effect();
-                return incoming.socket.catch_up();
-            }
+            Action::CloseAfter => (effect(), Delivery::Nothing),
             Action::KillAfter => {
                 effect();
                 self.faults.kill();
@@ -228,13 +227,17 @@ impl Shared {
             Action::RefuseNext => {
                 let answer = effect();
                 self.close();
-                (answer, Whole::Yes)
+                (answer, Delivery::Whole)
             }
-            Action::Truncate => (effect(), Whole::No),
-            Action::Pass | Action::ResetBefore | Action::KillBefore => (effect(), Whole::Yes),
+            Action::Truncate => (effect(), Delivery::Half),
+            Action::Pass | Action::ResetBefore | Action::KillBefore => {
+                let answer = effect();
+                let delivery = answer.extensions().get().copied().unwrap_or_default();
+                (answer, delivery)
+            }
         };
         incoming.socket.catch_up()?;
-        write_answer(&incoming.socket.stream, &answer, is_head, whole)
+        write_answer(&incoming.socket.stream, &answer, is_head, delivery)
     }
 }
 

@@ -10,7 +10,7 @@ use http::header::{CONTENT_LENGTH, EXPECT, TRANSFER_ENCODING};
 use http::{HeaderName, HeaderValue, Request, StatusCode};
 
 use crate::digest::HashingWriter;
-use crate::message::{Answer, Content};
+use crate::message::{Answer, Content, Delivery};
 
 const MOST_HEADERS: usize = 64;
 const LARGEST_HEAD_BYTES: usize = 64 << 10;
@@ -76,8 +76,9 @@ impl Incoming {
         Err(invalid("the head is too large"))
     }
 
-    /// Reads the body, to `path` where it is large. All of it arrives, or it is an error.
-    pub fn body(&mut self, path: &Utf8Path) -> io::Result<Content> {
+    /// Reads the body, to `path` if it is large. All of it arrives, or it is an error; of one whose
+    /// length is announced, no more than `most_bytes` are read.
+    pub fn body(&mut self, path: &Utf8Path, most_bytes: u64) -> io::Result<Content> {
         let header = |name: HeaderName| self.head.headers().get(name).map(|value| value.to_str().unwrap_or_default());
         if header(EXPECT).is_some_and(|value| value.eq_ignore_ascii_case("100-continue")) {
             (&self.socket.stream).write_all(b"HTTP/1.1 100 Continue\r\n\r\n")?;
@@ -102,7 +103,7 @@ impl Incoming {
                 }
             }
         } else {
-            pass(&mut source, announced, &mut spool)?;
+            pass(&mut source, most_bytes.min(announced), &mut spool)?;
         }
         Ok(spool.finish())
     }
@@ -170,15 +171,11 @@ impl Spool<'_> {
     }
 }
 
-/// Whether an answer is sent to its end.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Whole {
-    Yes,
-    No,
-}
-
 /// Writes an answer. To HEAD goes its head, with the length that the body would have.
-pub fn write_answer(mut stream: &TcpStream, answer: &Answer, is_head: bool, whole: Whole) -> io::Result<()> {
+pub fn write_answer(mut stream: &TcpStream, answer: &Answer, is_head: bool, delivery: Delivery) -> io::Result<()> {
+    if delivery == Delivery::Nothing {
+        return Ok(());
+    }
     let status = answer.status();
     let size_bytes = answer.body().size_bytes();
     let has_no_body = status == StatusCode::NO_CONTENT || status == StatusCode::NOT_MODIFIED;
@@ -191,14 +188,14 @@ pub fn write_answer(mut stream: &TcpStream, answer: &Answer, is_head: bool, whol
     }
     head.push_str("connection: close\r\n\r\n");
     let sends_body = !is_head && !has_no_body && size_bytes > 0;
-    if whole == Whole::No && !sends_body {
+    if delivery == Delivery::Half && !sends_body {
         return stream.write_all(&head.as_bytes()[..head.len() / 2]);
     }
     stream.write_all(head.as_bytes())?;
     if !sends_body {
         return Ok(());
     }
-    let sent_bytes = if whole == Whole::Yes { size_bytes } else { size_bytes / 2 };
+    let sent_bytes = if delivery == Delivery::Whole { size_bytes } else { size_bytes / 2 };
     match answer.body() {
         Content::Memory(bytes) => pass(&mut bytes.as_slice(), sent_bytes, &mut stream),
         Content::File { path, .. } => pass(&mut File::open(path)?, sent_bytes, &mut stream),
