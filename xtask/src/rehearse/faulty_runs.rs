@@ -15,8 +15,9 @@ use crate::rehearse::faults::{PlannedFault, Schedule};
 use crate::rehearse::pipeline::{Config, Pipeline};
 use crate::rehearse::scenario::SCENARIO;
 
-/// Trains for each core: they mostly wait.
-const TRAINS_A_CORE: usize = 4;
+/// A pipeline sleeps for 0.2 s on average (`Retry-After`) and computes for 0.04 s, so that many have to
+/// run at once to keep a core busy.
+const PIPELINES_PER_CORE: usize = 12;
 /// How much of a difference is told.
 const MOST_LINES: usize = 12;
 
@@ -86,7 +87,7 @@ pub fn run_all(
     let next = Arc::new(Mutex::new(next));
     let (sender, receiver) = channel();
     std::thread::scope(|scope| {
-        for worker in 0..cores * TRAINS_A_CORE {
+        for worker in 0..cores * PIPELINES_PER_CORE {
             let (next, sender) = (Arc::clone(&next), sender.clone());
             scope.spawn(move || work(config, baseline, &folder.join(format!("pipeline-{worker}")), &next, &sender));
         }
