@@ -1,10 +1,7 @@
 //! Workflows of GitHub Actions: dispatched, and their runs listed.
 
-use std::collections::BTreeMap;
-
 use http::StatusCode;
-use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::github::response::{Outcome, Response};
 use crate::github::shapes::{self, BRANCH};
@@ -32,16 +29,7 @@ pub struct Run {
 }
 
 /// What "Create a workflow dispatch event" takes.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Dispatch {
-    #[serde(rename = "ref")]
-    branch: String,
-    #[serde(default)]
-    inputs: BTreeMap<String, Value>,
-    #[serde(default)]
-    return_run_details: bool,
-}
+const DISPATCH_KEYS: [&str; 2] = ["ref", "inputs"];
 
 impl FakeGitHub {
     /// The runs that are not completed, oldest first.
@@ -74,26 +62,32 @@ impl State {
         id
     }
 
-    /// "Create a workflow dispatch event": 204, or 200 with the run where `return_run_details` asks
-    /// for it. With version 2026-03-10 of the API it is always 200. Sources: that page; GitHub
-    /// changelog of 2026-02-19; "Breaking changes". Inputs that the workflow does not declare, and
-    /// branches that there are not, are refused by 422.
+    /// "Create a workflow dispatch event": 200 with the run in version 2026-03-10 of the API, 204 in
+    /// the one before. Sources: that page; "Breaking changes for 2026-03-10", which also removes the
+    /// parameter `return_run_details`. The endpoint refuses keys that it does not know, in the words
+    /// that erlang/otp#8807 quotes, inputs that the workflow does not declare, and branches that do
+    /// not exist: all by 422.
     pub fn dispatch(&mut self, call: &Call, file: &str) -> Outcome {
-        let dispatch: Dispatch = call.document()?;
+        let dispatch: Map<String, Value> = call.document()?;
         if file != WORKFLOW {
             return Err(Response::not_found().violating(format!("there is no workflow {file}")));
         }
         let unprocessable =
             |message: String| Response::message(StatusCode::UNPROCESSABLE_ENTITY, &message).violating(message);
-        if let Some(unknown) = dispatch.inputs.keys().find(|name| *name != INPUT) {
+        if let Some(mistakes) = mistakes(&dispatch) {
+            return Err(unprocessable(format!("Invalid request.\n\n{mistakes}")));
+        }
+        let inputs = dispatch.get("inputs").and_then(Value::as_object).cloned().unwrap_or_default();
+        if let Some(unknown) = inputs.keys().find(|name| *name != INPUT) {
             return Err(unprocessable(format!("Unexpected inputs provided: [\"{unknown}\"]")));
         }
-        if dispatch.branch.trim_start_matches("refs/heads/") != BRANCH {
-            return Err(unprocessable(format!("No ref found for: {}", dispatch.branch)));
+        let branch = dispatch["ref"].as_str().unwrap_or_default();
+        if branch.trim_start_matches("refs/heads/") != BRANCH {
+            return Err(unprocessable(format!("No ref found for: {branch}")));
         }
-        let input = dispatch.inputs.get(INPUT).and_then(Value::as_str).map(str::to_owned);
+        let input = inputs.get(INPUT).and_then(Value::as_str).map(str::to_owned);
         let id = self.start("workflow_dispatch", input);
-        if !dispatch.return_run_details && !call.is_newest() {
+        if !call.is_newest() {
             return Ok(Response::empty(StatusCode::NO_CONTENT));
         }
         Ok(Response::ok(&json!({
@@ -120,6 +114,21 @@ impl State {
         let response = Response::ok(&json!({"total_count": total_count, "workflow_runs": page}));
         Ok(if link.is_empty() { response } else { response.with("link", link) })
     }
+}
+
+/// What is wrong with the keys of a dispatch, as GitHub words it.
+fn mistakes(dispatch: &Map<String, Value>) -> Option<String> {
+    let unknown = dispatch.keys().filter(|key| !DISPATCH_KEYS.contains(&key.as_str()));
+    let unknown: Vec<String> = unknown.map(|key| format!("\"{key}\"")).collect();
+    let mut mistakes = match unknown.len() {
+        0 => Vec::new(),
+        1 => vec![format!("{} is not a permitted key.", unknown[0])],
+        _ => vec![format!("{} are not permitted keys.", unknown.join(", "))],
+    };
+    if !dispatch.contains_key("ref") {
+        mistakes.push("\"ref\" wasn't supplied.".to_owned());
+    }
+    (!mistakes.is_empty()).then(|| mistakes.join("\n"))
 }
 
 impl Run {
