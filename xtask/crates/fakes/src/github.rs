@@ -11,14 +11,13 @@ use actions::Run;
 use http::{HeaderMap, Method, StatusCode};
 use issues::Issue;
 use labels::Label;
-use paging::decoded;
 use releases::Release;
 use response::Response;
 use routes::Route;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::message::{Answer, Content, Request, Service};
+use crate::message::{self, Answer, Content, Request, Service, decoded};
 
 pub use snapshot::Waiting;
 
@@ -203,7 +202,7 @@ impl FakeGitHub {
             base: format!("http://{host}"),
             repository: if is_upstream { UPSTREAM } else { &self.repository },
             is_upstream,
-            query: paging::query(request.uri().query().unwrap_or_default()),
+            query: message::query(request.uri()),
             headers,
             body: request.body(),
             pushes: token.as_ref().is_some_and(|token| token.may("contents=write")) && !is_upstream,
@@ -246,10 +245,7 @@ impl Service for FakeGitHub {
             record.push(Exchange {
                 method: request.method().to_string(),
                 template: format!("/repos/{{owner}}/{{repo}}{template}"),
-                query: paging::query(request.uri().query().unwrap_or_default())
-                    .into_iter()
-                    .map(|pair| pair.0)
-                    .collect(),
+                query: message::query(request.uri()).into_iter().map(|pair| pair.0).collect(),
                 status: response.status.as_u16(),
                 request: body(request.body()),
                 response: body(&response.content),

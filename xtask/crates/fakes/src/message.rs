@@ -2,8 +2,12 @@
 //! is a state machine over these and knows no socket.
 
 use camino::Utf8PathBuf;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
 use crate::digest::sha256;
+
+/// All but what RFC 3986, section 2.3, calls unreserved.
+const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// A request, whole.
 pub type Request = http::Request<Content>;
@@ -65,4 +69,21 @@ pub enum Delivery {
     Half,
     /// The connection is closed without an answer.
     Nothing,
+}
+
+/// Percent-encodes a part of a path or of a query.
+pub fn encoded(text: &str) -> String {
+    utf8_percent_encode(text, RESERVED).to_string()
+}
+
+/// Undoes percent-encoding.
+pub fn decoded(text: &str) -> String {
+    percent_decode_str(text).decode_utf8_lossy().into_owned()
+}
+
+/// The names and values of a URL's query, decoded; `+` is a space, as in forms.
+pub fn query(uri: &http::Uri) -> Vec<(String, String)> {
+    let pairs = uri.query().unwrap_or_default().split('&').filter(|pair| !pair.is_empty());
+    let pairs = pairs.map(|pair| pair.split_once('=').unwrap_or((pair, "")));
+    pairs.map(|(name, value)| (decoded(name), decoded(&value.replace('+', " ")))).collect()
 }

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use crate::github::response::{Outcome, Response};
 use crate::github::{Call, State};
+use crate::message::encoded;
 
 /// What a label gets that nobody gave a colour. Source: github/docs#35718.
 const DEFAULT_COLOR: &str = "ededed";
@@ -68,7 +69,7 @@ impl Label {
         json!({
             "id": self.id,
             "node_id": format!("LA_{}", self.id),
-            "url": format!("{}/labels/{}", call.api(), self.name.replace(' ', "%20")),
+            "url": format!("{}/labels/{}", call.api(), encoded(&self.name)),
             "name": self.name,
             "description": self.description,
             "color": self.color,

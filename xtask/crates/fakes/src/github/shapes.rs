@@ -8,6 +8,7 @@ use time::format_description::well_known::Rfc3339;
 use crate::digest::sha256;
 use crate::github::Call;
 use crate::github::response::Response;
+use crate::message::encoded;
 
 /// When the counter began: 2026-01-01.
 pub const EPOCH_SECONDS: u64 = 1_767_225_600;
@@ -55,7 +56,7 @@ pub fn user(call: &Call) -> Value {
 }
 
 fn account(base: &str, login: &str, kind: &str) -> Value {
-    let url = format!("{base}/users/{}", login.replace('[', "%5B").replace(']', "%5D"));
+    let url = format!("{base}/users/{}", encoded(login));
     let mut user = json!({
         "login": login,
         "id": 41_898_282,

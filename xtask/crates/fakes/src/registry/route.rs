@@ -1,6 +1,8 @@
 //! What a registry is asked for: its paths and query parameters.
 //! Source: OCI distribution specification 1.1, "Endpoints".
 
+use crate::message::query;
+
 /// One endpoint, with what its path names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Route<'a> {
@@ -73,28 +75,12 @@ impl<'a> Route<'a> {
 
 /// Every value of a query parameter, decoded.
 pub fn parameters(uri: &http::Uri, name: &str) -> Vec<String> {
-    let pairs = uri.query().unwrap_or_default().split('&').filter_map(|pair| pair.split_once('='));
-    pairs.filter(|(key, _)| *key == name).map(|(_, value)| decoded(value)).collect()
+    query(uri).into_iter().filter(|(key, _)| key == name).map(|(_, value)| value).collect()
 }
 
 /// The first of them.
 pub fn parameter(uri: &http::Uri, name: &str) -> Option<String> {
     parameters(uri, name).into_iter().next()
-}
-
-fn decoded(text: &str) -> String {
-    let (mut bytes, mut rest) = (Vec::new(), text.as_bytes());
-    while let [first, tail @ ..] = rest {
-        let hex = (*first == b'%').then(|| tail.get(..2).and_then(|pair| std::str::from_utf8(pair).ok())).flatten();
-        if let Some(byte) = hex.and_then(|pair| u8::from_str_radix(pair, 16).ok()) {
-            bytes.push(byte);
-            rest = &tail[2..];
-        } else {
-            bytes.push(if *first == b'+' { b' ' } else { *first });
-            rest = tail;
-        }
-    }
-    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 #[cfg(test)]

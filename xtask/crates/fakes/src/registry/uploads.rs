@@ -1,6 +1,5 @@
-//! Blobs on their way into a registry: sessions, monolithic and in chunks, and mounts.
-//! Source: OCI distribution specification 1.1, "Pushing blobs" and "Mounting a blob from another
-//! repository".
+//! Blobs on their way into a registry: sessions, monolithic and in chunks.
+//! Source: OCI distribution specification 1.1, "Pushing blobs".
 #![allow(clippy::disallowed_types, reason = "reads and writes files")]
 
 use std::fs::File;
@@ -28,15 +27,10 @@ impl Upload {
 }
 
 impl FakeRegistry {
-    /// `POST` to `/v2/<name>/blobs/uploads/`: a mount where it can be, else a session. A registry need
-    /// not take the blob with this request, and this one does not.
+    /// `POST` to `/v2/<name>/blobs/uploads/`: opens a session. A registry need not take the blob with
+    /// this request, nor mount it from another repository; it then answers 202 ("Mounting a blob from
+    /// another repository").
     pub(super) fn begin_upload(&mut self, request: &Request, name: &str) -> Answer {
-        if let (Some(digest), Some(from)) = (parameter(request.uri(), "mount"), parameter(request.uri(), "from"))
-            && let Some(blob) = self.repositories.get(&from).and_then(|other| other.blobs.get(&digest)).cloned()
-        {
-            self.repositories.entry(name.to_owned()).or_default().blobs.insert(digest.clone(), blob);
-            return created(name, &digest);
-        }
         self.sessions += 1;
         let id = format!("session-{}", self.sessions);
         self.uploads.insert(id.clone(), Upload { repository: name.to_owned(), pieces: Vec::new() });
