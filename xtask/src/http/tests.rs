@@ -8,7 +8,7 @@
 use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
-use fakes::message::Answer;
+use fakes::message::Response;
 use fakes::script::{Script, body, cut, header, response, silence};
 use http::StatusCode;
 
@@ -16,16 +16,16 @@ use super::*;
 use crate::http::authorization::Authorization;
 
 /// A server that gives these answers in order, and a URL on it.
-fn serve(answers: impl IntoIterator<Item = Answer>) -> (Url, Script) {
+fn serve(answers: impl IntoIterator<Item = Response>) -> (Url, Script) {
     let script = Script::in_order(answers);
     (format!("{}/a", script.url()).parse().expect("a URL"), script)
 }
 
-fn ok() -> Answer {
+fn ok() -> Response {
     response(200, &[], "{}")
 }
 
-fn broken() -> Answer {
+fn broken() -> Response {
     cut(ok())
 }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 use fakes::github;
-use fakes::message::{Answer, Request, Service};
+use fakes::message::{Request, Response, Service};
 use fakes::registry::FakeRegistry;
 use fakes::server::{Action, Faults, locked};
 use http::Method;
@@ -64,8 +64,8 @@ impl<D> Monitored<D> {
 }
 
 impl<D: Fake> Service for Monitored<D> {
-    fn answer(&mut self, request: &Request) -> Answer {
-        let answer = self.double.answer(request);
+    fn handle(&mut self, request: &Request) -> Response {
+        let answer = self.double.handle(request);
         let is_read = [Method::GET, Method::HEAD].contains(request.method());
         if let Some(problem) = (!is_read).then(|| (self.watch)(&self.double)).flatten() {
             let problem = format!("after {} {}: {problem}", request.method(), request.uri().path());

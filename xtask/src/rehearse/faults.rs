@@ -4,9 +4,9 @@
 use std::fmt;
 use std::str::FromStr;
 
-use fakes::message::{Answer, Content};
-use fakes::registry::answers::error;
-use http::{Method, Response, StatusCode};
+use fakes::message::{Content, Response};
+use fakes::registry::responses::error;
+use http::{Method, StatusCode};
 use serde_json::json;
 
 /// One way to break a request.
@@ -144,7 +144,7 @@ impl Fault {
     }
 
     /// The answer that stands in for the true one, where this fault is one.
-    pub fn answer(self, side: Side) -> Option<Answer> {
+    pub fn answer(self, side: Side) -> Option<Response> {
         let status = match self {
             Self::ServerError => StatusCode::INTERNAL_SERVER_ERROR,
             Self::BadGateway => StatusCode::BAD_GATEWAY,
@@ -165,12 +165,12 @@ impl Fault {
 
 /// Source: GitHub REST API, "Rate limits for the REST API", exceeding the rate limit: 403 or 429, and a
 /// message that says which limit. A 5xx has no document behind its body.
-fn rate_limited(status: StatusCode) -> Answer {
+fn rate_limited(status: StatusCode) -> Response {
     let document = json!({
         "message": if status.is_server_error() { "Server Error" } else { "You have exceeded a secondary rate limit." },
         "documentation_url": "https://docs.github.com/rest/overview/rate-limits-for-the-rest-api",
     });
-    let builder = Response::builder().status(status).header("Content-Type", "application/json; charset=utf-8");
+    let builder = http::Response::builder().status(status).header("Content-Type", "application/json; charset=utf-8");
     builder.body(Content::json(&document)).expect("a legal answer")
 }
 

@@ -17,7 +17,7 @@ use routes::Route;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::message::{self, Answer, Content, Request, Service, decoded};
+use crate::message::{self, Content, Request, Service, decoded};
 
 pub use snapshot::Waiting;
 
@@ -233,7 +233,7 @@ impl FakeGitHub {
 }
 
 impl Service for FakeGitHub {
-    fn answer(&mut self, request: &Request) -> Answer {
+    fn handle(&mut self, request: &Request) -> message::Response {
         self.requests += 1;
         let (mut response, template) = self.replied(request);
         self.violations.extend(response.violation.take());
@@ -254,7 +254,7 @@ impl Service for FakeGitHub {
         if request.method() == Method::GET && response.status == StatusCode::OK {
             response = response.tagged(request.headers());
         }
-        self.budgeted(response, request.headers().contains_key("authorization")).into_answer()
+        self.budgeted(response, request.headers().contains_key("authorization")).into_http()
     }
 }
 

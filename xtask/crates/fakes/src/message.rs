@@ -12,12 +12,12 @@ const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b
 /// A request, whole.
 pub type Request = http::Request<Content>;
 /// The answer to it.
-pub type Answer = http::Response<Content>;
+pub type Response = http::Response<Content>;
 
 /// One side of the rehearsal.
 pub trait Service: Send {
     /// Answers one request, and takes its effect.
-    fn answer(&mut self, request: &Request) -> Answer;
+    fn handle(&mut self, request: &Request) -> Response;
 }
 
 /// A body.

@@ -7,19 +7,19 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use answers::{answer, empty, error, header};
 use http::header::AUTHORIZATION;
 use http::{Method, StatusCode};
 use manifests::Manifest;
+use responses::{empty, error, header, response};
 use route::Route;
 use serde_json::{Value, json};
 use tokens::{Account, Tokens, Verdict};
 use uploads::Upload;
 
-use crate::message::{Answer, Content, Request, Service};
+use crate::message::{Content, Request, Response, Service};
 
-pub mod answers;
 pub mod manifests;
+pub mod responses;
 pub mod route;
 pub mod tokens;
 pub mod uploads;
@@ -161,7 +161,7 @@ impl FakeRegistry {
     }
 
     /// The answer that says no, where the request may not do what it asks for.
-    fn refusal(&mut self, request: &Request, route: Route<'_>) -> Option<Answer> {
+    fn refusal(&mut self, request: &Request, route: Route<'_>) -> Option<Response> {
         let is_read = [Method::GET, Method::HEAD].contains(request.method()) && !matches!(route, Route::Upload(..));
         let (action, actions) = if is_read { ("pull", "pull") } else { ("push", "pull,push") };
         let wanted = route.repository().map(|name| (name, action));
@@ -178,7 +178,7 @@ impl FakeRegistry {
         }
     }
 
-    fn serve(&mut self, request: &Request, route: Route<'_>) -> Answer {
+    fn serve(&mut self, request: &Request, route: Route<'_>) -> Response {
         let is = |methods: &[Method]| methods.contains(request.method());
         match route {
             Route::Base if is(&[Method::GET, Method::HEAD]) => empty(StatusCode::OK, &[]),
@@ -202,13 +202,15 @@ impl FakeRegistry {
     }
 
     /// A blob: described here, and to be fetched from another host, as ghcr.io has it.
-    fn pull_blob(&self, request: &Request, name: &str, digest: &str) -> Answer {
+    fn pull_blob(&self, request: &Request, name: &str, digest: &str) -> Response {
         let blob = self.repositories.get(name).and_then(|repository| repository.blobs.get(digest));
         match blob {
             None => error(StatusCode::NOT_FOUND, "BLOB_UNKNOWN", "blob unknown to registry"),
-            Some(blob) if request.method() == Method::HEAD => {
-                answer(StatusCode::OK, &[("Content-Type", "application/octet-stream"), (DIGEST, digest)], blob.clone())
-            }
+            Some(blob) if request.method() == Method::HEAD => response(
+                StatusCode::OK,
+                &[("Content-Type", "application/octet-stream"), (DIGEST, digest)],
+                blob.clone(),
+            ),
             Some(_) => {
                 let location = format!("http://{}/storage/{digest}", other_host(request));
                 empty(StatusCode::TEMPORARY_REDIRECT, &[("Location", &location)])
@@ -217,16 +219,16 @@ impl FakeRegistry {
     }
 
     /// The host that blobs lie on.
-    fn storage(&self, digest: &str) -> Answer {
+    fn storage(&self, digest: &str) -> Response {
         match self.repositories.values().find_map(|repository| repository.blobs.get(digest)) {
-            Some(blob) => answer(StatusCode::OK, &[("Content-Type", "application/octet-stream")], blob.clone()),
+            Some(blob) => response(StatusCode::OK, &[("Content-Type", "application/octet-stream")], blob.clone()),
             None => empty(StatusCode::NOT_FOUND, &[]),
         }
     }
 }
 
 impl Service for FakeRegistry {
-    fn answer(&mut self, request: &Request) -> Answer {
+    fn handle(&mut self, request: &Request) -> Response {
         let path = request.uri().path().to_owned();
         let route = Route::of(&path);
         self.look_for_secrets(request, route);
@@ -247,7 +249,7 @@ impl Service for FakeRegistry {
 
 /// The same machine under a name that makes it another host.
 fn other_host(request: &Request) -> String {
-    let host = answers::host(request);
+    let host = responses::host(request);
     let port = host.rsplit_once(':').map_or("80", |(_, port)| port);
     let name = if host.starts_with("localhost") { "127.0.0.1" } else { "localhost" };
     format!("{name}:{port}")

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use camino::Utf8PathBuf;
 
-use crate::message::{Answer, Content, Delivery, Request, Service};
+use crate::message::{Content, Delivery, Request, Response, Service};
 use crate::server::{Action, Faults, Server, locked};
 
 /// A running server. Dropped, it is stopped.
@@ -16,12 +16,12 @@ pub struct Script {
 }
 
 struct Scripted {
-    respond: Box<dyn FnMut(&Request) -> Answer + Send>,
+    respond: Box<dyn FnMut(&Request) -> Response + Send>,
     requests: Vec<Request>,
 }
 
 impl Service for Scripted {
-    fn answer(&mut self, request: &Request) -> Answer {
+    fn handle(&mut self, request: &Request) -> Response {
         self.requests.push(request.clone());
         (self.respond)(request)
     }
@@ -37,18 +37,18 @@ impl Faults for NoFaults {
 
 impl Script {
     /// Starts a server that answers each request with what `respond` returns.
-    pub fn start(respond: impl FnMut(&Request) -> Answer + Send + 'static) -> Self {
+    pub fn start(respond: impl FnMut(&Request) -> Response + Send + 'static) -> Self {
         Self::with_faults(Arc::new(NoFaults), respond)
     }
 
     /// Starts a server that gives these answers in order, and 501 after the last.
-    pub fn in_order(answers: impl IntoIterator<Item = Answer>) -> Self {
-        let mut answers = answers.into_iter().collect::<Vec<_>>().into_iter();
-        Self::start(move |_| answers.next().unwrap_or_else(|| response(501, &[], "the script has ended")))
+    pub fn in_order(responses: impl IntoIterator<Item = Response>) -> Self {
+        let mut responses = responses.into_iter().collect::<Vec<_>>().into_iter();
+        Self::start(move |_| responses.next().unwrap_or_else(|| response(501, &[], "the script has ended")))
     }
 
     /// Starts a server as [`Script::start`] does, whose requests meet these faults.
-    pub fn with_faults(faults: Arc<dyn Faults>, respond: impl FnMut(&Request) -> Answer + Send + 'static) -> Self {
+    pub fn with_faults(faults: Arc<dyn Faults>, respond: impl FnMut(&Request) -> Response + Send + 'static) -> Self {
         let service = Arc::new(Mutex::new(Scripted { respond: Box::new(respond), requests: Vec::new() }));
         let directory = Utf8PathBuf::try_from(std::env::temp_dir()).expect("the temporary directory's path is UTF-8");
         let server = Server::start(service.clone(), directory, faults).expect("a port on 127.0.0.1 is free");
@@ -72,7 +72,7 @@ impl Script {
 }
 
 /// A response to send.
-pub fn response(status: u16, headers: &[(&str, &str)], body: impl Into<Vec<u8>>) -> Answer {
+pub fn response(status: u16, headers: &[(&str, &str)], body: impl Into<Vec<u8>>) -> Response {
     let builder = headers
         .iter()
         .fold(http::Response::builder().status(status), |builder, header| builder.header(header.0, header.1));
@@ -80,13 +80,13 @@ pub fn response(status: u16, headers: &[(&str, &str)], body: impl Into<Vec<u8>>)
 }
 
 /// The same response, of which half is sent.
-pub fn cut(mut response: Answer) -> Answer {
+pub fn cut(mut response: Response) -> Response {
     response.extensions_mut().insert(Delivery::Half);
     response
 }
 
 /// No response: the connection is closed.
-pub fn silence() -> Answer {
+pub fn silence() -> Response {
     let mut response = response(500, &[], "");
     response.extensions_mut().insert(Delivery::Nothing);
     response
@@ -116,16 +116,16 @@ mod tests {
     fn exchange(script: &Script, request: &str) -> String {
         let mut stream = TcpStream::connect(script.address()).expect("connects");
         stream.write_all(request.as_bytes()).expect("is sent");
-        let mut answer = String::new();
+        let mut response = String::new();
         // A reset is an empty answer here.
-        let _ = stream.read_to_string(&mut answer);
-        answer
+        let _ = stream.read_to_string(&mut response);
+        response
     }
 
     #[test]
     fn answers_come_in_order_and_requests_are_kept() {
-        let answers = [response(200, &[("X-A", "b")], "abcd"), cut(response(200, &[], "abcd")), silence()];
-        let script = Script::in_order(answers);
+        let responses = [response(200, &[("X-A", "b")], "abcd"), cut(response(200, &[], "abcd")), silence()];
+        let script = Script::in_order(responses);
         let whole = exchange(&script, "POST /a?b HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}");
         assert_eq!(whole, "HTTP/1.1 200 OK\r\nx-a: b\r\ncontent-length: 4\r\nconnection: close\r\n\r\nabcd");
         let half = exchange(&script, "GET /2 HTTP/1.1\r\n\r\n");

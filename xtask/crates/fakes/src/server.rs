@@ -13,9 +13,9 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use camino::Utf8PathBuf;
 use http::Method;
-use http1::{Incoming, write_answer};
+use http1::{Incoming, write_response};
 
-use crate::message::{Answer, Delivery, Service};
+use crate::message::{Delivery, Response, Service};
 
 mod http1;
 
@@ -40,9 +40,9 @@ pub enum Action {
     /// It takes effect, and half of the answer is sent.
     Truncate,
     /// Nothing takes effect, and this is the answer.
-    Instead(Answer),
+    Instead(Response),
     /// It takes effect, and this is the answer all the same.
-    InsteadAfter(Answer),
+    InsteadAfter(Response),
     /// It is answered, and from before that answer on connections are refused, until
     /// [`Server::reopen`].
     RefuseNext,
@@ -207,12 +207,12 @@ impl Shared {
         let body = incoming.body(&self.folder.join(format!("{}-{number}", self.port)), most_bytes)?;
         let is_head = incoming.head.method() == Method::HEAD;
         let request = incoming.head.map(|()| body);
-        let effect = || locked(&self.service).answer(&request);
-        let (answer, delivery) = match action {
-            Action::Instead(answer) => (answer, Delivery::Whole),
-            Action::InsteadAfter(answer) => {
+        let effect = || locked(&self.service).handle(&request);
+        let (response, delivery) = match action {
+            Action::Instead(response) => (response, Delivery::Whole),
+            Action::InsteadAfter(response) => {
                 effect();
-                (answer, Delivery::Whole)
+                (response, Delivery::Whole)
             }
             Action::ResetAfter | Action::ResetWithin(_) => {
                 effect();
@@ -225,19 +225,19 @@ impl Shared {
                 return Ok(());
             }
             Action::RefuseNext => {
-                let answer = effect();
+                let response = effect();
                 self.close();
-                (answer, Delivery::Whole)
+                (response, Delivery::Whole)
             }
             Action::Truncate => (effect(), Delivery::Half),
             Action::Pass | Action::ResetBefore | Action::KillBefore => {
-                let answer = effect();
-                let delivery = answer.extensions().get().copied().unwrap_or_default();
-                (answer, delivery)
+                let response = effect();
+                let delivery = response.extensions().get().copied().unwrap_or_default();
+                (response, delivery)
             }
         };
         incoming.socket.catch_up()?;
-        write_answer(&incoming.socket.stream, &answer, is_head, delivery)
+        write_response(&incoming.socket.stream, &response, is_head, delivery)
     }
 }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 
 use fakes::github::FakeGitHub;
-use fakes::message::{Answer, Content, Request, Service};
+use fakes::message::{Content, Request, Response, Service};
 use fakes::server::{Action, Faults, Server};
 use oci::digest::sha256;
 use serde_json::{Value, json};
@@ -27,7 +27,7 @@ struct Recorder {
 }
 
 impl Service for Recorder {
-    fn answer(&mut self, request: &Request) -> Answer {
+    fn handle(&mut self, request: &Request) -> Response {
         let Content::Memory(body) = request.body() else { panic!("a small body") };
         // Uploads go to a host of their own, which the fake has under a path.
         let target = request.uri().path_and_query().expect("a path").as_str().replace("/uploads/", "/");
@@ -35,7 +35,7 @@ impl Service for Recorder {
             let body = serde_json::from_slice(body).unwrap_or_else(|_| json!(String::from_utf8_lossy(body)));
             self.sent.push((request.method().to_string(), target, body));
         }
-        self.fake.answer(request)
+        self.fake.handle(request)
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 
-use fakes::message::{Answer, Content, Request, Service};
+use fakes::message::{Content, Request, Response, Service};
 use fakes::registry::tokens::Account;
 use fakes::registry::{FakeRegistry, Referrers};
 use fakes::server::{Action, Faults, Server};
@@ -22,7 +22,7 @@ struct Recorder {
 }
 
 impl Service for Recorder {
-    fn answer(&mut self, request: &Request) -> Answer {
+    fn handle(&mut self, request: &Request) -> Response {
         if request.method() == http::Method::PUT {
             let Content::Memory(body) = request.body() else { panic!("a small body") };
             let body = String::from_utf8(body.clone()).expect("text");
@@ -36,7 +36,7 @@ impl Service for Recorder {
             };
             self.sent.push((path, media_type, body));
         }
-        self.fake.answer(request)
+        self.fake.handle(request)
     }
 }
 

@@ -5,7 +5,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use crate::github::Call;
-use crate::message::{Answer, Content};
+use crate::message::{self, Content};
 
 /// What a handler gives: an answer, or a refusal, which is an answer as well.
 pub type Outcome = Result<Response, Response>;
@@ -91,14 +91,14 @@ impl Response {
     }
 
     /// The message as it goes out.
-    pub fn into_answer(self) -> Answer {
-        let mut answer = Answer::new(self.content);
-        *answer.status_mut() = self.status;
+    pub fn into_http(self) -> message::Response {
+        let mut response = message::Response::new(self.content);
+        *response.status_mut() = self.status;
         for (name, value) in self.headers {
             let value = value.parse().expect("the fake makes no header that is not text");
-            answer.headers_mut().append(name, value);
+            response.headers_mut().append(name, value);
         }
-        answer
+        response
     }
 }
 

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::github::FakeGitHub;
-use crate::message::{Answer, Content, Request, Service};
+use crate::message::{Content, Request, Response, Service};
 
 mod access;
 
@@ -30,22 +30,22 @@ fn request(method: &str, path: &str, token: Option<&str>, body: Vec<u8>) -> Requ
 }
 
 /// The status and the document of an answer.
-fn read(answer: &Answer) -> (u16, Value) {
-    let Content::Memory(bytes) = answer.body() else { panic!("it is in a file") };
-    (answer.status().as_u16(), serde_json::from_slice(bytes).unwrap_or(Value::Null))
+fn read(response: &Response) -> (u16, Value) {
+    let Content::Memory(bytes) = response.body() else { panic!("it is in a file") };
+    (response.status().as_u16(), serde_json::from_slice(bytes).unwrap_or(Value::Null))
 }
 
 fn ask(fake: &mut FakeGitHub, method: &str, path: &str, body: &Value) -> (u16, Value) {
     let body = if body.is_null() { Vec::new() } else { body.to_string().into_bytes() };
-    read(&fake.answer(&request(method, &format!("{OURS}/{path}"), Some(TOKEN), body)))
+    read(&fake.handle(&request(method, &format!("{OURS}/{path}"), Some(TOKEN), body)))
 }
 
 fn get(fake: &mut FakeGitHub, path: &str) -> (u16, Value) {
     ask(fake, "GET", path, &Value::Null)
 }
 
-fn header(answer: &Answer, name: &str) -> String {
-    answer.headers().get(name).map_or_else(String::new, |value| value.to_str().expect("is text").to_owned())
+fn header(response: &Response, name: &str) -> String {
+    response.headers().get(name).map_or_else(String::new, |value| value.to_str().expect("is text").to_owned())
 }
 
 /// A draft of that tag; its path and the path of uploads to it.
@@ -59,7 +59,7 @@ fn draft(fake: &mut FakeGitHub, tag: &str) -> (String, String) {
 }
 
 fn upload(fake: &mut FakeGitHub, path: &str, name: &str) -> (u16, Value) {
-    read(&fake.answer(&request("POST", &format!("{path}?name={name}"), Some(TOKEN), b"abc".to_vec())))
+    read(&fake.handle(&request("POST", &format!("{path}?name={name}"), Some(TOKEN), b"abc".to_vec())))
 }
 
 #[test]
@@ -68,7 +68,7 @@ fn a_draft_is_seen_by_whom_may_push_and_never_by_its_tag() {
     let (path, _) = draft(&mut fake, "t");
     assert_eq!(get(&mut fake, "releases").1[0]["tag_name"], "t");
     assert_eq!((get(&mut fake, &path).0, get(&mut fake, "releases/tags/t").0), (200, 404));
-    let anonymous = fake.answer(&request("GET", "/repos/o/n/releases", None, Vec::new()));
+    let anonymous = fake.handle(&request("GET", "/repos/o/n/releases", None, Vec::new()));
     assert_eq!(read(&anonymous), (200, json!([])));
     draft(&mut fake, "t");
     assert_eq!(get(&mut fake, "releases").1.as_array().map(Vec::len), Some(2), "two drafts of one tag");
@@ -105,16 +105,16 @@ fn assets_are_uploaded_once_downloaded_elsewhere_and_deleted() {
     assert_eq!((status, &refusal["errors"][0]["code"]), (422, &json!("already_exists")));
 
     let page = "/o/n/releases/download/t/a.b";
-    assert_eq!(fake.answer(&request("GET", page, None, Vec::new())).status(), 404, "of a draft");
+    assert_eq!(fake.handle(&request("GET", page, None, Vec::new())).status(), 404, "of a draft");
     ask(&mut fake, "PATCH", &path, &json!({"draft": false}));
-    let elsewhere = fake.answer(&request("GET", page, None, Vec::new()));
+    let elsewhere = fake.handle(&request("GET", page, None, Vec::new()));
     let location = header(&elsewhere, "location");
     assert!(elsewhere.status() == 302 && location.starts_with("http://localhost:9/objects/"), "{location}");
     let object = location.trim_start_matches("http://localhost:9");
-    let content = fake.answer(&request("GET", object, None, Vec::new())).into_body();
+    let content = fake.handle(&request("GET", object, None, Vec::new())).into_body();
     assert_eq!(content, Content::Memory(b"abc".to_vec()));
     assert!(fake.violations().is_empty());
-    fake.answer(&request("GET", object, Some(TOKEN), Vec::new()));
+    fake.handle(&request("GET", object, Some(TOKEN), Vec::new()));
     assert_eq!(fake.violations(), ["a token was sent to another host, 127.0.0.1:9"]);
 
     let id = &asset["id"];
@@ -167,7 +167,7 @@ fn a_dispatched_run_waits_and_is_listed() {
         let path = format!("{OURS}/{dispatches}");
         let mut request = request("POST", &path, Some(TOKEN), body.to_string().into_bytes());
         request.headers_mut().insert("x-github-api-version", "2026-03-10".parse().expect("is a value"));
-        read(&fake.answer(&request))
+        read(&fake.handle(&request))
     };
     let (status, details) = newest(&body);
     let (refused, refusal) = newest(&json!({"inputs": {}, "return_run_details": true, "x": 1}));
@@ -197,9 +197,9 @@ fn lists_come_in_pages_that_link_to_each_other() {
     for (number, tag) in ["v0.1.0", "dockerfile/1.0", "v0.2.0-rc1", "v0.1.1"].into_iter().enumerate() {
         fake.publish_upstream(tag, &format!("c{number}"), tag.contains("rc"));
     }
-    let first = fake.answer(&request("GET", "/repos/moby/buildkit/releases?per_page=3", None, Vec::new()));
-    let tags = |answer: &Answer| -> Vec<String> {
-        let list = read(answer).1;
+    let first = fake.handle(&request("GET", "/repos/moby/buildkit/releases?per_page=3", None, Vec::new()));
+    let tags = |response: &Response| -> Vec<String> {
+        let list = read(response).1;
         list.as_array().expect("a list").iter().map(|one| one["tag_name"].as_str().expect("a tag").to_owned()).collect()
     };
     assert_eq!(tags(&first), ["v0.1.1", "v0.2.0-rc1", "dockerfile/1.0"], "newest first, whatever the version");
@@ -207,10 +207,10 @@ fn lists_come_in_pages_that_link_to_each_other() {
         format!("<http://127.0.0.1:9/repositories/87987343/releases?per_page=3&page={page}>; rel=\"{relation}\"")
     };
     assert_eq!(header(&first, "link"), [page(2, "next"), page(2, "last")].join(", "));
-    let second = fake.answer(&request("GET", "/repositories/87987343/releases?per_page=3&page=2", None, Vec::new()));
+    let second = fake.handle(&request("GET", "/repositories/87987343/releases?per_page=3&page=2", None, Vec::new()));
     assert_eq!(tags(&second), ["v0.1.0"]);
     assert_eq!(header(&second, "link"), [page(1, "prev"), page(1, "first")].join(", "));
-    let whole = fake.answer(&request("GET", "/repos/moby/buildkit/releases", None, Vec::new()));
+    let whole = fake.handle(&request("GET", "/repos/moby/buildkit/releases", None, Vec::new()));
     assert_eq!(header(&whole, "link"), "");
 }
 
@@ -219,14 +219,14 @@ fn what_is_known_already_is_not_sent_again_and_not_counted() {
     let mut fake = fake();
     fake.publish_upstream("v0.1.0", "c", false);
     let ask = request("GET", "/repos/moby/buildkit/releases", None, Vec::new());
-    let first = fake.answer(&ask);
+    let first = fake.handle(&ask);
     let mut again = ask.clone();
     again.headers_mut().insert("if-none-match", first.headers()["etag"].clone());
-    let second = fake.answer(&again);
+    let second = fake.handle(&again);
     assert_eq!((second.status().as_u16(), second.body().size_bytes()), (304, 0));
     assert_eq!(header(&second, "x-ratelimit-remaining"), header(&first, "x-ratelimit-remaining"));
     fake.publish_upstream("v0.1.1", "d", false);
-    assert_eq!(fake.answer(&again).status(), 200);
+    assert_eq!(fake.handle(&again).status(), 200);
 }
 
 #[test]
@@ -244,11 +244,11 @@ fn upstreams_history_can_be_compared() {
     ];
     for (basehead, status) in cases {
         let path = format!("/repos/moby/buildkit/compare/{basehead}");
-        let answer = fake.answer(&request("GET", &path, Some(TOKEN), Vec::new()));
-        assert_eq!(read(&answer).1["status"], status, "{basehead}");
+        let response = fake.handle(&request("GET", &path, Some(TOKEN), Vec::new()));
+        assert_eq!(read(&response).1["status"], status, "{basehead}");
     }
     let unknown = request("GET", "/repos/moby/buildkit/compare/a...z", None, Vec::new());
-    assert_eq!(fake.answer(&unknown).status(), 404);
+    assert_eq!(fake.handle(&unknown).status(), 404);
 }
 
 #[test]

@@ -6,8 +6,8 @@ use http::header::{ACCEPT, CONTENT_TYPE};
 use serde_json::{Value, json};
 
 use crate::digest::sha256;
-use crate::message::{Answer, Content, Request};
-use crate::registry::answers::{answer, empty, error, header};
+use crate::message::{Content, Request, Response};
+use crate::registry::responses::{empty, error, header, response};
 use crate::registry::{DIGEST, FakeRegistry, Referrers, Repository, Stale};
 
 /// Source: OCI distribution specification 1.1, "Pushing Manifests": at least 4 MiB.
@@ -24,7 +24,7 @@ pub struct Manifest {
 
 impl FakeRegistry {
     /// `GET` and `HEAD` of a manifest, by digest or tag.
-    pub(super) fn pull_manifest(&mut self, request: &Request, name: &str, reference: &str) -> Answer {
+    pub(super) fn pull_manifest(&mut self, request: &Request, name: &str, reference: &str) -> Response {
         let unknown = |message: &str| error(StatusCode::NOT_FOUND, "MANIFEST_UNKNOWN", message);
         let stale = if reference.contains(':') { None } else { self.take_stale(name) };
         let Some(repository) = self.repositories.get(name) else {
@@ -48,11 +48,11 @@ impl FakeRegistry {
             return unknown(&message);
         }
         let headers = [("Content-Type", manifest.media_type.as_str()), (DIGEST, digest)];
-        answer(StatusCode::OK, &headers, Content::Memory(manifest.bytes.clone()))
+        response(StatusCode::OK, &headers, Content::Memory(manifest.bytes.clone()))
     }
 
     /// `PUT` of a manifest.
-    pub(super) fn push_manifest(&mut self, request: &Request, name: &str, reference: &str) -> Answer {
+    pub(super) fn push_manifest(&mut self, request: &Request, name: &str, reference: &str) -> Response {
         let manifest = match self.check_manifest(request, name, reference) {
             Ok(manifest) => manifest,
             Err((code, message)) => {
@@ -118,7 +118,7 @@ impl FakeRegistry {
     }
 
     /// `GET` of the list of tags, sorted, and paged by `n` and `last`.
-    pub(super) fn list_tags(&mut self, request: &Request, name: &str) -> Answer {
+    pub(super) fn list_tags(&mut self, request: &Request, name: &str) -> Response {
         let stale = self.take_stale(name);
         let Some(repository) = self.repositories.get(name) else {
             return error(StatusCode::NOT_FOUND, "NAME_UNKNOWN", "repository name not known to registry");
@@ -132,12 +132,12 @@ impl FakeRegistry {
         let link = link.map(|tag| format!("</v2/{name}/tags/list?n={most}&last={tag}>; rel=\"next\""));
         let mut headers = vec![("Content-Type", "application/json")];
         headers.extend(link.as_deref().map(|link| ("Link", link)));
-        answer(StatusCode::OK, &headers, Content::json(&json!({ "name": name, "tags": page })))
+        response(StatusCode::OK, &headers, Content::json(&json!({ "name": name, "tags": page })))
     }
 
     /// `GET` of what refers to a manifest. ghcr.io has no such list, and answers 404, or lately 303
     /// to a page of github.com (artifacthub/hub issue 4785).
-    pub(super) fn list_referrers(&self, request: &Request, name: &str, digest: &str) -> Answer {
+    pub(super) fn list_referrers(&self, request: &Request, name: &str, digest: &str) -> Response {
         match self.referrers {
             Referrers::Absent => empty(StatusCode::NOT_FOUND, &[]),
             Referrers::Redirected => {
@@ -150,7 +150,7 @@ impl FakeRegistry {
                 let list: Vec<Value> =
                     manifests.into_iter().flat_map(|all| all.values()).filter(of_it).map(descriptor).collect();
                 let index = json!({ "schemaVersion": 2, "mediaType": INDEX_TYPE, "manifests": list });
-                answer(StatusCode::OK, &[("Content-Type", INDEX_TYPE)], Content::json(&index))
+                response(StatusCode::OK, &[("Content-Type", INDEX_TYPE)], Content::json(&index))
             }
         }
     }

@@ -12,8 +12,8 @@ use base64::engine::general_purpose::STANDARD;
 use http::StatusCode;
 use serde_json::json;
 
-use crate::message::{Answer, Content, Request};
-use crate::registry::answers::{self, error};
+use crate::message::{Content, Request, Response};
+use crate::registry::responses::{self, error};
 use crate::registry::route::{parameter, parameters};
 
 /// Every token begins with this, so that one that leaked is found.
@@ -90,8 +90,8 @@ impl Tokens {
     }
 
     /// Answers the token endpoint. A scope is cut down to what its asker may do.
-    pub fn give(&mut self, request: &Request, is_public: impl Fn(&str) -> bool) -> Answer {
-        let authorization = answers::header(request, http::header::AUTHORIZATION);
+    pub fn give(&mut self, request: &Request, is_public: impl Fn(&str) -> bool) -> Response {
+        let authorization = responses::header(request, http::header::AUTHORIZATION);
         let expected = basic(&self.account.username, &self.account.password);
         let is_known = match authorization {
             None => false,
@@ -117,7 +117,7 @@ impl Tokens {
         let token = format!("{TOKEN_MARK}{}", self.count);
         self.given.insert(token.clone(), Token { scopes, requests_left: self.lifetime_requests });
         let body = Content::json(&json!({ "token": token, "expires_in": 300 }));
-        answers::answer(StatusCode::OK, &[("Content-Type", "application/json")], body)
+        responses::response(StatusCode::OK, &[("Content-Type", "application/json")], body)
     }
 }
 
@@ -127,14 +127,14 @@ pub fn basic(username: &str, password: &str) -> String {
 }
 
 /// The answer to a request without a good token.
-pub fn challenge(request: &Request, repository: Option<&str>, actions: &str, had_token: bool) -> Answer {
-    let host = answers::host(request);
+pub fn challenge(request: &Request, repository: Option<&str>, actions: &str, had_token: bool) -> Response {
+    let host = responses::host(request);
     let name = repository.unwrap_or("user/image");
     let problem = if had_token { ",error=\"invalid_token\"" } else { "" };
     let value = format!(
         "Bearer realm=\"http://{host}/token\",service=\"{host}\",scope=\"repository:{name}:{actions}\"{problem}"
     );
-    let body = answers::errors("UNAUTHORIZED", "authentication required");
+    let body = responses::errors("UNAUTHORIZED", "authentication required");
     let headers = [("WWW-Authenticate", value.as_str()), ("Content-Type", "application/json")];
-    answers::answer(StatusCode::UNAUTHORIZED, &headers, body)
+    responses::response(StatusCode::UNAUTHORIZED, &headers, body)
 }

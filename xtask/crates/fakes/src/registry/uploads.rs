@@ -8,8 +8,8 @@ use std::io;
 use http::{Method, StatusCode};
 
 use crate::digest::{HashingWriter, is_digest};
-use crate::message::{Answer, Content, Request};
-use crate::registry::answers::{self, empty, error, header};
+use crate::message::{Content, Request, Response};
+use crate::registry::responses::{self, empty, error, header};
 use crate::registry::route::parameter;
 use crate::registry::{DIGEST, FakeRegistry};
 
@@ -30,7 +30,7 @@ impl FakeRegistry {
     /// `POST` to `/v2/<name>/blobs/uploads/`: opens a session. A registry need not take the blob with
     /// this request, nor mount it from another repository; it then answers 202 ("Mounting a blob from
     /// another repository").
-    pub(super) fn begin_upload(&mut self, request: &Request, name: &str) -> Answer {
+    pub(super) fn begin_upload(&mut self, request: &Request, name: &str) -> Response {
         self.sessions += 1;
         let id = format!("session-{}", self.sessions);
         self.uploads.insert(id.clone(), Upload { repository: name.to_owned(), pieces: Vec::new() });
@@ -38,7 +38,7 @@ impl FakeRegistry {
     }
 
     /// Every request to a `<blob-push-location>`.
-    pub(super) fn continue_upload(&mut self, request: &Request, name: &str, id: &str) -> Answer {
+    pub(super) fn continue_upload(&mut self, request: &Request, name: &str, id: &str) -> Response {
         // A location is taken as it was given: this is the "critical query parameter" in it.
         if parameter(request.uri(), "_state").is_none() {
             self.blame(request, "the location of an upload was put together by hand");
@@ -65,7 +65,7 @@ impl FakeRegistry {
         }
     }
 
-    fn end_upload(&mut self, request: &Request, name: &str, id: &str) -> Answer {
+    fn end_upload(&mut self, request: &Request, name: &str, id: &str) -> Response {
         let digest = parameter(request.uri(), "digest").filter(|text| is_digest(text));
         let Some(digest) = digest else {
             self.blame(request, "an upload was closed without a digest");
@@ -90,12 +90,12 @@ impl FakeRegistry {
 
     /// How far an upload is, and where it goes on: a path for every second session, else a whole
     /// URL, since a registry may do either.
-    fn progress(&self, request: &Request, id: &str, status: StatusCode) -> Answer {
+    fn progress(&self, request: &Request, id: &str, status: StatusCode) -> Response {
         let upload = &self.uploads[id];
         let done_bytes = upload.size_bytes();
         let path = format!("/v2/{}/blobs/uploads/{id}?_state={done_bytes}", upload.repository);
         let is_relative = self.sessions.is_multiple_of(2);
-        let location = if is_relative { path } else { format!("http://{}{path}", answers::host(request)) };
+        let location = if is_relative { path } else { format!("http://{}{path}", responses::host(request)) };
         let range = format!("0-{}", done_bytes.saturating_sub(1));
         empty(status, &[("Location", &location), ("Range", &range), ("Docker-Upload-UUID", id)])
     }
@@ -112,7 +112,7 @@ fn is_next(request: &Request, done_bytes: u64) -> bool {
     })
 }
 
-fn created(name: &str, digest: &str) -> Answer {
+fn created(name: &str, digest: &str) -> Response {
     let location = format!("/v2/{name}/blobs/{digest}");
     empty(StatusCode::CREATED, &[("Location", &location), (DIGEST, digest)])
 }

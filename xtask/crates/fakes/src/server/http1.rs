@@ -10,7 +10,7 @@ use http::header::{CONTENT_LENGTH, EXPECT, TRANSFER_ENCODING};
 use http::{HeaderName, HeaderValue, Request, StatusCode};
 
 use crate::digest::HashingWriter;
-use crate::message::{Answer, Content, Delivery};
+use crate::message::{Content, Delivery, Response};
 
 const MOST_HEADERS: usize = 64;
 const LARGEST_HEAD_BYTES: usize = 64 << 10;
@@ -172,18 +172,23 @@ impl Spool<'_> {
 }
 
 /// Writes an answer. To HEAD goes its head, with the length that the body would have.
-pub fn write_answer(mut stream: &TcpStream, answer: &Answer, is_head: bool, delivery: Delivery) -> io::Result<()> {
+pub fn write_response(
+    mut stream: &TcpStream,
+    response: &Response,
+    is_head: bool,
+    delivery: Delivery,
+) -> io::Result<()> {
     if delivery == Delivery::Nothing {
         return Ok(());
     }
-    let status = answer.status();
-    let size_bytes = answer.body().size_bytes();
+    let status = response.status();
+    let size_bytes = response.body().size_bytes();
     let has_no_body = status == StatusCode::NO_CONTENT || status == StatusCode::NOT_MODIFIED;
     let mut head = format!("HTTP/1.1 {} {}\r\n", status.as_u16(), status.canonical_reason().unwrap_or_default());
-    for (name, value) in answer.headers() {
+    for (name, value) in response.headers() {
         head.push_str(&format!("{name}: {}\r\n", value.to_str().map_err(invalid)?));
     }
-    if !has_no_body && !answer.headers().contains_key(CONTENT_LENGTH) {
+    if !has_no_body && !response.headers().contains_key(CONTENT_LENGTH) {
         head.push_str(&format!("content-length: {size_bytes}\r\n"));
     }
     head.push_str("connection: close\r\n\r\n");
@@ -196,7 +201,7 @@ pub fn write_answer(mut stream: &TcpStream, answer: &Answer, is_head: bool, deli
         return Ok(());
     }
     let sent_bytes = if delivery == Delivery::Whole { size_bytes } else { size_bytes / 2 };
-    match answer.body() {
+    match response.body() {
         Content::Memory(bytes) => pass(&mut bytes.as_slice(), sent_bytes, &mut stream),
         Content::File { path, .. } => pass(&mut File::open(path)?, sent_bytes, &mut stream),
     }

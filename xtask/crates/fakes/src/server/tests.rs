@@ -13,16 +13,16 @@ use camino::Utf8PathBuf;
 
 use crate::digest::sha256;
 use crate::message::{Content, Request, Service};
-use crate::server::{Action, Answer, Faults, Server};
+use crate::server::{Action, Faults, Response, Server};
 
 /// Answers each request with its body, and remembers them.
 #[derive(Default)]
 struct Echo(Vec<Request>);
 
 impl Service for Echo {
-    fn answer(&mut self, request: &Request) -> Answer {
+    fn handle(&mut self, request: &Request) -> Response {
         self.0.push(request.clone());
-        Answer::new(request.body().clone())
+        Response::new(request.body().clone())
     }
 }
 
@@ -51,9 +51,9 @@ fn connect(server: &Server) -> std::io::Result<TcpStream> {
 fn sent(server: &Server, request: &[u8]) -> Result<Vec<u8>, ErrorKind> {
     let mut stream = connect(server).map_err(|error| error.kind())?;
     stream.write_all(request).expect("is sent");
-    let mut answer = Vec::new();
-    stream.read_to_end(&mut answer).map_err(|error| error.kind())?;
-    Ok(answer)
+    let mut response = Vec::new();
+    stream.read_to_end(&mut response).map_err(|error| error.kind())?;
+    Ok(response)
 }
 
 const POST: &[u8] = b"POST /a?b=c HTTP/1.1\r\nHost: x\r\nContent-Length: 6\r\n\r\nabcdef";
@@ -82,9 +82,9 @@ fn a_client_that_asks_is_told_to_continue() {
     stream.read_exact(&mut go_on).expect("is told");
     assert_eq!(&go_on, b"HTTP/1.1 100 Continue\r\n\r\n");
     stream.write_all(b"ok").expect("is sent");
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).expect("is answered");
-    assert!(answer.ends_with("\r\n\r\nok"), "{answer}");
+    let mut response = String::new();
+    stream.read_to_string(&mut response).expect("is answered");
+    assert!(response.ends_with("\r\n\r\nok"), "{response}");
 }
 
 #[test]
@@ -92,8 +92,8 @@ fn a_large_body_goes_through_a_file() {
     let (server, service) = server(Action::Pass);
     let body: Vec<u8> = (0..5_u32 << 20).map(|number| number.to_le_bytes()[1]).collect();
     let head = format!("PUT / HTTP/1.1\r\nContent-Length: {}\r\n\r\n", body.len());
-    let answer = sent(&server, &[head.as_bytes(), &body].concat()).expect("is answered");
-    assert!(answer.ends_with(&body) && answer.len() > body.len());
+    let response = sent(&server, &[head.as_bytes(), &body].concat()).expect("is answered");
+    assert!(response.ends_with(&body) && response.len() > body.len());
     let seen = service.lock().expect("no panic");
     let Content::File { path, size_bytes, sha256: digest } = seen.0[0].body() else { panic!("it is in memory") };
     assert_eq!((*size_bytes, digest), (body.len() as u64, &sha256(&body)));
@@ -115,7 +115,7 @@ fn an_unfinished_body_has_no_effect() {
 
 #[test]
 fn each_fault_is_what_it_says() {
-    let answer = || http::Response::builder().status(502).body(Content::Memory(Vec::new())).expect("is one");
+    let response = || http::Response::builder().status(502).body(Content::Memory(Vec::new())).expect("is one");
     let bad_gateway = b"HTTP/1.1 502 Bad Gateway\r\ncontent-length: 0\r\nconnection: close\r\n\r\n".to_vec();
     let cases = [
         (Action::ResetBefore, 0, Err(ErrorKind::ConnectionReset)),
@@ -123,8 +123,8 @@ fn each_fault_is_what_it_says() {
         (Action::ResetAfter, 1, Err(ErrorKind::ConnectionReset)),
         (Action::KillAfter, 1, Err(ErrorKind::ConnectionReset)),
         (Action::CloseAfter, 1, Ok(Vec::new())),
-        (Action::Instead(answer()), 0, Ok(bad_gateway.clone())),
-        (Action::InsteadAfter(answer()), 1, Ok(bad_gateway)),
+        (Action::Instead(response()), 0, Ok(bad_gateway.clone())),
+        (Action::InsteadAfter(response()), 1, Ok(bad_gateway)),
         (Action::Truncate, 1, Ok(ECHOED[..ECHOED.len() - 3].to_vec())),
     ];
     for (action, effects, expected) in cases {

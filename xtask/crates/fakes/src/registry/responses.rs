@@ -1,22 +1,23 @@
 //! How a registry answers: headers, and error bodies as the specification writes them.
 //! Source: OCI distribution specification 1.1, "Error Codes".
 
+use http::StatusCode;
 use http::header::HeaderName;
-use http::{Response, StatusCode};
 use serde_json::json;
 
-use crate::message::{Answer, Content, Request};
+use crate::message::{Content, Request, Response};
 
 /// An answer with these headers.
-pub fn answer(status: StatusCode, headers: &[(&str, &str)], body: Content) -> Answer {
-    let builder =
-        headers.iter().fold(Response::builder().status(status), |builder, (name, value)| builder.header(*name, *value));
+pub fn response(status: StatusCode, headers: &[(&str, &str)], body: Content) -> Response {
+    let builder = headers
+        .iter()
+        .fold(http::Response::builder().status(status), |builder, (name, value)| builder.header(*name, *value));
     builder.body(body).expect("the headers of a fake are legal")
 }
 
 /// An answer without a body.
-pub fn empty(status: StatusCode, headers: &[(&str, &str)]) -> Answer {
-    answer(status, headers, Content::Memory(Vec::new()))
+pub fn empty(status: StatusCode, headers: &[(&str, &str)]) -> Response {
+    response(status, headers, Content::Memory(Vec::new()))
 }
 
 /// A body that names one error.
@@ -25,8 +26,8 @@ pub fn errors(code: &str, message: &str) -> Content {
 }
 
 /// An answer that names one error.
-pub fn error(status: StatusCode, code: &str, message: &str) -> Answer {
-    answer(status, &[("Content-Type", "application/json")], errors(code, message))
+pub fn error(status: StatusCode, code: &str, message: &str) -> Response {
+    response(status, &[("Content-Type", "application/json")], errors(code, message))
 }
 
 /// A header of a request, where it is text.
