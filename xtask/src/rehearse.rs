@@ -225,7 +225,7 @@ fn faulty_runs(
                 config,
                 baseline,
                 folder,
-                || random.schedule(),
+                || random.start_scheduled_run(),
                 |_| {
                     progress.advance(1);
                     if progress.elapsed() > Duration::from_secs(seconds) {

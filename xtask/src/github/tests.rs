@@ -79,7 +79,7 @@ fn a_build_is_tracked() {
     issues.close(issue.number).expect("is closed");
     let fake = fake.lock().expect("no panic");
     let snapshot = fake.snapshot();
-    assert_eq!((snapshot["issues"][1]["open"].as_bool(), fake.runs_waiting()[0].id), (Some(false), run));
+    assert_eq!((snapshot["issues"][1]["open"].as_bool(), fake.pending_runs()[0].id), (Some(false), run));
     assert_eq!(snapshot["issues"][1]["comments"].as_array().map(Vec::len), Some(1));
     assert!(fake.violations().is_empty(), "{:?}", fake.violations());
 }

@@ -6,7 +6,7 @@ use std::fs;
 
 use anyhow::{Context, Result};
 use camino::Utf8Path;
-use fakes::registry::tokens::TOKEN_MARK;
+use fakes::registry::TOKEN_PREFIX;
 
 use crate::http::authorization::Authorization;
 use crate::os::clock;
@@ -55,7 +55,7 @@ impl Secrets {
     pub fn forms(&self) -> [String; 5] {
         let pair = Authorization::basic(&self.username, &self.password);
         let encoded = pair.header().trim_start_matches("Basic ").to_owned();
-        [self.tracking.clone(), self.release.clone(), self.password.clone(), encoded, TOKEN_MARK.to_owned()]
+        [self.tracking.clone(), self.release.clone(), self.password.clone(), encoded, TOKEN_PREFIX.to_owned()]
     }
 
     /// Whether one of them is in it.

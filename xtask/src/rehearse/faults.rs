@@ -5,7 +5,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use fakes::message::{Content, Response};
-use fakes::registry::responses::error;
+use fakes::registry::error;
 use http::{Method, StatusCode};
 use serde_json::json;
 

@@ -135,7 +135,7 @@ impl<'a> Random<'a> {
     }
 
     /// The next schedule: two or three faults, no two at one request.
-    pub fn schedule(&mut self) -> Option<Schedule> {
+    pub fn start_scheduled_run(&mut self) -> Option<Schedule> {
         if self.is_over.load(Ordering::SeqCst) || self.singles.is_empty() {
             return None;
         }

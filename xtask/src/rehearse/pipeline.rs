@@ -9,8 +9,7 @@ use std::sync::{Arc, Mutex};
 use anyhow::{Context, Result};
 use camino::{Utf8Path, Utf8PathBuf};
 use fakes::github;
-use fakes::registry::FakeRegistry;
-use fakes::registry::tokens::Account;
+use fakes::registry::{Account, FakeRegistry};
 use fakes::server::{Server, locked};
 
 use crate::os::process::KillHandle;
@@ -149,7 +148,7 @@ impl<'a> Pipeline<'a> {
             problems: Vec::new(),
         };
         if let Some(host) = &at.host {
-            pipeline.github.with(|github| github.rename(host, &pipeline.registry_host()));
+            pipeline.github.with(|github| github.replace_text(host, &pipeline.registry_host()));
         }
         Ok(pipeline)
     }
@@ -174,7 +173,7 @@ impl<'a> Pipeline<'a> {
                 let commit = self.config.fixtures.commit(MASTER, date_epoch)?;
                 self.github.with(|github| {
                     github.commit_upstream(&commit, None);
-                    github.schedule();
+                    github.start_scheduled_run();
                 });
                 Ok(())
             }
@@ -201,7 +200,7 @@ impl<'a> Pipeline<'a> {
     /// "Re-run failed jobs", which goes on within the same run (GitHub Docs, "Re-running workflows
     /// and jobs").
     fn build(&mut self) -> Result<()> {
-        let Some(run) = self.github.with(|github| github.runs_waiting().into_iter().next()) else {
+        let Some(run) = self.github.with(|github| github.pending_runs().into_iter().next()) else {
             self.problems.push("no run waits where one should".to_owned());
             return Ok(());
         };

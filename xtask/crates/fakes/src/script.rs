@@ -1,5 +1,5 @@
-//! A server for tests that answers as it is told: from a list in order, or by a function of the
-//! request. It keeps the requests, so that a test can check what was sent.
+//! A scripted server for tests: it responds from a list in order, or with a function of the request.
+//! It keeps the requests, so that a test can check what was sent.
 #![allow(clippy::disallowed_methods, reason = "reads the environment")]
 
 use std::sync::{Arc, Mutex};
@@ -9,7 +9,7 @@ use camino::Utf8PathBuf;
 use crate::message::{Content, Delivery, Request, Response, Service};
 use crate::server::{Action, Faults, Server, locked};
 
-/// A running server. Dropped, it is stopped.
+/// A running server. Dropping it stops it.
 pub struct Script {
     server: Server,
     service: Arc<Mutex<Scripted>>,
@@ -36,18 +36,18 @@ impl Faults for NoFaults {
 }
 
 impl Script {
-    /// Starts a server that answers each request with what `respond` returns.
+    /// Starts a server that responds to each request with what `respond` returns.
     pub fn start(respond: impl FnMut(&Request) -> Response + Send + 'static) -> Self {
         Self::with_faults(Arc::new(NoFaults), respond)
     }
 
-    /// Starts a server that gives these answers in order, and 501 after the last.
+    /// Starts a server that sends these responses in order, and 501 after the last one.
     pub fn in_order(responses: impl IntoIterator<Item = Response>) -> Self {
         let mut responses = responses.into_iter().collect::<Vec<_>>().into_iter();
         Self::start(move |_| responses.next().unwrap_or_else(|| response(501, &[], "the script has ended")))
     }
 
-    /// Starts a server as [`Script::start`] does, whose requests meet these faults.
+    /// Like [`Script::start`], with faults.
     pub fn with_faults(faults: Arc<dyn Faults>, respond: impl FnMut(&Request) -> Response + Send + 'static) -> Self {
         let service = Arc::new(Mutex::new(Scripted { respond: Box::new(respond), requests: Vec::new() }));
         let directory = Utf8PathBuf::try_from(std::env::temp_dir()).expect("the temporary directory's path is UTF-8");
@@ -55,7 +55,7 @@ impl Script {
         Self { server, service }
     }
 
-    /// The base URL, without a slash at the end.
+    /// The base URL, without a trailing slash.
     pub fn url(&self) -> String {
         self.server.url()
     }
@@ -71,7 +71,6 @@ impl Script {
     }
 }
 
-/// A response to send.
 pub fn response(status: u16, headers: &[(&str, &str)], body: impl Into<Vec<u8>>) -> Response {
     let builder = headers
         .iter()
@@ -79,13 +78,13 @@ pub fn response(status: u16, headers: &[(&str, &str)], body: impl Into<Vec<u8>>)
     builder.body(Content::Memory(body.into())).expect("a test's status and headers are valid")
 }
 
-/// The same response, of which half is sent.
+/// The response, of which only half is sent.
 pub fn cut(mut response: Response) -> Response {
     response.extensions_mut().insert(Delivery::Half);
     response
 }
 
-/// No response: the connection is closed.
+/// No response: closes the connection.
 pub fn silence() -> Response {
     let mut response = response(500, &[], "");
     response.extensions_mut().insert(Delivery::Nothing);
@@ -97,7 +96,7 @@ pub fn header<'a>(request: &'a Request, name: &str) -> Option<&'a str> {
     request.headers().get(name)?.to_str().ok()
 }
 
-/// A request's body, which tests keep small.
+/// The body of a request, which must be small.
 pub fn body(request: &Request) -> &[u8] {
     match request.body() {
         Content::Memory(bytes) => bytes,
@@ -123,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn answers_come_in_order_and_requests_are_kept() {
+    fn responses_are_in_order_and_requests_are_kept() {
         let responses = [response(200, &[("X-A", "b")], "abcd"), cut(response(200, &[], "abcd")), silence()];
         let script = Script::in_order(responses);
         let whole = exchange(&script, "POST /a?b HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}");

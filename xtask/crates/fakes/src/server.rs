@@ -1,6 +1,6 @@
-//! An HTTP/1.1 server on loopback for the fakes of the rehearsal: one request a connection, one
-//! thread each, and on demand a fault on the wire. Which fault is decided elsewhere; this carries it
-//! out, and for real: a refused connection is refused by the kernel, a reset is a TCP reset.
+//! An HTTP/1.1 server on loopback for the fakes: one request per connection, one thread per connection,
+//! and on demand a fault on the wire. Which fault is decided elsewhere. The faults are real: a refused
+//! connection is refused by the kernel, a reset is a TCP reset.
 #![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "opens sockets and asks the clock")]
 
 use std::io;
@@ -19,90 +19,91 @@ use crate::message::{Delivery, Response, Service};
 
 mod http1;
 
-/// A client that says nothing for so long is gone.
-const SILENCE_LIMIT: Duration = Duration::from_secs(30);
+/// A client that sends nothing for this long is considered gone.
+const IO_TIMEOUT: Duration = Duration::from_secs(30);
 const REOPEN_LIMIT: Duration = Duration::from_secs(10);
 const REOPEN_PAUSE: Duration = Duration::from_millis(20);
 
-/// What is done with one request.
+/// What to do with one request.
 #[derive(Debug)]
 pub enum Action {
-    /// It is answered.
+    /// Handle it and respond.
     Pass,
-    /// The connection is reset; nothing took effect.
+    /// Reset the connection before the request takes effect.
     ResetBefore,
-    /// It takes effect, and the connection is reset without an answer.
+    /// Handle it, then reset the connection without a response.
     ResetAfter,
-    /// It takes effect, and the connection is closed without an answer.
+    /// Handle it, then close the connection without a response.
     CloseAfter,
-    /// So many bytes of its body arrive and take effect, and the connection is reset without an answer.
+    /// Handle it with the first bytes of its body, as many as given, then reset the connection.
     ResetWithin(u64),
-    /// It takes effect, and half of the answer is sent.
+    /// Handle it, and send half of the response.
     Truncate,
-    /// Nothing takes effect, and this is the answer.
+    /// Send this response without handling the request.
     Instead(Response),
-    /// It takes effect, and this is the answer all the same.
+    /// Handle it, and send this response instead.
     InsteadAfter(Response),
-    /// It is answered, and from before that answer on connections are refused, until
+    /// Handle it and respond, but refuse connections from before the response on, until
     /// [`Server::reopen`].
     RefuseNext,
-    /// The client is killed; nothing took effect.
+    /// Kill the client before the request takes effect.
     KillBefore,
-    /// It takes effect, and the client is killed before an answer.
+    /// Handle it, then kill the client before a response.
     KillAfter,
 }
 
-/// Decides on faults.
 pub trait Faults: Send + Sync {
-    /// What is to be done with the request of that number, counted from 1. Nothing of its body has
-    /// been read yet, and the service is not locked.
+    /// Decides about a request, by its number, counted from 1. None of its body has been read, and the
+    /// service is not locked.
     fn action(&self, number: u64, head: &http::Request<()>) -> Action;
 
-    /// Kills the client and waits for its end.
+    /// Kills the client and waits until it has ended.
     fn kill(&self) {}
 }
 
-/// A running server. Dropped, it is stopped.
+/// A running server. Dropping it stops it.
 pub struct Server {
     shared: Arc<Shared>,
 }
 
-/// What the threads of a server share.
+/// The state that the threads of a server share.
 struct Shared {
     service: Arc<Mutex<dyn Service>>,
     faults: Arc<dyn Faults>,
-    folder: Utf8PathBuf,
+    spool_directory: Utf8PathBuf,
     port: u16,
     acceptor: Mutex<Option<Acceptor>>,
     requests: AtomicU64,
-    /// How many connections are being served, and word of each one's end.
+    /// How many connections are open; `closed` is notified when one closes.
     connections: Mutex<usize>,
     closed: Condvar,
 }
 
-/// The listening socket, which lives in the thread that accepts connections.
+/// The thread that accepts connections; it owns the listening socket.
 struct Acceptor {
     is_closing: Arc<AtomicBool>,
     thread: JoinHandle<()>,
 }
 
 impl Server {
-    /// Starts a server for `service`, whose requests are answered one at a time. Bodies too large
-    /// for memory are spooled to `folder`, which is the caller's to remove.
-    ///
-    /// # Errors
-    /// Where no port can be had.
-    pub fn start(service: Arc<Mutex<dyn Service>>, folder: Utf8PathBuf, faults: Arc<dyn Faults>) -> Result<Self> {
+    /// Starts a server for `service`, which handles one request at a time. Bodies too large for memory
+    /// are spooled to files in `spool_directory`, which the caller removes.
+    pub fn start(
+        service: Arc<Mutex<dyn Service>>,
+        spool_directory: Utf8PathBuf,
+        faults: Arc<dyn Faults>,
+    ) -> Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("cannot listen on 127.0.0.1")?;
-        let port = listener.local_addr().context("a listening socket has no address")?.port();
+        let port = listener.local_addr().context("the listening socket has no address")?.port();
         let (acceptor, requests) = (Mutex::new(None), AtomicU64::new(0));
         let (connections, closed) = (Mutex::new(0), Condvar::new());
-        let shared = Arc::new(Shared { service, faults, folder, port, acceptor, requests, connections, closed });
+        let shared =
+            Arc::new(Shared { service, faults, spool_directory, port, acceptor, requests, connections, closed });
         *locked(&shared.acceptor) = Some(Shared::open(&shared, listener));
         Ok(Self { shared })
     }
 
-    /// Its base URL, without a slash at the end.
+    /// The base URL, without a trailing slash.
     pub fn url(&self) -> String {
         format!("http://127.0.0.1:{}", self.shared.port)
     }
@@ -112,23 +113,17 @@ impl Server {
         self.shared.requests.load(Ordering::SeqCst)
     }
 
-    /// Waits until no request is being answered, so that what a killed client left takes no effect
-    /// any more.
-    ///
-    /// # Errors
-    /// Where one is not done within the time that silence is borne.
-    pub fn settle(&self) -> Result<()> {
+    /// Waits until no request is in progress, so that whatever a killed client left behind has taken
+    /// effect.
+    pub fn wait_until_idle(&self) -> Result<()> {
         let connections = locked(&self.shared.connections);
-        let waited = self.shared.closed.wait_timeout_while(connections, SILENCE_LIMIT, |connections| *connections > 0);
+        let waited = self.shared.closed.wait_timeout_while(connections, IO_TIMEOUT, |connections| *connections > 0);
         let (connections, _) = waited.unwrap_or_else(PoisonError::into_inner);
-        ensure!(*connections == 0, "{} connections to 127.0.0.1:{} do not end", *connections, self.shared.port);
+        ensure!(*connections == 0, "{} connections to 127.0.0.1:{} do not close", *connections, self.shared.port);
         Ok(())
     }
 
-    /// Listens again, on the same port, after [`Action::RefuseNext`].
-    ///
-    /// # Errors
-    /// Where the port stays taken.
+    /// Listens again on the same port, after [`Action::RefuseNext`].
     pub fn reopen(&self) -> Result<()> {
         let mut acceptor = locked(&self.shared.acceptor);
         if acceptor.is_some() {
@@ -148,7 +143,7 @@ impl Server {
         Ok(())
     }
 
-    /// Listens no more.
+    /// Stops listening.
     pub fn stop(&self) {
         self.shared.close();
     }
@@ -172,7 +167,7 @@ impl Shared {
                 *locked(&shared.connections) += 1;
                 let shared = Arc::clone(&shared);
                 thread::spawn(move || {
-                    // A client that goes away in the middle is what is rehearsed, and no error here.
+                    // A client that disconnects in the middle is what is rehearsed, not an error.
                     let _ = shared.serve(stream);
                     *locked(&shared.connections) -= 1;
                     shared.closed.notify_all();
@@ -182,18 +177,18 @@ impl Shared {
         Acceptor { is_closing, thread }
     }
 
-    /// Closes the listening socket; when this returns, connections are refused.
+    /// Closes the listening socket: when this returns, connections are refused.
     fn close(&self) {
         let Some(acceptor) = locked(&self.acceptor).take() else { return };
         acceptor.is_closing.store(true, Ordering::SeqCst);
-        // The thread waits for a connection; this is the one to wake it.
+        // Wakes the thread, which blocks in accept().
         let _ = TcpStream::connect((Ipv4Addr::LOCALHOST, self.port));
         let _ = acceptor.thread.join();
     }
 
     fn serve(&self, stream: TcpStream) -> io::Result<()> {
-        stream.set_read_timeout(Some(SILENCE_LIMIT))?;
-        stream.set_write_timeout(Some(SILENCE_LIMIT))?;
+        stream.set_read_timeout(Some(IO_TIMEOUT))?;
+        stream.set_write_timeout(Some(IO_TIMEOUT))?;
         let Some(mut incoming) = Incoming::read(stream)? else { return Ok(()) };
         let number = self.requests.fetch_add(1, Ordering::SeqCst) + 1;
         let action = self.faults.action(number, &incoming.head);
@@ -204,7 +199,7 @@ impl Shared {
             return Ok(());
         }
         let most_bytes = if let Action::ResetWithin(size_bytes) = action { size_bytes } else { u64::MAX };
-        let body = incoming.body(&self.folder.join(format!("{}-{number}", self.port)), most_bytes)?;
+        let body = incoming.body(&self.spool_directory.join(format!("{}-{number}", self.port)), most_bytes)?;
         let is_head = incoming.head.method() == Method::HEAD;
         let request = incoming.head.map(|()| body);
         let effect = || locked(&self.service).handle(&request);
@@ -236,14 +231,14 @@ impl Shared {
                 (response, delivery)
             }
         };
-        incoming.socket.catch_up()?;
+        incoming.socket.read_held_byte()?;
         write_response(&incoming.socket.stream, &response, is_head, delivery)
     }
 }
 
-/// The content of a lock, whoever panicked with it in hand.
+/// Locks a mutex, even a poisoned one.
 pub fn locked<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // A test that panicked with the lock in hand has failed already.
+    // A test that panicked while holding the lock has already failed.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 

@@ -4,8 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 
 use fakes::message::{Content, Request, Response, Service};
-use fakes::registry::tokens::Account;
-use fakes::registry::{FakeRegistry, Referrers};
+use fakes::registry::{Account, FakeRegistry, Referrers};
 use fakes::server::{Action, Faults, Server};
 use oci::documents::Manifest;
 

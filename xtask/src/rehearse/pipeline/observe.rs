@@ -16,7 +16,7 @@ impl Pipeline<'_> {
     /// The page of a build's release, where it is published.
     pub fn page(&self, build: &Build) -> Option<String> {
         let name = build.release().ok()?.to_string();
-        self.github.with(|github| github.page(&name))
+        self.github.with(|github| github.release_page(&name))
     }
 
     /// What was exchanged with GitHub.
@@ -48,7 +48,7 @@ impl Pipeline<'_> {
     /// All that a user could see, whatever port the registry is at.
     pub fn state(&self) -> Value {
         let mut github = self.github.with(|github| github.clone());
-        github.rename(&self.registry_host(), "REGISTRY");
+        github.replace_text(&self.registry_host(), "REGISTRY");
         json!({
             "github": github.snapshot(),
             "registry": self.registry.with(|registry| registry.snapshot()),

@@ -23,7 +23,7 @@ impl Pipeline<'_> {
             let words = ["release", "--json", "--dist", build.folder.as_str(), "--registry", &host];
             self.must_be_done(&words, &self.config.secrets.release)?;
         }
-        if !self.github.with(|github| github.runs_waiting()).is_empty() {
+        if !self.github.with(|github| github.pending_runs()).is_empty() {
             self.problems.push("at the end a run still waits".to_owned());
         }
         Ok(())
@@ -58,8 +58,8 @@ impl Pipeline<'_> {
                 self.problems.push(format!("{} printed a secret", words[0]));
             }
             // What a killed task had sent may still be on its way.
-            self.github.server.settle()?;
-            self.registry.server.settle()?;
+            self.github.server.wait_until_idle()?;
+            self.registry.server.wait_until_idle()?;
             if output.status.success() {
                 return Ok(Some(output.stdout));
             }

@@ -1,22 +1,22 @@
-//! Workflows of GitHub Actions: dispatched, and their runs listed.
+//! GitHub Actions: workflow dispatches and lists of runs.
 
 use http::StatusCode;
 use serde_json::{Map, Value, json};
 
 use crate::github::response::{Outcome, Response};
 use crate::github::shapes::{self, BRANCH};
-use crate::github::{Call, FakeGitHub, State, Waiting};
+use crate::github::{Call, FakeGitHub, PendingRun, State};
 
-/// The workflow that there is, its inputs, and what its `run-name` says before the ref.
+/// The only workflow, and its input.
 const WORKFLOW: &str = "buildkit-weekly-build.yml";
 const INPUT: &str = "buildkit_ref";
 const FIRST_RUN: u64 = 17_000_000_001;
 
-/// One run of the workflow.
+/// A workflow run.
 #[derive(Clone)]
 pub struct Run {
-    /// Counted by itself: issues name runs by it, and are to be the same however often something
-    /// else was tried.
+    /// Has a counter of its own: issues name runs by id, which must not depend on how often something
+    /// else was retried.
     pub id: u64,
     pub started: u64,
     pub title: String,
@@ -24,21 +24,21 @@ pub struct Run {
     pub status: String,
     pub conclusion: Option<String>,
     pub attempt: u64,
-    /// What it was asked to build; none on schedule.
+    /// The ref that it was dispatched with; `None` for a scheduled run.
     pub buildkit_ref: Option<String>,
 }
 
-/// What "Create a workflow dispatch event" takes.
+/// The keys that "Create a workflow dispatch event" accepts.
 const DISPATCH_KEYS: [&str; 2] = ["ref", "inputs"];
 
 impl FakeGitHub {
     /// The runs that are not completed, oldest first.
-    pub fn runs_waiting(&self) -> Vec<Waiting> {
+    pub fn pending_runs(&self) -> Vec<PendingRun> {
         let waiting = self.state.runs.iter().filter(|run| run.status != "completed");
-        waiting.map(|run| Waiting { id: run.id, buildkit_ref: run.buildkit_ref.clone() }).collect()
+        waiting.map(|run| PendingRun { id: run.id, buildkit_ref: run.buildkit_ref.clone() }).collect()
     }
 
-    /// Moves a run on: `queued`, `in_progress`, `completed`; and once completed its conclusion,
+    /// Sets the status of a run: `queued`, `in_progress` or `completed`; and if completed its conclusion:
     /// `success`, `failure`, `cancelled`, `timed_out`.
     pub fn set_run(&mut self, id: u64, status: &str, conclusion: Option<&str>) {
         self.state.tick();
@@ -47,8 +47,8 @@ impl FakeGitHub {
         run.conclusion = conclusion.map(str::to_owned);
     }
 
-    /// Starts a run on schedule, of master; gives its id.
-    pub fn schedule(&mut self) -> u64 {
+    /// Starts a scheduled run, which builds master. Returns its id.
+    pub fn start_scheduled_run(&mut self) -> u64 {
         self.state.start("schedule", None)
     }
 }
@@ -62,11 +62,10 @@ impl State {
         id
     }
 
-    /// "Create a workflow dispatch event": 200 with the run in version 2026-03-10 of the API, 204 in
-    /// the one before. Sources: that page; "Breaking changes for 2026-03-10", which also removes the
-    /// parameter `return_run_details`. The endpoint refuses keys that it does not know, in the words
-    /// that erlang/otp#8807 quotes, inputs that the workflow does not declare, and branches that do
-    /// not exist: all by 422.
+    /// "Create a workflow dispatch event": 200 with the run in version 2026-03-10 of the API, 204 in the
+    /// one before. Sources: that page; "Breaking changes for 2026-03-10", which also removes the
+    /// parameter `return_run_details`. Refused with 422: unknown keys, with the message that
+    /// erlang/otp#8807 quotes, inputs that the workflow does not declare, and branches that do not exist.
     pub fn dispatch(&mut self, call: &Call, file: &str) -> Outcome {
         let dispatch: Map<String, Value> = call.document()?;
         if file != WORKFLOW {
@@ -97,7 +96,8 @@ impl State {
         })))
     }
 
-    /// "List workflow runs for a workflow": newest first; `status` is a status or a conclusion.
+    /// "List workflow runs for a workflow": newest first; the parameter `status` is a status or a
+    /// conclusion.
     pub fn list_runs(&mut self, call: &Call, file: &str) -> Outcome {
         if file != WORKFLOW {
             return Err(Response::not_found().violating(format!("there is no workflow {file}")));
@@ -108,7 +108,7 @@ impl State {
             is("event", run.event) && is("branch", BRANCH) && (is("status", &run.status) || is("status", conclusion))
         };
         let wanted = self.runs.iter().enumerate().rev().filter(|(_, run)| is_wanted(run));
-        let runs: Vec<Value> = wanted.map(|(index, run)| run.described(call, index + 1)).collect();
+        let runs: Vec<Value> = wanted.map(|(index, run)| run.to_json(call, index + 1)).collect();
         let total_count = runs.len();
         let (page, link) = call.page(runs, &format!("actions/workflows/{file}/runs"));
         let response = Response::ok(&json!({"total_count": total_count, "workflow_runs": page}));
@@ -116,7 +116,7 @@ impl State {
     }
 }
 
-/// What is wrong with the keys of a dispatch, as GitHub words it.
+/// What is wrong with the keys of a dispatch, in GitHub's words.
 fn mistakes(dispatch: &Map<String, Value>) -> Option<String> {
     let unknown = dispatch.keys().filter(|key| !DISPATCH_KEYS.contains(&key.as_str()));
     let unknown: Vec<String> = unknown.map(|key| format!("\"{key}\"")).collect();
@@ -132,7 +132,7 @@ fn mistakes(dispatch: &Map<String, Value>) -> Option<String> {
 }
 
 impl Run {
-    fn described(&self, call: &Call, number: usize) -> Value {
+    fn to_json(&self, call: &Call, number: usize) -> Value {
         let (id, api) = (self.id, call.api());
         let url = format!("{api}/actions/runs/{id}");
         let commit = shapes::sha("ours");

@@ -1,21 +1,21 @@
-//! Lists in pages.
+//! Paged lists.
 
 use serde_json::Value;
 
-use crate::github::{Call, IDS};
+use crate::github::{Call, REPOSITORY_IDS};
 use crate::message::encoded;
 
 /// Source: GitHub REST API, "Using pagination in the REST API"; parameters `per_page` and `page`.
 const PER_PAGE: (usize, usize) = (30, 100);
 
 impl Call<'_> {
-    /// A parameter of the query.
+    /// A query parameter.
     pub fn parameter(&self, name: &str) -> Option<&str> {
         self.query.iter().find(|pair| pair.0 == name).map(|pair| pair.1.as_str())
     }
 
-    /// One page of `items`, and the header `Link`, empty where there is one page. As GitHub writes
-    /// it, a link is to `/repositories/ID/…` and keeps the other parameters. `path` is that of the
+    /// One page of `items`, and the `Link` header, which is empty if there is only one page. As at
+    /// GitHub, links go to `/repositories/ID/…` and keep the other parameters. `path` is the path of the
     /// list below the repository. Source: GitHub REST API, "Using pagination in the REST API".
     pub fn page(&self, items: Vec<Value>, path: &str) -> (Vec<Value>, String) {
         let number = |name, default| self.parameter(name).and_then(|text| text.parse().ok()).unwrap_or(default);
@@ -27,7 +27,7 @@ impl Call<'_> {
             .iter()
             .filter(|pair| pair.0 != "page")
             .fold(String::new(), |text, (name, value)| format!("{text}{name}={}&", encoded(value)));
-        let id = IDS.into_iter().find(|id| id.1 == self.is_upstream).map_or(0, |id| id.0);
+        let id = REPOSITORY_IDS.into_iter().find(|id| id.1 == self.is_upstream).map_or(0, |id| id.0);
         let link = |to: usize, relation| {
             format!("<{}/repositories/{id}/{path}?{others}page={to}>; rel=\"{relation}\"", self.base)
         };

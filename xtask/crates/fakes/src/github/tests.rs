@@ -1,4 +1,4 @@
-//! The fake by requests: each documented behaviour, without a socket.
+//! The fake through requests, without a socket: each documented behaviour.
 
 use serde_json::{Value, json};
 
@@ -10,7 +10,7 @@ mod access;
 const TOKEN: &str = "secret";
 const OURS: &str = "/repos/o/n";
 
-/// A repository with a token that may do all that we need.
+/// A repository with a token that has all the permissions that we need.
 fn fake() -> FakeGitHub {
     let mut fake = FakeGitHub::new("o/n");
     fake.allow(TOKEN, &["contents=write", "issues=write", "actions=write"]);
@@ -29,7 +29,6 @@ fn request(method: &str, path: &str, token: Option<&str>, body: Vec<u8>) -> Requ
     request.body(Content::Memory(body)).expect("is a request")
 }
 
-/// The status and the document of an answer.
 fn read(response: &Response) -> (u16, Value) {
     let Content::Memory(bytes) = response.body() else { panic!("it is in a file") };
     (response.status().as_u16(), serde_json::from_slice(bytes).unwrap_or(Value::Null))
@@ -48,7 +47,7 @@ fn header(response: &Response, name: &str) -> String {
     response.headers().get(name).map_or_else(String::new, |value| value.to_str().expect("is text").to_owned())
 }
 
-/// A draft of that tag; its path and the path of uploads to it.
+/// Creates a draft. Returns its path and the path for uploads to it.
 fn draft(fake: &mut FakeGitHub, tag: &str) -> (String, String) {
     let (status, release) = ask(fake, "POST", "releases", &json!({"tag_name": tag, "draft": true}));
     assert_eq!(status, 201);
@@ -63,7 +62,7 @@ fn upload(fake: &mut FakeGitHub, path: &str, name: &str) -> (u16, Value) {
 }
 
 #[test]
-fn a_draft_is_seen_by_whom_may_push_and_never_by_its_tag() {
+fn a_draft_is_visible_with_push_access_and_never_by_tag() {
     let mut fake = fake();
     let (path, _) = draft(&mut fake, "t");
     assert_eq!(get(&mut fake, "releases").1[0]["tag_name"], "t");
@@ -75,7 +74,7 @@ fn a_draft_is_seen_by_whom_may_push_and_never_by_its_tag() {
 }
 
 #[test]
-fn publishing_makes_the_tag_and_the_latest() {
+fn publishing_creates_the_tag_and_sets_the_latest() {
     let mut fake = fake();
     let (path, _) = draft(&mut fake, "one");
     assert_eq!(get(&mut fake, "git/ref/tags/one").0, 404);
@@ -88,21 +87,21 @@ fn publishing_makes_the_tag_and_the_latest() {
         assert_eq!(ask(&mut fake, "PATCH", &path, &publish).0, 200);
         assert_eq!(get(&mut fake, "releases/latest").1["tag_name"], "one", "{tag}");
     }
-    let (status, refusal) = ask(&mut fake, "POST", "releases", &json!({"tag_name": "one"}));
-    assert_eq!((status, &refusal["errors"][0]["code"]), (422, &json!("already_exists")));
-    assert_eq!(fake.page("one").expect("is published").lines().next(), Some("one  [Latest]"));
+    let (status, refused) = ask(&mut fake, "POST", "releases", &json!({"tag_name": "one"}));
+    assert_eq!((status, &refused["errors"][0]["code"]), (422, &json!("already_exists")));
+    assert_eq!(fake.release_page("one").expect("is published").lines().next(), Some("one  [Latest]"));
 }
 
 #[test]
-fn assets_are_uploaded_once_downloaded_elsewhere_and_deleted() {
+fn assets_are_uploaded_once_downloaded_from_another_host_and_deleted() {
     let mut fake = fake();
     let (path, to) = draft(&mut fake, "t");
     let (status, asset) = upload(&mut fake, &to, "a%20b");
     let digest = "sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
     assert_eq!((status, &asset["state"], &asset["size"]), (201, &json!("uploaded"), &json!(3)));
     assert_eq!((&asset["name"], &asset["digest"]), (&json!("a.b"), &json!(digest)));
-    let (status, refusal) = upload(&mut fake, &to, "a.b");
-    assert_eq!((status, &refusal["errors"][0]["code"]), (422, &json!("already_exists")));
+    let (status, refused) = upload(&mut fake, &to, "a.b");
+    assert_eq!((status, &refused["errors"][0]["code"]), (422, &json!("already_exists")));
 
     let page = "/o/n/releases/download/t/a.b";
     assert_eq!(fake.handle(&request("GET", page, None, Vec::new())).status(), 404, "of a draft");
@@ -123,7 +122,7 @@ fn assets_are_uploaded_once_downloaded_elsewhere_and_deleted() {
 }
 
 #[test]
-fn a_failed_upload_leaves_a_starter_that_is_in_the_way() {
+fn a_failed_upload_leaves_a_starter_that_blocks_its_name() {
     let mut fake = fake();
     let (path, to) = draft(&mut fake, "t");
     fake.starter_once();
@@ -137,7 +136,7 @@ fn a_failed_upload_leaves_a_starter_that_is_in_the_way() {
 }
 
 #[test]
-fn issues_come_with_pull_requests_and_make_their_labels() {
+fn issue_lists_contain_pull_requests_and_new_labels_are_created() {
     let mut fake = fake();
     fake.open_pull_request("pull", &["x"]);
     let (status, issue) = ask(&mut fake, "POST", "issues", &json!({"title": "t", "body": "b", "labels": ["x", "y z"]}));
@@ -157,7 +156,7 @@ fn issues_come_with_pull_requests_and_make_their_labels() {
 }
 
 #[test]
-fn a_dispatched_run_waits_and_is_listed() {
+fn a_dispatched_run_is_pending_and_listed() {
     let mut fake = fake();
     let runs = "actions/workflows/buildkit-weekly-build.yml/runs";
     let dispatches = "actions/workflows/buildkit-weekly-build.yml/dispatches";
@@ -170,20 +169,20 @@ fn a_dispatched_run_waits_and_is_listed() {
         read(&fake.handle(&request))
     };
     let (status, details) = newest(&body);
-    let (refused, refusal) = newest(&json!({"inputs": {}, "return_run_details": true, "x": 1}));
+    let (code, refused) = newest(&json!({"inputs": {}, "return_run_details": true, "x": 1}));
     let message = "Invalid request.\n\n\"return_run_details\", \"x\" are not permitted keys.\n\"ref\" wasn't supplied.";
-    assert_eq!((refused, &refusal["message"]), (422, &json!(message)));
-    let (refused, refusal) = newest(&json!({"ref": "main", "return_run_details": true}));
+    assert_eq!((code, &refused["message"]), (422, &json!(message)));
+    let (code, refused) = newest(&json!({"ref": "main", "return_run_details": true}));
     let message = "Invalid request.\n\n\"return_run_details\" is not a permitted key.";
-    assert_eq!((refused, &refusal["message"]), (422, &json!(message)));
-    let waiting = fake.runs_waiting();
+    assert_eq!((code, &refused["message"]), (422, &json!(message)));
+    let waiting = fake.pending_runs();
     assert_eq!((status, details["workflow_run_id"].as_u64()), (200, waiting.last().map(|run| run.id)));
     fake.set_run(waiting[0].id, "completed", Some("failure"));
     let listed = get(&mut fake, &format!("{runs}?event=workflow_dispatch&status=failure")).1;
     let run = &listed["workflow_runs"][0];
     assert_eq!((&listed["total_count"], &run["display_title"]), (&json!(1), &json!("BuildKit v0.32.2")));
     assert_eq!((&run["status"], &run["conclusion"]), (&json!("completed"), &json!("failure")));
-    fake.schedule();
+    fake.start_scheduled_run();
     assert_eq!(get(&mut fake, runs).1["workflow_runs"][0]["display_title"], "BuildKit master");
     body["inputs"]["other"] = "x".into();
     assert_eq!(ask(&mut fake, "POST", dispatches, &body).0, 422);
@@ -192,7 +191,7 @@ fn a_dispatched_run_waits_and_is_listed() {
 }
 
 #[test]
-fn lists_come_in_pages_that_link_to_each_other() {
+fn pages_of_lists_link_to_each_other() {
     let mut fake = fake();
     for (number, tag) in ["v0.1.0", "dockerfile/1.0", "v0.2.0-rc1", "v0.1.1"].into_iter().enumerate() {
         fake.publish_upstream(tag, &format!("c{number}"), tag.contains("rc"));
@@ -215,7 +214,7 @@ fn lists_come_in_pages_that_link_to_each_other() {
 }
 
 #[test]
-fn what_is_known_already_is_not_sent_again_and_not_counted() {
+fn a_304_has_no_body_and_does_not_count() {
     let mut fake = fake();
     fake.publish_upstream("v0.1.0", "c", false);
     let ask = request("GET", "/repos/moby/buildkit/releases", None, Vec::new());
@@ -230,7 +229,7 @@ fn what_is_known_already_is_not_sent_again_and_not_counted() {
 }
 
 #[test]
-fn upstreams_history_can_be_compared() {
+fn upstream_commits_can_be_compared() {
     let mut fake = fake();
     fake.publish_upstream("v0.1.0", "a", false);
     fake.publish_upstream("v0.2.0", "b", false);
@@ -252,7 +251,7 @@ fn upstreams_history_can_be_compared() {
 }
 
 #[test]
-fn a_list_can_be_out_of_date_once() {
+fn one_list_after_a_write_can_be_stale() {
     let mut fake = fake();
     fake.stale_once();
     ask(&mut fake, "POST", "issues", &json!({"title": "t"}));
@@ -263,7 +262,7 @@ fn a_list_can_be_out_of_date_once() {
 }
 
 #[test]
-fn the_same_end_is_the_same_whichever_way() {
+fn equal_states_have_equal_snapshots() {
     let (mut straight, mut crooked) = (fake(), fake());
     for fake in [&mut straight, &mut crooked] {
         draft(fake, "t");

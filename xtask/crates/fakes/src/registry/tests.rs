@@ -1,4 +1,4 @@
-//! The registry by whole messages: each rule of it once, as a client would meet it.
+//! The registry through whole messages: each of its rules once, as a client would meet it.
 
 use http::Request as Builder;
 
@@ -78,7 +78,7 @@ fn token_in(response: &Response) -> String {
 }
 
 #[test]
-fn a_stranger_is_told_where_to_get_a_token() {
+fn an_anonymous_request_is_told_where_to_get_a_token() {
     let mut client = Client::new();
     let response = client.send("GET", "/v2/", &[], b"");
     let challenge = response.headers()["WWW-Authenticate"].to_str().expect("text");
@@ -90,7 +90,7 @@ fn a_stranger_is_told_where_to_get_a_token() {
 }
 
 #[test]
-fn a_new_package_is_private_until_a_person_says_otherwise() {
+fn a_new_package_is_private_until_it_is_made_public() {
     let mut client = Client::new();
     client.sign_in();
     assert_eq!(client.put_manifest("v1").0.status(), 201);
@@ -105,7 +105,7 @@ fn a_new_package_is_private_until_a_person_says_otherwise() {
 }
 
 #[test]
-fn chunks_come_in_order_and_an_upload_goes_on_where_it_was() {
+fn chunks_must_be_in_order_and_an_upload_can_be_resumed() {
     let mut client = Client::new();
     client.sign_in();
     let begun = location(&client.send("POST", "/v2/o/x/blobs/uploads/", &[], b""));
@@ -131,7 +131,7 @@ fn chunks_come_in_order_and_an_upload_goes_on_where_it_was() {
 }
 
 #[test]
-fn a_manifest_without_its_blobs_is_refused_and_held_against_the_client() {
+fn a_manifest_without_its_blobs_is_a_violation() {
     let mut client = Client::new();
     client.sign_in();
     let blob = format!("sha256:{}", sha256(b"none"));
@@ -143,7 +143,7 @@ fn a_manifest_without_its_blobs_is_refused_and_held_against_the_client() {
 }
 
 #[test]
-fn one_read_after_a_write_may_show_what_was() {
+fn one_read_after_a_write_can_be_stale() {
     let mut client = Client::new();
     client.sign_in();
     client.registry.stale_once();
@@ -152,7 +152,7 @@ fn one_read_after_a_write_may_show_what_was() {
 }
 
 #[test]
-fn an_expired_token_is_called_so() {
+fn an_expired_token_is_reported_as_invalid() {
     let mut client = Client::new();
     client.registry.token_lifetime(1);
     client.sign_in();
@@ -162,7 +162,7 @@ fn an_expired_token_is_called_so() {
 }
 
 #[test]
-fn secrets_that_go_astray_are_noticed() {
+fn misplaced_secrets_are_violations() {
     let mut client = Client::new();
     client.sign_in();
     client.send("GET", "/storage/sha256:00", &[], b"");
@@ -173,7 +173,7 @@ fn secrets_that_go_astray_are_noticed() {
 }
 
 #[test]
-fn what_refers_to_an_image_is_listed_where_the_registry_can() {
+fn referrers_are_listed_if_the_registry_supports_it() {
     let mut client = Client::new();
     client.sign_in();
     let (_, digest) = client.put_manifest("v1");

@@ -1,4 +1,4 @@
-//! The server by raw sockets: what arrives, what is answered, and each fault as the kernel tells it.
+//! The server through raw sockets: what arrives, what is sent, and each fault as the kernel reports it.
 #![allow(
     clippy::disallowed_methods,
     clippy::disallowed_types,
@@ -15,7 +15,7 @@ use crate::digest::sha256;
 use crate::message::{Content, Request, Service};
 use crate::server::{Action, Faults, Response, Server};
 
-/// Answers each request with its body, and remembers them.
+/// Responds to each request with its own body, and keeps the requests.
 #[derive(Default)]
 struct Echo(Vec<Request>);
 
@@ -26,7 +26,7 @@ impl Service for Echo {
     }
 }
 
-/// The first request gets the action, the others pass.
+/// Applies the action to the first request; the others pass.
 struct First(Mutex<Option<Action>>);
 
 impl Faults for First {
@@ -38,16 +38,16 @@ impl Faults for First {
 
 fn server(action: Action) -> (Server, Arc<Mutex<Echo>>) {
     let service = Arc::new(Mutex::new(Echo::default()));
-    let folder = Utf8PathBuf::try_from(std::env::temp_dir()).expect("has a UTF-8 name");
+    let spool_directory = Utf8PathBuf::try_from(std::env::temp_dir()).expect("has a UTF-8 name");
     let faults = Arc::new(First(Mutex::new(Some(action))));
-    (Server::start(service.clone(), folder, faults).expect("starts"), service)
+    (Server::start(service.clone(), spool_directory, faults).expect("starts"), service)
 }
 
 fn connect(server: &Server) -> std::io::Result<TcpStream> {
     TcpStream::connect(server.url().trim_start_matches("http://"))
 }
 
-/// Sends a request and reads to the end.
+/// Sends a request and reads until the end of the response.
 fn sent(server: &Server, request: &[u8]) -> Result<Vec<u8>, ErrorKind> {
     let mut stream = connect(server).map_err(|error| error.kind())?;
     stream.write_all(request).expect("is sent");
@@ -61,7 +61,7 @@ const GET: &[u8] = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n";
 const ECHOED: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 6\r\nconnection: close\r\n\r\nabcdef";
 
 #[test]
-fn a_request_arrives_whole_and_is_answered() {
+fn a_request_arrives_complete_and_gets_a_response() {
     let (server, service) = server(Action::Pass);
     assert_eq!(sent(&server, POST).as_deref(), Ok(ECHOED));
     let chunked = b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n4;x=y\r\ncdef\r\n0\r\n\r\n";
@@ -74,7 +74,7 @@ fn a_request_arrives_whole_and_is_answered() {
 }
 
 #[test]
-fn a_client_that_asks_is_told_to_continue() {
+fn a_client_that_expects_100_continue_gets_it() {
     let (server, _) = server(Action::Pass);
     let mut stream = connect(&server).expect("connects");
     stream.write_all(b"PUT / HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n").expect("is sent");
@@ -88,7 +88,7 @@ fn a_client_that_asks_is_told_to_continue() {
 }
 
 #[test]
-fn a_large_body_goes_through_a_file() {
+fn a_large_body_is_spooled_to_a_file() {
     let (server, service) = server(Action::Pass);
     let body: Vec<u8> = (0..5_u32 << 20).map(|number| number.to_le_bytes()[1]).collect();
     let head = format!("PUT / HTTP/1.1\r\nContent-Length: {}\r\n\r\n", body.len());
@@ -101,7 +101,7 @@ fn a_large_body_goes_through_a_file() {
 }
 
 #[test]
-fn an_unfinished_body_has_no_effect() {
+fn a_request_with_an_incomplete_body_has_no_effect() {
     let (server, service) = server(Action::Pass);
     let mut stream = connect(&server).expect("connects");
     stream.write_all(&POST[..POST.len() - 1]).expect("is sent");
@@ -109,12 +109,12 @@ fn an_unfinished_body_has_no_effect() {
     while server.requests() == 0 {
         std::thread::yield_now();
     }
-    server.settle().expect("ends");
+    server.wait_until_idle().expect("ends");
     assert!(service.lock().expect("no panic").0.is_empty());
 }
 
 #[test]
-fn each_fault_is_what_it_says() {
+fn each_fault_happens_on_the_wire() {
     let response = || http::Response::builder().status(502).body(Content::Memory(Vec::new())).expect("is one");
     let bad_gateway = b"HTTP/1.1 502 Bad Gateway\r\ncontent-length: 0\r\nconnection: close\r\n\r\n".to_vec();
     let cases = [
@@ -131,14 +131,14 @@ fn each_fault_is_what_it_says() {
         let name = format!("{action:?}");
         let (server, service) = server(action);
         assert_eq!(sent(&server, POST), expected, "{name}");
-        server.settle().expect("ends");
+        server.wait_until_idle().expect("ends");
         assert_eq!(service.lock().expect("no panic").0.len(), effects, "{name}");
         assert_eq!(sent(&server, POST).as_deref(), Ok(ECHOED), "{name}: the next one passes");
     }
 }
 
 #[test]
-fn a_request_without_a_body_is_reset_and_cut_as_well() {
+fn requests_without_a_body_can_be_reset_and_cut_too() {
     assert_eq!(sent(&server(Action::ResetBefore).0, GET), Err(ErrorKind::ConnectionReset));
     assert_eq!(sent(&server(Action::ResetAfter).0, GET), Err(ErrorKind::ConnectionReset));
     let cut = sent(&server(Action::Truncate).0, GET).expect("is answered in part");
@@ -146,7 +146,7 @@ fn a_request_without_a_body_is_reset_and_cut_as_well() {
 }
 
 #[test]
-fn connections_are_refused_until_it_is_opened_again() {
+fn connections_are_refused_until_the_server_reopens() {
     let (server, _) = server(Action::RefuseNext);
     assert_eq!(sent(&server, POST).as_deref(), Ok(ECHOED));
     for _ in 0..3 {

@@ -1,4 +1,4 @@
-//! Who may do what, and what nobody should send.
+//! Permissions, and requests that no client should send.
 
 use serde_json::{Value, json};
 
@@ -6,7 +6,7 @@ use crate::github::tests::{TOKEN, ask, fake, header, read, request};
 use crate::message::Service;
 
 #[test]
-fn a_token_may_do_what_it_may() {
+fn a_token_is_limited_to_its_permissions() {
     let mut fake = fake();
     fake.allow("reader", &["contents=read", "issues=write"]);
     let body = || json!({"tag_name": "t"}).to_string().into_bytes();
@@ -23,7 +23,7 @@ fn a_token_may_do_what_it_may() {
 }
 
 #[test]
-fn what_no_client_should_send_is_held_against_it() {
+fn requests_that_no_client_should_send_are_violations() {
     let mut fake = fake();
     let mut unnamed = request("GET", "/repos/o/n/releases", None, Vec::new());
     unnamed.headers_mut().remove("user-agent");
