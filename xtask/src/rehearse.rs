@@ -126,12 +126,12 @@ pub fn run(root: &Utf8Path, arguments: &Rehearse) -> Result<ExitCode> {
     ensure!(is_plain || arguments.registry.is_none(), "faults need the double of a registry; leave --registry out");
     let config = Config {
         program: arguments.program.clone().map_or_else(this_program, Ok)?.into_string(),
-        fixtures: Arc::new(Fixtures::fill(&folder.0.join("dist"), is_plain.then_some(root))?),
+        fixtures: Arc::new(Fixtures::create(&folder.0.join("dist"), is_plain.then_some(root))?),
         repository: checkout::repository(arguments.registry.is_some())?,
         registry: arguments.registry.clone(),
         secrets: arguments.registry.as_ref().map_or_else(Secrets::made_up, |_| Secrets::for_a_real_registry()),
     };
-    let baseline = Baseline::make(&config, &folder.0, is_plain)?;
+    let baseline = Baseline::run(&config, &folder.0, is_plain)?;
     let is_sound = baseline.problems.is_empty() && baseline.repeats == 0;
     for problem in &baseline.problems {
         print_error(&anyhow::anyhow!("{problem}"));
@@ -147,11 +147,11 @@ pub fn run(root: &Utf8Path, arguments: &Rehearse) -> Result<ExitCode> {
             .collect::<serde_json::Result<_>>();
         fs::write(path, lines?).with_context(|| format!("cannot write {path}"))?;
     }
-    let mut report = report_of(&baseline);
+    let mut report = report_json(&baseline);
     let is_clean = match (is_sound, &arguments.faults) {
         (false, _) => false,
         (true, Choice::None) => {
-            show(&baseline);
+            print_result(&baseline);
             true
         }
         (true, choice) => {
@@ -173,8 +173,8 @@ fn this_program() -> Result<Utf8PathBuf> {
     Utf8PathBuf::try_from(path).context("this program's path is not UTF-8")
 }
 
-fn report_of(baseline: &Baseline) -> Value {
-    let [github, registry] = baseline.seen.each_ref().map(Vec::len);
+fn report_json(baseline: &Baseline) -> Value {
+    let [github, registry] = baseline.requests.each_ref().map(Vec::len);
     json!({
         "acts": scenario::SCENARIO.len(),
         "image": baseline.image.to_string(),
@@ -186,7 +186,7 @@ fn report_of(baseline: &Baseline) -> Value {
 }
 
 /// The end of the scenario: the page of our first release, the heads of the others, and the tags.
-fn show(baseline: &Baseline) {
+fn print_result(baseline: &Baseline) {
     for (index, page) in baseline.pages.iter().enumerate() {
         eprintln!();
         let head = if index == 0 { usize::MAX } else { 2 };
@@ -199,7 +199,7 @@ fn show(baseline: &Baseline) {
         eprintln!("      {:<20} {digest}", tag.rsplit(':').next().unwrap_or_default());
     }
     eprintln!("      and {} tags of the form sha256-…, for what is attached to each image", lists.len());
-    let [github, registry] = baseline.seen.each_ref().map(Vec::len);
+    let [github, registry] = baseline.requests.each_ref().map(Vec::len);
     print_status(
         "rehearsed",
         format_args!("{} acts, {github} requests to GitHub, {registry} to the registry", scenario::SCENARIO.len()),

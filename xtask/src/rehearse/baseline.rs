@@ -21,7 +21,7 @@ pub struct Baseline {
     /// What a user could see after each act.
     pub states: Vec<Value>,
     /// Every request, to GitHub and to the registry.
-    pub seen: [Vec<RecordedRequest>; 2],
+    pub requests: [Vec<RecordedRequest>; 2],
     /// What was wrong with it.
     pub problems: Vec<String>,
     /// How often a task had to be run again, which without a fault is never.
@@ -41,46 +41,46 @@ impl Baseline {
     ///
     /// # Errors
     /// Where a task cannot be started at all.
-    pub fn make(config: &Config, folder: &Utf8Path, is_told: bool) -> Result<Self> {
-        let mut checkpoints = vec![Checkpoint::beginning(config, is_told)];
+    pub fn run(config: &Config, folder: &Utf8Path, is_verbose: bool) -> Result<Self> {
+        let mut checkpoints = vec![Checkpoint::beginning(config, is_verbose)];
         let mut states = Vec::new();
         let mut pipeline =
-            Pipeline::start(config, folder.join("undisturbed"), &checkpoints[0], &Schedule::default(), is_told)?;
-        for (index, act) in SCENARIO.into_iter().enumerate() {
-            if is_told {
-                print_status(&format!("{} of {}", index + 1, SCENARIO.len()), act.title());
+            Pipeline::start(config, folder.join("undisturbed"), &checkpoints[0], &Schedule::default(), is_verbose)?;
+        for (index, step) in SCENARIO.into_iter().enumerate() {
+            if is_verbose {
+                print_status(&format!("{} of {}", index + 1, SCENARIO.len()), step.title());
             }
-            pipeline.act(act)?;
+            pipeline.run_step(step)?;
             // What comes after would be another scenario.
             if !pipeline.problems()?.is_empty() {
                 break;
             }
             states.push(pipeline.state());
-            if !is_told {
+            if !is_verbose {
                 checkpoints.push(pipeline.checkpoint(folder.join(format!("after-act-{}", index + 1)))?);
             }
         }
         let pages = config.fixtures.builds().iter().filter_map(|build| pipeline.page(build)).collect();
-        let (seen, tags, problems, repeats) =
-            (pipeline.seen(), pipeline.tags(), pipeline.problems()?, pipeline.repeats);
+        let (requests, tags, problems, repeats) =
+            (pipeline.recorded_requests(), pipeline.tags(), pipeline.problems()?, pipeline.repeats);
         let (exchanges, image) = (pipeline.exchanges(), pipeline.image()?);
         pipeline.clear()?;
-        Ok(Self { exchanges, image, checkpoints, states, seen, problems, repeats, pages, tags })
+        Ok(Self { exchanges, image, checkpoints, states, requests, problems, repeats, pages, tags })
     }
 
     /// Every way to break one request.
     pub fn single_faults(&self) -> Vec<Schedule> {
-        let [github, registry] = &self.seen;
-        Fault::each(Side::Github, github).chain(Fault::each(Side::FakeRegistry, registry)).collect()
+        let [github, registry] = &self.requests;
+        Fault::each(Side::Github, github).chain(Fault::each(Side::Registry, registry)).collect()
     }
 
     /// The acts that a schedule bears upon: from the one in which its first fault is, to the end.
-    pub fn acts(&self, schedule: &Schedule) -> Range<usize> {
-        let act_of = |side: Side, number: u64| {
+    pub fn steps(&self, schedule: &Schedule) -> Range<usize> {
+        let step_of = |side: Side, number: u64| {
             let before = |checkpoint: &Checkpoint| checkpoint.requests[side as usize] < number;
             self.checkpoints.iter().take(SCENARIO.len()).rposition(before).unwrap_or(0)
         };
-        let first = schedule.0.iter().map(|one| act_of(one.side, one.number)).min().unwrap_or(0);
+        let first = schedule.0.iter().map(|one| step_of(one.side, one.number)).min().unwrap_or(0);
         first..SCENARIO.len()
     }
 }

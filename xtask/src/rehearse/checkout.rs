@@ -59,7 +59,7 @@ impl Secrets {
     }
 
     /// Whether one of them is in it.
-    pub fn are_in(&self, bytes: &[u8]) -> bool {
+    pub fn occur_in(&self, bytes: &[u8]) -> bool {
         let has = |form: &String| bytes.windows(form.len()).any(|window| window == form.as_bytes());
         self.forms().iter().any(has)
     }
@@ -102,7 +102,7 @@ pub fn leaks(folder: &Utf8Path, secrets: &Secrets) -> Result<Vec<String>> {
             found.extend(leaks(entry.path(), secrets)?);
         } else {
             let content = fs::read(entry.path()).with_context(|| format!("cannot read {}", entry.path()))?;
-            if secrets.are_in(&content) {
+            if secrets.occur_in(&content) {
                 found.push(format!("a secret was left in {}", entry.path()));
             }
         }

@@ -50,7 +50,7 @@ pub type Monitor<D> = Box<dyn Fn(&D) -> Option<String> + Send>;
 /// A double with an eye on it.
 pub struct Monitored<D> {
     /// The double.
-    pub double: D,
+    pub fake: D,
     /// What was there, at some moment, that must never be.
     pub problems: Vec<String>,
     watch: Monitor<D>,
@@ -58,16 +58,16 @@ pub struct Monitored<D> {
 
 impl<D> Monitored<D> {
     /// Keeps an eye on a double.
-    pub fn new(double: D, watch: Monitor<D>) -> Self {
-        Self { double, problems: Vec::new(), watch }
+    pub fn new(fake: D, watch: Monitor<D>) -> Self {
+        Self { fake, problems: Vec::new(), watch }
     }
 }
 
 impl<D: Fake> Service for Monitored<D> {
     fn handle(&mut self, request: &Request) -> Response {
-        let answer = self.double.handle(request);
+        let answer = self.fake.handle(request);
         let is_read = [Method::GET, Method::HEAD].contains(request.method());
-        if let Some(problem) = (!is_read).then(|| (self.watch)(&self.double)).flatten() {
+        if let Some(problem) = (!is_read).then(|| (self.watch)(&self.fake)).flatten() {
             let problem = format!("after {} {}: {problem}", request.method(), request.uri().path());
             self.problems.push(problem);
         }
@@ -79,7 +79,7 @@ impl<D: Fake> Service for Monitored<D> {
 pub struct FaultInjector<D> {
     side: Side,
     service: Arc<Mutex<Monitored<D>>>,
-    breaks: BTreeMap<u64, Fault>,
+    faults: BTreeMap<u64, Fault>,
     /// How many requests there were before the first one here.
     before: u64,
     seen: Mutex<Vec<RecordedRequest>>,
@@ -90,8 +90,8 @@ impl<D: Fake> FaultInjector<D> {
     /// A injector to a double, whose faults kill by `kill_handle`.
     pub fn new(side: Side, watched: Monitored<D>, schedule: &Schedule, before: u64, kill_handle: KillHandle) -> Self {
         let ours = schedule.0.iter().filter(|one| one.side == side);
-        let breaks = ours.map(|one| (one.number, one.fault)).collect();
-        Self { side, service: Arc::new(Mutex::new(watched)), breaks, before, seen: Mutex::default(), kill_handle }
+        let faults = ours.map(|one| (one.number, one.fault)).collect();
+        Self { side, service: Arc::new(Mutex::new(watched)), faults, before, seen: Mutex::default(), kill_handle }
     }
 
     /// The double.
@@ -100,12 +100,12 @@ impl<D: Fake> FaultInjector<D> {
     }
 
     /// Whether already the first connection is refused.
-    pub fn begins_closed(&self) -> bool {
-        self.breaks.get(&(self.before + 1)) == Some(&Fault::Refused)
+    pub fn starts_closed(&self) -> bool {
+        self.faults.get(&(self.before + 1)) == Some(&Fault::Refused)
     }
 
     /// What was asked, in order.
-    pub fn seen(&self) -> Vec<RecordedRequest> {
+    pub fn recorded_requests(&self) -> Vec<RecordedRequest> {
         locked(&self.seen).clone()
     }
 }
@@ -121,10 +121,10 @@ impl<D: Fake> Faults for FaultInjector<D> {
         let number = self.before + number;
         let is_upload =
             self.side == Side::Github && head.method() == Method::POST && head.uri().path().ends_with("/assets");
-        let double = || locked(&self.service);
-        match self.breaks.get(&number) {
+        let fake = || locked(&self.service);
+        match self.faults.get(&number) {
             // The one before a refused request is the last that gets in.
-            None | Some(Fault::Refused) if self.breaks.get(&(number + 1)) == Some(&Fault::Refused) => {
+            None | Some(Fault::Refused) if self.faults.get(&(number + 1)) == Some(&Fault::Refused) => {
                 Action::RefuseNext
             }
             None | Some(Fault::Refused) => Action::Pass,
@@ -135,15 +135,15 @@ impl<D: Fake> Faults for FaultInjector<D> {
             Some(Fault::KilledBefore) => Action::KillBefore,
             Some(Fault::KilledAfter) => Action::KillAfter,
             Some(Fault::Stale) => {
-                double().double.stale_once();
+                fake().fake.stale_once();
                 Action::Pass
             }
             Some(Fault::Expired) => {
-                double().double.expire_tokens();
+                fake().fake.expire_tokens();
                 Action::Pass
             }
             Some(Fault::BadGateway) if is_upload => {
-                double().double.starter_once();
+                fake().fake.starter_once();
                 Action::Pass
             }
             Some(fault @ Fault::BadGateway) => fault.answer(self.side).map_or(Action::Pass, Action::InsteadAfter),

@@ -50,7 +50,7 @@ pub enum Side {
     /// GitHub.
     Github,
     /// The registry.
-    FakeRegistry,
+    Registry,
 }
 
 /// A request of the undisturbed pipeline, as far as a fault has to know it.
@@ -125,12 +125,12 @@ impl Fault {
         let is_write = ![Method::GET, Method::HEAD].contains(&request.method);
         match (self, side) {
             (Self::BadGateway, _) | (Self::Stale, Side::Github) => is_write,
-            (Self::Stale, Side::FakeRegistry) => {
+            (Self::Stale, Side::Registry) => {
                 let is_tag = |path: &str| path.rsplit_once("/manifests/").is_some_and(|(_, tag)| !tag.contains(':'));
                 is_write && is_tag(&request.path)
             }
             (Self::Expired, Side::Github) => false,
-            (Self::Expired, Side::FakeRegistry) => request.has_token,
+            (Self::Expired, Side::Registry) => request.has_token,
             _ => true,
         }
     }
@@ -153,7 +153,7 @@ impl Fault {
             _ => return None,
         };
         let mut answer = match side {
-            Side::FakeRegistry => error(status, "TOOMANYREQUESTS", "too many requests"),
+            Side::Registry => error(status, "TOOMANYREQUESTS", "too many requests"),
             Side::Github => rate_limited(status),
         };
         if let Self::ForbiddenRetryAfter | Self::TooManyRetryAfter = self {
@@ -178,7 +178,7 @@ impl fmt::Display for Side {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         out.write_str(match self {
             Self::Github => "github",
-            Self::FakeRegistry => "registry",
+            Self::Registry => "registry",
         })
     }
 }
@@ -201,7 +201,7 @@ impl FromStr for Schedule {
             let mut fields = part.split(':');
             let side = match fields.next()? {
                 "github" => Side::Github,
-                "registry" => Side::FakeRegistry,
+                "registry" => Side::Registry,
                 _ => return None,
             };
             let number = fields.next()?.parse().ok().filter(|number| *number > 0)?;
@@ -209,8 +209,8 @@ impl FromStr for Schedule {
             let fault = Fault::ALL.into_iter().find(|fault| fault.name() == name)?;
             fields.next().is_none().then_some(PlannedFault { side, number, fault })
         };
-        let breaks = text.split(',').map(|part| parse(part).ok_or_else(|| bad(part)));
-        breaks.collect::<Result<_, _>>().map(Self)
+        let faults = text.split(',').map(|part| parse(part).ok_or_else(|| bad(part)));
+        faults.collect::<Result<_, _>>().map(Self)
     }
 }
 
@@ -239,9 +239,9 @@ mod tests {
         let by_digest = seen(Method::PUT, "/v2/o/x/manifests/sha256:00", true);
         let by_tag = seen(Method::PUT, "/v2/o/x/manifests/latest", false);
         let of = |side, request: &RecordedRequest| Fault::each(side, std::slice::from_ref(request)).count();
-        assert_eq!((of(Side::FakeRegistry, &read), of(Side::Github, &read)), (13, 12));
+        assert_eq!((of(Side::Registry, &read), of(Side::Github, &read)), (13, 12));
         assert_eq!(
-            (of(Side::FakeRegistry, &by_digest), of(Side::FakeRegistry, &by_tag), of(Side::Github, &by_tag)),
+            (of(Side::Registry, &by_digest), of(Side::Registry, &by_tag), of(Side::Github, &by_tag)),
             (14, 14, 14)
         );
     }

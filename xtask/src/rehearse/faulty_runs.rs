@@ -41,22 +41,22 @@ pub fn run(
     baseline: &Baseline,
     schedule: &Schedule,
     root: Utf8PathBuf,
-    is_told: bool,
+    is_verbose: bool,
 ) -> Result<Outcome> {
-    let acts = baseline.acts(schedule);
-    let mut pipeline = Pipeline::start(config, root, &baseline.checkpoints[acts.start], schedule, is_told)?;
+    let steps = baseline.steps(schedule);
+    let mut pipeline = Pipeline::start(config, root, &baseline.checkpoints[steps.start], schedule, is_verbose)?;
     let mut lines = Vec::new();
-    let mut unmet = Vec::new();
-    for index in acts {
-        if is_told {
+    let mut not_reached = Vec::new();
+    for index in steps {
+        if is_verbose {
             print_status(&format!("{} of {}", index + 1, SCENARIO.len()), SCENARIO[index].title());
         }
-        pipeline.act(SCENARIO[index])?;
+        pipeline.run_step(SCENARIO[index])?;
         lines = differences(&baseline.states[index], &pipeline.state());
         let requests = pipeline.requests();
-        unmet = schedule.0.iter().filter(|one| requests[one.side as usize] < one.number).collect();
+        not_reached = schedule.0.iter().filter(|one| requests[one.side as usize] < one.number).collect();
         // In the same state, and with no fault to come, the rest of the way is the same.
-        if lines.is_empty() && unmet.is_empty() {
+        if lines.is_empty() && not_reached.is_empty() {
             break;
         }
     }
@@ -67,7 +67,7 @@ pub fn run(
         problems.push(format!("and {more} more differences"));
     }
     // After a first fault, the requests that another was meant for may never come.
-    if let ([_], true) = (schedule.0.as_slice(), !unmet.is_empty()) {
+    if let ([_], true) = (schedule.0.as_slice(), !not_reached.is_empty()) {
         problems.push("the request that was to be broken never came".to_owned());
     }
     let repeats = pipeline.repeats;
@@ -139,11 +139,11 @@ impl<'a> Random<'a> {
         if self.is_over.load(Ordering::SeqCst) || self.singles.is_empty() {
             return None;
         }
-        let mut breaks: Vec<_> =
+        let mut faults: Vec<_> =
             (0..2 + self.draw(2)).flat_map(|_| self.singles[self.draw(self.singles.len())].0.clone()).collect();
         let place = |one: &PlannedFault| (one.side, one.number);
-        breaks.sort_by_key(place);
-        breaks.dedup_by_key(|one| place(one));
-        Some(Schedule(breaks))
+        faults.sort_by_key(place);
+        faults.dedup_by_key(|one| place(one));
+        Some(Schedule(faults))
     }
 }

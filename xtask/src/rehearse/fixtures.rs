@@ -25,7 +25,7 @@ pub struct Build {
     /// Its folder.
     pub folder: Utf8PathBuf,
     /// Whether it is a fake dist, and no real one.
-    pub is_stand_in: bool,
+    pub is_fake: bool,
 }
 
 impl Build {
@@ -52,17 +52,17 @@ impl Fixtures {
     ///
     /// # Errors
     /// Where the folder cannot be written to.
-    pub fn fill(folder: &Utf8Path, real: Option<&Utf8Path>) -> Result<Self> {
+    pub fn create(folder: &Utf8Path, real: Option<&Utf8Path>) -> Result<Self> {
         let (mut builds, mut expected) = (Vec::new(), BTreeMap::new());
         for (r#ref, date_epoch) in built() {
             let source = fake_dist::source(r#ref, date_epoch)?;
-            let found = real.and_then(|root| whole(&root.join("dist").join(r#ref)));
+            let found = real.and_then(|root| proved_dist(&root.join("dist").join(r#ref)));
             let build = match found {
-                Some(dist) => Build { source: dist.record.source, folder: dist.folder, is_stand_in: false },
+                Some(dist) => Build { source: dist.record.source, folder: dist.folder, is_fake: false },
                 None => {
                     let folder = folder.join(source.version.to_string());
                     fake_dist::make(&folder, &source)?;
-                    Build { source, folder, is_stand_in: true }
+                    Build { source, folder, is_fake: true }
                 }
             };
             let digest = |name: String| -> Result<_> {
@@ -122,7 +122,7 @@ impl Fixtures {
 }
 
 /// A real build, with its image and all its proofs, unharmed.
-fn whole(folder: &Utf8Path) -> Option<Dist> {
+fn proved_dist(folder: &Utf8Path) -> Option<Dist> {
     let dist = Dist::open(folder, Some(folder)).ok()?;
     let missing = proofs::missing(&dist.record);
     if !missing.is_empty() {
@@ -160,7 +160,7 @@ mod tests {
     fn a_release_that_is_published_in_part_is_seen() {
         let folder = std::env::temp_dir().join(format!("xtask-fixtures-{}", std::process::id()));
         let folder = Utf8PathBuf::try_from(folder).expect("UTF-8");
-        let fixtures = Fixtures::fill(&folder, None).expect("is filled");
+        let fixtures = Fixtures::create(&folder, None).expect("is filled");
         let tags: Vec<&String> = fixtures.expected.keys().collect();
         assert_eq!(tags[..2], ["buildkit-v0.32.2-riscv64", "buildkit-v0.32.3-riscv64"]);
         let assets: Vec<Value> = fixtures.expected[tags[0]]

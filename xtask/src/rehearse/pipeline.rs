@@ -72,24 +72,24 @@ impl Checkpoint {
 }
 
 /// A double and what stands before it.
-struct Line<D> {
+struct FakeServer<D> {
     service: Arc<Mutex<Monitored<D>>>,
     injector: Arc<FaultInjector<D>>,
     server: Server,
 }
 
-impl<D: Fake> Line<D> {
+impl<D: Fake> FakeServer<D> {
     fn open(injector: FaultInjector<D>, spool: &Utf8Path) -> Result<Self> {
         let (service, injector) = (injector.service(), Arc::new(injector));
         let server = Server::start(service.clone(), spool.to_owned(), injector.clone())?;
-        if injector.begins_closed() {
+        if injector.starts_closed() {
             server.stop();
         }
         Ok(Self { service, injector, server })
     }
 
-    fn with<T>(&self, act: impl FnOnce(&mut D) -> T) -> T {
-        act(&mut locked(&self.service).double)
+    fn with<T>(&self, step: impl FnOnce(&mut D) -> T) -> T {
+        step(&mut locked(&self.service).fake)
     }
 }
 
@@ -99,12 +99,12 @@ pub struct Pipeline<'a> {
     folder: Utf8PathBuf,
     /// The little checkout in it, and nothing of the doubles'.
     checkout: Utf8PathBuf,
-    github: Line<github::FakeGitHub>,
-    registry: Line<FakeRegistry>,
+    github: FakeServer<github::FakeGitHub>,
+    registry: FakeServer<FakeRegistry>,
     before: [u64; 2],
     kill_handle: KillHandle,
     /// Whether the scenario is told on standard error.
-    is_told: bool,
+    is_verbose: bool,
     /// How often a task failed and was run again.
     pub repeats: u32,
     problems: Vec<String>,
@@ -120,7 +120,7 @@ impl<'a> Pipeline<'a> {
         folder: Utf8PathBuf,
         at: &Checkpoint,
         schedule: &Schedule,
-        is_told: bool,
+        is_verbose: bool,
     ) -> Result<Self> {
         let (checkout, spool) = (folder.join("checkout"), folder.join("spool"));
         if let Some(earlier) = &at.checkout {
@@ -130,20 +130,20 @@ impl<'a> Pipeline<'a> {
         fs::create_dir_all(&spool).with_context(|| format!("cannot make {spool}"))?;
         let kill_handle = KillHandle::default();
         let fixtures = Arc::clone(&config.fixtures);
-        let watch: Monitor<github::FakeGitHub> = Box::new(move |double| fixtures.partial_release(&double.snapshot()));
+        let watch: Monitor<github::FakeGitHub> = Box::new(move |fake| fixtures.partial_release(&fake.snapshot()));
         let github = Monitored::new(at.github.clone(), watch);
         let registry = Monitored::new(at.registry.clone(), Box::new(|_| None));
         let github = FaultInjector::new(Side::Github, github, schedule, at.requests[0], kill_handle.clone());
-        let registry = FaultInjector::new(Side::FakeRegistry, registry, schedule, at.requests[1], kill_handle.clone());
+        let registry = FaultInjector::new(Side::Registry, registry, schedule, at.requests[1], kill_handle.clone());
         let pipeline = Self {
             config,
-            github: Line::open(github, &spool)?,
-            registry: Line::open(registry, &spool)?,
+            github: FakeServer::open(github, &spool)?,
+            registry: FakeServer::open(registry, &spool)?,
             folder,
             checkout,
             before: at.requests,
             kill_handle,
-            is_told,
+            is_verbose,
             repeats: 0,
             problems: Vec::new(),
         };
@@ -158,18 +158,18 @@ impl<'a> Pipeline<'a> {
     /// # Errors
     /// Where a task cannot be started at all. A task that fails is run again, and one that never
     /// succeeds is a problem of the pipeline.
-    pub fn act(&mut self, act: ScenarioStep) -> Result<()> {
-        match act {
-            ScenarioStep::Upstream(releases) => self.upstream(releases),
-            ScenarioStep::Check => {
-                self.until_it_succeeds(&["check-upstream", "--execute"], &self.config.secrets.tracking)
+    pub fn run_step(&mut self, step: ScenarioStep) -> Result<()> {
+        match step {
+            ScenarioStep::PublishUpstream(releases) => self.upstream(releases),
+            ScenarioStep::CheckUpstream => {
+                self.run_until_success(&["check-upstream", "--execute"], &self.config.secrets.tracking)
             }
-            ScenarioStep::Build => self.build(),
-            ScenarioStep::Public => {
+            ScenarioStep::Release => self.build(),
+            ScenarioStep::MakePublic => {
                 self.registry.with(FakeRegistry::make_public);
                 Ok(())
             }
-            ScenarioStep::Sunday(date_epoch) => {
+            ScenarioStep::ScheduledBuild(date_epoch) => {
                 let commit = self.config.fixtures.commit(MASTER, date_epoch)?;
                 self.github.with(|github| {
                     github.commit_upstream(&commit, None);
@@ -177,7 +177,7 @@ impl<'a> Pipeline<'a> {
                 });
                 Ok(())
             }
-            ScenarioStep::Quiet => self.quiet(),
+            ScenarioStep::NothingToDo => self.check_nothing_to_do(),
         }
     }
 
@@ -209,11 +209,11 @@ impl<'a> Pipeline<'a> {
             return Ok(());
         };
         self.github.with(|github| github.set_run(run.id, "in_progress", None));
-        let kind = if build.is_stand_in { "a fake dist" } else { "the real build in dist/" };
-        self.tell(&format!("the workflow builds {}: {kind}", build.source.version));
+        let kind = if build.is_fake { "a fake dist" } else { "the real build in dist/" };
+        self.print(&format!("the workflow builds {}: {kind}", build.source.version));
         let host = self.registry_host();
         let words = ["release", "--execute", "--dist", build.folder.as_str(), "--registry", &host];
-        self.until_it_succeeds(&words, &self.config.secrets.release)?;
+        self.run_until_success(&words, &self.config.secrets.release)?;
         self.github.with(|github| github.set_run(run.id, "completed", Some("success")));
         Ok(())
     }

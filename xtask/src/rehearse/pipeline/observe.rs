@@ -41,8 +41,8 @@ impl Pipeline<'_> {
     }
 
     /// What was asked since the checkpoint.
-    pub fn seen(&self) -> [Vec<RecordedRequest>; 2] {
-        [self.github.injector.seen(), self.registry.injector.seen()]
+    pub fn recorded_requests(&self) -> [Vec<RecordedRequest>; 2] {
+        [self.github.injector.recorded_requests(), self.registry.injector.recorded_requests()]
     }
 
     /// All that a user could see, whatever port the registry is at.

@@ -11,17 +11,17 @@ use crate::rehearse::checkout;
 use crate::rehearse::pipeline::Pipeline;
 
 /// How often a task is run before it counts as beyond repair.
-const MOST_PASSES: u32 = 4;
+const MAX_ATTEMPTS: u32 = 4;
 const LIMIT: Duration = Duration::from_secs(120);
 
 impl Pipeline<'_> {
     /// Plans everything once more.
-    pub(super) fn quiet(&mut self) -> Result<()> {
+    pub(super) fn check_nothing_to_do(&mut self) -> Result<()> {
         let host = self.registry_host();
-        self.must_be_done(&["check-upstream", "--json"], &self.config.secrets.tracking)?;
+        self.check_plan_is_empty(&["check-upstream", "--json"], &self.config.secrets.tracking)?;
         for build in self.config.fixtures.builds() {
             let words = ["release", "--json", "--dist", build.folder.as_str(), "--registry", &host];
-            self.must_be_done(&words, &self.config.secrets.release)?;
+            self.check_plan_is_empty(&words, &self.config.secrets.release)?;
         }
         if !self.github.with(|github| github.pending_runs()).is_empty() {
             self.problems.push("at the end a run still waits".to_owned());
@@ -30,8 +30,8 @@ impl Pipeline<'_> {
     }
 
     /// Runs a task without `--execute`: its plan must be empty.
-    fn must_be_done(&mut self, words: &[&str], token: &str) -> Result<()> {
-        let Some(stdout) = self.repeat(words, token)? else { return Ok(()) };
+    fn check_plan_is_empty(&mut self, words: &[&str], token: &str) -> Result<()> {
+        let Some(stdout) = self.retry(words, token)? else { return Ok(()) };
         let report: Value = serde_json::from_slice(&stdout).unwrap_or_default();
         match report["steps"].as_array() {
             Some(steps) if steps.is_empty() => {}
@@ -44,17 +44,17 @@ impl Pipeline<'_> {
         Ok(())
     }
 
-    pub(super) fn until_it_succeeds(&mut self, words: &[&str], token: &str) -> Result<()> {
-        self.repeat(words, token).map(|_| ())
+    pub(super) fn run_until_success(&mut self, words: &[&str], token: &str) -> Result<()> {
+        self.retry(words, token).map(|_| ())
     }
 
     /// Runs a task until it succeeds; what it then printed, or nothing where it never did.
-    fn repeat(&mut self, words: &[&str], token: &str) -> Result<Option<Vec<u8>>> {
-        let mut last_words = String::new();
-        for pass in 1..=MOST_PASSES {
-            self.tell(&format!("$ cargo xtask {}", words.join(" ")));
+    fn retry(&mut self, words: &[&str], token: &str) -> Result<Option<Vec<u8>>> {
+        let mut last_lines = String::new();
+        for pass in 1..=MAX_ATTEMPTS {
+            self.print(&format!("$ cargo xtask {}", words.join(" ")));
             let output = self.run(words, token)?;
-            if self.config.secrets.are_in(&output.stdout) || self.config.secrets.are_in(output.stderr.as_bytes()) {
+            if self.config.secrets.occur_in(&output.stdout) || self.config.secrets.occur_in(output.stderr.as_bytes()) {
                 self.problems.push(format!("{} printed a secret", words[0]));
             }
             // What a killed task had sent may still be on its way.
@@ -65,14 +65,14 @@ impl Pipeline<'_> {
             }
             self.github.server.reopen()?;
             self.registry.server.reopen()?;
-            last_words = output.stderr;
-            if pass < MOST_PASSES {
+            last_lines = output.stderr;
+            if pass < MAX_ATTEMPTS {
                 self.repeats += 1;
             }
         }
-        let last_words: Vec<&str> = last_words.lines().rev().take(5).collect();
-        let last_words: Vec<&str> = last_words.into_iter().rev().collect();
-        self.problems.push(format!("{} failed {MOST_PASSES} times; it said: {}", words[0], last_words.join(" / ")));
+        let last_lines: Vec<&str> = last_lines.lines().rev().take(5).collect();
+        let last_lines: Vec<&str> = last_lines.into_iter().rev().collect();
+        self.problems.push(format!("{} failed {MAX_ATTEMPTS} times; it said: {}", words[0], last_lines.join(" / ")));
         Ok(None)
     }
 
@@ -84,18 +84,18 @@ impl Pipeline<'_> {
             run = run.env(name, value);
         }
         ensure!(
-            !self.config.secrets.are_in(words.join(" ").as_bytes()),
+            !self.config.secrets.occur_in(words.join(" ").as_bytes()),
             "a secret is in the arguments of {}",
             words[0]
         );
         let mut line = Vec::new();
         run.bare().kill_handle(&self.kill_handle).limit(LIMIT).follow(None, |event| match event {
-            Event::Line(line) => self.tell(&format!("  {line}")),
+            Event::Line(line) => self.print(&format!("  {line}")),
             // The steps; with --json it is not for people.
             Event::Piece(bytes) if !words.contains(&"--json") => {
                 for byte in bytes {
                     if *byte == b'\n' {
-                        self.tell(&format!("  {}", String::from_utf8_lossy(&line)));
+                        self.print(&format!("  {}", String::from_utf8_lossy(&line)));
                         line.clear();
                     } else {
                         line.push(*byte);
@@ -107,12 +107,12 @@ impl Pipeline<'_> {
     }
 
     pub(super) fn registry_host(&self) -> String {
-        let double = || self.registry.server.url().trim_start_matches("http://").to_owned();
-        self.config.registry.clone().unwrap_or_else(double)
+        let fake = || self.registry.server.url().trim_start_matches("http://").to_owned();
+        self.config.registry.clone().unwrap_or_else(fake)
     }
 
-    pub(super) fn tell(&self, line: &str) {
-        if self.is_told {
+    pub(super) fn print(&self, line: &str) {
+        if self.is_verbose {
             eprintln!("            {line}");
         }
     }
