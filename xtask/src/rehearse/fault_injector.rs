@@ -1,5 +1,5 @@
-//! The place between a task and a double where a schedule is carried out, and where an eye is kept
-//! on the double: after each request, what must never be is looked for.
+//! Injects the faults of a schedule between a task and a fake, and after each write checks the fake for
+//! states that must never occur.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -14,13 +14,13 @@ use http::header::AUTHORIZATION;
 use crate::os::process::KillHandle;
 use crate::rehearse::faults::{Fault, RecordedRequest, Schedule, Side};
 
-/// What the rehearsal can make a double do by itself.
+/// The faults that happen inside a fake.
 pub trait Fake: Service + 'static {
-    /// The first list after the next write does not show it.
+    /// The first list after the next write is stale.
     fn stale_once(&mut self);
-    /// The next upload of an asset fails and leaves a part of it, where there are assets.
+    /// The next upload of an asset fails and leaves an incomplete one. Only GitHub has assets.
     fn starter_once(&mut self) {}
-    /// Every token has expired, where tokens do.
+    /// All tokens expire. Only the registry issues tokens.
     fn expire_tokens(&mut self) {}
 }
 
@@ -44,20 +44,18 @@ impl Fake for FakeRegistry {
     }
 }
 
-/// Says what must never be, and is.
+/// Returns a problem if the state of the fake is one that must never occur.
 pub type Monitor<D> = Box<dyn Fn(&D) -> Option<String> + Send>;
 
-/// A double with an eye on it.
+/// A fake that is checked after each write.
 pub struct Monitored<D> {
-    /// The double.
     pub fake: D,
-    /// What was there, at some moment, that must never be.
+    /// The problems found so far.
     pub problems: Vec<String>,
     watch: Monitor<D>,
 }
 
 impl<D> Monitored<D> {
-    /// Keeps an eye on a double.
     pub fn new(fake: D, watch: Monitor<D>) -> Self {
         Self { fake, problems: Vec::new(), watch }
     }
@@ -75,36 +73,35 @@ impl<D: Fake> Service for Monitored<D> {
     }
 }
 
-/// Carries a schedule out on one side, and keeps a list of what was asked.
+/// Injects the faults of one side's schedule, and records the requests.
 pub struct FaultInjector<D> {
     side: Side,
     service: Arc<Mutex<Monitored<D>>>,
     faults: BTreeMap<u64, Fault>,
-    /// How many requests there were before the first one here.
+    /// The number of requests before the checkpoint.
     before: u64,
     seen: Mutex<Vec<RecordedRequest>>,
     kill_handle: KillHandle,
 }
 
 impl<D: Fake> FaultInjector<D> {
-    /// A injector to a double, whose faults kill by `kill_handle`.
+    /// `kill_handle` is what the faults kill the task with.
     pub fn new(side: Side, watched: Monitored<D>, schedule: &Schedule, before: u64, kill_handle: KillHandle) -> Self {
         let ours = schedule.0.iter().filter(|one| one.side == side);
         let faults = ours.map(|one| (one.number, one.fault)).collect();
         Self { side, service: Arc::new(Mutex::new(watched)), faults, before, seen: Mutex::default(), kill_handle }
     }
 
-    /// The double.
     pub fn service(&self) -> Arc<Mutex<Monitored<D>>> {
         Arc::clone(&self.service)
     }
 
-    /// Whether already the first connection is refused.
+    /// Whether even the first connection is refused.
     pub fn starts_closed(&self) -> bool {
         self.faults.get(&(self.before + 1)) == Some(&Fault::Refused)
     }
 
-    /// What was asked, in order.
+    /// The requests, in order.
     pub fn recorded_requests(&self) -> Vec<RecordedRequest> {
         locked(&self.seen).clone()
     }
@@ -123,7 +120,7 @@ impl<D: Fake> Faults for FaultInjector<D> {
             self.side == Side::Github && head.method() == Method::POST && head.uri().path().ends_with("/assets");
         let fake = || locked(&self.service);
         match self.faults.get(&number) {
-            // The one before a refused request is the last that gets in.
+            // The request before a refused one is the last that is accepted.
             None | Some(Fault::Refused) if self.faults.get(&(number + 1)) == Some(&Fault::Refused) => {
                 Action::RefuseNext
             }

@@ -1,5 +1,5 @@
-//! What may go wrong with one request, on which requests it can, and schedules of it: the list that
-//! a broken pipeline is run by, in a form that can be given on the command line again.
+//! Faults, the requests to which each applies, and schedules: the faults of one pipeline, printed so that
+//! they can be given on the command line again.
 
 use std::fmt;
 use std::str::FromStr;
@@ -9,78 +9,73 @@ use fakes::registry::error;
 use http::{Method, StatusCode};
 use serde_json::json;
 
-/// One way to break a request.
+/// One kind of fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Fault {
-    /// The connection is refused, and every one after it until the task has given up.
+    /// The connection is refused, and so is every following one until the task has given up.
     Refused,
-    /// The connection is reset before anything took effect.
+    /// The connection is reset before the request takes effect.
     ResetBefore,
-    /// It took effect, and the connection is reset.
+    /// The request takes effect, then the connection is reset.
     ResetAfter,
-    /// It took effect, and the connection is closed without a byte.
+    /// The request takes effect, then the connection is closed without a response.
     ReplyLost,
-    /// 500, and nothing took effect.
+    /// 500, without effect.
     ServerError,
-    /// 502: it took effect all the same, except that an upload leaves an asset of state `starter`.
+    /// 502, with effect, except that an upload leaves an asset in the state `starter`.
     BadGateway,
-    /// 403 as for a secondary rate limit.
+    /// 403, as for a secondary rate limit, without effect.
     Forbidden,
     /// The same with `Retry-After`.
     ForbiddenRetryAfter,
-    /// 429.
+    /// 429, without effect.
     TooMany,
     /// The same with `Retry-After`.
     TooManyRetryAfter,
-    /// It took effect, and the answer breaks off.
+    /// The request takes effect, and the response is cut off.
     Truncated,
-    /// The first list after this write does not show it.
+    /// The first list after this write is stale.
     Stale,
-    /// Tokens have expired by now.
+    /// All tokens have expired.
     Expired,
-    /// The task is killed before anything took effect.
+    /// The task is killed before the request takes effect.
     KilledBefore,
-    /// It took effect, and the task is killed.
+    /// The request takes effect, then the task is killed.
     KilledAfter,
 }
 
-/// Who is asked.
+/// The service that a request is sent to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Side {
-    /// GitHub.
     Github,
-    /// The registry.
     Registry,
 }
 
-/// A request of the undisturbed pipeline, as far as a fault has to know it.
+/// A request of the fault-free pipeline: what decides which faults apply.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RecordedRequest {
-    /// Its method.
     pub method: Method,
-    /// Its path, without the query.
+    /// Without the query.
     pub path: String,
-    /// Whether it had a bearer token.
+    /// Whether it has a bearer token.
     pub has_token: bool,
 }
 
 /// One fault at one request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct PlannedFault {
-    /// Who is asked.
     pub side: Side,
-    /// Which request to that side, counted from 1 over the whole pipeline.
+    /// The number of the request to that service, counted from 1 over the whole pipeline.
     pub number: u64,
-    /// What goes wrong.
     pub fault: Fault,
 }
 
-/// Every fault of one broken pipeline.
+/// The faults of one pipeline.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Schedule(pub Vec<PlannedFault>);
 
 impl Fault {
-    /// All of them, as the table lists them.
+    /// All faults, in the order of the table.
     pub const ALL: [Self; 15] = [
         Self::Refused,
         Self::ResetBefore,
@@ -99,7 +94,7 @@ impl Fault {
         Self::KilledAfter,
     ];
 
-    /// Its name, on the command line and in the table.
+    /// The name on the command line and in the table.
     pub fn name(self) -> &'static str {
         match self {
             Self::Refused => "refused",
@@ -120,7 +115,7 @@ impl Fault {
         }
     }
 
-    /// Whether a request can be broken in this way so that it means something.
+    /// Whether this fault at this request tests anything.
     pub fn applies(self, side: Side, request: &RecordedRequest) -> bool {
         let is_write = ![Method::GET, Method::HEAD].contains(&request.method);
         match (self, side) {
@@ -135,7 +130,7 @@ impl Fault {
         }
     }
 
-    /// Every way in which that many requests can be broken, one at a time.
+    /// Every fault at every request to which it applies, one at a time.
     pub fn each(side: Side, requests: &[RecordedRequest]) -> impl Iterator<Item = Schedule> + '_ {
         requests.iter().zip(1..).flat_map(move |(request, number)| {
             let fitting = Self::ALL.into_iter().filter(move |fault| fault.applies(side, request));
@@ -143,7 +138,7 @@ impl Fault {
         })
     }
 
-    /// The answer that stands in for the true one, where this fault is one.
+    /// The response that replaces the real one, if this fault has one.
     pub fn answer(self, side: Side) -> Option<Response> {
         let status = match self {
             Self::ServerError => StatusCode::INTERNAL_SERVER_ERROR,
@@ -163,15 +158,15 @@ impl Fault {
     }
 }
 
-/// Source: GitHub REST API, "Rate limits for the REST API", exceeding the rate limit: 403 or 429, and a
-/// message that says which limit. A 5xx has no document behind its body.
+/// Source: GitHub REST API, "Rate limits for the REST API", exceeding the rate limit: 403 or 429, with a
+/// message about which limit. No document specifies the body of a 5xx.
 fn rate_limited(status: StatusCode) -> Response {
     let document = json!({
         "message": if status.is_server_error() { "Server Error" } else { "You have exceeded a secondary rate limit." },
         "documentation_url": "https://docs.github.com/rest/overview/rate-limits-for-the-rest-api",
     });
     let builder = http::Response::builder().status(status).header("Content-Type", "application/json; charset=utf-8");
-    builder.body(Content::json(&document)).expect("a legal answer")
+    builder.body(Content::json(&document)).expect("the response is valid")
 }
 
 impl fmt::Display for Side {
@@ -216,7 +211,10 @@ impl FromStr for Schedule {
 
 fn bad(part: &str) -> String {
     let names: Vec<&str> = Fault::ALL.map(Fault::name).into();
-    format!("{part:?} is no fault: github:NUMBER:FAULT or registry:NUMBER:FAULT, with one of {}", names.join(", "))
+    format!(
+        "{part:?} is not a fault; use github:NUMBER:FAULT or registry:NUMBER:FAULT, where FAULT is one of {}",
+        names.join(", ")
+    )
 }
 
 #[cfg(test)]
@@ -224,7 +222,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_schedule_reads_as_it_is_printed() {
+    fn a_printed_schedule_can_be_parsed() {
         let text = "github:12:reset-after,registry:3:429-retry-after";
         assert_eq!(text.parse::<Schedule>().expect("a schedule").to_string(), text);
         for text in ["", "github", "github:0:500", "gitlab:1:500", "github:1:flood", "github:1:500:x"] {
@@ -233,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn a_fault_is_tried_only_where_it_means_something() {
+    fn only_faults_that_test_something_apply() {
         let seen = |method, path: &str, has_token| RecordedRequest { method, path: path.to_owned(), has_token };
         let read = seen(Method::GET, "/v2/o/x/manifests/latest", true);
         let by_digest = seen(Method::PUT, "/v2/o/x/manifests/sha256:00", true);

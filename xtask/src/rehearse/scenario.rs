@@ -1,9 +1,8 @@
-//! What happens, act by act: three weeks in the life of the repository. An act is one thing that
-//! somebody does, so that a pipeline can be taken up at any of them.
+//! The scenario: three weeks of the repository's life, in steps that are also the checkpoints.
 
 use crate::upstream::version::ReleaseTag;
 
-/// One thing that happens.
+/// One event.
 #[derive(Clone, Copy, Debug)]
 pub enum ScenarioStep {
     /// Upstream publishes these releases, in this order.
@@ -20,14 +19,13 @@ pub enum ScenarioStep {
     NothingToDo,
 }
 
-/// One release of upstream's.
+/// An upstream release.
 #[derive(Clone, Copy, Debug)]
 pub struct Published {
-    /// Its tag.
     pub tag: &'static str,
-    /// The tag whose branch it was made on; else it is on master.
+    /// The tag whose branch it is on; `None` for master.
     pub onto: Option<&'static str>,
-    /// Its date, seconds since 1970.
+    /// The date of its commit, in seconds since 1970.
     pub date_epoch: i64,
 }
 
@@ -35,12 +33,12 @@ const fn on_master(tag: &'static str, date_epoch: i64) -> Published {
     Published { tag, onto: None, date_epoch }
 }
 
-/// The day on which the scenario begins: 2026-08-03.
+/// The first day of the scenario: 2026-08-03.
 const BEGIN: i64 = 1_785_715_200;
 const DAY: i64 = 24 * 60 * 60;
 
-/// The scenario. Upstream's habits are those of its real history: candidates before a release, tags of
-/// another component between, and a patch to the old line after the first release of the new one.
+/// The scenario. Upstream releases as it does in reality: candidates before a release, tags of another
+/// component in between, and a patch of the old line after the first release of a new one.
 pub const SCENARIO: [ScenarioStep; 16] = [
     ScenarioStep::PublishUpstream(&[
         on_master("v0.31.0-rc1", BEGIN - 60 * DAY),
@@ -72,7 +70,6 @@ pub const SCENARIO: [ScenarioStep; 16] = [
 ];
 
 impl ScenarioStep {
-    /// What is told of it.
     pub fn title(self) -> String {
         match self {
             Self::PublishUpstream(releases) => {
@@ -81,9 +78,9 @@ impl ScenarioStep {
             }
             Self::CheckUpstream => "the daily check-upstream".to_owned(),
             Self::Release => "a run of the workflow builds and publishes".to_owned(),
-            Self::MakePublic => "a person makes the package public, as has to be done once".to_owned(),
+            Self::MakePublic => "someone makes the package public, which has to be done once".to_owned(),
             Self::ScheduledBuild(_) => "Sunday: the schedule starts a build of master".to_owned(),
-            Self::NothingToDo => "everything is planned again, and nothing is left to do".to_owned(),
+            Self::NothingToDo => "every plan is made again, and is empty".to_owned(),
         }
     }
 }
@@ -103,7 +100,6 @@ pub fn built() -> Vec<(&'static str, i64)> {
     SCENARIO.iter().flat_map(of).filter(is_built).collect()
 }
 
-/// Upstream's branch.
 pub const MASTER: &str = "master";
 
 #[cfg(test)]
@@ -111,7 +107,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_built_is_every_release_since_our_first_and_master() {
+    fn every_release_since_our_first_is_built_and_master() {
         let refs: Vec<&str> = built().into_iter().map(|(tag, _)| tag).collect();
         assert_eq!(refs, ["v0.32.2", "v0.33.0", "v0.32.3", "master", "master"]);
     }

@@ -1,5 +1,5 @@
-//! The real tasks, run as processes: with the environment of a workflow and no other, with a kill handle,
-//! and again where they fail.
+//! Runs the real tasks as processes: with only the environment of a workflow, with a kill handle, and
+//! again if they fail.
 
 use std::time::Duration;
 
@@ -10,12 +10,12 @@ use crate::os::process::{Event, Output, Run};
 use crate::rehearse::checkout;
 use crate::rehearse::pipeline::Pipeline;
 
-/// How often a task is run before it counts as beyond repair.
+/// How often a task is run before the pipeline gives up.
 const MAX_ATTEMPTS: u32 = 4;
 const LIMIT: Duration = Duration::from_secs(120);
 
 impl Pipeline<'_> {
-    /// Plans everything once more.
+    /// Makes every plan again: each must be empty.
     pub(super) fn check_nothing_to_do(&mut self) -> Result<()> {
         let host = self.registry_host();
         self.check_plan_is_empty(&["check-upstream", "--json"], &self.config.secrets.tracking)?;
@@ -24,7 +24,7 @@ impl Pipeline<'_> {
             self.check_plan_is_empty(&words, &self.config.secrets.release)?;
         }
         if !self.github.with(|github| github.pending_runs()).is_empty() {
-            self.problems.push("at the end a run still waits".to_owned());
+            self.problems.push("at the end a run is still pending".to_owned());
         }
         Ok(())
     }
@@ -37,9 +37,9 @@ impl Pipeline<'_> {
             Some(steps) if steps.is_empty() => {}
             Some(steps) => {
                 let names: Vec<&str> = steps.iter().filter_map(|step| step["step"].as_str()).collect();
-                self.problems.push(format!("{} still wants to {}", words.join(" "), names.join(", ")));
+                self.problems.push(format!("the plan of {} is not empty: {}", words.join(" "), names.join(", ")));
             }
-            None => self.problems.push(format!("{} names no \"steps\" in its JSON", words.join(" "))),
+            None => self.problems.push(format!("the JSON of {} has no \"steps\"", words.join(" "))),
         }
         Ok(())
     }
@@ -48,7 +48,7 @@ impl Pipeline<'_> {
         self.retry(words, token).map(|_| ())
     }
 
-    /// Runs a task until it succeeds; what it then printed, or nothing where it never did.
+    /// Runs a task until it succeeds. Returns its output, or `None` if it never does.
     fn retry(&mut self, words: &[&str], token: &str) -> Result<Option<Vec<u8>>> {
         let mut last_lines = String::new();
         for pass in 1..=MAX_ATTEMPTS {
@@ -57,7 +57,7 @@ impl Pipeline<'_> {
             if self.config.secrets.occur_in(&output.stdout) || self.config.secrets.occur_in(output.stderr.as_bytes()) {
                 self.problems.push(format!("{} printed a secret", words[0]));
             }
-            // What a killed task had sent may still be on its way.
+            // A request of a killed task may still be in progress.
             self.github.server.wait_until_idle()?;
             self.registry.server.wait_until_idle()?;
             if output.status.success() {
@@ -72,7 +72,11 @@ impl Pipeline<'_> {
         }
         let last_lines: Vec<&str> = last_lines.lines().rev().take(5).collect();
         let last_lines: Vec<&str> = last_lines.into_iter().rev().collect();
-        self.problems.push(format!("{} failed {MAX_ATTEMPTS} times; it said: {}", words[0], last_lines.join(" / ")));
+        self.problems.push(format!(
+            "{} failed {MAX_ATTEMPTS} times; its last output: {}",
+            words[0],
+            last_lines.join(" / ")
+        ));
         Ok(None)
     }
 
@@ -85,13 +89,13 @@ impl Pipeline<'_> {
         }
         ensure!(
             !self.config.secrets.occur_in(words.join(" ").as_bytes()),
-            "a secret is in the arguments of {}",
+            "the arguments of {} contain a secret",
             words[0]
         );
         let mut line = Vec::new();
         run.bare().kill_handle(&self.kill_handle).limit(LIMIT).follow(None, |event| match event {
             Event::Line(line) => self.print(&format!("  {line}")),
-            // The steps; with --json it is not for people.
+            // The steps, as text. JSON is not printed.
             Event::Piece(bytes) if !words.contains(&"--json") => {
                 for byte in bytes {
                     if *byte == b'\n' {
