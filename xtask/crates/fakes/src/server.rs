@@ -1,11 +1,13 @@
-//! An HTTP/1.1 server on loopback for the fakes: one request per connection, one thread per connection,
-//! and on demand a fault on the wire. Which fault is decided elsewhere. The faults are real: a refused
-//! connection is refused by the kernel, a reset is a TCP reset.
+//! An HTTP/1.1 server on loopback for the fakes: one request per connection, a few worker threads, and on
+//! demand a fault on the wire. Which fault is decided elsewhere. The faults are real: a refused connection is
+//! refused by the kernel, a reset is a TCP reset.
 #![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "opens sockets and asks the clock")]
 
 use std::io;
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -21,6 +23,9 @@ mod http1;
 
 /// A client that sends nothing for this long is considered gone.
 const IO_TIMEOUT: Duration = Duration::from_secs(30);
+/// Threads that serve connections. Our clients send one request at a time; a pipeline may have two clients,
+/// and one that was killed may still have a connection.
+const WORKERS: usize = 3;
 const REOPEN_LIMIT: Duration = Duration::from_secs(10);
 const REOPEN_PAUSE: Duration = Duration::from_millis(20);
 
@@ -158,6 +163,12 @@ impl Drop for Server {
 impl Shared {
     fn open(shared: &Arc<Self>, listener: TcpListener) -> Acceptor {
         let is_closing = Arc::new(AtomicBool::new(false));
+        let (sender, receiver) = channel();
+        let receiver = Arc::new(Mutex::new(receiver));
+        for _ in 0..WORKERS {
+            let (shared, receiver) = (Arc::clone(shared), Arc::clone(&receiver));
+            thread::spawn(move || Self::work(&shared, &receiver));
+        }
         let (shared, closing) = (Arc::clone(shared), Arc::clone(&is_closing));
         let thread = thread::spawn(move || {
             for stream in listener.incoming().flatten() {
@@ -165,16 +176,25 @@ impl Shared {
                     break;
                 }
                 *locked(&shared.connections) += 1;
-                let shared = Arc::clone(&shared);
-                thread::spawn(move || {
-                    // A client that disconnects in the middle is what is rehearsed, not an error.
-                    let _ = shared.serve(stream);
-                    *locked(&shared.connections) -= 1;
-                    shared.closed.notify_all();
-                });
+                if sender.send(stream).is_err() {
+                    break;
+                }
             }
         });
         Acceptor { is_closing, thread }
+    }
+
+    /// Serves connections until the acceptor has ended.
+    fn work(shared: &Self, receiver: &Mutex<Receiver<TcpStream>>) {
+        loop {
+            let received = locked(receiver).recv();
+            let Ok(stream) = received else { break };
+            // A client that disconnects in the middle is what is rehearsed, not an error. A panic is a failed
+            // assertion in the service of a test; it was printed, and must not end the worker.
+            let _ = catch_unwind(AssertUnwindSafe(|| shared.serve(stream)));
+            *locked(&shared.connections) -= 1;
+            shared.closed.notify_all();
+        }
     }
 
     /// Closes the listening socket: when this returns, connections are refused.
