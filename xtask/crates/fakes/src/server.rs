@@ -5,14 +5,15 @@
 
 use std::io;
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use camino::Utf8PathBuf;
 use http::Method;
 use http1::{Incoming, write_response};
@@ -23,6 +24,10 @@ mod http1;
 
 /// A client that sends nothing for this long is considered gone.
 const IO_TIMEOUT: Duration = Duration::from_secs(30);
+/// The ports of servers: below those that Linux and macOS assign by themselves. A server that refuses connections
+/// has no socket to hold its port, and a port that the system assigned could go to another server meanwhile,
+/// which would then get the requests of this one's client.
+const PORTS: Range<u16> = 20_000..32_000;
 /// Threads that serve connections. Our clients send one request at a time; a pipeline may have two clients,
 /// and one that was killed may still have a connection.
 const WORKERS: usize = 3;
@@ -98,7 +103,7 @@ impl Server {
         spool_directory: Utf8PathBuf,
         faults: Arc<dyn Faults>,
     ) -> Result<Self> {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("cannot listen on 127.0.0.1")?;
+        let listener = listen()?;
         let port = listener.local_addr().context("the listening socket has no address")?.port();
         let (acceptor, requests) = (Mutex::new(None), AtomicU64::new(0));
         let (connections, closed) = (Mutex::new(0), Condvar::new());
@@ -254,6 +259,22 @@ impl Shared {
         incoming.socket.read_held_byte()?;
         write_response(&incoming.socket.stream, &response, is_head, delivery)
     }
+}
+
+/// Listens on a port that no other server of this process has had lately.
+fn listen() -> Result<TcpListener> {
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    // Processes begin far from each other.
+    let first = std::process::id().wrapping_mul(7_919);
+    for _ in PORTS {
+        let number = first.wrapping_add(COUNT.fetch_add(1, Ordering::Relaxed));
+        let port = PORTS.start + u16::try_from(number % u32::from(PORTS.end - PORTS.start))?;
+        match TcpListener::bind((Ipv4Addr::LOCALHOST, port)) {
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse => {}
+            bound => return bound.with_context(|| format!("cannot listen on 127.0.0.1:{port}")),
+        }
+    }
+    bail!("cannot listen on 127.0.0.1: every port from {} to {} is in use", PORTS.start, PORTS.end - 1)
 }
 
 /// Locks a mutex, even a poisoned one.

@@ -13,7 +13,7 @@ use camino::Utf8PathBuf;
 
 use crate::digest::sha256;
 use crate::message::{Content, Request, Service};
-use crate::server::{Action, Faults, Response, Server};
+use crate::server::{Action, Faults, PORTS, Response, Server};
 
 /// Responds to each request with its own body, and keeps the requests.
 #[derive(Default)]
@@ -157,4 +157,15 @@ fn connections_are_refused_until_the_server_reopens() {
     assert_eq!(sent(&server, POST).as_deref(), Ok(ECHOED));
     server.stop();
     assert_eq!(sent(&server, POST), Err(ErrorKind::ConnectionRefused));
+}
+
+#[test]
+fn a_port_is_not_reused_while_its_server_refuses_connections() {
+    let port = |server: &Server| server.url().rsplit(':').next().expect("a port").parse::<u16>().expect("a port");
+    let (closed, _) = server(Action::Pass);
+    closed.stop();
+    let others: Vec<_> = (0..20).map(|_| server(Action::Pass).0).collect();
+    assert!(others.iter().all(|other| port(other) != port(&closed)));
+    assert!(PORTS.contains(&port(&closed)), "the system assigns the others to anyone");
+    closed.reopen().expect("opens");
 }
