@@ -120,7 +120,7 @@ file_an_issue() {
 body='{"title":"once more","body":"x"}'
 host=${GITHUB_API_URL#http://}
 exec 3<>"/dev/tcp/${host%:*}/${host#*:}"
-printf 'POST /repos/%s/issues HTTP/1.1\r\nHost: %s\r\nUser-Agent: x\r\nAuthorization: Bearer %s\r\nContent-Type: application/json\r\nContent-Length: %s\r\n\r\n%s' \
+printf 'POST /repos/%s/issues HTTP/1.1\r\nHost: %s\r\nConnection: close\r\nUser-Agent: x\r\nAuthorization: Bearer %s\r\nContent-Type: application/json\r\nContent-Length: %s\r\n\r\n%s' \
   "$GITHUB_REPOSITORY" "$host" "$GITHUB_TOKEN" "${#body}" "$body" >&3
 cat <&3 >/dev/null
 }

@@ -125,12 +125,13 @@ mod tests {
     fn responses_are_in_order_and_requests_are_kept() {
         let responses = [response(200, &[("X-A", "b")], "abcd"), cut(response(200, &[], "abcd")), silence()];
         let script = Script::in_order(responses);
-        let whole = exchange(&script, "POST /a?b HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}");
+        let whole =
+            exchange(&script, "POST /a?b HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 2\r\n\r\n{}");
         assert_eq!(whole, "HTTP/1.1 200 OK\r\nx-a: b\r\ncontent-length: 4\r\nconnection: close\r\n\r\nabcd");
         let half = exchange(&script, "GET /2 HTTP/1.1\r\n\r\n");
         assert!(half.contains("content-length: 4\r\n") && half.ends_with("\r\n\r\nab"), "{half}");
         assert_eq!(exchange(&script, "GET /3 HTTP/1.1\r\n\r\n"), "");
-        assert!(exchange(&script, "GET /4 HTTP/1.1\r\n\r\n").starts_with("HTTP/1.1 501 "));
+        assert!(exchange(&script, "GET /4 HTTP/1.1\r\nConnection: close\r\n\r\n").starts_with("HTTP/1.1 501 "));
         let requests = script.requests();
         let paths: Vec<String> = requests.iter().map(|request| request.uri().to_string()).collect();
         assert_eq!(paths, ["/a?b", "/2", "/3", "/4"]);

@@ -1,14 +1,14 @@
-//! An HTTP/1.1 server on loopback for the fakes: one request per connection, a few worker threads, and on
-//! demand a fault on the wire. Which fault is decided elsewhere. The faults are real: a refused connection is
-//! refused by the kernel, a reset is a TCP reset.
+//! An HTTP/1.1 server on loopback for the fakes: persistent connections, one thread each, and on demand a fault
+//! on the wire. Which fault is decided elsewhere. The faults are real: a refused connection is refused by the
+//! kernel, a reset is a TCP reset.
 #![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "opens sockets and asks the clock")]
 
+use std::collections::BTreeMap;
 use std::io;
-use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -16,7 +16,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail, ensure};
 use camino::Utf8PathBuf;
 use http::Method;
-use http1::{Incoming, write_response};
+use http::header::CONNECTION;
+use http1::{Incoming, ResettableSocket, write_response};
 
 use crate::message::{Delivery, Response, Service};
 
@@ -28,9 +29,6 @@ const IO_TIMEOUT: Duration = Duration::from_secs(30);
 /// has no socket to hold its port, and a port that the system assigned could go to another server meanwhile,
 /// which would then get the requests of this one's client.
 const PORTS: Range<u16> = 20_000..32_000;
-/// Threads that serve connections. Our clients send one request at a time; a pipeline may have two clients,
-/// and one that was killed may still have a connection.
-const WORKERS: usize = 3;
 const REOPEN_LIMIT: Duration = Duration::from_secs(10);
 const REOPEN_PAUSE: Duration = Duration::from_millis(20);
 
@@ -84,8 +82,9 @@ struct Shared {
     port: u16,
     acceptor: Mutex<Option<Acceptor>>,
     requests: AtomicU64,
-    /// How many connections are open; `closed` is notified when one closes.
-    connections: Mutex<usize>,
+    accepted: AtomicU64,
+    /// The open connections, by number; `closed` is notified when one closes.
+    connections: Mutex<BTreeMap<u64, TcpStream>>,
     closed: Condvar,
 }
 
@@ -105,10 +104,19 @@ impl Server {
     ) -> Result<Self> {
         let listener = listen()?;
         let port = listener.local_addr().context("the listening socket has no address")?.port();
-        let (acceptor, requests) = (Mutex::new(None), AtomicU64::new(0));
-        let (connections, closed) = (Mutex::new(0), Condvar::new());
-        let shared =
-            Arc::new(Shared { service, faults, spool_directory, port, acceptor, requests, connections, closed });
+        let (acceptor, requests, accepted) = (Mutex::new(None), AtomicU64::new(0), AtomicU64::new(0));
+        let (connections, closed) = (Mutex::default(), Condvar::new());
+        let shared = Arc::new(Shared {
+            service,
+            faults,
+            spool_directory,
+            port,
+            acceptor,
+            requests,
+            accepted,
+            connections,
+            closed,
+        });
         *locked(&shared.acceptor) = Some(Shared::open(&shared, listener));
         Ok(Self { shared })
     }
@@ -127,9 +135,15 @@ impl Server {
     /// effect.
     pub fn wait_until_idle(&self) -> Result<()> {
         let connections = locked(&self.shared.connections);
-        let waited = self.shared.closed.wait_timeout_while(connections, IO_TIMEOUT, |connections| *connections > 0);
+        let waited =
+            self.shared.closed.wait_timeout_while(connections, IO_TIMEOUT, |connections| !connections.is_empty());
         let (connections, _) = waited.unwrap_or_else(PoisonError::into_inner);
-        ensure!(*connections == 0, "{} connections to 127.0.0.1:{} do not close", *connections, self.shared.port);
+        ensure!(
+            connections.is_empty(),
+            "{} connections to 127.0.0.1:{} do not close",
+            connections.len(),
+            self.shared.port
+        );
         Ok(())
     }
 
@@ -168,64 +182,66 @@ impl Drop for Server {
 impl Shared {
     fn open(shared: &Arc<Self>, listener: TcpListener) -> Acceptor {
         let is_closing = Arc::new(AtomicBool::new(false));
-        let (sender, receiver) = channel();
-        let receiver = Arc::new(Mutex::new(receiver));
-        for _ in 0..WORKERS {
-            let (shared, receiver) = (Arc::clone(shared), Arc::clone(&receiver));
-            thread::spawn(move || Self::work(&shared, &receiver));
-        }
         let (shared, closing) = (Arc::clone(shared), Arc::clone(&is_closing));
         let thread = thread::spawn(move || {
             for stream in listener.incoming().flatten() {
                 if closing.load(Ordering::SeqCst) {
                     break;
                 }
-                *locked(&shared.connections) += 1;
-                if sender.send(stream).is_err() {
-                    break;
-                }
+                let Ok(handle) = stream.try_clone() else { continue };
+                let number = shared.accepted.fetch_add(1, Ordering::SeqCst);
+                locked(&shared.connections).insert(number, handle);
+                let shared = Arc::clone(&shared);
+                thread::spawn(move || {
+                    // A client that disconnects in the middle is what is rehearsed, not an error. A panic is a
+                    // failed assertion in the service of a test, and was printed.
+                    let _ = catch_unwind(AssertUnwindSafe(|| shared.serve(stream)));
+                    locked(&shared.connections).remove(&number);
+                    shared.closed.notify_all();
+                });
             }
         });
         Acceptor { is_closing, thread }
     }
 
-    /// Serves connections until the acceptor has ended.
-    fn work(shared: &Self, receiver: &Mutex<Receiver<TcpStream>>) {
-        loop {
-            let received = locked(receiver).recv();
-            let Ok(stream) = received else { break };
-            // A client that disconnects in the middle is what is rehearsed, not an error. A panic is a failed
-            // assertion in the service of a test; it was printed, and must not end the worker.
-            let _ = catch_unwind(AssertUnwindSafe(|| shared.serve(stream)));
-            *locked(&shared.connections) -= 1;
-            shared.closed.notify_all();
-        }
-    }
-
-    /// Closes the listening socket: when this returns, connections are refused.
+    /// Closes the listening socket and idle connections: when this returns, connections are refused. A request that
+    /// is in progress gets its response.
     fn close(&self) {
         let Some(acceptor) = locked(&self.acceptor).take() else { return };
         acceptor.is_closing.store(true, Ordering::SeqCst);
         // Wakes the thread, which blocks in accept().
         let _ = TcpStream::connect((Ipv4Addr::LOCALHOST, self.port));
         let _ = acceptor.thread.join();
+        for connection in locked(&self.connections).values() {
+            // One that has been closed meanwhile needs no more.
+            let _ = connection.shutdown(Shutdown::Read);
+        }
     }
 
     fn serve(&self, stream: TcpStream) -> io::Result<()> {
         stream.set_read_timeout(Some(IO_TIMEOUT))?;
         stream.set_write_timeout(Some(IO_TIMEOUT))?;
-        let Some(mut incoming) = Incoming::read(stream)? else { return Ok(()) };
+        stream.set_nodelay(true)?;
+        let mut socket = ResettableSocket::new(stream);
+        while self.serve_request(&mut socket)? {}
+        Ok(())
+    }
+
+    /// Serves the next request of a connection. Returns whether another one may follow.
+    fn serve_request(&self, socket: &mut ResettableSocket) -> io::Result<bool> {
+        let Some(mut incoming) = Incoming::read(socket)? else { return Ok(false) };
         let number = self.requests.fetch_add(1, Ordering::SeqCst) + 1;
         let action = self.faults.action(number, &incoming.head);
         if let Action::ResetBefore | Action::KillBefore = action {
             if let Action::KillBefore = action {
                 self.faults.kill();
             }
-            return Ok(());
+            return Ok(false);
         }
         let most_bytes = if let Action::ResetWithin(size_bytes) = action { size_bytes } else { u64::MAX };
         let body = incoming.body(&self.spool_directory.join(format!("{}-{number}", self.port)), most_bytes)?;
         let is_head = incoming.head.method() == Method::HEAD;
+        let closes = incoming.head.headers().get(CONNECTION).is_some_and(|value| value == "close");
         let request = incoming.head.map(|()| body);
         let effect = || locked(&self.service).handle(&request);
         let (response, delivery) = match action {
@@ -236,13 +252,13 @@ impl Shared {
             }
             Action::ResetAfter | Action::ResetWithin(_) => {
                 effect();
-                return Ok(());
+                return Ok(false);
             }
             Action::CloseAfter => (effect(), Delivery::Nothing),
             Action::KillAfter => {
                 effect();
                 self.faults.kill();
-                return Ok(());
+                return Ok(false);
             }
             Action::RefuseNext => {
                 let response = effect();
@@ -256,8 +272,10 @@ impl Shared {
                 (response, delivery)
             }
         };
-        incoming.socket.read_held_byte()?;
-        write_response(&incoming.socket.stream, &response, is_head, delivery)
+        socket.read_held_byte()?;
+        let is_last = closes || delivery != Delivery::Whole || locked(&self.acceptor).is_none();
+        write_response(&socket.stream, &response, is_head, delivery, is_last)?;
+        Ok(!is_last)
     }
 }
 

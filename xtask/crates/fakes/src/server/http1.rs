@@ -26,6 +26,10 @@ pub struct ResettableSocket {
 }
 
 impl ResettableSocket {
+    pub fn new(stream: TcpStream) -> Self {
+        Self { stream, holds_byte: false }
+    }
+
     /// Reads that byte too: dropped from now on, the connection is closed normally.
     pub fn read_held_byte(&mut self) -> io::Result<()> {
         if self.holds_byte {
@@ -49,17 +53,16 @@ impl Read for ResettableSocket {
 }
 
 /// A request whose head has been read.
-pub struct Incoming {
+pub struct Incoming<'a> {
     pub head: Request<()>,
-    pub socket: ResettableSocket,
+    socket: &'a mut ResettableSocket,
     /// The part of the body that arrived together with the head.
     body_start: Vec<u8>,
 }
 
-impl Incoming {
+impl<'a> Incoming<'a> {
     /// Reads the head. `None` if the client closes the connection before it is complete.
-    pub fn read(stream: TcpStream) -> io::Result<Option<Self>> {
-        let mut socket = ResettableSocket { stream, holds_byte: false };
+    pub fn read(socket: &'a mut ResettableSocket) -> io::Result<Option<Self>> {
         let mut bytes = Vec::new();
         let mut buffer = [0; 8 << 10];
         while bytes.len() < LARGEST_HEAD_BYTES {
@@ -86,7 +89,7 @@ impl Incoming {
         let is_chunked = header(TRANSFER_ENCODING).is_some_and(|value| value.eq_ignore_ascii_case("chunked"));
         let announced = header(CONTENT_LENGTH).map_or(Ok(0), str::parse).map_err(invalid_data)?;
         let body_start = std::mem::take(&mut self.body_start);
-        let mut source = BufReader::new(Cursor::new(body_start).chain(&mut self.socket));
+        let mut source = BufReader::new(Cursor::new(body_start).chain(&mut *self.socket));
         let mut spool = Spool { memory: Vec::new(), file: None, path, size_bytes: 0 };
         if is_chunked {
             loop {
@@ -176,6 +179,7 @@ pub fn write_response(
     response: &Response,
     is_head: bool,
     delivery: Delivery,
+    is_last: bool,
 ) -> io::Result<()> {
     if delivery == Delivery::Nothing {
         return Ok(());
@@ -190,7 +194,7 @@ pub fn write_response(
     if !has_no_body && !response.headers().contains_key(CONTENT_LENGTH) {
         head.push_str(&format!("content-length: {size_bytes}\r\n"));
     }
-    head.push_str("connection: close\r\n\r\n");
+    head.push_str(if is_last { "connection: close\r\n\r\n" } else { "\r\n" });
     let sends_body = !is_head && !has_no_body && size_bytes > 0;
     if delivery == Delivery::Half && !sends_body {
         return stream.write_all(&head.as_bytes()[..head.len() / 2]);

@@ -56,17 +56,18 @@ fn sent(server: &Server, request: &[u8]) -> Result<Vec<u8>, ErrorKind> {
     Ok(response)
 }
 
-const POST: &[u8] = b"POST /a?b=c HTTP/1.1\r\nHost: x\r\nContent-Length: 6\r\n\r\nabcdef";
-const GET: &[u8] = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n";
+const POST: &[u8] = b"POST /a?b=c HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 6\r\n\r\nabcdef";
+const GET: &[u8] = b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
 const ECHOED: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 6\r\nconnection: close\r\n\r\nabcdef";
 
 #[test]
 fn a_request_arrives_complete_and_gets_a_response() {
     let (server, service) = server(Action::Pass);
     assert_eq!(sent(&server, POST).as_deref(), Ok(ECHOED));
-    let chunked = b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n4;x=y\r\ncdef\r\n0\r\n\r\n";
+    let chunked = b"POST / HTTP/1.1\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n4;x=y\r\ncdef\r\n0\r\n\r\n";
     assert_eq!(sent(&server, chunked).as_deref(), Ok(ECHOED));
-    let head = sent(&server, b"HEAD / HTTP/1.1\r\nContent-Length: 1\r\n\r\n.").expect("is answered");
+    let head =
+        sent(&server, b"HEAD / HTTP/1.1\r\nConnection: close\r\nContent-Length: 1\r\n\r\n.").expect("is answered");
     assert_eq!(String::from_utf8_lossy(&head), "HTTP/1.1 200 OK\r\ncontent-length: 1\r\nconnection: close\r\n\r\n");
     let seen = service.lock().expect("no panic");
     assert_eq!(seen.0[0].uri().to_string(), "/a?b=c");
@@ -77,7 +78,9 @@ fn a_request_arrives_complete_and_gets_a_response() {
 fn a_client_that_expects_100_continue_gets_it() {
     let (server, _) = server(Action::Pass);
     let mut stream = connect(&server).expect("connects");
-    stream.write_all(b"PUT / HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n").expect("is sent");
+    stream
+        .write_all(b"PUT / HTTP/1.1\r\nConnection: close\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n")
+        .expect("is sent");
     let mut go_on = [0; 25];
     stream.read_exact(&mut go_on).expect("is told");
     assert_eq!(&go_on, b"HTTP/1.1 100 Continue\r\n\r\n");
@@ -91,7 +94,7 @@ fn a_client_that_expects_100_continue_gets_it() {
 fn a_large_body_is_spooled_to_a_file() {
     let (server, service) = server(Action::Pass);
     let body: Vec<u8> = (0..5_u32 << 20).map(|number| number.to_le_bytes()[1]).collect();
-    let head = format!("PUT / HTTP/1.1\r\nContent-Length: {}\r\n\r\n", body.len());
+    let head = format!("PUT / HTTP/1.1\r\nConnection: close\r\nContent-Length: {}\r\n\r\n", body.len());
     let response = sent(&server, &[head.as_bytes(), &body].concat()).expect("is answered");
     assert!(response.ends_with(&body) && response.len() > body.len());
     let seen = service.lock().expect("no panic");
@@ -168,4 +171,22 @@ fn a_port_is_not_reused_while_its_server_refuses_connections() {
     assert!(others.iter().all(|other| port(other) != port(&closed)));
     assert!(PORTS.contains(&port(&closed)), "the system assigns the others to anyone");
     closed.reopen().expect("opens");
+}
+
+#[test]
+fn a_connection_carries_several_requests_until_the_server_closes() {
+    let (server, service) = server(Action::Pass);
+    let mut stream = connect(&server).expect("connects");
+    for body in ["ab", "cd"] {
+        let request = format!("POST / HTTP/1.1\r\nContent-Length: 2\r\n\r\n{body}");
+        stream.write_all(request.as_bytes()).expect("is sent");
+        let expected = format!("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{body}");
+        let mut response = vec![0; expected.len()];
+        stream.read_exact(&mut response).expect("is answered");
+        assert_eq!(String::from_utf8_lossy(&response), expected);
+    }
+    server.stop();
+    assert_eq!(stream.read(&mut [0]).expect("is closed"), 0);
+    server.wait_until_idle().expect("is idle");
+    assert_eq!(service.lock().expect("no panic").0.len(), 2);
 }
