@@ -15,7 +15,7 @@ use crate::rehearse::faults::{PlannedFault, Schedule};
 use crate::rehearse::pipeline::{Config, Pipeline};
 use crate::rehearse::scenario::SCENARIO;
 
-/// A pipeline sleeps for 0.2 s on average (`Retry-After`) and computes for 0.04 s, so it takes many at
+/// A pipeline sleeps for 0.2 s on average (`Retry-After`) and computes for 0.03 s, so it takes many at
 /// once to keep a core busy.
 const PIPELINES_PER_CORE: usize = 12;
 /// How many differences are printed.
