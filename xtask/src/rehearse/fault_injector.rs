@@ -52,24 +52,24 @@ pub struct Monitored<D> {
     pub fake: D,
     /// The problems found so far.
     pub problems: Vec<String>,
-    watch: Monitor<D>,
+    check: Monitor<D>,
 }
 
 impl<D> Monitored<D> {
-    pub fn new(fake: D, watch: Monitor<D>) -> Self {
-        Self { fake, problems: Vec::new(), watch }
+    pub fn new(fake: D, check: Monitor<D>) -> Self {
+        Self { fake, problems: Vec::new(), check }
     }
 }
 
 impl<D: Fake> Service for Monitored<D> {
     fn handle(&mut self, request: &Request) -> Response {
-        let answer = self.fake.handle(request);
+        let response = self.fake.handle(request);
         let is_read = [Method::GET, Method::HEAD].contains(request.method());
-        if let Some(problem) = (!is_read).then(|| (self.watch)(&self.fake)).flatten() {
+        if let Some(problem) = (!is_read).then(|| (self.check)(&self.fake)).flatten() {
             let problem = format!("after {} {}: {problem}", request.method(), request.uri().path());
             self.problems.push(problem);
         }
-        answer
+        response
     }
 }
 
@@ -80,16 +80,16 @@ pub struct FaultInjector<D> {
     faults: BTreeMap<u64, Fault>,
     /// The number of requests before the checkpoint.
     before: u64,
-    seen: Mutex<Vec<RecordedRequest>>,
+    recorded: Mutex<Vec<RecordedRequest>>,
     kill_handle: KillHandle,
 }
 
 impl<D: Fake> FaultInjector<D> {
     /// `kill_handle` is what the faults kill the task with.
-    pub fn new(side: Side, watched: Monitored<D>, schedule: &Schedule, before: u64, kill_handle: KillHandle) -> Self {
+    pub fn new(side: Side, monitored: Monitored<D>, schedule: &Schedule, before: u64, kill_handle: KillHandle) -> Self {
         let ours = schedule.0.iter().filter(|one| one.side == side);
         let faults = ours.map(|one| (one.number, one.fault)).collect();
-        Self { side, service: Arc::new(Mutex::new(watched)), faults, before, seen: Mutex::default(), kill_handle }
+        Self { side, service: Arc::new(Mutex::new(monitored)), faults, before, recorded: Mutex::default(), kill_handle }
     }
 
     pub fn service(&self) -> Arc<Mutex<Monitored<D>>> {
@@ -103,14 +103,14 @@ impl<D: Fake> FaultInjector<D> {
 
     /// The requests, in order.
     pub fn recorded_requests(&self) -> Vec<RecordedRequest> {
-        locked(&self.seen).clone()
+        locked(&self.recorded).clone()
     }
 }
 
 impl<D: Fake> Faults for FaultInjector<D> {
     fn action(&self, number: u64, head: &http::Request<()>) -> Action {
         let authorization = head.headers().get(AUTHORIZATION).and_then(|value| value.to_str().ok());
-        locked(&self.seen).push(RecordedRequest {
+        locked(&self.recorded).push(RecordedRequest {
             method: head.method().clone(),
             path: head.uri().path().to_owned(),
             has_token: authorization.is_some_and(|value| value.starts_with("Bearer ")),
@@ -143,8 +143,8 @@ impl<D: Fake> Faults for FaultInjector<D> {
                 fake().fake.starter_once();
                 Action::Pass
             }
-            Some(fault @ Fault::BadGateway) => fault.answer(self.side).map_or(Action::Pass, Action::InsteadAfter),
-            Some(fault) => fault.answer(self.side).map_or(Action::Pass, Action::Instead),
+            Some(fault @ Fault::BadGateway) => fault.response(self.side).map_or(Action::Pass, Action::InsteadAfter),
+            Some(fault) => fault.response(self.side).map_or(Action::Pass, Action::Instead),
         }
     }
 

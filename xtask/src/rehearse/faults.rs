@@ -133,13 +133,13 @@ impl Fault {
     /// Every fault at every request to which it applies, one at a time.
     pub fn each(side: Side, requests: &[RecordedRequest]) -> impl Iterator<Item = Schedule> + '_ {
         requests.iter().zip(1..).flat_map(move |(request, number)| {
-            let fitting = Self::ALL.into_iter().filter(move |fault| fault.applies(side, request));
-            fitting.map(move |fault| Schedule(vec![PlannedFault { side, number, fault }]))
+            let applicable = Self::ALL.into_iter().filter(move |fault| fault.applies(side, request));
+            applicable.map(move |fault| Schedule(vec![PlannedFault { side, number, fault }]))
         })
     }
 
     /// The response that replaces the real one, if this fault has one.
-    pub fn answer(self, side: Side) -> Option<Response> {
+    pub fn response(self, side: Side) -> Option<Response> {
         let status = match self {
             Self::ServerError => StatusCode::INTERNAL_SERVER_ERROR,
             Self::BadGateway => StatusCode::BAD_GATEWAY,
@@ -147,14 +147,14 @@ impl Fault {
             Self::TooMany | Self::TooManyRetryAfter => StatusCode::TOO_MANY_REQUESTS,
             _ => return None,
         };
-        let mut answer = match side {
+        let mut response = match side {
             Side::Registry => error(status, "TOOMANYREQUESTS", "too many requests"),
             Side::Github => rate_limited(status),
         };
         if let Self::ForbiddenRetryAfter | Self::TooManyRetryAfter = self {
-            answer.headers_mut().insert(http::header::RETRY_AFTER, http::HeaderValue::from_static("1"));
+            response.headers_mut().insert(http::header::RETRY_AFTER, http::HeaderValue::from_static("1"));
         }
-        Some(answer)
+        Some(response)
     }
 }
 
@@ -204,12 +204,12 @@ impl FromStr for Schedule {
             let fault = Fault::ALL.into_iter().find(|fault| fault.name() == name)?;
             fields.next().is_none().then_some(PlannedFault { side, number, fault })
         };
-        let faults = text.split(',').map(|part| parse(part).ok_or_else(|| bad(part)));
+        let faults = text.split(',').map(|part| parse(part).ok_or_else(|| invalid(part)));
         faults.collect::<Result<_, _>>().map(Self)
     }
 }
 
-fn bad(part: &str) -> String {
+fn invalid(part: &str) -> String {
     let names: Vec<&str> = Fault::ALL.map(Fault::name).into();
     format!(
         "{part:?} is not a fault; use github:NUMBER:FAULT or registry:NUMBER:FAULT, where FAULT is one of {}",

@@ -87,8 +87,8 @@ impl<D: Fake> FakeServer<D> {
         Ok(Self { service, injector, server })
     }
 
-    fn with<T>(&self, step: impl FnOnce(&mut D) -> T) -> T {
-        step(&mut locked(&self.service).fake)
+    fn with<T>(&self, use_fake: impl FnOnce(&mut D) -> T) -> T {
+        use_fake(&mut locked(&self.service).fake)
     }
 }
 
@@ -126,8 +126,8 @@ impl<'a> Pipeline<'a> {
         fs::create_dir_all(&spool).with_context(|| format!("cannot create {spool}"))?;
         let kill_handle = KillHandle::default();
         let fixtures = Arc::clone(&config.fixtures);
-        let watch: Monitor<github::FakeGitHub> = Box::new(move |fake| fixtures.partial_release(&fake.snapshot()));
-        let github = Monitored::new(at.github.clone(), watch);
+        let check: Monitor<github::FakeGitHub> = Box::new(move |fake| fixtures.partial_release(&fake.snapshot()));
+        let github = Monitored::new(at.github.clone(), check);
         let registry = Monitored::new(at.registry.clone(), Box::new(|_| None));
         let github = FaultInjector::new(Side::Github, github, schedule, at.requests[0], kill_handle.clone());
         let registry = FaultInjector::new(Side::Registry, registry, schedule, at.requests[1], kill_handle.clone());
@@ -152,11 +152,11 @@ impl<'a> Pipeline<'a> {
     /// Runs one step. A task that fails is rerun; one that never succeeds is recorded as a problem.
     pub fn run_step(&mut self, step: ScenarioStep) -> Result<()> {
         match step {
-            ScenarioStep::PublishUpstream(releases) => self.upstream(releases),
+            ScenarioStep::PublishUpstream(releases) => self.publish_upstream(releases),
             ScenarioStep::CheckUpstream => {
                 self.run_until_success(&["check-upstream", "--execute"], &self.config.secrets.tracking)
             }
-            ScenarioStep::Release => self.build(),
+            ScenarioStep::Release => self.release(),
             ScenarioStep::MakePublic => {
                 self.registry.with(FakeRegistry::make_public);
                 Ok(())
@@ -173,16 +173,16 @@ impl<'a> Pipeline<'a> {
         }
     }
 
-    fn upstream(&self, releases: &[Published]) -> Result<()> {
+    fn publish_upstream(&self, releases: &[Published]) -> Result<()> {
         for release in releases {
             let commit = self.config.fixtures.commit(release.tag, release.date_epoch)?;
-            let is_candidate = release.tag.contains("-rc");
+            let is_prerelease = release.tag.contains("-rc");
             let onto = release.onto.map(|tag| self.config.fixtures.commit(tag, 0)).transpose()?;
             self.github.with(|github| {
                 if let Some(parent) = &onto {
                     github.commit_upstream(&commit, Some(parent));
                 }
-                github.publish_upstream(release.tag, &commit, is_candidate);
+                github.publish_upstream(release.tag, &commit, is_prerelease);
             });
         }
         Ok(())
@@ -191,7 +191,7 @@ impl<'a> Pipeline<'a> {
     /// Releases the build of the oldest pending run, which succeeds once `release` has: until then a
     /// person presses "Re-run failed jobs", which continues the same run (GitHub Docs, "Re-running
     /// workflows and jobs").
-    fn build(&mut self) -> Result<()> {
+    fn release(&mut self) -> Result<()> {
         let Some(run) = self.github.with(|github| github.pending_runs().into_iter().next()) else {
             self.problems.push("no run is pending".to_owned());
             return Ok(());
@@ -204,8 +204,8 @@ impl<'a> Pipeline<'a> {
         let kind = if build.is_fake { "a fake dist" } else { "the real build in dist/" };
         self.print(&format!("the workflow builds {}: {kind}", build.source.version));
         let host = self.registry_host();
-        let words = ["release", "--execute", "--dist", build.folder.as_str(), "--registry", &host];
-        self.run_until_success(&words, &self.config.secrets.release)?;
+        let arguments = ["release", "--execute", "--dist", build.folder.as_str(), "--registry", &host];
+        self.run_until_success(&arguments, &self.config.secrets.release)?;
         self.github.with(|github| github.set_run(run.id, "completed", Some("success")));
         Ok(())
     }

@@ -20,8 +20,8 @@ impl Pipeline<'_> {
         let host = self.registry_host();
         self.check_plan_is_empty(&["check-upstream", "--json"], &self.config.secrets.tracking)?;
         for build in self.config.fixtures.builds() {
-            let words = ["release", "--json", "--dist", build.folder.as_str(), "--registry", &host];
-            self.check_plan_is_empty(&words, &self.config.secrets.release)?;
+            let arguments = ["release", "--json", "--dist", build.folder.as_str(), "--registry", &host];
+            self.check_plan_is_empty(&arguments, &self.config.secrets.release)?;
         }
         if !self.github.with(|github| github.pending_runs()).is_empty() {
             self.problems.push("at the end a run is still pending".to_owned());
@@ -30,32 +30,32 @@ impl Pipeline<'_> {
     }
 
     /// Runs a task without `--execute`: its plan must be empty.
-    fn check_plan_is_empty(&mut self, words: &[&str], token: &str) -> Result<()> {
-        let Some(stdout) = self.retry(words, token)? else { return Ok(()) };
+    fn check_plan_is_empty(&mut self, arguments: &[&str], token: &str) -> Result<()> {
+        let Some(stdout) = self.retry(arguments, token)? else { return Ok(()) };
         let report: Value = serde_json::from_slice(&stdout).unwrap_or_default();
         match report["steps"].as_array() {
             Some(steps) if steps.is_empty() => {}
             Some(steps) => {
                 let names: Vec<&str> = steps.iter().filter_map(|step| step["step"].as_str()).collect();
-                self.problems.push(format!("the plan of {} is not empty: {}", words.join(" "), names.join(", ")));
+                self.problems.push(format!("the plan of {} is not empty: {}", arguments.join(" "), names.join(", ")));
             }
-            None => self.problems.push(format!("the JSON of {} has no \"steps\"", words.join(" "))),
+            None => self.problems.push(format!("the JSON of {} has no \"steps\"", arguments.join(" "))),
         }
         Ok(())
     }
 
-    pub(super) fn run_until_success(&mut self, words: &[&str], token: &str) -> Result<()> {
-        self.retry(words, token).map(|_| ())
+    pub(super) fn run_until_success(&mut self, arguments: &[&str], token: &str) -> Result<()> {
+        self.retry(arguments, token).map(|_| ())
     }
 
     /// Runs a task until it succeeds. Returns its output, or `None` if it never does.
-    fn retry(&mut self, words: &[&str], token: &str) -> Result<Option<Vec<u8>>> {
+    fn retry(&mut self, arguments: &[&str], token: &str) -> Result<Option<Vec<u8>>> {
         let mut last_lines = String::new();
         for pass in 1..=MAX_ATTEMPTS {
-            self.print(&format!("$ cargo xtask {}", words.join(" ")));
-            let output = self.run(words, token)?;
+            self.print(&format!("$ cargo xtask {}", arguments.join(" ")));
+            let output = self.run(arguments, token)?;
             if self.config.secrets.occur_in(&output.stdout) || self.config.secrets.occur_in(output.stderr.as_bytes()) {
-                self.problems.push(format!("{} printed a secret", words[0]));
+                self.problems.push(format!("{} printed a secret", arguments[0]));
             }
             // A request of a killed task may still be in progress.
             self.github.server.wait_until_idle()?;
@@ -74,29 +74,29 @@ impl Pipeline<'_> {
         let last_lines: Vec<&str> = last_lines.into_iter().rev().collect();
         self.problems.push(format!(
             "{} failed {MAX_ATTEMPTS} times; its last output: {}",
-            words[0],
+            arguments[0],
             last_lines.join(" / ")
         ));
         Ok(None)
     }
 
-    fn run(&self, words: &[&str], token: &str) -> Result<Output> {
-        let mut run = Run::new(&self.config.program).args(words.iter().copied()).directory(&self.checkout);
+    fn run(&self, arguments: &[&str], token: &str) -> Result<Output> {
+        let mut run = Run::new(&self.config.program).args(arguments.iter().copied()).directory(&self.checkout);
         let (url, config) = (self.github.server.url(), self.config);
         let github = (url.as_str(), config.repository.as_str());
         for (name, value) in checkout::environment(&self.checkout, github, token, &config.secrets) {
             run = run.env(name, value);
         }
         ensure!(
-            !self.config.secrets.occur_in(words.join(" ").as_bytes()),
+            !self.config.secrets.occur_in(arguments.join(" ").as_bytes()),
             "the arguments of {} contain a secret",
-            words[0]
+            arguments[0]
         );
         let mut line = Vec::new();
         run.bare().kill_handle(&self.kill_handle).limit(LIMIT).follow(None, |event| match event {
             Event::Line(line) => self.print(&format!("  {line}")),
             // The steps, as text. JSON is not printed.
-            Event::Piece(bytes) if !words.contains(&"--json") => {
+            Event::Piece(bytes) if !arguments.contains(&"--json") => {
                 for byte in bytes {
                     if *byte == b'\n' {
                         self.print(&format!("  {}", String::from_utf8_lossy(&line)));
