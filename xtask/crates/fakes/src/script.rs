@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use camino::Utf8PathBuf;
 
 use crate::message::{Content, Delivery, Request, Response, Service};
-use crate::server::{Action, Faults, Server, locked};
+use crate::server::{Faults, NoFaults, Server, locked};
 
 /// A running server. Dropping it stops it.
 pub struct Script {
@@ -24,14 +24,6 @@ impl Service for Scripted {
     fn handle(&mut self, request: &Request) -> Response {
         self.requests.push(request.clone());
         (self.respond)(request)
-    }
-}
-
-struct NoFaults;
-
-impl Faults for NoFaults {
-    fn action(&self, _number: u64, _head: &http::Request<()>) -> Action {
-        Action::Pass
     }
 }
 
@@ -111,6 +103,7 @@ mod tests {
     use std::net::TcpStream;
 
     use super::*;
+    use crate::server::Action;
 
     fn exchange(script: &Script, request: &str) -> String {
         let mut stream = TcpStream::connect(script.address()).expect("connects");

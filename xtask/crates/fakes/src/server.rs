@@ -19,8 +19,11 @@ use http::Method;
 use http::header::CONNECTION;
 use http1::{Incoming, ResettableSocket, write_response};
 
-use crate::message::{Delivery, Response, Service};
+use crate::message::{Delivery, Service};
 
+pub use faults::{Action, Faults, NoFaults};
+
+mod faults;
 mod http1;
 
 /// A client that sends nothing for this long is considered gone.
@@ -31,43 +34,6 @@ const IO_TIMEOUT: Duration = Duration::from_secs(30);
 const PORTS: Range<u16> = 20_000..32_000;
 const REOPEN_LIMIT: Duration = Duration::from_secs(10);
 const REOPEN_PAUSE: Duration = Duration::from_millis(20);
-
-/// What to do with one request.
-#[derive(Debug)]
-pub enum Action {
-    /// Handle it and respond.
-    Pass,
-    /// Reset the connection before the request takes effect.
-    ResetBefore,
-    /// Handle it, then reset the connection without a response.
-    ResetAfter,
-    /// Handle it, then close the connection without a response.
-    CloseAfter,
-    /// Handle it with the first bytes of its body, as many as given, then reset the connection.
-    ResetWithin(u64),
-    /// Handle it, and send half of the response.
-    Truncate,
-    /// Send this response without handling the request.
-    Instead(Response),
-    /// Handle it, and send this response instead.
-    InsteadAfter(Response),
-    /// Handle it and respond, but refuse connections from before the response on, until
-    /// [`Server::reopen`].
-    RefuseNext,
-    /// Kill the client before the request takes effect.
-    KillBefore,
-    /// Handle it, then kill the client before a response.
-    KillAfter,
-}
-
-pub trait Faults: Send + Sync {
-    /// Decides about a request, by its number, counted from 1. None of its body has been read, and the
-    /// service is not locked.
-    fn action(&self, number: u64, head: &http::Request<()>) -> Action;
-
-    /// Kills the client and waits until it has ended.
-    fn kill(&self) {}
-}
 
 /// A running server. Dropping it stops it.
 pub struct Server {

@@ -12,8 +12,8 @@ use std::sync::{Arc, Mutex};
 use camino::Utf8PathBuf;
 
 use crate::digest::sha256;
-use crate::message::{Content, Request, Service};
-use crate::server::{Action, Faults, PORTS, Response, Server};
+use crate::message::{Content, Request, Response, Service};
+use crate::server::{Action, Faults, PORTS, Server};
 
 /// Responds to each request with its own body, and keeps the requests.
 #[derive(Default)]
