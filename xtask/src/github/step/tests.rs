@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use fakes::github::FakeGitHub;
 use fakes::message::{Content, Request, Response, Service};
-use fakes::server::{Action, Faults, Server};
+use fakes::server::{NoFaults, Server};
 use oci::digest::sha256;
 use serde_json::{Value, json};
 
@@ -36,14 +36,6 @@ impl Service for Recorder {
             self.sent.push((request.method().to_string(), target, body));
         }
         self.fake.handle(request)
-    }
-}
-
-struct NoFaults;
-
-impl Faults for NoFaults {
-    fn action(&self, _number: u64, _head: &http::Request<()>) -> Action {
-        Action::Pass
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use fakes::message::{Content, Request, Response, Service};
 use fakes::registry::{Account, FakeRegistry, Referrers};
-use fakes::server::{Action, Faults, Server};
+use fakes::server::{NoFaults, Server};
 use oci::documents::Manifest;
 
 use super::*;
@@ -36,14 +36,6 @@ impl Service for Recorder {
             self.sent.push((path, media_type, body));
         }
         self.fake.handle(request)
-    }
-}
-
-struct NoFaults;
-
-impl Faults for NoFaults {
-    fn action(&self, _number: u64, _head: &http::Request<()>) -> Action {
-        Action::Pass
     }
 }
 
