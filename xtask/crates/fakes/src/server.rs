@@ -248,8 +248,8 @@ impl Shared {
 /// Listens on a port that no other server of this process has had lately.
 fn listen() -> Result<TcpListener> {
     static COUNT: AtomicU32 = AtomicU32::new(0);
-    // Processes begin far from each other.
-    let first = std::process::id().wrapping_mul(7_919);
+    // Processes with close ids begin far from each other: the range times the golden ratio.
+    let first = std::process::id().wrapping_mul(7_417);
     for _ in PORTS {
         let number = first.wrapping_add(COUNT.fetch_add(1, Ordering::Relaxed));
         let port = PORTS.start + u16::try_from(number % u32::from(PORTS.end - PORTS.start))?;
