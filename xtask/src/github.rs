@@ -237,6 +237,9 @@ pub fn next_of(link: &str) -> Option<&str> {
 }
 
 #[cfg(test)]
+mod fake_tests;
+
+#[cfg(test)]
 mod tests {
     use super::*;
 

@@ -1,5 +1,5 @@
-//! `cargo xtask rehearse`: the whole pipeline, offline, against doubles of GitHub and of a registry on
-//! loopback, with faults on demand. The tasks are the real ones, run as processes of their own.
+//! `cargo xtask rehearse`: the whole pipeline, offline, against a fake GitHub and a fake registry on
+//! loopback, with faults on demand. The tasks are the real ones, run as separate processes.
 #![allow(clippy::disallowed_methods, reason = "reads and writes files and reads the environment")]
 
 use std::fs;
@@ -24,48 +24,51 @@ use serde_json::{Value, json};
 
 use crate::os::terminal::{Progress, Unit, note, print_error, print_status};
 
-pub mod baseline;
-pub mod checkout;
-pub mod fake_dist;
-pub mod fault_injector;
-pub mod faults;
-pub mod faulty_runs;
-pub mod fixtures;
-pub mod pipeline;
-pub mod report;
-pub mod scenario;
+mod baseline;
+mod checkout;
+mod fake_dist;
+mod fault_injector;
+mod faults;
+mod faulty_runs;
+mod fixtures;
+mod pipeline;
+mod report;
+mod scenario;
 
-/// Rehearse the whole pipeline offline: check-upstream, build, release, against doubles on loopback
+/// Rehearse the whole pipeline offline: check-upstream, build and release against fakes on loopback
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
-  cargo xtask rehearse                            the scenario, told as it goes; nothing is touched
-  cargo xtask rehearse --faults each              every request broken in every way, one at a time
+  cargo xtask rehearse                            the scenario, step by step
+  cargo xtask rehearse --faults each              every fault at every request, one at a time
   cargo xtask rehearse --faults each:9            every ninth of these, in a ninth of the time
   cargo xtask rehearse --faults random:7 --for 600
                                                   pairs and triples of faults, for ten minutes
   cargo xtask rehearse --faults github:12:reset-after
-                                                  one pipeline again, told as it goes
+                                                  one pipeline again, step by step
   cargo xtask rehearse --registry 127.0.0.1:5000  push to a real registry on this machine
 
-GitHub and the registry are doubles inside this process, each on a port of 127.0.0.1; the tasks are the
-real ones. What is built are stand-ins, except where dist/ has a real build with its proofs. A broken
-pipeline is run again as the schedule or a person would, and must come to the very state of the
-undisturbed one. Exit status: 0 it did, 1 something diverged or failed, 2 bad arguments.")]
+GitHub and the registry are fakes in this process, each on a port of 127.0.0.1; the tasks are the real ones.
+The builds are fakes too, except those in dist/ that are real and proved. Nothing outside target/ is changed.
+A task that fails because of a fault is rerun, as the schedule or a person would, and the pipeline must end in
+the same state as the one without faults.
+Exit status: 0 it does, 1 a pipeline diverged or a task failed, 2 invalid arguments.")]
 pub struct Rehearse {
-    /// none, each, each:N (every Nth), random:SEED, or faults as a failed rehearsal names them (github:12:500,registry:3:429)
+    /// none, each, each:N (every Nth), random:SEED, or faults as a failed rehearsal prints them
+    /// (github:12:500,registry:3:429)
     #[arg(long, value_name = "FAULTS", default_value = "none")]
     faults: Choice,
-    /// How long random faults go on
+    /// How long to go on with random faults
     #[arg(long = "for", value_name = "SECONDS", default_value = "60")]
     seconds: u64,
-    /// A real registry on this machine in place of the double; credentials as for `release`
+    /// Use a real registry on this machine instead of the fake; credentials as for `release`
     #[arg(long, value_name = "HOST", value_parser = loopback)]
     registry: Option<String>,
-    /// Without faults: write what was exchanged with GitHub to a file, to be held against its description
+    /// Without faults: write the exchanges with GitHub to a file, to be checked against GitHub's
+    /// description
     #[arg(long, value_name = "FILE", hide = true)]
     record: Option<Utf8PathBuf>,
-    /// Rehearse this program in place of the one that runs: so that a bad one can be seen to be found
+    /// Rehearse this program instead of xtask itself: lets tests check that a faulty program is detected
     #[arg(long, value_name = "PROGRAM", hide = true)]
     program: Option<Utf8PathBuf>,
     /// Print the result as JSON
@@ -73,11 +76,11 @@ pub struct Rehearse {
     json: bool,
 }
 
-/// What is to be broken.
+/// The faults to rehearse.
 #[derive(Clone, Debug)]
 enum Choice {
     None,
-    /// Every request in every way, of which every so many-th.
+    /// Every fault at every request, or every nth of these.
     Each(NonZero<usize>),
     Random(u64),
     These(Schedule),
@@ -87,7 +90,7 @@ impl FromStr for Choice {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let not_a_number = |text: &str| format!("{text:?} is no number");
+        let not_a_number = |text: &str| format!("{text:?} is not a number");
         match text.split_once(':').unwrap_or((text, "")) {
             ("none", "") => Ok(Self::None),
             ("each", "") => Ok(Self::Each(NonZero::<usize>::MIN)),
@@ -102,42 +105,39 @@ fn loopback(text: &str) -> Result<String, String> {
     let host = text.rsplit_once(':').map_or(text, |(host, _)| host);
     match host {
         "localhost" | "127.0.0.1" | "[::1]" => Ok(text.to_owned()),
-        _ => Err("a rehearsal pushes to this machine alone: localhost:PORT, 127.0.0.1:PORT".to_owned()),
+        _ => Err("a rehearsal only pushes to this machine: localhost:PORT or 127.0.0.1:PORT".to_owned()),
     }
 }
 
-/// The folder of a rehearsal, gone when it is over.
-struct Folder(Utf8PathBuf);
+/// The working directory of a rehearsal, removed at its end.
+struct WorkDirectory(Utf8PathBuf);
 
-impl Drop for Folder {
+impl Drop for WorkDirectory {
     fn drop(&mut self) {
-        // It is below target/, and the next `cargo clean` removes what cannot be removed now.
+        // It is below target/, so the next `cargo clean` removes what cannot be removed now.
         let _ = fs::remove_dir_all(&self.0);
     }
 }
 
-/// Runs the task in the checkout at `root`.
-///
-/// # Errors
-/// Where the rehearsal cannot be held. A pipeline that diverges is no error, but an exit status.
+/// Runs the task in the checkout at `root`. A pipeline that diverges is not an error, but exit status 1.
 pub fn run(root: &Utf8Path, arguments: &Rehearse) -> Result<ExitCode> {
-    let folder = Folder(root.join("target/rehearse").join(std::process::id().to_string()));
+    let folder = WorkDirectory(root.join("target/rehearse").join(std::process::id().to_string()));
     let is_plain = matches!(arguments.faults, Choice::None);
-    ensure!(is_plain || arguments.registry.is_none(), "faults need the double of a registry; leave --registry out");
+    ensure!(is_plain || arguments.registry.is_none(), "faults need the fake registry; remove --registry");
     let config = Config {
         program: arguments.program.clone().map_or_else(this_program, Ok)?.into_string(),
-        fixtures: Arc::new(Fixtures::fill(&folder.0.join("dist"), is_plain.then_some(root))?),
+        fixtures: Arc::new(Fixtures::create(&folder.0.join("dist"), is_plain.then_some(root))?),
         repository: checkout::repository(arguments.registry.is_some())?,
         registry: arguments.registry.clone(),
         secrets: arguments.registry.as_ref().map_or_else(Secrets::made_up, |_| Secrets::for_a_real_registry()),
     };
-    let baseline = Baseline::make(&config, &folder.0, is_plain)?;
+    let baseline = Baseline::run(&config, &folder.0, is_plain)?;
     let is_sound = baseline.problems.is_empty() && baseline.repeats == 0;
     for problem in &baseline.problems {
         print_error(&anyhow::anyhow!("{problem}"));
     }
     if !is_sound {
-        note("without a fault the scenario does not go as it should: nothing else was rehearsed");
+        note("the scenario fails even without faults, so no faults were rehearsed");
     }
     if let Some(path) = &arguments.record {
         let lines: Result<String, _> = baseline
@@ -147,11 +147,11 @@ pub fn run(root: &Utf8Path, arguments: &Rehearse) -> Result<ExitCode> {
             .collect::<serde_json::Result<_>>();
         fs::write(path, lines?).with_context(|| format!("cannot write {path}"))?;
     }
-    let mut report = report_of(&baseline);
+    let mut report = report_json(&baseline);
     let is_clean = match (is_sound, &arguments.faults) {
         (false, _) => false,
         (true, Choice::None) => {
-            show(&baseline);
+            print_result(&baseline);
             true
         }
         (true, choice) => {
@@ -169,12 +169,12 @@ pub fn run(root: &Utf8Path, arguments: &Rehearse) -> Result<ExitCode> {
 }
 
 fn this_program() -> Result<Utf8PathBuf> {
-    let path = std::env::current_exe().context("this program has no path")?;
+    let path = std::env::current_exe().context("cannot find the path of this program")?;
     Utf8PathBuf::try_from(path).context("this program's path is not UTF-8")
 }
 
-fn report_of(baseline: &Baseline) -> Value {
-    let [github, registry] = baseline.seen.each_ref().map(Vec::len);
+fn report_json(baseline: &Baseline) -> Value {
+    let [github, registry] = baseline.requests.each_ref().map(Vec::len);
     json!({
         "acts": scenario::SCENARIO.len(),
         "image": baseline.image.to_string(),
@@ -185,24 +185,24 @@ fn report_of(baseline: &Baseline) -> Value {
     })
 }
 
-/// The end of the scenario: the page of our first release, the heads of the others, and the tags.
-fn show(baseline: &Baseline) {
+/// Prints the final state: the page of our first release, the first lines of the others, and the tags.
+fn print_result(baseline: &Baseline) {
     for (index, page) in baseline.pages.iter().enumerate() {
         eprintln!();
         let head = if index == 0 { usize::MAX } else { 2 };
         page.lines().take(head).for_each(|line| eprintln!("    │ {line}"));
     }
     eprintln!("\n    {}", baseline.image);
-    // Tags of the form sha256-… stand in for a list of what is attached to an image.
+    // Tags of the form sha256-… list what is attached to an image.
     let (lists, tags): (Vec<_>, Vec<_>) = baseline.tags.iter().partition(|(tag, _)| tag.contains(":sha256-"));
     for (tag, digest) in tags {
         eprintln!("      {:<20} {digest}", tag.rsplit(':').next().unwrap_or_default());
     }
-    eprintln!("      and {} tags of the form sha256-…, for what is attached to each image", lists.len());
-    let [github, registry] = baseline.seen.each_ref().map(Vec::len);
+    eprintln!("      and {} tags of the form sha256-…, which list what is attached to each image", lists.len());
+    let [github, registry] = baseline.requests.each_ref().map(Vec::len);
     print_status(
         "rehearsed",
-        format_args!("{} acts, {github} requests to GitHub, {registry} to the registry", scenario::SCENARIO.len()),
+        format_args!("{} steps, {github} requests to GitHub, {registry} to the registry", scenario::SCENARIO.len()),
     );
 }
 
@@ -214,7 +214,7 @@ fn faulty_runs(
     seconds: u64,
 ) -> Result<Report> {
     let singles = baseline.single_faults();
-    let mut progress = Progress::new("rehearse", Unit::Count("broken pipelines"));
+    let mut progress = Progress::new("rehearse", Unit::Count("pipelines with faults"));
     let outcomes = match choice {
         Choice::These(schedule) => vec![faulty_runs::run(config, baseline, schedule, folder.join("pipeline"), true)?],
         Choice::Random(seed) => {
@@ -225,7 +225,7 @@ fn faulty_runs(
                 config,
                 baseline,
                 folder,
-                || random.schedule(),
+                || random.start_scheduled_run(),
                 |_| {
                     progress.advance(1);
                     if progress.elapsed() > Duration::from_secs(seconds) {

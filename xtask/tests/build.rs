@@ -248,8 +248,10 @@ fn go_is_fetched_and_verified_once() {
     let script = fs::read_to_string(world.go_script("script", "exec \"$GO\" \"$@\"")).expect("is read");
     let page = serve(&world.go_version(), &script, Delivery::Whole);
     let build = |arguments: &[&str]| {
-        let output =
-            checkout.bare_xtask(&[&["build", "--go-page", &page], arguments].concat()).env("PATH", &tools).output();
+        let output = checkout
+            .bare_xtask(&[&["build", "--go-page", &page.url()], arguments].concat())
+            .env("PATH", &tools)
+            .output();
         let output = output.expect("xtask starts");
         text(&output);
         String::from_utf8_lossy(&output.stderr).into_owned()
@@ -271,7 +273,7 @@ fn an_archive_of_go_that_is_not_what_was_published_is_refused() {
         (Delivery::BrokenOff, "cannot download"),
     ] {
         let page = serve(&world.go_version(), "#!/bin/sh\nexit 9\n", delivery);
-        let (message, status) = failure(checkout.bare_xtask(&["build", "--go-page", &page]).env("PATH", &tools));
+        let (message, status) = failure(checkout.bare_xtask(&["build", "--go-page", &page.url()]).env("PATH", &tools));
         assert!(status == 1 && message.contains(said), "{message}");
         let left: Vec<_> =
             fs::read_dir(checkout.root.join("target/go")).expect("lists").flatten().map(|e| e.file_name()).collect();
@@ -285,7 +287,7 @@ fn without_any_go_one_message_tells_of_every_source() {
     let checkout = world.checkout("project", "v0.1.0");
     let tools = world.only("tools", &TOOLS);
     let page = serve("1.0.1", "", Delivery::Whole);
-    let (message, status) = failure(checkout.bare_xtask(&["build", "--go-page", &page]).env("PATH", &tools));
+    let (message, status) = failure(checkout.bare_xtask(&["build", "--go-page", &page.url()]).env("PATH", &tools));
     assert_eq!(status, 1);
     for part in
         ["there is none on PATH", "lists no archive of Go", "there is no python3 on PATH", "--go PATH", "--go-page"]

@@ -13,8 +13,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
 
+use fakes::script::{Script, header, response, silence};
 use support::Scratch;
-use support::refusal::{response, serve};
 
 const TOKEN: &str = "ghs_0123456789abcdefSECRET";
 
@@ -42,28 +42,30 @@ fn failure(root: &Path, command: &mut Command) -> String {
 #[test]
 fn no_failure_says_the_token() {
     let scratch = Scratch::new("secrets");
-    let redirect = |to: &str| response("302 Found", &format!("Location: {to}\r\n"), "");
+    let redirect = |to: &str| response(302, &[("Location", to)], "");
     let answers = [
-        String::new(),
-        response("200 OK", "", "not JSON"),
-        response("200 OK", "", "[]"),
-        response("500 Internal Server Error", "", "{}"),
-        response("422 Unprocessable Entity", "", r#"{"message":"Validation Failed","errors":[{"code":"invalid"}]}"#),
-        response("403 Forbidden", "Retry-After: 3600\r\n", r#"{"message":"You have exceeded a secondary rate limit"}"#),
+        silence(),
+        response(200, &[], "not JSON"),
+        response(200, &[], "[]"),
+        response(500, &[], "{}"),
+        response(422, &[], r#"{"message":"Validation Failed","errors":[{"code":"invalid"}]}"#),
+        response(403, &[("Retry-After", "3600")], r#"{"message":"You have exceeded a secondary rate limit"}"#),
         redirect("http://elsewhere.example/"),
         redirect("https://host.invalid/"),
     ];
     for answer in answers {
-        let (url, heads) = serve(&answer);
+        let server = Script::start(move |_| answer.clone());
         let said = failure(
             scratch.path(),
             xtask(scratch.path(), &["check-upstream", "--execute"])
-                .env("GITHUB_API_URL", &url)
+                .env("GITHUB_API_URL", server.url())
                 .env("RUST_BACKTRACE", "1"),
         );
-        let heads = heads.lock().expect("no panic");
-        assert!(heads.iter().any(|head| head.contains(TOKEN)), "the token was not used: {heads:?}");
-        assert!(heads.iter().all(|head| !head.lines().next().unwrap_or_default().contains(TOKEN)), "{heads:?}");
+        let requests = server.requests();
+        let is_authorized = |value: &str| value.contains(TOKEN);
+        let is_used = requests.iter().any(|request| header(request, "authorization").is_some_and(is_authorized));
+        assert!(is_used, "the token was not used: {requests:?}");
+        assert!(requests.iter().all(|request| !request.uri().to_string().contains(TOKEN)), "{requests:?}");
         assert!(said.contains("error"), "{said}");
     }
     // Nobody listens, and no such host.
@@ -78,14 +80,15 @@ fn no_failure_says_the_token() {
 #[test]
 fn a_token_that_does_not_do_is_told_about_in_one_message() {
     let scratch = Scratch::new("refused");
-    let ask = |status: &str, headers: &str, message: &str| {
-        let (url, _) = serve(&response(status, headers, &format!(r#"{{"message":"{message}"}}"#)));
-        failure(scratch.path(), xtask(scratch.path(), &["check-upstream", "--execute"]).env("GITHUB_API_URL", url))
+    let ask = |status: u16, headers: &'static [(&str, &str)], message: &'static str| {
+        let server = Script::start(move |_| response(status, headers, format!(r#"{{"message":"{message}"}}"#)));
+        let mut command = xtask(scratch.path(), &["check-upstream", "--execute"]);
+        failure(scratch.path(), command.env("GITHUB_API_URL", server.url()))
     };
-    let wrong = ask("401 Unauthorized", "", "Bad credentials");
+    let wrong = ask(401, &[], "Bad credentials");
     assert!(wrong.contains("wrong or has expired") && wrong.contains("GITHUB_TOKEN"), "{wrong}");
-    let permissions = "X-Accepted-GitHub-Permissions: issues=write\r\n";
-    let weak = ask("403 Forbidden", permissions, "Resource not accessible by integration");
+    let permissions = &[("X-Accepted-GitHub-Permissions", "issues=write")];
+    let weak = ask(403, permissions, "Resource not accessible by integration");
     assert!(weak.contains("issues=write"), "{weak}");
     for said in [wrong, weak] {
         assert_eq!(said.matches("error").count(), 1, "{said}");

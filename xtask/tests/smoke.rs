@@ -3,17 +3,16 @@
 #![allow(
     clippy::disallowed_methods,
     clippy::disallowed_types,
-    reason = "reads and writes files, starts processes, opens sockets and reads the environment"
+    reason = "reads and writes files, starts processes and reads the environment"
 )]
 
 mod support;
 
 use std::fs;
-use std::io::{Read, Write};
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+use fakes::script::{Script, response};
 use ring::digest::{SHA256, digest};
 use serde_json::{Value, json};
 
@@ -182,35 +181,24 @@ fn what_is_no_image_is_refused_in_one_sentence() {
     assert!(output.status.code() == Some(1) && said.contains(". is not an image that can be read"), "{said}");
 }
 
-/// An archive whose release is signed by nobody, on loopback.
+/// A release file of an archive that nobody signed.
+const UNSIGNED: &str = "-----BEGIN PGP SIGNED MESSAGE-----\nHash: SHA256\n\nSHA256:\n-----BEGIN PGP SIGNATURE-----\n\n\
+                        iQ==\n-----END PGP SIGNATURE-----\n";
+
 #[test]
 fn a_kernel_from_an_archive_that_debian_did_not_sign_is_refused() {
     let Some(image) = image_and(&["qemu-system-riscv64", "xz", "gpgv"]) else { return };
     if !Path::new("/usr/share/keyrings/debian-archive-keyring.gpg").is_file() {
         return skipped("debian-archive-keyring is not installed");
     }
-    let listener = TcpListener::bind("127.0.0.1:0").expect("listens");
-    let address = format!("http://{}", listener.local_addr().expect("has an address"));
-    std::thread::spawn(move || {
-        for stream in listener.incoming().flatten() {
-            answer(stream);
-        }
-    });
+    let archive = Script::start(|_| response(200, &[], UNSIGNED));
     let scratch = Scratch::checkout("unsigned");
-    let mut command = smoke(&["--level", "machine", "--debian-archive", &address, image.to_str().expect("UTF-8")]);
+    let mut command =
+        smoke(&["--level", "machine", "--debian-archive", &archive.url(), image.to_str().expect("UTF-8")]);
     let output = command.current_dir(&scratch.0).output().expect("runs");
     let said = stderr(&output);
     assert!(output.status.code() == Some(1) && said.contains("is not signed by Debian"), "{said}");
     assert!(!scratch.0.join("target/smoke/debian").exists(), "something was kept");
-}
-
-fn answer(mut stream: impl Read + Write) {
-    let mut request = [0; 4096];
-    let _ = stream.read(&mut request);
-    let body = "-----BEGIN PGP SIGNED MESSAGE-----\nHash: SHA256\n\nSHA256:\n-----BEGIN PGP SIGNATURE-----\n\n\
-                iQ==\n-----END PGP SIGNATURE-----\n";
-    let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", body.len());
-    let _ = stream.write_all(format!("{head}{body}").as_bytes());
 }
 
 #[test]

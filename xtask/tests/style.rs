@@ -43,3 +43,22 @@ fn no_file_is_too_large() {
         assert!(lines <= most, "{} has {lines} lines, more than {most}", path.display());
     }
 }
+
+/// The compiler ignores a file that nobody declares, and with it the tests in it.
+#[test]
+fn every_file_is_declared_as_a_module() {
+    let package = Path::new(env!("CARGO_MANIFEST_DIR"));
+    for (path, _) in sources() {
+        let (directory, name) = (path.parent().expect("a directory"), path.file_stem().expect("a name"));
+        let name = name.to_str().expect("UTF-8");
+        if ["main", "lib", "mod"].contains(&name) || directory == package.join("tests") {
+            continue;
+        }
+        let parents = ["mod.rs", "main.rs", "lib.rs"].map(|file| directory.join(file));
+        let parents = parents.into_iter().chain([directory.with_extension("rs")]);
+        let texts = parents.filter_map(|parent| fs::read_to_string(parent).ok());
+        let declaration = format!("mod {name};");
+        let is_declared = texts.into_iter().any(|text| text.lines().any(|line| line.ends_with(&declaration)));
+        assert!(is_declared, "{} is no module: its parent has no `{declaration}`", path.display());
+    }
+}

@@ -71,7 +71,7 @@ impl Stage {
                 Ok(()) => return self.server.requests() - before,
                 Err(error) => eprintln!("{error:#}"),
             }
-            self.server.settle().expect("settles");
+            self.server.wait_until_idle().expect("settles");
             self.server.reopen().expect("opens");
         }
         panic!("three passes have failed");
@@ -79,7 +79,7 @@ impl Stage {
 
     /// The build that was asked for ends well, and publishes.
     fn build(&self) {
-        let waiting = self.fake.lock().expect("no panic").runs_waiting();
+        let waiting = self.fake.lock().expect("no panic").pending_runs();
         assert_eq!(waiting.len(), 1, "one build");
         publish(&github(&self.calm), "v0.33.0");
         self.fake.lock().expect("no panic").set_run(waiting[0].id, "completed", Some("success"));
@@ -88,7 +88,7 @@ impl Stage {
     /// From the new version to the day after its release; all that is there then.
     fn whole(&self) -> String {
         self.pass();
-        self.server.settle().expect("settles");
+        self.server.wait_until_idle().expect("settles");
         self.build();
         self.pass();
         let fake = self.fake.lock().expect("no panic");

@@ -99,7 +99,7 @@ pub struct Runs {
     pub workflow_runs: Vec<Run>,
 }
 
-/// What a dispatched run is, asked for with `return_run_details`.
+/// The answer to a dispatch.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Dispatched {
     /// What it is looked up by.

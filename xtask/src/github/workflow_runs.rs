@@ -56,8 +56,7 @@ impl Workflow<'_> {
     pub fn dispatch(&self, version: &ReleaseTag, known: usize) -> Result<(u64, String)> {
         let facts: Option<Facts> = self.github.read(&format!("repos/{}", self.repository))?;
         let branch = facts.with_context(|| format!("there is no repository {}", self.repository))?.default_branch;
-        let document =
-            json!({ "ref": branch, "inputs": { BUILD_INPUT: version.to_string() }, "return_run_details": true });
+        let document = json!({ "ref": branch, "inputs": { BUILD_INPUT: version.to_string() } });
         let look = || {
             let mut runs = self.runs_of(version)?;
             let is_new = runs.len() > known;

@@ -1,4 +1,5 @@
-//! The undisturbed pipeline: the measure of all others, and where they can be taken up.
+//! The fault-free pipeline: the expected states, the requests that can have a fault, and the checkpoints
+//! from which pipelines with faults start.
 
 use std::collections::BTreeSet;
 use std::ops::Range;
@@ -14,78 +15,73 @@ use crate::rehearse::faults::{Fault, RecordedRequest, Schedule, Side};
 use crate::rehearse::pipeline::{Checkpoint, Config, Pipeline};
 use crate::rehearse::scenario::SCENARIO;
 
-/// What the whole scenario came to, without a fault.
+/// The result of the scenario without faults.
 pub struct Baseline {
-    /// The world before each act; kept where the scenario is not told but broken.
+    /// The state before each step; only kept if faults follow.
     pub checkpoints: Vec<Checkpoint>,
-    /// What a user could see after each act.
+    /// The visible state after each step.
     pub states: Vec<Value>,
     /// Every request, to GitHub and to the registry.
-    pub seen: [Vec<RecordedRequest>; 2],
-    /// What was wrong with it.
+    pub requests: [Vec<RecordedRequest>; 2],
     pub problems: Vec<String>,
-    /// How often a task had to be run again, which without a fault is never.
+    /// How often a task was rerun: never, without faults.
     pub repeats: u32,
     /// The pages of our releases.
     pub pages: Vec<String>,
-    /// What was exchanged with GitHub, where the scenario was told.
+    /// The exchanges with GitHub; only recorded if no faults follow.
     pub exchanges: Vec<Exchange>,
-    /// Where the image was published.
     pub image: ImageRepository,
     /// The registry's tags with their digests.
     pub tags: Vec<(String, String)>,
 }
 
 impl Baseline {
-    /// Lives through the scenario, and tells it where it is the only one.
-    ///
-    /// # Errors
-    /// Where a task cannot be started at all.
-    pub fn make(config: &Config, folder: &Utf8Path, is_told: bool) -> Result<Self> {
-        let mut checkpoints = vec![Checkpoint::beginning(config, is_told)];
+    /// Runs the scenario without faults, and prints each step if it is the only pipeline.
+    pub fn run(config: &Config, folder: &Utf8Path, is_verbose: bool) -> Result<Self> {
+        let mut checkpoints = vec![Checkpoint::beginning(config, is_verbose)];
         let mut states = Vec::new();
         let mut pipeline =
-            Pipeline::start(config, folder.join("undisturbed"), &checkpoints[0], &Schedule::default(), is_told)?;
-        for (index, act) in SCENARIO.into_iter().enumerate() {
-            if is_told {
-                print_status(&format!("{} of {}", index + 1, SCENARIO.len()), act.title());
+            Pipeline::start(config, folder.join("fault-free"), &checkpoints[0], &Schedule::default(), is_verbose)?;
+        for (index, step) in SCENARIO.into_iter().enumerate() {
+            if is_verbose {
+                print_status(&format!("{} of {}", index + 1, SCENARIO.len()), step.title());
             }
-            pipeline.act(act)?;
-            // What comes after would be another scenario.
+            pipeline.run_step(step)?;
+            // From here on it would be another scenario.
             if !pipeline.problems()?.is_empty() {
                 break;
             }
             states.push(pipeline.state());
-            if !is_told {
-                checkpoints.push(pipeline.checkpoint(folder.join(format!("after-act-{}", index + 1)))?);
+            if !is_verbose {
+                checkpoints.push(pipeline.checkpoint(folder.join(format!("after-step-{}", index + 1)))?);
             }
         }
         let pages = config.fixtures.builds().iter().filter_map(|build| pipeline.page(build)).collect();
-        let (seen, tags, problems, repeats) =
-            (pipeline.seen(), pipeline.tags(), pipeline.problems()?, pipeline.repeats);
+        let (requests, tags, problems, repeats) =
+            (pipeline.recorded_requests(), pipeline.tags(), pipeline.problems()?, pipeline.repeats);
         let (exchanges, image) = (pipeline.exchanges(), pipeline.image()?);
         pipeline.clear()?;
-        Ok(Self { exchanges, image, checkpoints, states, seen, problems, repeats, pages, tags })
+        Ok(Self { exchanges, image, checkpoints, states, requests, problems, repeats, pages, tags })
     }
 
-    /// Every way to break one request.
+    /// Every fault at every request to which it applies, one at a time.
     pub fn single_faults(&self) -> Vec<Schedule> {
-        let [github, registry] = &self.seen;
-        Fault::each(Side::Github, github).chain(Fault::each(Side::FakeRegistry, registry)).collect()
+        let [github, registry] = &self.requests;
+        Fault::each(Side::Github, github).chain(Fault::each(Side::Registry, registry)).collect()
     }
 
-    /// The acts that a schedule bears upon: from the one in which its first fault is, to the end.
-    pub fn acts(&self, schedule: &Schedule) -> Range<usize> {
-        let act_of = |side: Side, number: u64| {
+    /// The steps that a schedule affects: from the one with its first fault to the last.
+    pub fn steps(&self, schedule: &Schedule) -> Range<usize> {
+        let step_of = |side: Side, number: u64| {
             let before = |checkpoint: &Checkpoint| checkpoint.requests[side as usize] < number;
             self.checkpoints.iter().take(SCENARIO.len()).rposition(before).unwrap_or(0)
         };
-        let first = schedule.0.iter().map(|one| act_of(one.side, one.number)).min().unwrap_or(0);
+        let first = schedule.0.iter().map(|one| step_of(one.side, one.number)).min().unwrap_or(0);
         first..SCENARIO.len()
     }
 }
 
-/// Where two states differ, a line each.
+/// The differences between two states, one line each.
 pub fn differences(expected: &Value, found: &Value) -> Vec<String> {
     let mut lines = Vec::new();
     compare("", expected, found, &mut lines);
@@ -117,7 +113,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn a_difference_is_named_by_its_place() {
+    fn a_difference_has_its_path() {
         let one = json!({ "runs": [{ "title": "a" }], "tags": { "x": "1" } });
         let other = json!({ "runs": [{ "title": "a" }, { "title": "a" }], "tags": { "x": "2", "y": "3" } });
         let lines = differences(&one, &other);

@@ -1,38 +1,36 @@
-//! The little checkout that a pipeline's tasks are run in, the environment that they get, and the
-//! search for secrets in all that they leave.
+//! The small checkout in which the tasks of a pipeline run, their environment, and the search for secrets
+//! in everything that they leave behind.
 #![allow(clippy::disallowed_methods, reason = "reads and writes files and reads the environment")]
 
 use std::fs;
 
 use anyhow::{Context, Result};
 use camino::Utf8Path;
-use fakes::registry::tokens::TOKEN_MARK;
+use fakes::registry::TOKEN_PREFIX;
 
 use crate::http::authorization::Authorization;
 use crate::os::clock;
 
-/// Whose repository it is.
 const REPOSITORY: &str = "octo-riscv/docker-for-riscv64";
-/// The commit of ours that the workflow runs at.
+/// The commit of our repository that the workflow runs on.
 pub const OUR_COMMIT: &str = "5ca1ab1e5ca1ab1e5ca1ab1e5ca1ab1e5ca1ab1e";
-/// Who started the run.
+/// The user that started the run.
 pub const ACTOR: &str = "octo-riscv";
 
-/// What a workflow executor to a task and nobody else may see.
+/// What a workflow gives to a task and nobody else may see.
 #[derive(Clone, Debug)]
 pub struct Secrets {
-    /// The token of the daily workflow: it may file issues and start runs.
+    /// The token of the daily workflow, which may create issues and start runs.
     pub tracking: String,
-    /// The token of the weekly workflow: it may publish releases and write in issues.
+    /// The token of the weekly workflow, which may publish releases and comment on issues.
     pub release: String,
-    /// Who signs in to the registry.
     pub username: String,
-    /// With what.
+    /// The password for the registry.
     pub password: String,
 }
 
 impl Secrets {
-    /// Such as look like secrets and are none.
+    /// Made-up values in the form of real ones.
     pub fn made_up() -> Self {
         Self {
             tracking: "ghs_rehearsal0tracking0000000000000000001".to_owned(),
@@ -42,7 +40,7 @@ impl Secrets {
         }
     }
 
-    /// The same, with the credentials of this process's own environment for a real registry.
+    /// The same, but with the registry credentials from this process's environment.
     pub fn for_a_real_registry() -> Self {
         let given = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
         let made_up = Self::made_up();
@@ -51,25 +49,22 @@ impl Secrets {
         Self { username, password, ..made_up }
     }
 
-    /// Every form in which one of them could turn up.
+    /// Every form in which a secret could appear.
     pub fn forms(&self) -> [String; 5] {
         let pair = Authorization::basic(&self.username, &self.password);
         let encoded = pair.header().trim_start_matches("Basic ").to_owned();
-        [self.tracking.clone(), self.release.clone(), self.password.clone(), encoded, TOKEN_MARK.to_owned()]
+        [self.tracking.clone(), self.release.clone(), self.password.clone(), encoded, TOKEN_PREFIX.to_owned()]
     }
 
-    /// Whether one of them is in it.
-    pub fn are_in(&self, bytes: &[u8]) -> bool {
+    /// Whether any secret occurs in these bytes.
+    pub fn occur_in(&self, bytes: &[u8]) -> bool {
         let has = |form: &String| bytes.windows(form.len()).any(|window| window == form.as_bytes());
         self.forms().iter().any(has)
     }
 }
 
-/// The repository of a rehearsal. A real registry keeps what is pushed, so that each rehearsal with
-/// one has an owner of its own there.
-///
-/// # Errors
-/// Where the clock of this machine is wrong.
+/// The repository of a rehearsal. A real registry keeps what is pushed, so each rehearsal with one uses a
+/// new owner.
 pub fn repository(has_real_registry: bool) -> Result<String> {
     if !has_real_registry {
         return Ok(REPOSITORY.to_owned());
@@ -78,22 +73,16 @@ pub fn repository(has_real_registry: bool) -> Result<String> {
     Ok(REPOSITORY.replace('/', &format!("-{now}-{}/", std::process::id())))
 }
 
-/// Makes an empty checkout: what `root()` looks for, and no more.
-///
-/// # Errors
-/// Where it cannot be made.
+/// Creates an empty checkout: just what `root()` looks for.
 pub fn make(root: &Utf8Path) -> Result<()> {
     let make = || {
         fs::create_dir_all(root.join("xtask"))?;
         fs::write(root.join(".gitmodules"), "")
     };
-    make().with_context(|| format!("cannot make {root}"))
+    make().with_context(|| format!("cannot create {root}"))
 }
 
-/// Names the files below `folder` in which a secret is.
-///
-/// # Errors
-/// Where one cannot be read.
+/// Finds the files below `folder` that contain a secret.
 pub fn leaks(folder: &Utf8Path, secrets: &Secrets) -> Result<Vec<String>> {
     let mut found = Vec::new();
     for entry in folder.read_dir_utf8().with_context(|| format!("cannot list {folder}"))? {
@@ -102,17 +91,17 @@ pub fn leaks(folder: &Utf8Path, secrets: &Secrets) -> Result<Vec<String>> {
             found.extend(leaks(entry.path(), secrets)?);
         } else {
             let content = fs::read(entry.path()).with_context(|| format!("cannot read {}", entry.path()))?;
-            if secrets.are_in(&content) {
-                found.push(format!("a secret was left in {}", entry.path()));
+            if secrets.occur_in(&content) {
+                found.push(format!("{} contains a secret", entry.path()));
             }
         }
     }
     Ok(found)
 }
 
-/// The environment of a step of a workflow, as far as the tasks know it, and nothing of ours. All but
-/// `GITHUB_ACTIONS`, for which the narration would be written for a web page.
-/// Source: GitHub Docs, "Default environment variables".
+/// The environment of a workflow step as the tasks use it, and nothing from this process but PATH.
+/// `GITHUB_ACTIONS` is left out, because with it the output is written for a web page. Source: GitHub
+/// Docs, "Default environment variables".
 pub fn environment(
     root: &Utf8Path,
     (github, repository): (&str, &str),

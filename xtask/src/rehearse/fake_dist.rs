@@ -1,6 +1,6 @@
-//! A fake dist for `dist/<version>/`, made in milliseconds: every file that `build` and `image` hand
-//! over, small, under its right name and written by the same code, and a record whose proofs say
-//! plainly that nothing was proved. The same source gives the same bytes.
+//! A fake `dist/<version>/`, made in milliseconds: every file that `build` and `image` write, small, with
+//! its real name and written by the same code, and a record whose proofs state that nothing was proved.
+//! The same source gives the same bytes.
 #![allow(clippy::disallowed_methods, reason = "reads and writes files and reads the environment")]
 
 use std::collections::BTreeMap;
@@ -29,16 +29,12 @@ use crate::upstream::source::Source;
 use crate::upstream::version::ReleaseTag;
 
 const GO: &str = "1.26.3";
-/// The release that master is some commits after.
+/// The release on which master is based.
 const AFTER: &str = "v0.33.0";
-const BASE: &str = "fake dist-base";
+const BASE: &str = "fake-base";
 const BLOBS: &str = "blobs/sha256";
 
-/// What is said to have been built of a release tag or of `master`. The commit is made up, and
-/// nobody has it.
-///
-/// # Errors
-/// Where the date is none.
+/// The source of a release tag or of `master`, with a made-up commit.
 pub fn source(r#ref: &str, source_date_epoch: i64) -> Result<Source> {
     let commit = sha256(format!("fake dist for {ref} {source_date_epoch}").as_bytes()).to_string();
     let version = match r#ref.parse::<ReleaseTag>() {
@@ -55,15 +51,12 @@ pub fn source(r#ref: &str, source_date_epoch: i64) -> Result<Source> {
     })
 }
 
-/// Fills `folder`, which is made.
-///
-/// # Errors
-/// Where it cannot be written to.
+/// Creates the dist in `folder`.
 pub fn make(folder: &Utf8Path, source: &Source) -> Result<()> {
-    fs::create_dir_all(folder.join(LAYOUT).join(BLOBS)).with_context(|| format!("cannot make {folder}"))?;
+    fs::create_dir_all(folder.join(LAYOUT).join(BLOBS)).with_context(|| format!("cannot create {folder}"))?;
     for command in COMMANDS {
         let text = format!("fake dist for {command} {} {}\n", source.version, source.commit);
-        fs::write(folder.join(command), text).with_context(|| format!("cannot write in {folder}"))?;
+        fs::write(folder.join(command), text).with_context(|| format!("cannot write to {folder}"))?;
     }
     let mut record = Metadata::new(source.clone(), GO.parse().map_err(Error::msg)?);
     assemble::archive(folder, &record)?;
@@ -92,14 +85,14 @@ fn proof(name: &str, source: &Source, image_digest: &Digest) -> Proof {
         image_digest: image_digest.clone(),
         began: source.source_date.clone(),
         seconds: 0,
-        tools: vec![("fake dist".to_owned(), "no tool took part".to_owned())],
+        tools: vec![("fake dist".to_owned(), "no tool was used".to_owned())],
         checks: vec![Check::pass("fake dist", nothing)],
     }
 }
 
-/// An image of two layers: one that every version shares, as they share Debian, and one of its own.
+/// An image of two layers: one that all versions share, as real ones share Debian, and one of its own.
 fn image(layout: &Utf8Path, source: &Source) -> Result<ImageRecord> {
-    let base = layer(layout, "etc/fake dist", "the base of every fake dist\n", 0)?;
+    let base = layer(layout, "etc/fake-dist", "the base of every fake dist\n", 0)?;
     let text = format!("fake dist for buildkitd {}\n", source.version);
     let ours = layer(layout, "usr/bin/buildkitd", &text, source.source_date_epoch)?;
     let built: BuiltConfig = serde_json::from_value(json!({
@@ -141,7 +134,7 @@ fn image(layout: &Utf8Path, source: &Source) -> Result<ImageRecord> {
     })
 }
 
-/// What the Dockerfile's labels say of a real image.
+/// The labels that the Dockerfile gives a real image.
 fn labels(source: &Source) -> BTreeMap<String, String> {
     let version = source.version.to_string();
     let labels = [
@@ -158,14 +151,14 @@ fn labels(source: &Source) -> BTreeMap<String, String> {
     labels.into()
 }
 
-/// A layer of one file: the digest of its archive, and its blob.
+/// A layer with one file. Returns the digest of its archive, and its descriptor.
 fn layer(layout: &Utf8Path, path: &str, text: &str, modified_epoch: i64) -> Result<(Digest, Descriptor)> {
     let mut header = tar::Header::new_ustar();
     header.set_entry_type(tar::EntryType::Regular);
     header.set_mode(files::MODE_PROGRAM);
     header.set_uid(0);
     header.set_gid(0);
-    header.set_mtime(u64::try_from(modified_epoch).context("a commit from before 1970")?);
+    header.set_mtime(u64::try_from(modified_epoch).context("the commit is dated before 1970")?);
     header.set_size(text.len() as u64);
     let mut tar = tar::Builder::new(Vec::new());
     tar.append_data(&mut header, path, text.as_bytes())?;
@@ -180,7 +173,7 @@ fn put_json(layout: &Utf8Path, document: &impl Serialize) -> Result<(Digest, u64
     put(layout, &serde_json::to_vec(document)?)
 }
 
-/// Writes a blob; returns its digest and size.
+/// Writes a blob. Returns its digest and size.
 fn put(layout: &Utf8Path, content: &[u8]) -> Result<(Digest, u64)> {
     let digest = Digest::from(sha256(content));
     let path = layout.join(digest.blob());
@@ -195,8 +188,8 @@ mod tests {
     use oci::layout::Image;
 
     #[test]
-    fn it_is_a_whole_dist_and_the_same_each_time() {
-        let scratch = std::env::temp_dir().join(format!("xtask-fake dist-{}", std::process::id()));
+    fn it_is_a_complete_dist_and_reproducible() {
+        let scratch = std::env::temp_dir().join(format!("xtask-fake-dist-{}", std::process::id()));
         let scratch = camino::Utf8PathBuf::try_from(scratch).expect("UTF-8");
         let source = source("v0.33.0", 1_788_000_000).expect("a source");
         let folders = ["one", "two"].map(|name| scratch.join(name));
@@ -216,7 +209,7 @@ mod tests {
         let image = Image::open(&folders[0].join(LAYOUT)).expect("an image");
         assert_eq!(Some(&image.digest), dist.record.image.as_ref().map(|image| &image.digest));
         assert!(image.config.platform == oci::documents::Platform::riscv64());
-        image.files().expect("honest layers");
+        image.files().expect("valid layers");
         fs::remove_dir_all(&scratch).expect("is removed");
     }
 }

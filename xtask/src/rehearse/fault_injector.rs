@@ -1,11 +1,11 @@
-//! The place between a task and a double where a schedule is carried out, and where an eye is kept
-//! on the double: after each request, what must never be is looked for.
+//! Injects the faults of a schedule between a task and a fake, and after each write checks the fake for
+//! states that must never occur.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 use fakes::github;
-use fakes::message::{Answer, Request, Service};
+use fakes::message::{Request, Response, Service};
 use fakes::registry::FakeRegistry;
 use fakes::server::{Action, Faults, locked};
 use http::Method;
@@ -14,13 +14,13 @@ use http::header::AUTHORIZATION;
 use crate::os::process::KillHandle;
 use crate::rehearse::faults::{Fault, RecordedRequest, Schedule, Side};
 
-/// What the rehearsal can make a double do by itself.
+/// The faults that happen inside a fake.
 pub trait Fake: Service + 'static {
-    /// The first list after the next write does not show it.
+    /// The first list after the next write is stale.
     fn stale_once(&mut self);
-    /// The next upload of an asset fails and leaves a part of it, where there are assets.
+    /// The next upload of an asset fails and leaves an incomplete one. Only GitHub has assets.
     fn starter_once(&mut self) {}
-    /// Every token has expired, where tokens do.
+    /// All tokens expire. Only the registry issues tokens.
     fn expire_tokens(&mut self) {}
 }
 
@@ -44,76 +44,73 @@ impl Fake for FakeRegistry {
     }
 }
 
-/// Says what must never be, and is.
+/// Returns a problem if the state of the fake is one that must never occur.
 pub type Monitor<D> = Box<dyn Fn(&D) -> Option<String> + Send>;
 
-/// A double with an eye on it.
+/// A fake that is checked after each write.
 pub struct Monitored<D> {
-    /// The double.
-    pub double: D,
-    /// What was there, at some moment, that must never be.
+    pub fake: D,
+    /// The problems found so far.
     pub problems: Vec<String>,
-    watch: Monitor<D>,
+    check: Monitor<D>,
 }
 
 impl<D> Monitored<D> {
-    /// Keeps an eye on a double.
-    pub fn new(double: D, watch: Monitor<D>) -> Self {
-        Self { double, problems: Vec::new(), watch }
+    pub fn new(fake: D, check: Monitor<D>) -> Self {
+        Self { fake, problems: Vec::new(), check }
     }
 }
 
 impl<D: Fake> Service for Monitored<D> {
-    fn answer(&mut self, request: &Request) -> Answer {
-        let answer = self.double.answer(request);
+    fn handle(&mut self, request: &Request) -> Response {
+        let response = self.fake.handle(request);
         let is_read = [Method::GET, Method::HEAD].contains(request.method());
-        if let Some(problem) = (!is_read).then(|| (self.watch)(&self.double)).flatten() {
+        if let Some(problem) = (!is_read).then(|| (self.check)(&self.fake)).flatten() {
             let problem = format!("after {} {}: {problem}", request.method(), request.uri().path());
             self.problems.push(problem);
         }
-        answer
+        response
     }
 }
 
-/// Carries a schedule out on one side, and keeps a list of what was asked.
+/// Injects the faults of one side's schedule, and records the requests.
 pub struct FaultInjector<D> {
     side: Side,
     service: Arc<Mutex<Monitored<D>>>,
-    breaks: BTreeMap<u64, Fault>,
-    /// How many requests there were before the first one here.
+    faults: BTreeMap<u64, Fault>,
+    /// The number of requests before the checkpoint.
     before: u64,
-    seen: Mutex<Vec<RecordedRequest>>,
+    recorded: Mutex<Vec<RecordedRequest>>,
     kill_handle: KillHandle,
 }
 
 impl<D: Fake> FaultInjector<D> {
-    /// A injector to a double, whose faults kill by `kill_handle`.
-    pub fn new(side: Side, watched: Monitored<D>, schedule: &Schedule, before: u64, kill_handle: KillHandle) -> Self {
+    /// `kill_handle` is what the faults kill the task with.
+    pub fn new(side: Side, monitored: Monitored<D>, schedule: &Schedule, before: u64, kill_handle: KillHandle) -> Self {
         let ours = schedule.0.iter().filter(|one| one.side == side);
-        let breaks = ours.map(|one| (one.number, one.fault)).collect();
-        Self { side, service: Arc::new(Mutex::new(watched)), breaks, before, seen: Mutex::default(), kill_handle }
+        let faults = ours.map(|one| (one.number, one.fault)).collect();
+        Self { side, service: Arc::new(Mutex::new(monitored)), faults, before, recorded: Mutex::default(), kill_handle }
     }
 
-    /// The double.
     pub fn service(&self) -> Arc<Mutex<Monitored<D>>> {
         Arc::clone(&self.service)
     }
 
-    /// Whether already the first connection is refused.
-    pub fn begins_closed(&self) -> bool {
-        self.breaks.get(&(self.before + 1)) == Some(&Fault::Refused)
+    /// Whether even the first connection is refused.
+    pub fn starts_closed(&self) -> bool {
+        self.faults.get(&(self.before + 1)) == Some(&Fault::Refused)
     }
 
-    /// What was asked, in order.
-    pub fn seen(&self) -> Vec<RecordedRequest> {
-        locked(&self.seen).clone()
+    /// The requests, in order.
+    pub fn recorded_requests(&self) -> Vec<RecordedRequest> {
+        locked(&self.recorded).clone()
     }
 }
 
 impl<D: Fake> Faults for FaultInjector<D> {
     fn action(&self, number: u64, head: &http::Request<()>) -> Action {
         let authorization = head.headers().get(AUTHORIZATION).and_then(|value| value.to_str().ok());
-        locked(&self.seen).push(RecordedRequest {
+        locked(&self.recorded).push(RecordedRequest {
             method: head.method().clone(),
             path: head.uri().path().to_owned(),
             has_token: authorization.is_some_and(|value| value.starts_with("Bearer ")),
@@ -121,10 +118,10 @@ impl<D: Fake> Faults for FaultInjector<D> {
         let number = self.before + number;
         let is_upload =
             self.side == Side::Github && head.method() == Method::POST && head.uri().path().ends_with("/assets");
-        let double = || locked(&self.service);
-        match self.breaks.get(&number) {
-            // The one before a refused request is the last that gets in.
-            None | Some(Fault::Refused) if self.breaks.get(&(number + 1)) == Some(&Fault::Refused) => {
+        let fake = || locked(&self.service);
+        match self.faults.get(&number) {
+            // The request before a refused one is the last that is accepted.
+            None | Some(Fault::Refused) if self.faults.get(&(number + 1)) == Some(&Fault::Refused) => {
                 Action::RefuseNext
             }
             None | Some(Fault::Refused) => Action::Pass,
@@ -135,19 +132,19 @@ impl<D: Fake> Faults for FaultInjector<D> {
             Some(Fault::KilledBefore) => Action::KillBefore,
             Some(Fault::KilledAfter) => Action::KillAfter,
             Some(Fault::Stale) => {
-                double().double.stale_once();
+                fake().fake.stale_once();
                 Action::Pass
             }
             Some(Fault::Expired) => {
-                double().double.expire_tokens();
+                fake().fake.expire_tokens();
                 Action::Pass
             }
             Some(Fault::BadGateway) if is_upload => {
-                double().double.starter_once();
+                fake().fake.starter_once();
                 Action::Pass
             }
-            Some(fault @ Fault::BadGateway) => fault.answer(self.side).map_or(Action::Pass, Action::InsteadAfter),
-            Some(fault) => fault.answer(self.side).map_or(Action::Pass, Action::Instead),
+            Some(fault @ Fault::BadGateway) => fault.response(self.side).map_or(Action::Pass, Action::InsteadAfter),
+            Some(fault) => fault.response(self.side).map_or(Action::Pass, Action::Instead),
         }
     }
 

@@ -1,86 +1,81 @@
-//! What may go wrong with one request, on which requests it can, and schedules of it: the list that
-//! a broken pipeline is run by, in a form that can be given on the command line again.
+//! Faults, the requests to which each applies, and schedules: the faults of one pipeline, printed so that
+//! they can be given on the command line again.
 
 use std::fmt;
 use std::str::FromStr;
 
-use fakes::message::{Answer, Content};
-use fakes::registry::answers::error;
-use http::{Method, Response, StatusCode};
+use fakes::message::{Content, Response};
+use fakes::registry::error;
+use http::{Method, StatusCode};
 use serde_json::json;
 
-/// One way to break a request.
+/// One kind of fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Fault {
-    /// The connection is refused, and every one after it until the task has given up.
+    /// The connection is refused, and so is every following one until the task has given up.
     Refused,
-    /// The connection is reset before anything took effect.
+    /// The connection is reset before the request takes effect.
     ResetBefore,
-    /// It took effect, and the connection is reset.
+    /// The request takes effect, then the connection is reset.
     ResetAfter,
-    /// It took effect, and the connection is closed without a byte.
+    /// The request takes effect, then the connection is closed without a response.
     ReplyLost,
-    /// 500, and nothing took effect.
+    /// 500, without effect.
     ServerError,
-    /// 502: it took effect all the same, except that an upload leaves an asset of state `starter`.
+    /// 502, with effect, except that an upload leaves an asset in the state `starter`.
     BadGateway,
-    /// 403 as for a secondary rate limit.
+    /// 403, as for a secondary rate limit, without effect.
     Forbidden,
     /// The same with `Retry-After`.
     ForbiddenRetryAfter,
-    /// 429.
+    /// 429, without effect.
     TooMany,
     /// The same with `Retry-After`.
     TooManyRetryAfter,
-    /// It took effect, and the answer breaks off.
+    /// The request takes effect, and the response is cut off.
     Truncated,
-    /// The first list after this write does not show it.
+    /// The first list after this write is stale.
     Stale,
-    /// Tokens have expired by now.
+    /// All tokens have expired.
     Expired,
-    /// The task is killed before anything took effect.
+    /// The task is killed before the request takes effect.
     KilledBefore,
-    /// It took effect, and the task is killed.
+    /// The request takes effect, then the task is killed.
     KilledAfter,
 }
 
-/// Who is asked.
+/// The service that a request is sent to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Side {
-    /// GitHub.
     Github,
-    /// The registry.
-    FakeRegistry,
+    Registry,
 }
 
-/// A request of the undisturbed pipeline, as far as a fault has to know it.
+/// A request of the fault-free pipeline: what decides which faults apply.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RecordedRequest {
-    /// Its method.
     pub method: Method,
-    /// Its path, without the query.
+    /// Without the query.
     pub path: String,
-    /// Whether it had a bearer token.
+    /// Whether it has a bearer token.
     pub has_token: bool,
 }
 
 /// One fault at one request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct PlannedFault {
-    /// Who is asked.
     pub side: Side,
-    /// Which request to that side, counted from 1 over the whole pipeline.
+    /// The number of the request to that service, counted from 1 over the whole pipeline.
     pub number: u64,
-    /// What goes wrong.
     pub fault: Fault,
 }
 
-/// Every fault of one broken pipeline.
+/// The faults of one pipeline.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Schedule(pub Vec<PlannedFault>);
 
 impl Fault {
-    /// All of them, as the table lists them.
+    /// All faults, in the order of the table.
     pub const ALL: [Self; 15] = [
         Self::Refused,
         Self::ResetBefore,
@@ -99,7 +94,7 @@ impl Fault {
         Self::KilledAfter,
     ];
 
-    /// Its name, on the command line and in the table.
+    /// The name on the command line and in the table.
     pub fn name(self) -> &'static str {
         match self {
             Self::Refused => "refused",
@@ -120,31 +115,31 @@ impl Fault {
         }
     }
 
-    /// Whether a request can be broken in this way so that it means something.
+    /// Whether this fault at this request tests anything.
     pub fn applies(self, side: Side, request: &RecordedRequest) -> bool {
         let is_write = ![Method::GET, Method::HEAD].contains(&request.method);
         match (self, side) {
             (Self::BadGateway, _) | (Self::Stale, Side::Github) => is_write,
-            (Self::Stale, Side::FakeRegistry) => {
+            (Self::Stale, Side::Registry) => {
                 let is_tag = |path: &str| path.rsplit_once("/manifests/").is_some_and(|(_, tag)| !tag.contains(':'));
                 is_write && is_tag(&request.path)
             }
             (Self::Expired, Side::Github) => false,
-            (Self::Expired, Side::FakeRegistry) => request.has_token,
+            (Self::Expired, Side::Registry) => request.has_token,
             _ => true,
         }
     }
 
-    /// Every way in which that many requests can be broken, one at a time.
+    /// Every fault at every request to which it applies, one at a time.
     pub fn each(side: Side, requests: &[RecordedRequest]) -> impl Iterator<Item = Schedule> + '_ {
         requests.iter().zip(1..).flat_map(move |(request, number)| {
-            let fitting = Self::ALL.into_iter().filter(move |fault| fault.applies(side, request));
-            fitting.map(move |fault| Schedule(vec![PlannedFault { side, number, fault }]))
+            let applicable = Self::ALL.into_iter().filter(move |fault| fault.applies(side, request));
+            applicable.map(move |fault| Schedule(vec![PlannedFault { side, number, fault }]))
         })
     }
 
-    /// The answer that stands in for the true one, where this fault is one.
-    pub fn answer(self, side: Side) -> Option<Answer> {
+    /// The response that replaces the real one, if this fault has one.
+    pub fn response(self, side: Side) -> Option<Response> {
         let status = match self {
             Self::ServerError => StatusCode::INTERNAL_SERVER_ERROR,
             Self::BadGateway => StatusCode::BAD_GATEWAY,
@@ -152,33 +147,33 @@ impl Fault {
             Self::TooMany | Self::TooManyRetryAfter => StatusCode::TOO_MANY_REQUESTS,
             _ => return None,
         };
-        let mut answer = match side {
-            Side::FakeRegistry => error(status, "TOOMANYREQUESTS", "too many requests"),
+        let mut response = match side {
+            Side::Registry => error(status, "TOOMANYREQUESTS", "too many requests"),
             Side::Github => rate_limited(status),
         };
         if let Self::ForbiddenRetryAfter | Self::TooManyRetryAfter = self {
-            answer.headers_mut().insert(http::header::RETRY_AFTER, http::HeaderValue::from_static("1"));
+            response.headers_mut().insert(http::header::RETRY_AFTER, http::HeaderValue::from_static("1"));
         }
-        Some(answer)
+        Some(response)
     }
 }
 
-/// Source: GitHub REST API, "Rate limits for the REST API", exceeding the rate limit: 403 or 429, and a
-/// message that says which limit. A 5xx has no document behind its body.
-fn rate_limited(status: StatusCode) -> Answer {
+/// Source: GitHub REST API, "Rate limits for the REST API", exceeding the rate limit: 403 or 429, with a
+/// message about which limit. No document specifies the body of a 5xx.
+fn rate_limited(status: StatusCode) -> Response {
     let document = json!({
         "message": if status.is_server_error() { "Server Error" } else { "You have exceeded a secondary rate limit." },
         "documentation_url": "https://docs.github.com/rest/overview/rate-limits-for-the-rest-api",
     });
-    let builder = Response::builder().status(status).header("Content-Type", "application/json; charset=utf-8");
-    builder.body(Content::json(&document)).expect("a legal answer")
+    let builder = http::Response::builder().status(status).header("Content-Type", "application/json; charset=utf-8");
+    builder.body(Content::json(&document)).expect("the response is valid")
 }
 
 impl fmt::Display for Side {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         out.write_str(match self {
             Self::Github => "github",
-            Self::FakeRegistry => "registry",
+            Self::Registry => "registry",
         })
     }
 }
@@ -201,7 +196,7 @@ impl FromStr for Schedule {
             let mut fields = part.split(':');
             let side = match fields.next()? {
                 "github" => Side::Github,
-                "registry" => Side::FakeRegistry,
+                "registry" => Side::Registry,
                 _ => return None,
             };
             let number = fields.next()?.parse().ok().filter(|number| *number > 0)?;
@@ -209,14 +204,17 @@ impl FromStr for Schedule {
             let fault = Fault::ALL.into_iter().find(|fault| fault.name() == name)?;
             fields.next().is_none().then_some(PlannedFault { side, number, fault })
         };
-        let breaks = text.split(',').map(|part| parse(part).ok_or_else(|| bad(part)));
-        breaks.collect::<Result<_, _>>().map(Self)
+        let faults = text.split(',').map(|part| parse(part).ok_or_else(|| invalid(part)));
+        faults.collect::<Result<_, _>>().map(Self)
     }
 }
 
-fn bad(part: &str) -> String {
+fn invalid(part: &str) -> String {
     let names: Vec<&str> = Fault::ALL.map(Fault::name).into();
-    format!("{part:?} is no fault: github:NUMBER:FAULT or registry:NUMBER:FAULT, with one of {}", names.join(", "))
+    format!(
+        "{part:?} is not a fault; use github:NUMBER:FAULT or registry:NUMBER:FAULT, where FAULT is one of {}",
+        names.join(", ")
+    )
 }
 
 #[cfg(test)]
@@ -224,7 +222,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_schedule_reads_as_it_is_printed() {
+    fn a_printed_schedule_can_be_parsed() {
         let text = "github:12:reset-after,registry:3:429-retry-after";
         assert_eq!(text.parse::<Schedule>().expect("a schedule").to_string(), text);
         for text in ["", "github", "github:0:500", "gitlab:1:500", "github:1:flood", "github:1:500:x"] {
@@ -233,15 +231,15 @@ mod tests {
     }
 
     #[test]
-    fn a_fault_is_tried_only_where_it_means_something() {
+    fn only_faults_that_test_something_apply() {
         let seen = |method, path: &str, has_token| RecordedRequest { method, path: path.to_owned(), has_token };
         let read = seen(Method::GET, "/v2/o/x/manifests/latest", true);
         let by_digest = seen(Method::PUT, "/v2/o/x/manifests/sha256:00", true);
         let by_tag = seen(Method::PUT, "/v2/o/x/manifests/latest", false);
         let of = |side, request: &RecordedRequest| Fault::each(side, std::slice::from_ref(request)).count();
-        assert_eq!((of(Side::FakeRegistry, &read), of(Side::Github, &read)), (13, 12));
+        assert_eq!((of(Side::Registry, &read), of(Side::Github, &read)), (13, 12));
         assert_eq!(
-            (of(Side::FakeRegistry, &by_digest), of(Side::FakeRegistry, &by_tag), of(Side::Github, &by_tag)),
+            (of(Side::Registry, &by_digest), of(Side::Registry, &by_tag), of(Side::Github, &by_tag)),
             (14, 14, 14)
         );
     }

@@ -1,5 +1,5 @@
-//! Broken pipelines: taken up where the undisturbed one stood before the act that a fault is in, run on
-//! until they are where that one was, and many of them at once.
+//! Pipelines with faults: each starts from the checkpoint before its first fault and runs until its state
+//! equals that of the fault-free pipeline. Many run at once.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Sender, channel};
@@ -15,47 +15,44 @@ use crate::rehearse::faults::{PlannedFault, Schedule};
 use crate::rehearse::pipeline::{Config, Pipeline};
 use crate::rehearse::scenario::SCENARIO;
 
-/// Trains for each core: they mostly wait.
-const TRAINS_A_CORE: usize = 4;
-/// How much of a difference is told.
+/// A pipeline sleeps for 0.2 s on average (`Retry-After`) and computes for 0.03 s, so it takes many at
+/// once to keep a core busy.
+const PIPELINES_PER_CORE: usize = 12;
+/// How many differences are printed.
 const MOST_LINES: usize = 12;
 
-/// How a broken pipeline ended.
+/// The outcome of a pipeline with faults.
 #[derive(Clone, Debug)]
 pub struct Outcome {
-    /// What was broken in it.
     pub schedule: Schedule,
-    /// How often a task had to be run again.
+    /// How often a task was rerun.
     pub repeats: u32,
-    /// Where it did not come to what the undisturbed one did: how it differs.
+    /// How it differs from the fault-free pipeline; empty if it does not.
     pub problems: Vec<String>,
 }
 
-/// Runs one.
-///
-/// # Errors
-/// Where a task cannot be started at all.
+/// Runs one pipeline.
 pub fn run(
     config: &Config,
     baseline: &Baseline,
     schedule: &Schedule,
     root: Utf8PathBuf,
-    is_told: bool,
+    is_verbose: bool,
 ) -> Result<Outcome> {
-    let acts = baseline.acts(schedule);
-    let mut pipeline = Pipeline::start(config, root, &baseline.checkpoints[acts.start], schedule, is_told)?;
+    let steps = baseline.steps(schedule);
+    let mut pipeline = Pipeline::start(config, root, &baseline.checkpoints[steps.start], schedule, is_verbose)?;
     let mut lines = Vec::new();
-    let mut unmet = Vec::new();
-    for index in acts {
-        if is_told {
+    let mut not_reached = Vec::new();
+    for index in steps {
+        if is_verbose {
             print_status(&format!("{} of {}", index + 1, SCENARIO.len()), SCENARIO[index].title());
         }
-        pipeline.act(SCENARIO[index])?;
+        pipeline.run_step(SCENARIO[index])?;
         lines = differences(&baseline.states[index], &pipeline.state());
         let requests = pipeline.requests();
-        unmet = schedule.0.iter().filter(|one| requests[one.side as usize] < one.number).collect();
-        // In the same state, and with no fault to come, the rest of the way is the same.
-        if lines.is_empty() && unmet.is_empty() {
+        not_reached = schedule.0.iter().filter(|one| requests[one.side as usize] < one.number).collect();
+        // If the state is the same and no fault is left, the rest would be the same too.
+        if lines.is_empty() && not_reached.is_empty() {
             break;
         }
     }
@@ -65,16 +62,16 @@ pub fn run(
     if more > 0 {
         problems.push(format!("and {more} more differences"));
     }
-    // After a first fault, the requests that another was meant for may never come.
-    if let ([_], true) = (schedule.0.as_slice(), !unmet.is_empty()) {
-        problems.push("the request that was to be broken never came".to_owned());
+    // After a first fault, the request of another may never be sent.
+    if let ([_], true) = (schedule.0.as_slice(), !not_reached.is_empty()) {
+        problems.push("the request that the fault was for was never sent".to_owned());
     }
     let repeats = pipeline.repeats;
     pipeline.clear()?;
     Ok(Outcome { schedule: schedule.clone(), repeats, problems })
 }
 
-/// Runs many beside each other, as long as `next` gives schedules; `on_end` gets each outcome.
+/// Runs many pipelines at once, until `next` returns `None`. Calls `on_end` with each outcome.
 pub fn run_all(
     config: &Config,
     baseline: &Baseline,
@@ -86,7 +83,7 @@ pub fn run_all(
     let next = Arc::new(Mutex::new(next));
     let (sender, receiver) = channel();
     std::thread::scope(|scope| {
-        for worker in 0..cores * TRAINS_A_CORE {
+        for worker in 0..cores * PIPELINES_PER_CORE {
             let (next, sender) = (Arc::clone(&next), sender.clone());
             scope.spawn(move || work(config, baseline, &folder.join(format!("pipeline-{worker}")), &next, &sender));
         }
@@ -106,7 +103,7 @@ fn work(
         let taken = (locked(next))();
         let Some(schedule) = taken else { break };
         let outcome = run(config, baseline, &schedule, root.to_owned(), false).unwrap_or_else(|error| {
-            let problems = vec![format!("the pipeline could not be run: {error:#}")];
+            let problems = vec![format!("cannot run the pipeline: {error:#}")];
             Outcome { schedule, repeats: 0, problems }
         });
         if sender.send(outcome).is_err() {
@@ -115,7 +112,7 @@ fn work(
     }
 }
 
-/// Pairs and triples of faults, drawn by a generator of Knuth's (MMIX) from its upper bits.
+/// Random pairs and triples of faults, from the upper bits of Knuth's MMIX generator.
 pub struct Random<'a> {
     state: u64,
     singles: &'a [Schedule],
@@ -123,7 +120,6 @@ pub struct Random<'a> {
 }
 
 impl<'a> Random<'a> {
-    /// Draws from these until it is over.
     pub fn new(seed: u64, singles: &'a [Schedule], is_over: &'a AtomicBool) -> Self {
         Self { state: seed, singles, is_over }
     }
@@ -133,16 +129,16 @@ impl<'a> Random<'a> {
         usize::try_from(self.state >> 33).expect("31 bits") % below.max(1)
     }
 
-    /// The next schedule: two or three faults, no two at one request.
-    pub fn schedule(&mut self) -> Option<Schedule> {
+    /// The next schedule: two or three faults, each at another request.
+    pub fn start_scheduled_run(&mut self) -> Option<Schedule> {
         if self.is_over.load(Ordering::SeqCst) || self.singles.is_empty() {
             return None;
         }
-        let mut breaks: Vec<_> =
+        let mut faults: Vec<_> =
             (0..2 + self.draw(2)).flat_map(|_| self.singles[self.draw(self.singles.len())].0.clone()).collect();
         let place = |one: &PlannedFault| (one.side, one.number);
-        breaks.sort_by_key(place);
-        breaks.dedup_by_key(|one| place(one));
-        Some(Schedule(breaks))
+        faults.sort_by_key(place);
+        faults.dedup_by_key(|one| place(one));
+        Some(Schedule(faults))
     }
 }

@@ -1,5 +1,4 @@
-//! What the pipelines share: the builds that they publish, made once, and what each is to look like
-//! when it is published.
+//! What all pipelines share: the builds that they publish, and the expected assets of each release.
 #![allow(clippy::disallowed_methods, reason = "reads and writes files and reads the environment")]
 
 use std::collections::BTreeMap;
@@ -17,52 +16,41 @@ use crate::rehearse::fake_dist;
 use crate::rehearse::scenario::{MASTER, built};
 use crate::upstream::source::Source;
 
-/// One build.
 #[derive(Clone, Debug)]
 pub struct Build {
-    /// What was built.
     pub source: Source,
-    /// Its folder.
     pub folder: Utf8PathBuf,
-    /// Whether it is a fake dist, and no real one.
-    pub is_stand_in: bool,
+    /// Whether it is a fake dist rather than a real one.
+    pub is_fake: bool,
 }
 
 impl Build {
-    /// What it is released as.
-    ///
-    /// # Errors
-    /// Where it is nothing that is released.
     pub fn release(&self) -> Result<ReleaseName> {
         ReleaseName::of(&self.source).map_err(Error::msg)
     }
 }
 
-/// Every build of the scenario.
+/// All builds of the scenario.
 #[derive(Debug)]
 pub struct Fixtures {
     builds: Vec<Build>,
-    /// By the git tag of a release, the SHA-256 of each of its assets.
+    /// The SHA-256 of each asset, by git tag of the release.
     expected: BTreeMap<String, BTreeMap<String, String>>,
 }
 
 impl Fixtures {
-    /// Makes the builds below `folder`; a real one of the checkout at `real` is taken where it is
-    /// whole.
-    ///
-    /// # Errors
-    /// Where the folder cannot be written to.
-    pub fn fill(folder: &Utf8Path, real: Option<&Utf8Path>) -> Result<Self> {
+    /// Creates the builds below `folder`. Takes a real one from the checkout at `real` if it is proved.
+    pub fn create(folder: &Utf8Path, real: Option<&Utf8Path>) -> Result<Self> {
         let (mut builds, mut expected) = (Vec::new(), BTreeMap::new());
         for (r#ref, date_epoch) in built() {
             let source = fake_dist::source(r#ref, date_epoch)?;
-            let found = real.and_then(|root| whole(&root.join("dist").join(r#ref)));
+            let found = real.and_then(|root| proved_dist(&root.join("dist").join(r#ref)));
             let build = match found {
-                Some(dist) => Build { source: dist.record.source, folder: dist.folder, is_stand_in: false },
+                Some(dist) => Build { source: dist.record.source, folder: dist.folder, is_fake: false },
                 None => {
                     let folder = folder.join(source.version.to_string());
                     fake_dist::make(&folder, &source)?;
-                    Build { source, folder, is_stand_in: true }
+                    Build { source, folder, is_fake: true }
                 }
             };
             let digest = |name: String| -> Result<_> {
@@ -76,7 +64,7 @@ impl Fixtures {
         Ok(Self { builds, expected })
     }
 
-    /// Every build, in the order in which they come about.
+    /// All builds, in the order in which they are built.
     pub fn builds(&self) -> &[Build] {
         &self.builds
     }
@@ -89,10 +77,7 @@ impl Fixtures {
         self.builds.iter().find(fits)
     }
 
-    /// The commit of a tag of upstream's, built or not.
-    ///
-    /// # Errors
-    /// Where the date is none.
+    /// The commit of an upstream tag, built or not.
     pub fn commit(&self, tag: &str, date_epoch: i64) -> Result<String> {
         match self.build(tag, None).filter(|_| tag != MASTER) {
             Some(build) => Ok(build.source.commit.to_string()),
@@ -100,8 +85,8 @@ impl Fixtures {
         }
     }
 
-    /// What no user may ever see: a published release of ours of which an asset is missing, in the
-    /// making, or another file.
+    /// The problem that no user may ever see: a published release with an asset that is missing,
+    /// incomplete or different.
     pub fn partial_release(&self, github: &Value) -> Option<String> {
         let published = github["releases"].as_array().into_iter().flatten().filter(|release| release["draft"] == false);
         for release in published {
@@ -113,7 +98,7 @@ impl Fixtures {
                     asset["state"] == "uploaded" && asset["digest"].as_str() == Some(&format!("sha256:{sha256}"))
                 };
                 if !asset.is_some_and(is_whole) {
-                    return Some(format!("release {tag} is published and {name} is not whole in it"));
+                    return Some(format!("release {tag} is published, but {name} in it is missing or wrong"));
                 }
             }
         }
@@ -121,24 +106,21 @@ impl Fixtures {
     }
 }
 
-/// A real build, with its image and all its proofs, unharmed.
-fn whole(folder: &Utf8Path) -> Option<Dist> {
+/// A real build with its image and all its proofs, and unchanged files.
+fn proved_dist(folder: &Utf8Path) -> Option<Dist> {
     let dist = Dist::open(folder, Some(folder)).ok()?;
     let missing = proofs::missing(&dist.record);
     if !missing.is_empty() {
         let names: Vec<&str> = missing.into_iter().map(|(name, _)| name).collect();
-        note(format_args!("{folder} is not proved ({}), so a fake dist takes its place", names.join(", ")));
+        note(format_args!("{folder} is not proved ({}), so a fake dist is used instead", names.join(", ")));
         return None;
     }
     dist.verify().is_ok().then_some(dist)
 }
 
-/// Copies a folder and all below it.
-///
-/// # Errors
-/// Where something cannot be read or written.
+/// Copies a directory recursively.
 pub fn copy_tree(from: &Utf8Path, to: &Utf8Path) -> Result<()> {
-    fs::create_dir_all(to).with_context(|| format!("cannot make {to}"))?;
+    fs::create_dir_all(to).with_context(|| format!("cannot create {to}"))?;
     for entry in from.read_dir_utf8().with_context(|| format!("cannot list {from}"))? {
         let entry = entry.with_context(|| format!("cannot list {from}"))?;
         let place = to.join(entry.file_name());
@@ -157,10 +139,10 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn a_release_that_is_published_in_part_is_seen() {
+    fn a_partly_published_release_is_detected() {
         let folder = std::env::temp_dir().join(format!("xtask-fixtures-{}", std::process::id()));
         let folder = Utf8PathBuf::try_from(folder).expect("UTF-8");
-        let fixtures = Fixtures::fill(&folder, None).expect("is filled");
+        let fixtures = Fixtures::create(&folder, None).expect("is filled");
         let tags: Vec<&String> = fixtures.expected.keys().collect();
         assert_eq!(tags[..2], ["buildkit-v0.32.2-riscv64", "buildkit-v0.32.3-riscv64"]);
         let assets: Vec<Value> = fixtures.expected[tags[0]]

@@ -1,6 +1,6 @@
-//! One pipeline: two doubles behind servers, a little checkout, and the acts of the scenario, each done by
-//! the real task as a process of its own. What fails is run again, as a person or the schedule
-//! would do it; nothing else ever mends anything.
+//! One pipeline: two fakes behind servers, a small checkout, and the steps of the scenario, each done by
+//! the real task as a separate process. A task that fails is rerun, as a person or the schedule would;
+//! nothing else ever repairs anything.
 #![allow(clippy::disallowed_methods, reason = "reads and writes files")]
 
 use std::fs;
@@ -9,8 +9,7 @@ use std::sync::{Arc, Mutex};
 use anyhow::{Context, Result};
 use camino::{Utf8Path, Utf8PathBuf};
 use fakes::github;
-use fakes::registry::FakeRegistry;
-use fakes::registry::tokens::Account;
+use fakes::registry::{Account, FakeRegistry};
 use fakes::server::{Server, locked};
 
 use crate::os::process::KillHandle;
@@ -23,37 +22,36 @@ use crate::rehearse::scenario::{MASTER, Published, ScenarioStep};
 mod observe;
 mod tasks;
 
-/// A token of the registry expires in the middle of a release, even where nothing is broken.
+/// So few that a registry token expires in the middle of a release even without faults.
 const TOKEN_REQUESTS: u32 = 12;
 
-/// What every pipeline of a rehearsal has in common.
+/// What all pipelines of a rehearsal have in common.
 pub struct Config {
-    /// This very program.
+    /// The path of xtask.
     pub program: String,
-    /// What is built.
     pub fixtures: Arc<Fixtures>,
-    /// Whose releases these are.
+    /// `OWNER/NAME` of our repository.
     pub repository: String,
-    /// A real registry, in place of the double.
+    /// A real registry, instead of the fake.
     pub registry: Option<String>,
-    /// What must never be seen outside of a header.
+    /// What must never appear outside of a header.
     pub secrets: Secrets,
 }
 
-/// The world between two acts.
+/// The state between two steps.
 pub struct Checkpoint {
     github: github::FakeGitHub,
     registry: FakeRegistry,
-    /// Where the registry was.
+    /// The host and port of the registry.
     host: Option<String>,
-    /// How many requests there have been, to GitHub and to the registry.
+    /// The number of requests so far, to GitHub and to the registry.
     pub requests: [u64; 2],
-    /// A copy of the little checkout as it was; none at the beginning.
+    /// A copy of the checkout; `None` at the beginning.
     checkout: Option<Utf8PathBuf>,
 }
 
 impl Checkpoint {
-    /// Before the first act: nothing is published, and nothing is known.
+    /// The state before the first step: nothing is published, nothing is known.
     pub fn beginning(config: &Config, is_recorded: bool) -> Self {
         let secrets = &config.secrets;
         let mut github = github::FakeGitHub::new(&config.repository);
@@ -62,8 +60,8 @@ impl Checkpoint {
         }
         github.allow(&secrets.tracking, &["contents=read", "issues=write", "actions=write"]);
         github.allow(&secrets.release, &["contents=write", "issues=write"]);
-        // GitHub lists pull requests among issues; this one bears the label of ours.
-        github.open_pull_request("Docs: say what a BuildKit release is", &["buildkit-release"]);
+        // GitHub lists pull requests as issues; this one has the label of our issues.
+        github.open_pull_request("Docs: explain what a BuildKit release is", &["buildkit-release"]);
         let (username, password) = (secrets.username.clone(), secrets.password.clone());
         let account = Account { username, password, may_push: true };
         let mut registry = FakeRegistry::new(account, vec![secrets.tracking.clone(), secrets.release.clone()]);
@@ -72,155 +70,148 @@ impl Checkpoint {
     }
 }
 
-/// A double and what stands before it.
-struct Line<D> {
+/// A fake with its fault injector and server.
+struct FakeServer<D> {
     service: Arc<Mutex<Monitored<D>>>,
     injector: Arc<FaultInjector<D>>,
     server: Server,
 }
 
-impl<D: Fake> Line<D> {
+impl<D: Fake> FakeServer<D> {
     fn open(injector: FaultInjector<D>, spool: &Utf8Path) -> Result<Self> {
         let (service, injector) = (injector.service(), Arc::new(injector));
         let server = Server::start(service.clone(), spool.to_owned(), injector.clone())?;
-        if injector.begins_closed() {
+        if injector.starts_closed() {
             server.stop();
         }
         Ok(Self { service, injector, server })
     }
 
-    fn with<T>(&self, act: impl FnOnce(&mut D) -> T) -> T {
-        act(&mut locked(&self.service).double)
+    fn with<T>(&self, use_fake: impl FnOnce(&mut D) -> T) -> T {
+        use_fake(&mut locked(&self.service).fake)
     }
 }
 
-/// A pipeline under way.
+/// A running pipeline.
 pub struct Pipeline<'a> {
     config: &'a Config,
     folder: Utf8PathBuf,
-    /// The little checkout in it, and nothing of the doubles'.
+    /// Below `folder`, without the files of the fakes.
     checkout: Utf8PathBuf,
-    github: Line<github::FakeGitHub>,
-    registry: Line<FakeRegistry>,
+    github: FakeServer<github::FakeGitHub>,
+    registry: FakeServer<FakeRegistry>,
     before: [u64; 2],
     kill_handle: KillHandle,
-    /// Whether the scenario is told on standard error.
-    is_told: bool,
-    /// How often a task failed and was run again.
+    /// Whether the tasks and their output are printed.
+    is_verbose: bool,
+    /// How often a task failed and was rerun.
     pub repeats: u32,
     problems: Vec<String>,
 }
 
 impl<'a> Pipeline<'a> {
-    /// Puts a pipeline on the rails at a checkpoint, in `folder`, which is made.
-    ///
-    /// # Errors
-    /// Where there is no room on the disk, or no port.
+    /// Starts a pipeline from a checkpoint, in `folder`, which is created.
     pub fn start(
         config: &'a Config,
         folder: Utf8PathBuf,
         at: &Checkpoint,
         schedule: &Schedule,
-        is_told: bool,
+        is_verbose: bool,
     ) -> Result<Self> {
         let (checkout, spool) = (folder.join("checkout"), folder.join("spool"));
         if let Some(earlier) = &at.checkout {
             copy_tree(earlier, &checkout)?;
         }
         checkout::make(&checkout)?;
-        fs::create_dir_all(&spool).with_context(|| format!("cannot make {spool}"))?;
+        fs::create_dir_all(&spool).with_context(|| format!("cannot create {spool}"))?;
         let kill_handle = KillHandle::default();
         let fixtures = Arc::clone(&config.fixtures);
-        let watch: Monitor<github::FakeGitHub> = Box::new(move |double| fixtures.partial_release(&double.snapshot()));
-        let github = Monitored::new(at.github.clone(), watch);
+        let check: Monitor<github::FakeGitHub> = Box::new(move |fake| fixtures.partial_release(&fake.snapshot()));
+        let github = Monitored::new(at.github.clone(), check);
         let registry = Monitored::new(at.registry.clone(), Box::new(|_| None));
         let github = FaultInjector::new(Side::Github, github, schedule, at.requests[0], kill_handle.clone());
-        let registry = FaultInjector::new(Side::FakeRegistry, registry, schedule, at.requests[1], kill_handle.clone());
+        let registry = FaultInjector::new(Side::Registry, registry, schedule, at.requests[1], kill_handle.clone());
         let pipeline = Self {
             config,
-            github: Line::open(github, &spool)?,
-            registry: Line::open(registry, &spool)?,
+            github: FakeServer::open(github, &spool)?,
+            registry: FakeServer::open(registry, &spool)?,
             folder,
             checkout,
             before: at.requests,
             kill_handle,
-            is_told,
+            is_verbose,
             repeats: 0,
             problems: Vec::new(),
         };
         if let Some(host) = &at.host {
-            pipeline.github.with(|github| github.rename(host, &pipeline.registry_host()));
+            pipeline.github.with(|github| github.replace_text(host, &pipeline.registry_host()));
         }
         Ok(pipeline)
     }
 
-    /// Lets one thing happen.
-    ///
-    /// # Errors
-    /// Where a task cannot be started at all. A task that fails is run again, and one that never
-    /// succeeds is a problem of the pipeline.
-    pub fn act(&mut self, act: ScenarioStep) -> Result<()> {
-        match act {
-            ScenarioStep::Upstream(releases) => self.upstream(releases),
-            ScenarioStep::Check => {
-                self.until_it_succeeds(&["check-upstream", "--execute"], &self.config.secrets.tracking)
+    /// Runs one step. A task that fails is rerun; one that never succeeds is recorded as a problem.
+    pub fn run_step(&mut self, step: ScenarioStep) -> Result<()> {
+        match step {
+            ScenarioStep::PublishUpstream(releases) => self.publish_upstream(releases),
+            ScenarioStep::CheckUpstream => {
+                self.run_until_success(&["check-upstream", "--execute"], &self.config.secrets.tracking)
             }
-            ScenarioStep::Build => self.build(),
-            ScenarioStep::Public => {
+            ScenarioStep::Release => self.release(),
+            ScenarioStep::MakePublic => {
                 self.registry.with(FakeRegistry::make_public);
                 Ok(())
             }
-            ScenarioStep::Sunday(date_epoch) => {
+            ScenarioStep::ScheduledBuild(date_epoch) => {
                 let commit = self.config.fixtures.commit(MASTER, date_epoch)?;
                 self.github.with(|github| {
                     github.commit_upstream(&commit, None);
-                    github.schedule();
+                    github.start_scheduled_run();
                 });
                 Ok(())
             }
-            ScenarioStep::Quiet => self.quiet(),
+            ScenarioStep::NothingToDo => self.check_nothing_to_do(),
         }
     }
 
-    fn upstream(&self, releases: &[Published]) -> Result<()> {
+    fn publish_upstream(&self, releases: &[Published]) -> Result<()> {
         for release in releases {
             let commit = self.config.fixtures.commit(release.tag, release.date_epoch)?;
-            let is_candidate = release.tag.contains("-rc");
+            let is_prerelease = release.tag.contains("-rc");
             let onto = release.onto.map(|tag| self.config.fixtures.commit(tag, 0)).transpose()?;
             self.github.with(|github| {
                 if let Some(parent) = &onto {
                     github.commit_upstream(&commit, Some(parent));
                 }
-                github.publish_upstream(release.tag, &commit, is_candidate);
+                github.publish_upstream(release.tag, &commit, is_prerelease);
             });
         }
         Ok(())
     }
 
-    /// The oldest run that waits, which ends well once `release` has: until then a person presses
-    /// "Re-run failed jobs", which goes on within the same run (GitHub Docs, "Re-running workflows
-    /// and jobs").
-    fn build(&mut self) -> Result<()> {
-        let Some(run) = self.github.with(|github| github.runs_waiting().into_iter().next()) else {
-            self.problems.push("no run waits where one should".to_owned());
+    /// Releases the build of the oldest pending run, which succeeds once `release` has: until then a
+    /// person presses "Re-run failed jobs", which continues the same run (GitHub Docs, "Re-running
+    /// workflows and jobs").
+    fn release(&mut self) -> Result<()> {
+        let Some(run) = self.github.with(|github| github.pending_runs().into_iter().next()) else {
+            self.problems.push("no run is pending".to_owned());
             return Ok(());
         };
         let Some(build) = self.build_of(run.buildkit_ref.as_deref()) else {
-            self.problems.push(format!("a run was started for {:?}, which nobody wants", run.buildkit_ref));
+            self.problems.push(format!("a run was started for {:?}, which should not be built", run.buildkit_ref));
             return Ok(());
         };
         self.github.with(|github| github.set_run(run.id, "in_progress", None));
-        let kind = if build.is_stand_in { "a fake dist" } else { "the real build in dist/" };
-        self.tell(&format!("the workflow builds {}: {kind}", build.source.version));
+        let kind = if build.is_fake { "a fake dist" } else { "the real build in dist/" };
+        self.print(&format!("the workflow builds {}: {kind}", build.source.version));
         let host = self.registry_host();
-        let words = ["release", "--execute", "--dist", build.folder.as_str(), "--registry", &host];
-        self.until_it_succeeds(&words, &self.config.secrets.release)?;
+        let arguments = ["release", "--execute", "--dist", build.folder.as_str(), "--registry", &host];
+        self.run_until_success(&arguments, &self.config.secrets.release)?;
         self.github.with(|github| github.set_run(run.id, "completed", Some("success")));
         Ok(())
     }
 
-    /// What a run builds: a tag or, on schedule, the newest commit of master, whose builds come about
-    /// in the order of their runs.
+    /// The build of a run: of a tag or, for a scheduled run, of the next commit of master that is not
+    /// published.
     fn build_of(&self, r#ref: Option<&str>) -> Option<Build> {
         let mut builds = self.config.fixtures.builds().iter();
         let Some(tag) = r#ref.filter(|name| *name != MASTER) else {
@@ -230,10 +221,7 @@ impl<'a> Pipeline<'a> {
         builds.find(|build| build.source.r#ref == tag).cloned()
     }
 
-    /// The world as it is now; `copy` is where the checkout is kept.
-    ///
-    /// # Errors
-    /// Where it cannot be copied.
+    /// Takes a checkpoint. The checkout is copied to `copy`.
     pub fn checkpoint(&self, copy: Utf8PathBuf) -> Result<Checkpoint> {
         copy_tree(&self.checkout, &copy)?;
         let (github, registry) =
@@ -242,10 +230,7 @@ impl<'a> Pipeline<'a> {
         Ok(Checkpoint { github, registry, host, requests: self.requests(), checkout: Some(copy) })
     }
 
-    /// Removes what the pipeline left.
-    ///
-    /// # Errors
-    /// Where it cannot be removed.
+    /// Removes the pipeline's files.
     pub fn clear(self) -> Result<()> {
         fs::remove_dir_all(&self.folder).with_context(|| format!("cannot remove {}", self.folder))
     }

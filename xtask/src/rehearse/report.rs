@@ -1,4 +1,4 @@
-//! What many broken pipelines came to: counts for each kind of fault, as a table and as JSON.
+//! The results of many pipelines: counts for each kind of fault, as a table and as JSON.
 
 use serde_json::{Value, json};
 
@@ -6,18 +6,17 @@ use crate::os::terminal;
 use crate::rehearse::faults::Fault;
 use crate::rehearse::faulty_runs::Outcome;
 
-/// Counts for one kind of fault. A pipeline with several faults counts once for each.
+/// The counts for one kind of fault. A pipeline with several faults is counted for each.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Row {
     pipelines: u32,
-    /// The task that met it came through by itself.
+    /// No task had to be rerun.
     survived: u32,
-    /// A task was run again.
+    /// A task was rerun.
     repeated: u32,
     diverged: u32,
 }
 
-/// All counts.
 #[derive(Debug, Default)]
 pub struct Report {
     rows: Vec<(Fault, Row)>,
@@ -26,7 +25,6 @@ pub struct Report {
 }
 
 impl Report {
-    /// Counts.
     pub fn of(outcomes: &[Outcome]) -> Self {
         let mut report = Self { rows: Fault::ALL.map(|fault| (fault, Row::default())).into(), ..Self::default() };
         for outcome in outcomes {
@@ -43,17 +41,17 @@ impl Report {
         report
     }
 
-    /// Whether every pipeline came to where the undisturbed one did.
+    /// Whether every pipeline ended in the state of the fault-free one.
     pub fn is_clean(&self) -> bool {
         self.failures.is_empty()
     }
 
-    /// Prints the table, and each pipeline that diverged with the way to run it again.
+    /// Prints the table, and each pipeline that diverged with the command that reproduces it.
     pub fn print(&self) {
         let line = |name: &str, columns: [&str; 4]| {
             eprintln!("  {name:<16} {:>8} {:>12} {:>12} {:>10}", columns[0], columns[1], columns[2], columns[3]);
         };
-        line("fault", ["pipelines", "by itself", "run again", "diverged"]);
+        line("fault", ["pipelines", "no rerun", "rerun", "diverged"]);
         let all = ("all", &self.all);
         for (name, row) in self.rows.iter().map(|(fault, row)| (fault.name(), row)).chain([all]) {
             let columns = [row.pipelines, row.survived, row.repeated, row.diverged].map(|count| count.to_string());
@@ -62,14 +60,13 @@ impl Report {
         for outcome in &self.failures {
             let problems = outcome.problems.join("\n            ");
             terminal::print_error(&anyhow::anyhow!(
-                "with {} a pipeline diverged:\n            {problems}",
+                "the pipeline with {} diverged:\n            {problems}",
                 outcome.schedule
             ));
-            terminal::note(format_args!("to see it: cargo xtask rehearse --faults {}", outcome.schedule));
+            terminal::note(format_args!("to reproduce it: cargo xtask rehearse --faults {}", outcome.schedule));
         }
     }
 
-    /// The same as JSON.
     pub fn json(&self) -> Value {
         let row = |name: &str, row: &Row| {
             json!({

@@ -1,33 +1,31 @@
-//! What happens, act by act: three weeks in the life of the repository. An act is one thing that
-//! somebody does, so that a pipeline can be taken up at any of them.
+//! The scenario: three weeks of the repository's life, in steps that are also the checkpoints.
 
 use crate::upstream::version::ReleaseTag;
 
-/// One thing that happens.
+/// One event.
 #[derive(Clone, Copy, Debug)]
 pub enum ScenarioStep {
-    /// Upstream publishes, in this order.
-    Upstream(&'static [Published]),
+    /// Upstream publishes these releases, in this order.
+    PublishUpstream(&'static [Published]),
     /// The daily `check-upstream`.
-    Check,
-    /// The oldest run that waits: it builds, and `release` publishes.
-    Build,
-    /// A person makes the package public, which is done once.
-    Public,
-    /// Sunday: the schedule starts a build of master, whose newest commit has this date.
-    Sunday(i64),
-    /// Everything is planned again, and there is nothing to do.
-    Quiet,
+    CheckUpstream,
+    /// The oldest pending run builds, and `release` publishes.
+    Release,
+    /// Someone makes the package public, which is done once.
+    MakePublic,
+    /// The weekly schedule starts a build of master, whose newest commit has this date.
+    ScheduledBuild(i64),
+    /// Every plan is made again, and is empty.
+    NothingToDo,
 }
 
-/// One release of upstream's.
+/// An upstream release.
 #[derive(Clone, Copy, Debug)]
 pub struct Published {
-    /// Its tag.
     pub tag: &'static str,
-    /// The tag whose branch it was made on; else it is on master.
+    /// The tag whose branch it is on; `None` for master.
     pub onto: Option<&'static str>,
-    /// Its date, seconds since 1970.
+    /// The date of its commit, in seconds since 1970.
     pub date_epoch: i64,
 }
 
@@ -35,64 +33,65 @@ const fn on_master(tag: &'static str, date_epoch: i64) -> Published {
     Published { tag, onto: None, date_epoch }
 }
 
-/// The day on which the scenario begins: 2026-08-03.
+/// The first day of the scenario: 2026-08-03.
 const BEGIN: i64 = 1_785_715_200;
 const DAY: i64 = 24 * 60 * 60;
 
-/// The scenario. Upstream's habits are those of its real history: candidates before a release, tags of
-/// another component between, and a patch to the old line after the first release of the new one.
+/// The scenario. Upstream releases as it does in reality: candidates before a release, tags of another
+/// component in between, and a patch of the old line after the first release of a new one.
 pub const SCENARIO: [ScenarioStep; 16] = [
-    ScenarioStep::Upstream(&[
+    ScenarioStep::PublishUpstream(&[
         on_master("v0.31.0-rc1", BEGIN - 60 * DAY),
         on_master("v0.31.0", BEGIN - 50 * DAY),
         on_master("v0.32.0-rc1", BEGIN - 20 * DAY),
         on_master("dockerfile/1.19.0", BEGIN - 10 * DAY),
         on_master("v0.32.2", BEGIN),
     ]),
-    ScenarioStep::Check,
-    ScenarioStep::Build,
-    ScenarioStep::Public,
-    ScenarioStep::Check,
-    ScenarioStep::Upstream(&[
+    ScenarioStep::CheckUpstream,
+    ScenarioStep::Release,
+    ScenarioStep::MakePublic,
+    ScenarioStep::CheckUpstream,
+    ScenarioStep::PublishUpstream(&[
         on_master("v0.33.0-rc1", BEGIN + 3 * DAY),
         on_master("v0.33.0", BEGIN + 9 * DAY),
         on_master("dockerfile/1.20.0", BEGIN + 9 * DAY),
         Published { tag: "v0.32.3", onto: Some("v0.32.2"), date_epoch: BEGIN + 10 * DAY },
     ]),
-    ScenarioStep::Check,
-    ScenarioStep::Build,
-    ScenarioStep::Build,
-    ScenarioStep::Check,
-    ScenarioStep::Sunday(BEGIN + 13 * DAY),
-    ScenarioStep::Build,
-    ScenarioStep::Sunday(BEGIN + 20 * DAY),
-    ScenarioStep::Build,
-    ScenarioStep::Check,
-    ScenarioStep::Quiet,
+    ScenarioStep::CheckUpstream,
+    ScenarioStep::Release,
+    ScenarioStep::Release,
+    ScenarioStep::CheckUpstream,
+    ScenarioStep::ScheduledBuild(BEGIN + 13 * DAY),
+    ScenarioStep::Release,
+    ScenarioStep::ScheduledBuild(BEGIN + 20 * DAY),
+    ScenarioStep::Release,
+    ScenarioStep::CheckUpstream,
+    ScenarioStep::NothingToDo,
 ];
 
 impl ScenarioStep {
-    /// What is told of it.
     pub fn title(self) -> String {
         match self {
-            Self::Upstream(releases) => {
+            Self::PublishUpstream(releases) => {
                 let tags: Vec<&str> = releases.iter().map(|release| release.tag).collect();
                 format!("upstream publishes {}", tags.join(", "))
             }
-            Self::Check => "the daily check-upstream".to_owned(),
-            Self::Build => "a run of the workflow builds and publishes".to_owned(),
-            Self::Public => "a person makes the package public, as has to be done once".to_owned(),
-            Self::Sunday(_) => "Sunday: the schedule starts a build of master".to_owned(),
-            Self::Quiet => "everything is planned again, and nothing is left to do".to_owned(),
+            Self::CheckUpstream => "the daily check-upstream".to_owned(),
+            Self::Release => "a run of the workflow builds and publishes".to_owned(),
+            Self::MakePublic => "someone makes the package public, which has to be done once".to_owned(),
+            Self::ScheduledBuild(_) => "Sunday: the schedule starts a build of master".to_owned(),
+            Self::NothingToDo => "every plan is made again, and is empty".to_owned(),
         }
     }
 }
 
 /// Everything that is built in the scenario: the ref, and the date of its commit.
 pub fn built() -> Vec<(&'static str, i64)> {
-    let of = |act: &ScenarioStep| match *act {
-        ScenarioStep::Upstream(releases) => releases.iter().map(|release| (release.tag, release.date_epoch)).collect(),
-        ScenarioStep::Sunday(date_epoch) => vec![(MASTER, date_epoch)],
+    let of = |step: &ScenarioStep| match *step {
+        ScenarioStep::PublishUpstream(releases) => {
+            releases.iter().map(|release| (release.tag, release.date_epoch)).collect()
+        }
+        ScenarioStep::ScheduledBuild(date_epoch) => vec![(MASTER, date_epoch)],
         _ => Vec::new(),
     };
     let is_built = |(tag, _): &(&str, i64)| {
@@ -101,7 +100,6 @@ pub fn built() -> Vec<(&'static str, i64)> {
     SCENARIO.iter().flat_map(of).filter(is_built).collect()
 }
 
-/// Upstream's branch.
 pub const MASTER: &str = "master";
 
 #[cfg(test)]
@@ -109,7 +107,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_built_is_every_release_since_our_first_and_master() {
+    fn every_release_since_our_first_is_built_and_master() {
         let refs: Vec<&str> = built().into_iter().map(|(tag, _)| tag).collect();
         assert_eq!(refs, ["v0.32.2", "v0.33.0", "v0.32.3", "master", "master"]);
     }

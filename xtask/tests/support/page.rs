@@ -1,10 +1,7 @@
 //! Go's download page on loopback: `GET /?mode=json&include=all` and the archives it lists.
 //! Form of the list: <https://pkg.go.dev/golang.org/x/website/internal/dl>.
-#![allow(clippy::disallowed_types, reason = "opens sockets")]
 
-use std::io::{BufRead, BufReader, Write};
-use std::net::{TcpListener, TcpStream};
-
+use fakes::script::{Script, cut, response};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
@@ -18,8 +15,8 @@ pub enum Delivery {
     BrokenOff,
 }
 
-/// Starts a page that lists one Go, whose `go` command is this script. Returns its URL.
-pub fn serve(version: &str, script: &str, delivery: Delivery) -> String {
+/// Starts a page that lists one Go, whose `go` command is this script.
+pub fn serve(version: &str, script: &str, delivery: Delivery) -> Script {
     let archive = archive(script);
     let (os, arch) = host();
     let name = format!("go{version}.{os}-{arch}.tar.gz");
@@ -32,45 +29,20 @@ pub fn serve(version: &str, script: &str, delivery: Delivery) -> String {
         "filename": name, "os": os, "arch": arch, "version": format!("go{version}"),
         "sha256": digest, "size": archive.len(), "kind": "archive",
     }]}]);
-    let (mut sent, whole_bytes) = (archive.clone(), archive.len());
+    let mut sent = archive;
     match delivery {
-        Delivery::Whole => {}
+        Delivery::Whole | Delivery::BrokenOff => {}
         Delivery::Tampered => *sent.last_mut().expect("not empty") ^= 1,
-        Delivery::CutShort | Delivery::BrokenOff => sent.truncate(whole_bytes / 2),
+        Delivery::CutShort => sent.truncate(sent.len() / 2),
     }
-    let announced_bytes = if delivery == Delivery::BrokenOff { whole_bytes } else { sent.len() };
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
-    let url = format!("http://{}", listener.local_addr().expect("an address"));
-    let answers = Answers { list: list.to_string().into_bytes(), sent, announced_bytes };
-    std::thread::spawn(move || {
-        for stream in listener.incoming().flatten() {
-            answer(stream, &answers);
+    Script::start(move |request| match request.uri().to_string().as_str() {
+        "/?mode=json&include=all" => response(200, &[], list.to_string()),
+        path if path.ends_with(".tar.gz") => {
+            let archive = response(200, &[], sent.clone());
+            if delivery == Delivery::BrokenOff { cut(archive) } else { archive }
         }
-    });
-    url
-}
-
-struct Answers {
-    list: Vec<u8>,
-    sent: Vec<u8>,
-    announced_bytes: usize,
-}
-
-fn answer(mut stream: TcpStream, answers: &Answers) {
-    let mut lines = BufReader::new(stream.try_clone().expect("is cloned")).lines().map_while(Result::ok);
-    let request = lines.next().unwrap_or_default();
-    for line in lines.by_ref() {
-        if line.is_empty() {
-            break;
-        }
-    }
-    let (status, body, length): (&str, &[u8], usize) = match request.split(' ').nth(1) {
-        Some("/?mode=json&include=all") => ("200 OK", &answers.list, answers.list.len()),
-        Some(path) if path.ends_with(".tar.gz") => ("200 OK", &answers.sent, answers.announced_bytes),
-        _ => ("404 Not Found", b"", 0),
-    };
-    let head = format!("HTTP/1.1 {status}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n");
-    let _ = stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(body));
+        _ => response(404, &[], ""),
+    })
 }
 
 /// An archive laid out as Go's own, with a script for the command.

@@ -1,11 +1,11 @@
-//! SHA-256 in hexadecimal digits: the fakes' own, so that a mistake in `oci` is not repeated here.
+//! SHA-256 in hexadecimal. The fakes have their own, so that a mistake in `oci` is not repeated here.
 
 use std::fmt::Write as _;
 use std::io::{self, Write};
 
 use ring::digest::{Context, Digest, SHA256, digest};
 
-/// The digest of bytes, 64 lower-case hexadecimal digits.
+/// The digest of bytes: 64 lower-case hexadecimal digits.
 pub fn sha256(bytes: &[u8]) -> String {
     hex(&digest(&SHA256, bytes))
 }
@@ -18,25 +18,24 @@ fn hex(digest: &Digest) -> String {
     })
 }
 
-/// Whether `text` is `sha256:` and 64 lower-case hexadecimal digits.
+/// Whether `text` is `sha256:` followed by 64 lower-case hexadecimal digits.
 pub fn is_digest(text: &str) -> bool {
     let is_hex = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
     text.strip_prefix("sha256:").is_some_and(|hex| hex.len() == 64 && hex.bytes().all(is_hex))
 }
 
-/// A writer that takes the SHA-256 of all that passes through.
+/// A writer that computes the SHA-256 of everything written through it.
 pub struct HashingWriter<W> {
     inner: W,
     hasher: Context,
 }
 
 impl<W: Write> HashingWriter<W> {
-    /// Wraps `inner`.
     pub fn new(inner: W) -> Self {
         Self { inner, hasher: Context::new(&SHA256) }
     }
 
-    /// The digest of what was written.
+    /// The digest of everything that was written.
     pub fn finish(self) -> String {
         hex(&self.hasher.finish())
     }

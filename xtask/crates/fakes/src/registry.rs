@@ -1,51 +1,53 @@
-//! The fake of an OCI registry, as ghcr.io behaves: a state machine that knows no socket. Beside
-//! answering, it keeps account of every request that no registry should be sent.
+//! A fake OCI registry that behaves like ghcr.io: a state machine without sockets. Besides responding, it
+//! records every request that should not be sent to a registry.
 //!
-//! Sources: OCI distribution specification 1.1; Docker, "Registry authentication"; GitHub Docs,
-//! "Working with the Container registry" (a package is private when it is first published, and a
-//! person makes it public). Each part names the section that it follows.
+//! Sources: OCI distribution specification 1.1; Docker, "Registry authentication"; GitHub Docs, "Working
+//! with the Container registry" (a package is private when first published, until someone makes it
+//! public). Each part names the section that it follows.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use answers::{answer, empty, error, header};
 use http::header::AUTHORIZATION;
 use http::{Method, StatusCode};
 use manifests::Manifest;
+use responses::{empty, header, response};
 use route::Route;
 use serde_json::{Value, json};
-use tokens::{Account, Tokens, Verdict};
+use tokens::{Access, Tokens};
 use uploads::Upload;
 
-use crate::message::{Answer, Content, Request, Service};
+use crate::message::{Content, Request, Response, Service};
 
-pub mod answers;
-pub mod manifests;
-pub mod route;
-pub mod tokens;
-pub mod uploads;
+pub use responses::error;
+pub use tokens::{Account, TOKEN_PREFIX};
 
-/// The header that names what was stored or read.
+mod manifests;
+mod responses;
+mod route;
+mod tokens;
+mod uploads;
+
+/// The header with the digest of what was stored or read.
 const DIGEST: &str = "Docker-Content-Digest";
 
-/// How the registry lists what refers to a manifest.
+/// How the registry responds to a request for referrers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Referrers {
-    /// Not at all, and says 404.
+    /// 404: it does not support them.
     Absent,
-    /// Not at all, and sends the asker to another host.
+    /// A redirect to another host.
     Redirected,
-    /// As the specification has it.
+    /// A list, as specified.
     Listed,
 }
 
 /// A registry.
 #[derive(Clone, Debug)]
 pub struct FakeRegistry {
-    /// How it lists referrers.
     pub referrers: Referrers,
     stale: Stale,
     tokens: Tokens,
-    /// Secrets of others, which have no business here.
+    /// Secrets of other services, which must never arrive here.
     foreign_secrets: Vec<String>,
     repositories: BTreeMap<String, Repository>,
     uploads: BTreeMap<String, Upload>,
@@ -53,13 +55,13 @@ pub struct FakeRegistry {
     violations: Vec<String>,
 }
 
-/// Whether a read of tags shows them as they were before the last write.
+/// Whether a read of tags returns their state before the last write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stale {
     No,
-    /// Once there has been a write.
+    /// After the next write.
     Wanted,
-    /// The next one does.
+    /// The next read does.
     Next,
 }
 
@@ -88,28 +90,28 @@ impl FakeRegistry {
         }
     }
 
-    /// Does what a person does once on the settings page of a new package.
+    /// Makes every package public, as someone does once on a new package's settings page.
     pub fn make_public(&mut self) {
         self.repositories.values_mut().for_each(|repository| repository.is_public = true);
     }
 
-    /// Makes the next read of tags after the next write of one answer as before that write.
+    /// Makes the next read of tags after the next write of a tag return the state before that write.
     pub fn stale_once(&mut self) {
         self.stale = Stale::Wanted;
     }
 
-    /// Ends every token, as time does.
+    /// Expires every token.
     pub fn expire_tokens(&mut self) {
         self.tokens.expire();
     }
 
-    /// How many requests a token is good for from now on.
+    /// Sets how many requests a token is valid for from now on.
     pub fn token_lifetime(&mut self, requests: u32) {
         self.tokens.lifetime_requests = requests;
     }
 
-    /// What the registry holds, without anything that two ways to the same state may differ in:
-    /// sessions and tokens.
+    /// The content of the registry, without the sessions and tokens, which may differ between two runs
+    /// that end in the same state.
     pub fn snapshot(&self) -> Value {
         let repositories = self.repositories.iter().map(|(name, repository)| {
             let manifests: BTreeMap<&String, &String> =
@@ -123,7 +125,7 @@ impl FakeRegistry {
         Value::Object(repositories.collect())
     }
 
-    /// The tags of each repository, as its page shows them: `name:tag`, and the digest.
+    /// The tags of all repositories, as `name:tag`, each with its digest.
     pub fn tags(&self) -> Vec<(String, String)> {
         let of = |(name, repository): (&String, &Repository)| -> Vec<_> {
             repository.tags.iter().map(|(tag, digest)| (format!("{name}:{tag}"), digest.clone())).collect()
@@ -131,54 +133,62 @@ impl FakeRegistry {
         self.repositories.iter().flat_map(of).collect()
     }
 
-    /// What was sent that should not have been.
+    /// What clients sent that they should not have.
     pub fn violations(&self) -> &[String] {
         &self.violations
     }
 
-    fn blame(&mut self, request: &Request, what: &str) {
+    fn record_violation(&mut self, request: &Request, what: &str) {
         self.violations.push(format!("{} {}: {what}", request.method(), request.uri().path()));
     }
 
-    /// Looks for secrets that went astray. The host that blobs lie on, and any other that a client is
-    /// sent to, gets none: "clients … MUST NOT forward Authorization headers" (the specification, "API").
-    fn look_for_secrets(&mut self, request: &Request, route: Option<Route<'_>>) {
+    /// Checks that no secret is sent where it does not belong. Redirect targets, such as the host of
+    /// blobs, get none: "clients … MUST NOT forward Authorization headers" (the specification, "API").
+    fn check_for_secrets(&mut self, request: &Request, route: Option<Route<'_>>) {
         let has_foreign = |value: &http::HeaderValue| {
             let text = value.to_str().unwrap_or_default();
             self.foreign_secrets.iter().any(|secret| text.contains(secret))
         };
         if request.headers().values().any(has_foreign) {
-            self.blame(request, "a secret of another service was sent here");
+            self.record_violation(request, "a secret of another service was sent here");
         }
         let Some(authorization) = header(request, AUTHORIZATION) else { return };
         match route {
-            Some(Route::Token) if !authorization.starts_with("Basic ") => self.blame(request, "a token for a token"),
+            Some(Route::Token) if !authorization.starts_with("Basic ") => {
+                self.record_violation(request, "a token was used to get a token");
+            }
             Some(Route::Token) => {}
-            Some(Route::Storage(_)) | None => self.blame(request, "Authorization went with a redirect"),
+            Some(Route::Storage(_)) | None => {
+                self.record_violation(request, "Authorization was sent along with a redirect");
+            }
             Some(_) if authorization.starts_with("Bearer ") => {}
-            Some(_) => self.blame(request, "a password was sent to the registry and not to its token endpoint"),
+            Some(_) => {
+                self.record_violation(request, "a password was sent to the registry instead of its token endpoint");
+            }
         }
     }
 
-    /// The answer that says no, where the request may not do what it asks for.
-    fn refusal(&mut self, request: &Request, route: Route<'_>) -> Option<Answer> {
+    /// The error response if the request is not authorized.
+    fn check_access(&mut self, request: &Request, route: Route<'_>) -> Option<Response> {
         let is_read = [Method::GET, Method::HEAD].contains(request.method()) && !matches!(route, Route::Upload(..));
         let (action, actions) = if is_read { ("pull", "pull") } else { ("push", "pull,push") };
         let wanted = route.repository().map(|name| (name, action));
         let authorization = header(request, AUTHORIZATION);
-        match self.tokens.judge(authorization, wanted) {
-            Verdict::Granted => None,
-            Verdict::Unknown => Some(tokens::challenge(request, route.repository(), actions, authorization.is_some())),
-            Verdict::Denied if !self.tokens.may_push() => Some(error(
+        match self.tokens.check(authorization, wanted) {
+            Access::Granted => None,
+            Access::Unknown => {
+                Some(tokens::unauthorized(request, route.repository(), actions, authorization.is_some()))
+            }
+            Access::Denied if !self.tokens.may_push() => Some(error(
                 StatusCode::FORBIDDEN,
                 "DENIED",
                 &format!("permission_denied: {}", if is_read { "read_package" } else { "write_package" }),
             )),
-            Verdict::Denied => Some(tokens::challenge(request, route.repository(), actions, false)),
+            Access::Denied => Some(tokens::unauthorized(request, route.repository(), actions, false)),
         }
     }
 
-    fn serve(&mut self, request: &Request, route: Route<'_>) -> Answer {
+    fn serve(&mut self, request: &Request, route: Route<'_>) -> Response {
         let is = |methods: &[Method]| methods.contains(request.method());
         match route {
             Route::Base if is(&[Method::GET, Method::HEAD]) => empty(StatusCode::OK, &[]),
@@ -193,22 +203,24 @@ impl FakeRegistry {
             Route::Manifest(name, reference) if is(&[Method::PUT]) => self.push_manifest(request, name, reference),
             Route::Tags(name) if is(&[Method::GET]) => self.list_tags(request, name),
             Route::Referrers(name, digest) if is(&[Method::GET]) => self.list_referrers(request, name, digest),
-            // Deletion above all: ghcr.io has none by this API, and nothing here ever asks for it.
+            // Above all deletion, which ghcr.io does not support through this API and no task uses.
             _ => {
-                self.blame(request, "no such request is made of a registry");
+                self.record_violation(request, "a registry is not sent such a request");
                 error(StatusCode::METHOD_NOT_ALLOWED, "UNSUPPORTED", "the operation is unsupported")
             }
         }
     }
 
-    /// A blob: described here, and to be fetched from another host, as ghcr.io has it.
-    fn pull_blob(&self, request: &Request, name: &str, digest: &str) -> Answer {
+    /// A blob: HEAD is answered here, GET redirects to another host, as on ghcr.io.
+    fn pull_blob(&self, request: &Request, name: &str, digest: &str) -> Response {
         let blob = self.repositories.get(name).and_then(|repository| repository.blobs.get(digest));
         match blob {
             None => error(StatusCode::NOT_FOUND, "BLOB_UNKNOWN", "blob unknown to registry"),
-            Some(blob) if request.method() == Method::HEAD => {
-                answer(StatusCode::OK, &[("Content-Type", "application/octet-stream"), (DIGEST, digest)], blob.clone())
-            }
+            Some(blob) if request.method() == Method::HEAD => response(
+                StatusCode::OK,
+                &[("Content-Type", "application/octet-stream"), (DIGEST, digest)],
+                blob.clone(),
+            ),
             Some(_) => {
                 let location = format!("http://{}/storage/{digest}", other_host(request));
                 empty(StatusCode::TEMPORARY_REDIRECT, &[("Location", &location)])
@@ -216,38 +228,38 @@ impl FakeRegistry {
         }
     }
 
-    /// The host that blobs lie on.
-    fn storage(&self, digest: &str) -> Answer {
+    /// The other host, which stores the blobs.
+    fn storage(&self, digest: &str) -> Response {
         match self.repositories.values().find_map(|repository| repository.blobs.get(digest)) {
-            Some(blob) => answer(StatusCode::OK, &[("Content-Type", "application/octet-stream")], blob.clone()),
+            Some(blob) => response(StatusCode::OK, &[("Content-Type", "application/octet-stream")], blob.clone()),
             None => empty(StatusCode::NOT_FOUND, &[]),
         }
     }
 }
 
 impl Service for FakeRegistry {
-    fn answer(&mut self, request: &Request) -> Answer {
+    fn handle(&mut self, request: &Request) -> Response {
         let path = request.uri().path().to_owned();
         let route = Route::of(&path);
-        self.look_for_secrets(request, route);
+        self.check_for_secrets(request, route);
         match route {
             None => {
-                self.blame(request, "a registry has no such path");
+                self.record_violation(request, "a registry has no such path");
                 empty(StatusCode::NOT_FOUND, &[])
             }
             Some(Route::Token) => {
                 let repositories = &self.repositories;
-                self.tokens.give(request, |name| repositories.get(name).is_some_and(|found| found.is_public))
+                self.tokens.issue(request, |name| repositories.get(name).is_some_and(|found| found.is_public))
             }
             Some(Route::Storage(digest)) => self.storage(digest),
-            Some(route) => self.refusal(request, route).unwrap_or_else(|| self.serve(request, route)),
+            Some(route) => self.check_access(request, route).unwrap_or_else(|| self.serve(request, route)),
         }
     }
 }
 
-/// The same machine under a name that makes it another host.
+/// This machine under its other name, so that a client sees another host.
 fn other_host(request: &Request) -> String {
-    let host = answers::host(request);
+    let host = responses::host(request);
     let port = host.rsplit_once(':').map_or("80", |(_, port)| port);
     let name = if host.starts_with("localhost") { "127.0.0.1" } else { "localhost" };
     format!("{name}:{port}")

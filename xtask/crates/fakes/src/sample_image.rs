@@ -1,28 +1,26 @@
-//! Files of images for tests, made byte by byte, so that each can be wrong in one way. Shared with
+//! Image files for tests, built byte by byte, so that each can be wrong in exactly one way. Shared with
 //! `tests/verify_tini.rs`.
 #![allow(dead_code, reason = "each of the two users needs another part")]
 
-/// `e_machine` of the processors in the tests.
+/// ELF `e_machine` values.
 pub const RISCV: u16 = 243;
-/// See [`RISCV`].
 pub const X86_64: u16 = 62;
-/// The dynamic loader of glibc on riscv64.
+/// glibc's dynamic loader on riscv64.
 pub const LOADER: &str = "/lib/ld-linux-riscv64-lp64d.so.1";
 
 /// One member of a layer.
 #[derive(Clone, Debug)]
 pub enum Item {
-    /// A file: path, mode, content.
+    /// Path, mode, content.
     File(&'static str, u32, Vec<u8>),
-    /// A folder.
     Folder(&'static str),
-    /// A symbolic link: path and target.
+    /// Path and target.
     Symlink(&'static str, &'static str),
-    /// A hard link: path and target.
+    /// Path and target.
     HardLink(&'static str, &'static str),
 }
 
-/// A layer of those members. Names are written as they are, legal or not.
+/// A layer with these members. Names are written as given, legal or not.
 pub fn layer(items: &[Item]) -> Vec<u8> {
     let mut tar = tar::Builder::new(Vec::new());
     for item in items {
@@ -49,8 +47,8 @@ pub fn layer(items: &[Item]) -> Vec<u8> {
     tar.into_inner().expect("memory can be written to")
 }
 
-/// A program or library of nothing but headers: ELF64, little-endian, without section headers.
-/// Field offsets: the ELF64 structures of the System V gABI.
+/// A program or library consisting of headers only: ELF64, little-endian, no section headers. Field
+/// offsets: the ELF64 structures of the System V gABI.
 pub fn elf(machine: u16, interpreter: Option<&str>, needed: &[&str]) -> Vec<u8> {
     const HEADERS: u64 = 64 + 3 * 56;
     let mut strings = vec![0];
@@ -93,7 +91,7 @@ pub fn elf(machine: u16, interpreter: Option<&str>, needed: &[&str]) -> Vec<u8> 
     bytes
 }
 
-/// Every file that the checks ask for, as Debian lays them out: merged /usr, links of both sorts.
+/// Every file that the checks expect, laid out as Debian does: merged /usr, relative and absolute links.
 pub fn good() -> Vec<Item> {
     let program = |path| Item::File(path, 0o755, elf(RISCV, Some(LOADER), &["libc.so.6"]));
     vec![
@@ -115,7 +113,7 @@ pub fn good() -> Vec<Item> {
     ]
 }
 
-/// The configuration of that image, with this entrypoint.
+/// The configuration of that image, with the given entrypoint.
 pub fn config(entrypoint: &[&str], diff_ids: &[String]) -> serde_json::Value {
     serde_json::json!({
         "os": "linux",
@@ -129,5 +127,5 @@ pub fn config(entrypoint: &[&str], diff_ids: &[String]) -> serde_json::Value {
     })
 }
 
-/// The entrypoint that serves every caller.
+/// The entrypoint that works for every caller.
 pub const ENTRYPOINT: [&str; 3] = ["/usr/bin/tini", "--", "/usr/bin/entrypoint"];

@@ -1,107 +1,93 @@
-//! An HTTP/1.1 server on loopback for the fakes of the rehearsal: one request a connection, one
-//! thread each, and on demand a fault on the wire. Which fault is decided elsewhere; this carries it
-//! out, and for real: a refused connection is refused by the kernel, a reset is a TCP reset.
+//! An HTTP/1.1 server on loopback for the fakes: persistent connections, one thread each, and on demand a fault
+//! on the wire. Which fault is decided elsewhere. The faults are real: a refused connection is refused by the
+//! kernel, a reset is a TCP reset.
 #![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "opens sockets and asks the clock")]
 
+use std::collections::BTreeMap;
 use std::io;
-use std::net::{Ipv4Addr, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
+use std::ops::Range;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use camino::Utf8PathBuf;
 use http::Method;
-use http1::{Incoming, Whole, write_answer};
+use http::header::CONNECTION;
+use http1::{Incoming, ResettableSocket, write_response};
 
-use crate::message::{Answer, Service};
+use crate::message::{Delivery, Service};
 
+pub use faults::{Action, Faults, NoFaults};
+
+mod faults;
 mod http1;
 
-/// A client that says nothing for so long is gone.
-const SILENCE_LIMIT: Duration = Duration::from_secs(30);
+/// A client that sends nothing for this long is considered gone.
+const IO_TIMEOUT: Duration = Duration::from_secs(30);
+/// The ports of servers: below those that Linux and macOS assign by themselves. A server that refuses connections
+/// has no socket to hold its port, and a port that the system assigned could go to another server meanwhile,
+/// which would then get the requests of this one's client.
+const PORTS: Range<u16> = 20_000..32_000;
 const REOPEN_LIMIT: Duration = Duration::from_secs(10);
 const REOPEN_PAUSE: Duration = Duration::from_millis(20);
 
-/// What is done with one request.
-#[derive(Debug)]
-pub enum Action {
-    /// It is answered.
-    Pass,
-    /// The connection is reset; nothing took effect.
-    ResetBefore,
-    /// It takes effect, and the connection is reset without an answer.
-    ResetAfter,
-    /// It takes effect, and the connection is closed without an answer.
-    CloseAfter,
-    /// It takes effect, and the answer breaks off: in the middle of its body or, where there is
-    /// none, in the middle of its head.
-    Truncate,
-    /// Nothing takes effect, and this is the answer.
-    Instead(Answer),
-    /// It takes effect, and this is the answer all the same.
-    InsteadAfter(Answer),
-    /// It is answered, and from before that answer on connections are refused, until
-    /// [`Server::reopen`].
-    RefuseNext,
-    /// The client is killed; nothing took effect.
-    KillBefore,
-    /// It takes effect, and the client is killed before an answer.
-    KillAfter,
-}
-
-/// Decides on faults.
-pub trait Faults: Send + Sync {
-    /// What is to be done with the request of that number, counted from 1. Nothing of its body has
-    /// been read yet, and the service is not locked.
-    fn action(&self, number: u64, head: &http::Request<()>) -> Action;
-
-    /// Kills the client and waits for its end.
-    fn kill(&self) {}
-}
-
-/// A running server. Dropped, it is stopped.
+/// A running server. Dropping it stops it.
 pub struct Server {
     shared: Arc<Shared>,
 }
 
-/// What the threads of a server share.
+/// The state that the threads of a server share.
 struct Shared {
     service: Arc<Mutex<dyn Service>>,
     faults: Arc<dyn Faults>,
-    folder: Utf8PathBuf,
+    spool_directory: Utf8PathBuf,
     port: u16,
     acceptor: Mutex<Option<Acceptor>>,
     requests: AtomicU64,
-    /// How many connections are being served, and word of each one's end.
-    connections: Mutex<usize>,
+    accepted: AtomicU64,
+    /// The open connections, by number; `closed` is notified when one closes.
+    connections: Mutex<BTreeMap<u64, TcpStream>>,
     closed: Condvar,
 }
 
-/// The listening socket, which lives in the thread that accepts connections.
+/// The thread that accepts connections; it owns the listening socket.
 struct Acceptor {
     is_closing: Arc<AtomicBool>,
     thread: JoinHandle<()>,
 }
 
 impl Server {
-    /// Starts a server for `service`, whose requests are answered one at a time. Bodies too large
-    /// for memory are spooled to `folder`, which is the caller's to remove.
-    ///
-    /// # Errors
-    /// Where no port can be had.
-    pub fn start(service: Arc<Mutex<dyn Service>>, folder: Utf8PathBuf, faults: Arc<dyn Faults>) -> Result<Self> {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("cannot listen on 127.0.0.1")?;
-        let port = listener.local_addr().context("a listening socket has no address")?.port();
-        let (acceptor, requests) = (Mutex::new(None), AtomicU64::new(0));
-        let (connections, closed) = (Mutex::new(0), Condvar::new());
-        let shared = Arc::new(Shared { service, faults, folder, port, acceptor, requests, connections, closed });
+    /// Starts a server for `service`, which handles one request at a time. Bodies too large for memory
+    /// are spooled to files in `spool_directory`, which the caller removes.
+    pub fn start(
+        service: Arc<Mutex<dyn Service>>,
+        spool_directory: Utf8PathBuf,
+        faults: Arc<dyn Faults>,
+    ) -> Result<Self> {
+        let listener = listen()?;
+        let port = listener.local_addr().context("the listening socket has no address")?.port();
+        let (acceptor, requests, accepted) = (Mutex::new(None), AtomicU64::new(0), AtomicU64::new(0));
+        let (connections, closed) = (Mutex::default(), Condvar::new());
+        let shared = Arc::new(Shared {
+            service,
+            faults,
+            spool_directory,
+            port,
+            acceptor,
+            requests,
+            accepted,
+            connections,
+            closed,
+        });
         *locked(&shared.acceptor) = Some(Shared::open(&shared, listener));
         Ok(Self { shared })
     }
 
-    /// Its base URL, without a slash at the end.
+    /// The base URL, without a trailing slash.
     pub fn url(&self) -> String {
         format!("http://127.0.0.1:{}", self.shared.port)
     }
@@ -111,23 +97,23 @@ impl Server {
         self.shared.requests.load(Ordering::SeqCst)
     }
 
-    /// Waits until no request is being answered, so that what a killed client left takes no effect
-    /// any more.
-    ///
-    /// # Errors
-    /// Where one is not done within the time that silence is borne.
-    pub fn settle(&self) -> Result<()> {
+    /// Waits until no request is in progress, so that whatever a killed client left behind has taken
+    /// effect.
+    pub fn wait_until_idle(&self) -> Result<()> {
         let connections = locked(&self.shared.connections);
-        let waited = self.shared.closed.wait_timeout_while(connections, SILENCE_LIMIT, |connections| *connections > 0);
+        let waited =
+            self.shared.closed.wait_timeout_while(connections, IO_TIMEOUT, |connections| !connections.is_empty());
         let (connections, _) = waited.unwrap_or_else(PoisonError::into_inner);
-        ensure!(*connections == 0, "{} connections to 127.0.0.1:{} do not end", *connections, self.shared.port);
+        ensure!(
+            connections.is_empty(),
+            "{} connections to 127.0.0.1:{} do not close",
+            connections.len(),
+            self.shared.port
+        );
         Ok(())
     }
 
-    /// Listens again, on the same port, after [`Action::RefuseNext`].
-    ///
-    /// # Errors
-    /// Where the port stays taken.
+    /// Listens again on the same port, after [`Action::RefuseNext`].
     pub fn reopen(&self) -> Result<()> {
         let mut acceptor = locked(&self.shared.acceptor);
         if acceptor.is_some() {
@@ -147,7 +133,7 @@ impl Server {
         Ok(())
     }
 
-    /// Listens no more.
+    /// Stops listening.
     pub fn stop(&self) {
         self.shared.close();
     }
@@ -168,12 +154,15 @@ impl Shared {
                 if closing.load(Ordering::SeqCst) {
                     break;
                 }
-                *locked(&shared.connections) += 1;
+                let Ok(handle) = stream.try_clone() else { continue };
+                let number = shared.accepted.fetch_add(1, Ordering::SeqCst);
+                locked(&shared.connections).insert(number, handle);
                 let shared = Arc::clone(&shared);
                 thread::spawn(move || {
-                    // A client that goes away in the middle is what is rehearsed, and no error here.
-                    let _ = shared.serve(stream);
-                    *locked(&shared.connections) -= 1;
+                    // A client that disconnects in the middle is what is rehearsed, not an error. A panic is a
+                    // failed assertion in the service of a test, and was printed.
+                    let _ = catch_unwind(AssertUnwindSafe(|| shared.serve(stream)));
+                    locked(&shared.connections).remove(&number);
                     shared.closed.notify_all();
                 });
             }
@@ -181,66 +170,100 @@ impl Shared {
         Acceptor { is_closing, thread }
     }
 
-    /// Closes the listening socket; when this returns, connections are refused.
+    /// Closes the listening socket and idle connections: when this returns, connections are refused. A request that
+    /// is in progress gets its response.
     fn close(&self) {
         let Some(acceptor) = locked(&self.acceptor).take() else { return };
         acceptor.is_closing.store(true, Ordering::SeqCst);
-        // The thread waits for a connection; this is the one to wake it.
+        // Wakes the thread, which blocks in accept().
         let _ = TcpStream::connect((Ipv4Addr::LOCALHOST, self.port));
         let _ = acceptor.thread.join();
+        for connection in locked(&self.connections).values() {
+            // One that has been closed meanwhile needs no more.
+            let _ = connection.shutdown(Shutdown::Read);
+        }
     }
 
     fn serve(&self, stream: TcpStream) -> io::Result<()> {
-        stream.set_read_timeout(Some(SILENCE_LIMIT))?;
-        stream.set_write_timeout(Some(SILENCE_LIMIT))?;
-        let Some(mut incoming) = Incoming::read(stream)? else { return Ok(()) };
+        stream.set_read_timeout(Some(IO_TIMEOUT))?;
+        stream.set_write_timeout(Some(IO_TIMEOUT))?;
+        stream.set_nodelay(true)?;
+        let mut socket = ResettableSocket::new(stream);
+        while self.serve_request(&mut socket)? {}
+        Ok(())
+    }
+
+    /// Serves the next request of a connection. Returns whether another one may follow.
+    fn serve_request(&self, socket: &mut ResettableSocket) -> io::Result<bool> {
+        let Some(mut incoming) = Incoming::read(socket)? else { return Ok(false) };
         let number = self.requests.fetch_add(1, Ordering::SeqCst) + 1;
         let action = self.faults.action(number, &incoming.head);
         if let Action::ResetBefore | Action::KillBefore = action {
             if let Action::KillBefore = action {
                 self.faults.kill();
             }
-            return Ok(());
+            return Ok(false);
         }
-        let body = incoming.body(&self.folder.join(format!("{}-{number}", self.port)))?;
+        let most_bytes = if let Action::ResetWithin(size_bytes) = action { size_bytes } else { u64::MAX };
+        let body = incoming.body(&self.spool_directory.join(format!("{}-{number}", self.port)), most_bytes)?;
         let is_head = incoming.head.method() == Method::HEAD;
+        let closes = incoming.head.headers().get(CONNECTION).is_some_and(|value| value == "close");
         let request = incoming.head.map(|()| body);
-        let effect = || locked(&self.service).answer(&request);
-        let (answer, whole) = match action {
-            Action::Instead(answer) => (answer, Whole::Yes),
-            Action::InsteadAfter(answer) => {
+        let effect = || locked(&self.service).handle(&request);
+        let (response, delivery) = match action {
+            Action::Instead(response) => (response, Delivery::Whole),
+            Action::InsteadAfter(response) => {
                 effect();
-                (answer, Whole::Yes)
+                (response, Delivery::Whole)
             }
-            Action::ResetAfter => {
+            Action::ResetAfter | Action::ResetWithin(_) => {
                 effect();
-                return Ok(());
+                return Ok(false);
             }
-            Action::CloseAfter => {
-                effect();
-                return incoming.socket.catch_up();
-            }
+            Action::CloseAfter => (effect(), Delivery::Nothing),
             Action::KillAfter => {
                 effect();
                 self.faults.kill();
-                return Ok(());
+                return Ok(false);
             }
             Action::RefuseNext => {
-                let answer = effect();
+                let response = effect();
                 self.close();
-                (answer, Whole::Yes)
+                (response, Delivery::Whole)
             }
-            Action::Truncate => (effect(), Whole::No),
-            Action::Pass | Action::ResetBefore | Action::KillBefore => (effect(), Whole::Yes),
+            Action::Truncate => (effect(), Delivery::Half),
+            Action::Pass | Action::ResetBefore | Action::KillBefore => {
+                let response = effect();
+                let delivery = response.extensions().get().copied().unwrap_or_default();
+                (response, delivery)
+            }
         };
-        incoming.socket.catch_up()?;
-        write_answer(&incoming.socket.stream, &answer, is_head, whole)
+        socket.read_held_byte()?;
+        let is_last = closes || delivery != Delivery::Whole || locked(&self.acceptor).is_none();
+        write_response(&socket.stream, &response, is_head, delivery, is_last)?;
+        Ok(!is_last)
     }
 }
 
-/// The content of a lock, whoever panicked with it in hand.
+/// Listens on a port that no other server of this process has had lately.
+fn listen() -> Result<TcpListener> {
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    // Processes with close ids begin far from each other: the range times the golden ratio.
+    let first = std::process::id().wrapping_mul(7_417);
+    for _ in PORTS {
+        let number = first.wrapping_add(COUNT.fetch_add(1, Ordering::Relaxed));
+        let port = PORTS.start + u16::try_from(number % u32::from(PORTS.end - PORTS.start))?;
+        match TcpListener::bind((Ipv4Addr::LOCALHOST, port)) {
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse => {}
+            bound => return bound.with_context(|| format!("cannot listen on 127.0.0.1:{port}")),
+        }
+    }
+    bail!("cannot listen on 127.0.0.1: every port from {} to {} is in use", PORTS.start, PORTS.end - 1)
+}
+
+/// Locks a mutex, even a poisoned one.
 pub fn locked<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // A test that panicked with the lock in hand has failed already.
+    // A test that panicked while holding the lock has already failed.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 

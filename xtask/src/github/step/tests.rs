@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 
 use fakes::github::FakeGitHub;
-use fakes::message::{Answer, Content, Request, Service};
-use fakes::server::{Action, Faults, Server};
+use fakes::message::{Content, Request, Response, Service};
+use fakes::server::{NoFaults, Server};
 use oci::digest::sha256;
 use serde_json::{Value, json};
 
@@ -27,7 +27,7 @@ struct Recorder {
 }
 
 impl Service for Recorder {
-    fn answer(&mut self, request: &Request) -> Answer {
+    fn handle(&mut self, request: &Request) -> Response {
         let Content::Memory(body) = request.body() else { panic!("a small body") };
         // Uploads go to a host of their own, which the fake has under a path.
         let target = request.uri().path_and_query().expect("a path").as_str().replace("/uploads/", "/");
@@ -35,15 +35,7 @@ impl Service for Recorder {
             let body = serde_json::from_slice(body).unwrap_or_else(|_| json!(String::from_utf8_lossy(body)));
             self.sent.push((request.method().to_string(), target, body));
         }
-        self.fake.answer(request)
-    }
-}
-
-struct NoFaults;
-
-impl Faults for NoFaults {
-    fn action(&self, _number: u64, _head: &http::Request<()>) -> Action {
-        Action::Pass
+        self.fake.handle(request)
     }
 }
 
@@ -271,8 +263,7 @@ fn each_step_prints_a_command_that_makes_the_same_change() {
         assert_eq!(sent.len(), 1, "{line}: {sent:?}");
         let (_, _, body) = &mut sent[0];
         if let Some(fields) = body.as_object_mut() {
-            // The first only asks for an answer; the second is what reopening sets by itself.
-            fields.remove("return_run_details");
+            // What reopening sets by itself.
             fields.retain(|_, value| *value != json!("reopened"));
         }
         let printed = match step {

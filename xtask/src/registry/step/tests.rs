@@ -3,10 +3,9 @@
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 
-use fakes::message::{Answer, Content, Request, Service};
-use fakes::registry::tokens::Account;
-use fakes::registry::{FakeRegistry, Referrers};
-use fakes::server::{Action, Faults, Server};
+use fakes::message::{Content, Request, Response, Service};
+use fakes::registry::{Account, FakeRegistry, Referrers};
+use fakes::server::{NoFaults, Server};
 use oci::documents::Manifest;
 
 use super::*;
@@ -22,7 +21,7 @@ struct Recorder {
 }
 
 impl Service for Recorder {
-    fn answer(&mut self, request: &Request) -> Answer {
+    fn handle(&mut self, request: &Request) -> Response {
         if request.method() == http::Method::PUT {
             let Content::Memory(body) = request.body() else { panic!("a small body") };
             let body = String::from_utf8(body.clone()).expect("text");
@@ -36,15 +35,7 @@ impl Service for Recorder {
             };
             self.sent.push((path, media_type, body));
         }
-        self.fake.answer(request)
-    }
-}
-
-struct NoFaults;
-
-impl Faults for NoFaults {
-    fn action(&self, _number: u64, _head: &http::Request<()>) -> Action {
-        Action::Pass
+        self.fake.handle(request)
     }
 }
 

@@ -1,52 +1,62 @@
 //! What a registry may do and docker-registry 2.8.2 does not, word by word.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
 
+use fakes::script::{Script, body, header, response, silence};
+use fakes::server::{Action, Faults};
+use http::Method;
 use oci::documents::{Descriptor, INDEX_TYPE, MANIFEST_TYPE};
 use oci::reference::Reference;
 use oci::referrers::fallback_tag;
 use serde_json::json;
 
 use crate::registry::Registry;
-use crate::registry::tests::servers::{Scratch, USER, answer, header, serve};
+use crate::registry::tests::servers::{Scratch, USER};
 use crate::registry::tests::{Pushed, attachment, client, described, noise, progress, tag};
 
+/// The first upload is reset after so many bytes.
+struct ResetFirst(u64);
+
+impl Faults for ResetFirst {
+    fn action(&self, _number: u64, head: &http::Request<()>) -> Action {
+        let is_first = head.method() == Method::PUT && head.uri().path() == "/first";
+        if is_first { Action::ResetWithin(self.0) } else { Action::Pass }
+    }
+}
+
 /// A registry that takes one upload, loses the connection after `most_bytes`, and can say how far it
-/// got. Returns its address, and how many bytes it was sent in all.
-fn resuming(most_bytes: usize, blob: Vec<u8>) -> (String, Arc<AtomicU64>) {
+/// got. Returns it, and how many bytes it was sent in all.
+fn resuming(most_bytes: u64, blob: Vec<u8>) -> (Script, Arc<AtomicU64>) {
     let received = Arc::new(AtomicU64::new(0));
     let count = received.clone();
-    let arrived = std::cell::RefCell::new(Vec::new());
-    let address = serve(move |head, body| {
-        let mut arrived = arrived.borrow_mut();
-        let size: usize = header(head, "content-length").and_then(|text| text.parse().ok()).unwrap_or(0);
-        let mut part = vec![0; if arrived.is_empty() { most_bytes.min(size) } else { size }];
-        body.read_exact(&mut part).expect("is sent");
+    let mut arrived = Vec::new();
+    let server = Script::with_faults(Arc::new(ResetFirst(most_bytes)), move |request| {
+        let part = body(request);
         count.fetch_add(part.len() as u64, Ordering::Relaxed);
-        let target: Vec<&str> = head.split(' ').take(2).collect();
-        match target[..] {
-            ["HEAD", _] => Some(answer("404 Not Found", "", "")),
-            ["POST", _] => Some(answer("202 Accepted", "Location: /first\r\n", "")),
-            ["GET", "/first"] => {
-                let range = format!("Location: /second?a=b\r\nRange: 0-{}\r\n", arrived.len() - 1);
-                Some(answer("204 No Content", &range, ""))
+        let uri = request.uri().to_string();
+        match (request.method().as_str(), uri.as_str()) {
+            ("HEAD", _) => response(404, &[], ""),
+            ("POST", _) => response(202, &[("Location", "/first")], ""),
+            ("GET", "/first") => {
+                let range = format!("0-{}", arrived.len() - 1);
+                response(204, &[("Location", "/second?a=b"), ("Range", &range)], "")
             }
-            ["PUT", target] if target.starts_with("/first?digest=sha256%3A") => {
-                arrived.extend(part);
-                None
+            ("PUT", target) if target.starts_with("/first?digest=sha256%3A") => {
+                arrived.extend_from_slice(part);
+                silence()
             }
-            ["PUT", target] if target.starts_with("/second?a=b&digest=sha256%3A") => {
+            ("PUT", target) if target.starts_with("/second?a=b&digest=sha256%3A") => {
                 let range = format!("{}-{}", arrived.len(), blob.len() - 1);
-                assert_eq!(header(head, "content-range"), Some(range.as_str()));
-                arrived.extend(part);
-                assert!(*arrived == blob, "the blob is whole");
-                Some(answer("201 Created", "Location: /v2/a/blobs/x\r\n", ""))
+                assert_eq!(header(request, "content-range"), Some(range.as_str()));
+                arrived.extend_from_slice(part);
+                assert!(arrived == blob, "the blob is whole");
+                response(201, &[("Location", "/v2/a/blobs/x")], "")
             }
-            _ => panic!("{head}"),
+            _ => panic!("{} {uri}", request.method()),
         }
     });
-    (address, received)
+    (server, received)
 }
 
 #[test]
@@ -54,57 +64,47 @@ fn an_upload_goes_on_where_the_registry_can_tell_how_far_it_got() {
     let content = noise(3_000_000);
     let scratch = Scratch::new();
     let (blob, file) = (described("application/octet-stream", &content), scratch.file("blob", &content));
-    let (address, received) = resuming(1_000_000, content);
+    let (server, received) = resuming(1_000_000, content);
     let mut shown = progress();
-    let pushed = client(&address, None).push_blob(&blob, &file, None, &mut shown).expect("is pushed");
+    let pushed = client(&server.address(), None).push_blob(&blob, &file, None, &mut shown).expect("is pushed");
     assert_eq!((pushed, shown.done(), received.load(Ordering::Relaxed)), (Pushed::Sent, blob.size, blob.size));
 }
 
 #[test]
 fn another_site_that_an_upload_is_led_to_does_not_learn_who_we_are() {
-    let heard = Arc::new(Mutex::new(Vec::new()));
-    let storage_heard = heard.clone();
-    let storage = serve(move |head, body| {
-        let size = header(head, "content-length").and_then(|text| text.parse().ok()).unwrap_or(0);
-        body.read_exact(&mut vec![0; size]).expect("is sent");
-        storage_heard.lock().expect("is whole").push(header(head, "authorization").map(str::to_owned));
-        Some(answer("201 Created", "", ""))
-    });
-    let registry = serve(move |head, _| {
-        let knows_us = header(head, "authorization").is_some();
-        Some(match head.split(' ').next() {
-            _ if !knows_us => answer("401 Unauthorized", "WWW-Authenticate: Basic realm=\"x\"\r\n", ""),
-            Some("HEAD") => answer("404 Not Found", "", ""),
-            _ => answer("202 Accepted", &format!("Location: http://{storage}/place?signature=s\r\n"), ""),
-        })
+    let storage = Script::start(|_| response(201, &[], ""));
+    let location = format!("{}/place?signature=s", storage.url());
+    let registry = Script::start(move |request| match request.method().as_str() {
+        _ if header(request, "authorization").is_none() => {
+            response(401, &[("WWW-Authenticate", "Basic realm=\"x\"")], "")
+        }
+        "HEAD" => response(404, &[], ""),
+        _ => response(202, &[("Location", &location)], ""),
     });
     let scratch = Scratch::new();
     let content = noise(1000);
     let blob = described("application/octet-stream", &content);
     let path = scratch.file("blob", &content);
-    let pushed = client(&registry, Some(USER)).push_blob(&blob, &path, None, &mut progress());
+    let pushed = client(&registry.address(), Some(USER)).push_blob(&blob, &path, None, &mut progress());
     assert_eq!(pushed.expect("is pushed"), Pushed::Sent);
-    assert_eq!(*heard.lock().expect("is whole"), [None]);
+    let heard = storage.requests();
+    assert_eq!(heard.iter().map(|request| header(request, "authorization")).collect::<Vec<_>>(), [None]);
 }
 
 #[test]
 fn another_site_that_a_blob_is_at_cannot_ask_who_we_are() {
-    let heard = Arc::new(Mutex::new(Vec::new()));
-    let site_heard = heard.clone();
-    let site = serve(move |head, _| {
-        let target = head.split(' ').nth(1).expect("a target").to_owned();
-        site_heard.lock().expect("is whole").push((target, header(head, "authorization").map(str::to_owned)));
-        let host = header(head, "host").expect("is said");
-        Some(answer("401 Unauthorized", &format!("WWW-Authenticate: Bearer realm=\"http://{host}/token\"\r\n"), ""))
+    let site = Script::start(|request| {
+        let host = header(request, "host").expect("is said");
+        response(401, &[("WWW-Authenticate", &format!("Bearer realm=\"http://{host}/token\""))], "")
     });
-    let registry = serve(move |_, _| {
-        let location = format!("Location: http://{site}/blob\r\n");
-        Some(answer("307 Temporary Redirect", &location, ""))
-    });
-    let registry = client(&registry, Some(USER));
+    let location = format!("{}/blob", site.url());
+    let server = Script::start(move |_| response(307, &[("Location", &location)], ""));
+    let registry = client(&server.address(), Some(USER));
     *registry.authorization.borrow_mut() = registry.credentials.clone();
     registry.has_blob(&described("", b"{}").digest).expect_err("is refused");
-    assert_eq!(*heard.lock().expect("is whole"), [("/blob".to_owned(), None)]);
+    let heard = site.requests();
+    let heard: Vec<_> = heard.iter().map(|request| (request.uri().path(), header(request, "authorization"))).collect();
+    assert_eq!(heard, [("/blob", None)]);
 }
 
 /// An image, and what refers to it.
@@ -118,19 +118,18 @@ fn referrer() -> (Descriptor, Descriptor) {
 fn a_list_of_referrers_that_the_registry_keeps_is_read_page_by_page() {
     let (subject, ours) = referrer();
     let index = json!({ "schemaVersion": 2, "mediaType": INDEX_TYPE, "manifests": [ours] }).to_string();
-    let address = serve(move |head, _| {
-        let target = head.split(' ').nth(1).expect("a target");
-        let content_type = format!("Content-Type: {INDEX_TYPE}\r\n");
-        Some(match target {
-            "/next" => answer("200 OK", &content_type, &index),
-            _ if target.ends_with("?artifactType=application%2Fspdx%2Bjson") => {
-                let link = "Link: </next>; rel=\"next\"\r\n";
-                answer("200 OK", &format!("{content_type}{link}"), r#"{"manifests":[{"artifactType":"other"}]}"#)
+    let server = Script::start(move |request| {
+        let content_type = ("Content-Type", INDEX_TYPE);
+        match request.uri().to_string() {
+            target if target == "/next" => response(200, &[content_type], index.clone()),
+            target if target.ends_with("?artifactType=application%2Fspdx%2Bjson") => {
+                let link = ("Link", "</next>; rel=\"next\"");
+                response(200, &[content_type, link], r#"{"manifests":[{"artifactType":"other"}]}"#)
             }
-            _ => answer("500 Internal Server Error", "", ""),
-        })
+            _ => response(500, &[], ""),
+        }
     });
-    let found = client(&address, None).referrers(&subject.digest, "application/spdx+json");
+    let found = client(&server.address(), None).referrers(&subject.digest, "application/spdx+json");
     assert_eq!(found.expect("is answered"), [ours]);
 }
 
@@ -140,24 +139,23 @@ fn a_registry_that_leads_elsewhere_keeps_no_list_of_referrers() {
     let (subject, ours) = referrer();
     let index = json!({ "schemaVersion": 2, "mediaType": INDEX_TYPE, "manifests": [ours] }).to_string();
     let tag = fallback_tag(&subject.digest).to_string();
-    let address = serve(move |head, _| {
-        let target = head.split(' ').nth(1).expect("a target");
-        Some(if target.ends_with(&tag) {
-            answer("200 OK", &format!("Content-Type: {INDEX_TYPE}\r\n"), &index)
+    let server = Script::start(move |request| {
+        if request.uri().to_string().ends_with(&tag) {
+            response(200, &[("Content-Type", INDEX_TYPE)], index.clone())
         } else {
-            answer("303 See Other", "Location: https://site.invalid/packages\r\n", "")
-        })
+            response(303, &[("Location", "https://site.invalid/packages")], "")
+        }
     });
-    let found = client(&address, None).referrers(&subject.digest, "application/spdx+json");
+    let found = client(&server.address(), None).referrers(&subject.digest, "application/spdx+json");
     assert_eq!(found.expect("is answered"), [ours]);
 }
 
 #[test]
 fn a_manifest_that_is_not_what_its_digest_says_is_refused() {
     let [asked, other] = [b"{}", b"[]"].map(|bytes| described(MANIFEST_TYPE, bytes).digest);
-    let headers = format!("Docker-Content-Digest: {asked}\r\n");
-    let address = serve(move |_, _| Some(answer("200 OK", &headers, "[]")));
-    let registry = client(&address, None);
+    let digest = asked.to_string();
+    let server = Script::start(move |_| response(200, &[("Docker-Content-Digest", &digest)], "[]"));
+    let registry = client(&server.address(), None);
     for reference in [Reference::from(&tag("latest")), Reference::from(&asked)] {
         let error = registry.manifest(&reference).expect_err("is not it").to_string();
         assert!(error.contains(&asked.to_string()) && error.contains(&other.to_string()), "{error}");

@@ -1,12 +1,11 @@
-//! What the client is tried against: docker-registry, small servers on loopback, and a connection
-//! that breaks.
+//! What the client is tested against: docker-registry, and a connection to it that breaks.
 #![allow(
     clippy::disallowed_methods,
     clippy::disallowed_types,
     reason = "reads and writes files, starts processes, opens sockets and reads the environment"
 )]
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::Read;
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
@@ -104,7 +103,7 @@ impl DockerRegistry {
     /// One that wants tokens of that service.
     pub fn with_tokens(service: &TokenService) -> Option<Self> {
         Self::start(&json!({ "token": {
-            "realm": format!("http://{}/token", service.address),
+            "realm": format!("http://{}/token", service.address()),
             "service": "test-registry",
             "issuer": "test issuer",
             "rootcertbundle": service.certificate,
@@ -119,37 +118,9 @@ impl Drop for DockerRegistry {
     }
 }
 
-/// Answers each connection once, with `answer`, for as long as the tests run. Returns the address.
-pub fn serve(answer: impl Fn(&str, &mut dyn BufRead) -> Option<String> + Send + 'static) -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-    let address = listener.local_addr().expect("has one").to_string();
-    std::thread::spawn(move || {
-        for stream in listener.incoming().flatten() {
-            let mut reader = BufReader::new(&stream);
-            let mut head = String::new();
-            while !head.ends_with("\r\n\r\n") && reader.read_line(&mut head).is_ok_and(|count| count > 0) {}
-            if let Some(text) = answer(&head, &mut reader) {
-                let _ = (&stream).write_all(text.as_bytes());
-            }
-            let _ = stream.shutdown(Shutdown::Both);
-        }
-    });
-    address
-}
-
-/// A header of a request.
-pub fn header<'a>(head: &'a str, name: &str) -> Option<&'a str> {
-    let is_it = |(key, value): (&str, &'a str)| key.eq_ignore_ascii_case(name).then(|| value.trim());
-    head.lines().find_map(|line| line.split_once(':').and_then(is_it))
-}
-
-/// An answer; its further headers end in line ends.
-pub fn answer(status: &str, headers: &str, body: &str) -> String {
-    format!("HTTP/1.1 {status}\r\n{headers}Content-Length: {}\r\nConnection: close\r\n\r\n{body}", body.len())
-}
-
 /// A way to `server` that breaks each of its first `breaks` connections that carry more than
-/// `most_bytes` towards it. Returns its address, and how often it broke.
+/// `most_bytes` towards it. Returns its address, and how often it broke. It forwards bytes to a real
+/// registry, which a scripted server cannot do.
 pub fn breaking(server: &str, most_bytes: u64, breaks: u32) -> (String, Arc<AtomicU32>) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = listener.local_addr().expect("has one").to_string();

@@ -7,11 +7,13 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use camino::Utf8PathBuf;
+use fakes::script::{Script, header, response};
+use percent_encoding::percent_decode_str;
 use ring::rand::SystemRandom;
 use ring::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair};
 use serde_json::json;
 
-use crate::registry::tests::servers::{Scratch, USER, answer, header, run, serve};
+use crate::registry::tests::servers::{Scratch, USER, run};
 
 /// Who may read, where tokens are given.
 pub const READER: (&str, &str) = ("reader", "battery staple");
@@ -19,7 +21,7 @@ pub const READER: (&str, &str) = ("reader", "battery staple");
 /// A token service: everyone may pull, and [`USER`] push as well.
 /// Source: CNCF Distribution, "Token Authentication Implementation".
 pub struct TokenService {
-    pub address: String,
+    server: Script,
     pub certificate: Utf8PathBuf,
     pub issued: Arc<AtomicU32>,
     signer: Arc<Signer>,
@@ -48,24 +50,28 @@ impl TokenService {
         let signer = Arc::new(Signer { key: key.expect("a key"), certificate: certificate_der });
         let issued = Arc::new(AtomicU32::new(0));
         let (signs, counts) = (signer.clone(), issued.clone());
-        let address = serve(move |head, _| {
+        let server = Script::start(move |request| {
             let [user, reader] = [USER, READER].map(|(name, password)| STANDARD.encode(format!("{name}:{password}")));
-            let may_push = match header(head, "authorization").map(|found| found.trim_start_matches("Basic ")) {
+            let may_push = match header(request, "authorization").map(|found| found.trim_start_matches("Basic ")) {
                 Some(found) if found == user => true,
                 Some(found) if found == reader => false,
                 None => false,
-                Some(_) => return Some(answer("401 Unauthorized", "", r#"{"errors":[{"code":"UNAUTHORIZED"}]}"#)),
+                Some(_) => return response(401, &[], r#"{"errors":[{"code":"UNAUTHORIZED"}]}"#),
             };
-            let target = head.split(' ').nth(1).expect("a target");
-            let scopes = target.split(['?', '&']).filter_map(|part| part.strip_prefix("scope="));
+            let query = request.uri().query().unwrap_or_default();
+            let scopes = query.split('&').filter_map(|part| part.strip_prefix("scope="));
             let scopes: Vec<_> =
-                scopes.map(|scope| scope.replace("%3A", ":").replace("%2F", "/").replace("%2C", ",")).collect();
-            assert!(target.contains("service=test-registry"), "{target}");
+                scopes.map(|scope| percent_decode_str(scope).decode_utf8_lossy().into_owned()).collect();
+            assert!(query.contains("service=test-registry"), "{query}");
             counts.fetch_add(1, Ordering::Relaxed);
-            let token = signs.token(&scopes, may_push, 3600);
-            Some(answer("200 OK", "", &json!({ "access_token": token }).to_string()))
+            response(200, &[], json!({ "access_token": signs.token(&scopes, may_push, 3600) }).to_string())
         });
-        Some(Self { address, certificate, issued, signer, _folder: folder })
+        Some(Self { server, certificate, issued, signer, _folder: folder })
+    }
+
+    /// `HOST:PORT` of the service.
+    pub fn address(&self) -> String {
+        self.server.address()
     }
 
     /// A token that was good for everything in a repository, an hour ago.

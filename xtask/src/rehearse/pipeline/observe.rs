@@ -1,4 +1,4 @@
-//! What can be seen of a pipeline: what a user would, what was asked, and what went wrong.
+//! What can be observed of a pipeline: its visible state, its requests, and its problems.
 
 use anyhow::{Error, Result};
 use fakes::github::Exchange;
@@ -13,13 +13,12 @@ use crate::rehearse::fixtures::Build;
 use crate::rehearse::pipeline::Pipeline;
 
 impl Pipeline<'_> {
-    /// The page of a build's release, where it is published.
+    /// The page of a build's release, if it is published.
     pub fn page(&self, build: &Build) -> Option<String> {
         let name = build.release().ok()?.to_string();
-        self.github.with(|github| github.page(&name))
+        self.github.with(|github| github.release_page(&name))
     }
 
-    /// What was exchanged with GitHub.
     pub fn exchanges(&self) -> Vec<Exchange> {
         self.github.with(|github| github.exchanges().to_vec())
     }
@@ -30,38 +29,35 @@ impl Pipeline<'_> {
         ImageRepository::of(&self.registry_host(), repository.owner()).map_err(Error::msg)
     }
 
-    /// The tags that the registry shows, with their digests.
+    /// The registry's tags, with their digests.
     pub fn tags(&self) -> Vec<(String, String)> {
         self.registry.with(|registry| registry.tags())
     }
 
-    /// How many requests there have been since the beginning of the scenario.
+    /// The number of requests since the beginning of the scenario.
     pub fn requests(&self) -> [u64; 2] {
         [self.before[0] + self.github.server.requests(), self.before[1] + self.registry.server.requests()]
     }
 
-    /// What was asked since the checkpoint.
-    pub fn seen(&self) -> [Vec<RecordedRequest>; 2] {
-        [self.github.injector.seen(), self.registry.injector.seen()]
+    /// The requests since the checkpoint.
+    pub fn recorded_requests(&self) -> [Vec<RecordedRequest>; 2] {
+        [self.github.injector.recorded_requests(), self.registry.injector.recorded_requests()]
     }
 
-    /// All that a user could see, whatever port the registry is at.
+    /// Everything that a user can see, independent of the registry's port.
     pub fn state(&self) -> Value {
         let mut github = self.github.with(|github| github.clone());
-        github.rename(&self.registry_host(), "REGISTRY");
+        github.replace_text(&self.registry_host(), "REGISTRY");
         json!({
             "github": github.snapshot(),
             "registry": self.registry.with(|registry| registry.snapshot()),
         })
     }
 
-    /// Everything that went wrong so far, a sentence each.
-    ///
-    /// # Errors
-    /// Where a file of the checkout cannot be read.
+    /// Every problem so far, one sentence each.
     pub fn problems(&self) -> Result<Vec<String>> {
         let mut problems = self.problems.clone();
-        // One lock after the other: a second one taken while the first is held would wait for ever.
+        // One lock at a time: two at once could deadlock.
         let watched = locked(&self.github.service).problems.clone();
         let github = self.github.with(|github| github.violations().to_vec());
         let registry = self.registry.with(|registry| registry.violations().to_vec());

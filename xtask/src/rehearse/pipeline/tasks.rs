@@ -1,5 +1,5 @@
-//! The real tasks, run as processes: with the environment of a workflow and no other, with a kill handle,
-//! and again where they fail.
+//! Runs the real tasks as processes: with only the environment of a workflow, with a kill handle, and
+//! again if they fail.
 
 use std::time::Duration;
 
@@ -10,92 +10,96 @@ use crate::os::process::{Event, Output, Run};
 use crate::rehearse::checkout;
 use crate::rehearse::pipeline::Pipeline;
 
-/// How often a task is run before it counts as beyond repair.
-const MOST_PASSES: u32 = 4;
+/// How often a task is run before the pipeline gives up.
+const MAX_ATTEMPTS: u32 = 4;
 const LIMIT: Duration = Duration::from_secs(120);
 
 impl Pipeline<'_> {
-    /// Plans everything once more.
-    pub(super) fn quiet(&mut self) -> Result<()> {
+    /// Makes every plan again: each must be empty.
+    pub(super) fn check_nothing_to_do(&mut self) -> Result<()> {
         let host = self.registry_host();
-        self.must_be_done(&["check-upstream", "--json"], &self.config.secrets.tracking)?;
+        self.check_plan_is_empty(&["check-upstream", "--json"], &self.config.secrets.tracking)?;
         for build in self.config.fixtures.builds() {
-            let words = ["release", "--json", "--dist", build.folder.as_str(), "--registry", &host];
-            self.must_be_done(&words, &self.config.secrets.release)?;
+            let arguments = ["release", "--json", "--dist", build.folder.as_str(), "--registry", &host];
+            self.check_plan_is_empty(&arguments, &self.config.secrets.release)?;
         }
-        if !self.github.with(|github| github.runs_waiting()).is_empty() {
-            self.problems.push("at the end a run still waits".to_owned());
+        if !self.github.with(|github| github.pending_runs()).is_empty() {
+            self.problems.push("at the end a run is still pending".to_owned());
         }
         Ok(())
     }
 
     /// Runs a task without `--execute`: its plan must be empty.
-    fn must_be_done(&mut self, words: &[&str], token: &str) -> Result<()> {
-        let Some(stdout) = self.repeat(words, token)? else { return Ok(()) };
+    fn check_plan_is_empty(&mut self, arguments: &[&str], token: &str) -> Result<()> {
+        let Some(stdout) = self.retry(arguments, token)? else { return Ok(()) };
         let report: Value = serde_json::from_slice(&stdout).unwrap_or_default();
         match report["steps"].as_array() {
             Some(steps) if steps.is_empty() => {}
             Some(steps) => {
                 let names: Vec<&str> = steps.iter().filter_map(|step| step["step"].as_str()).collect();
-                self.problems.push(format!("{} still wants to {}", words.join(" "), names.join(", ")));
+                self.problems.push(format!("the plan of {} is not empty: {}", arguments.join(" "), names.join(", ")));
             }
-            None => self.problems.push(format!("{} names no \"steps\" in its JSON", words.join(" "))),
+            None => self.problems.push(format!("the JSON of {} has no \"steps\"", arguments.join(" "))),
         }
         Ok(())
     }
 
-    pub(super) fn until_it_succeeds(&mut self, words: &[&str], token: &str) -> Result<()> {
-        self.repeat(words, token).map(|_| ())
+    pub(super) fn run_until_success(&mut self, arguments: &[&str], token: &str) -> Result<()> {
+        self.retry(arguments, token).map(|_| ())
     }
 
-    /// Runs a task until it succeeds; what it then printed, or nothing where it never did.
-    fn repeat(&mut self, words: &[&str], token: &str) -> Result<Option<Vec<u8>>> {
-        let mut last_words = String::new();
-        for pass in 1..=MOST_PASSES {
-            self.tell(&format!("$ cargo xtask {}", words.join(" ")));
-            let output = self.run(words, token)?;
-            if self.config.secrets.are_in(&output.stdout) || self.config.secrets.are_in(output.stderr.as_bytes()) {
-                self.problems.push(format!("{} printed a secret", words[0]));
+    /// Runs a task until it succeeds. Returns its output, or `None` if it never does.
+    fn retry(&mut self, arguments: &[&str], token: &str) -> Result<Option<Vec<u8>>> {
+        let mut last_lines = String::new();
+        for pass in 1..=MAX_ATTEMPTS {
+            self.print(&format!("$ cargo xtask {}", arguments.join(" ")));
+            let output = self.run(arguments, token)?;
+            if self.config.secrets.occur_in(&output.stdout) || self.config.secrets.occur_in(output.stderr.as_bytes()) {
+                self.problems.push(format!("{} printed a secret", arguments[0]));
             }
-            // What a killed task had sent may still be on its way.
-            self.github.server.settle()?;
-            self.registry.server.settle()?;
+            // A request of a killed task may still be in progress.
+            self.github.server.wait_until_idle()?;
+            self.registry.server.wait_until_idle()?;
             if output.status.success() {
                 return Ok(Some(output.stdout));
             }
             self.github.server.reopen()?;
             self.registry.server.reopen()?;
-            last_words = output.stderr;
-            if pass < MOST_PASSES {
+            last_lines = output.stderr;
+            if pass < MAX_ATTEMPTS {
                 self.repeats += 1;
             }
         }
-        let last_words: Vec<&str> = last_words.lines().rev().take(5).collect();
-        let last_words: Vec<&str> = last_words.into_iter().rev().collect();
-        self.problems.push(format!("{} failed {MOST_PASSES} times; it said: {}", words[0], last_words.join(" / ")));
+        let last_lines: Vec<&str> = last_lines.lines().rev().take(5).collect();
+        let last_lines: Vec<&str> = last_lines.into_iter().rev().collect();
+        self.problems.push(format!(
+            "{} failed {MAX_ATTEMPTS} times; its last output: {}",
+            arguments[0],
+            last_lines.join(" / ")
+        ));
         Ok(None)
     }
 
-    fn run(&self, words: &[&str], token: &str) -> Result<Output> {
-        let mut run = Run::new(&self.config.program).args(words.iter().copied()).directory(&self.checkout);
+    fn run(&self, arguments: &[&str], token: &str) -> Result<Output> {
+        let mut run = Run::new(&self.config.program).args(arguments.iter().copied()).directory(&self.checkout);
         let (url, config) = (self.github.server.url(), self.config);
         let github = (url.as_str(), config.repository.as_str());
         for (name, value) in checkout::environment(&self.checkout, github, token, &config.secrets) {
             run = run.env(name, value);
         }
         ensure!(
-            !self.config.secrets.are_in(words.join(" ").as_bytes()),
-            "a secret is in the arguments of {}",
-            words[0]
+            !self.config.secrets.occur_in(arguments.join(" ").as_bytes()),
+            "the arguments of {} contain a secret",
+            arguments[0]
         );
         let mut line = Vec::new();
         run.bare().kill_handle(&self.kill_handle).limit(LIMIT).follow(None, |event| match event {
-            Event::Line(line) => self.tell(&format!("  {line}")),
-            // The steps; with --json it is not for people.
-            Event::Piece(bytes) if !words.contains(&"--json") => {
+            Event::Line(line) => self.print(&format!("  {line}")),
+            // The steps, as text. JSON is not printed.
+            Event::Piece(bytes) if !arguments.contains(&"--json") => {
                 for byte in bytes {
                     if *byte == b'\n' {
-                        self.tell(&format!("  {}", String::from_utf8_lossy(&line)));
+                        self.print(&format!("  {}", String::from_utf8_lossy(&line)));
                         line.clear();
                     } else {
                         line.push(*byte);
@@ -107,12 +111,12 @@ impl Pipeline<'_> {
     }
 
     pub(super) fn registry_host(&self) -> String {
-        let double = || self.registry.server.url().trim_start_matches("http://").to_owned();
-        self.config.registry.clone().unwrap_or_else(double)
+        let fake = || self.registry.server.url().trim_start_matches("http://").to_owned();
+        self.config.registry.clone().unwrap_or_else(fake)
     }
 
-    pub(super) fn tell(&self, line: &str) {
-        if self.is_told {
+    pub(super) fn print(&self, line: &str) {
+        if self.is_verbose {
             eprintln!("            {line}");
         }
     }

@@ -1,4 +1,4 @@
-//! Who asks, and whether he may.
+//! Authentication and permissions.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,27 +9,26 @@ use crate::github::response::Response;
 /// The versions of the API. Source: GitHub REST API, "API Versions"; changelog of 2026-03-12.
 const VERSIONS: [&str; 2] = ["2022-11-28", "2026-03-10"];
 
-/// A token of a GitHub App, as a workflow has it: what it may do is said permission by permission.
+/// The token of a GitHub App, as workflows get it, with individual permissions.
 #[derive(Clone)]
 pub struct Token {
     permissions: BTreeSet<String>,
 }
 
 impl Token {
-    /// With permissions of the form `contents=write`.
+    /// Takes permissions of the form `contents=write`.
     pub fn new(permissions: &[&str]) -> Self {
         Self { permissions: permissions.iter().map(|&permission| permission.to_owned()).collect() }
     }
 
-    /// Whether it has that permission.
-    pub fn may(&self, permission: &str) -> bool {
+    pub fn has(&self, permission: &str) -> bool {
         self.permissions.contains(permission)
     }
 }
 
-/// The token of a request, if it has one; refuses what GitHub refuses before it looks at a path.
-/// Sources: "Troubleshooting the REST API", "User agent required" and "Not a supported version";
-/// "Authenticating to the REST API": invalid credentials are answered by 401 `Bad credentials`.
+/// The token of a request, if it has one, or the error for what GitHub refuses before it considers the
+/// path. Sources: "Troubleshooting the REST API", "User agent required" and "Not a supported version";
+/// "Authenticating to the REST API": 401 `Bad credentials` for invalid credentials.
 pub fn token<'a>(known: &'a BTreeMap<String, Token>, headers: &HeaderMap) -> Result<Option<&'a Token>, Response> {
     let header = |name| headers.get(name).map(|value| value.to_str().unwrap_or_default());
     if header("user-agent").is_none_or(str::is_empty) {
@@ -49,16 +48,16 @@ pub fn token<'a>(known: &'a BTreeMap<String, Token>, headers: &HeaderMap) -> Res
     found.map(Some).ok_or_else(|| Response::message(StatusCode::UNAUTHORIZED, "Bad credentials"))
 }
 
-/// Refuses what the token may not do. What is public can be read by anyone. Sources:
-/// "Authenticating to the REST API": without a token, 404 or 403; "Troubleshooting the REST API",
-/// "Resource not accessible", with the permissions that would do in `X-Accepted-GitHub-Permissions`.
-pub fn permitted(token: Option<&Token>, permission: &'static str, is_upstream: bool) -> Result<(), Response> {
+/// Refuses what the token does not permit. Anyone may read what is public. Sources: "Authenticating to
+/// the REST API": 404 or 403 without a token; "Troubleshooting the REST API", "Resource not accessible",
+/// with the permissions that would suffice in `X-Accepted-GitHub-Permissions`.
+pub fn check_permission(token: Option<&Token>, permission: &'static str, is_upstream: bool) -> Result<(), Response> {
     if permission.ends_with("=read") {
         return Ok(());
     }
     match token {
         None => Err(Response::not_found()),
-        Some(token) if token.may(permission) && !is_upstream => Ok(()),
+        Some(token) if token.has(permission) && !is_upstream => Ok(()),
         Some(_) => Err(Response::message(StatusCode::FORBIDDEN, "Resource not accessible by integration")
             .with("x-accepted-github-permissions", permission)),
     }

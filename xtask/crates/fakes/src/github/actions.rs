@@ -1,25 +1,22 @@
-//! Workflows of GitHub Actions: dispatched, and their runs listed.
-
-use std::collections::BTreeMap;
+//! GitHub Actions: workflow dispatches and lists of runs.
 
 use http::StatusCode;
-use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::github::response::{Outcome, Response};
 use crate::github::shapes::{self, BRANCH};
-use crate::github::{Call, FakeGitHub, State, Waiting};
+use crate::github::{Call, FakeGitHub, PendingRun, State};
 
-/// The workflow that there is, its inputs, and what its `run-name` says before the ref.
+/// The only workflow, and its input.
 const WORKFLOW: &str = "buildkit-weekly-build.yml";
 const INPUT: &str = "buildkit_ref";
 const FIRST_RUN: u64 = 17_000_000_001;
 
-/// One run of the workflow.
+/// A workflow run.
 #[derive(Clone)]
 pub struct Run {
-    /// Counted by itself: issues name runs by it, and are to be the same however often something
-    /// else was tried.
+    /// Has a counter of its own: issues name runs by id, which must not depend on how often something
+    /// else was retried.
     pub id: u64,
     pub started: u64,
     pub title: String,
@@ -27,30 +24,21 @@ pub struct Run {
     pub status: String,
     pub conclusion: Option<String>,
     pub attempt: u64,
-    /// What it was asked to build; none on schedule.
+    /// The ref that it was dispatched with; `None` for a scheduled run.
     pub buildkit_ref: Option<String>,
 }
 
-/// What "Create a workflow dispatch event" takes.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Dispatch {
-    #[serde(rename = "ref")]
-    branch: String,
-    #[serde(default)]
-    inputs: BTreeMap<String, Value>,
-    #[serde(default)]
-    return_run_details: bool,
-}
+/// The keys that "Create a workflow dispatch event" accepts.
+const DISPATCH_KEYS: [&str; 2] = ["ref", "inputs"];
 
 impl FakeGitHub {
     /// The runs that are not completed, oldest first.
-    pub fn runs_waiting(&self) -> Vec<Waiting> {
+    pub fn pending_runs(&self) -> Vec<PendingRun> {
         let waiting = self.state.runs.iter().filter(|run| run.status != "completed");
-        waiting.map(|run| Waiting { id: run.id, buildkit_ref: run.buildkit_ref.clone() }).collect()
+        waiting.map(|run| PendingRun { id: run.id, buildkit_ref: run.buildkit_ref.clone() }).collect()
     }
 
-    /// Moves a run on: `queued`, `in_progress`, `completed`; and once completed its conclusion,
+    /// Sets the status of a run: `queued`, `in_progress` or `completed`; and if completed its conclusion:
     /// `success`, `failure`, `cancelled`, `timed_out`.
     pub fn set_run(&mut self, id: u64, status: &str, conclusion: Option<&str>) {
         self.state.tick();
@@ -59,8 +47,8 @@ impl FakeGitHub {
         run.conclusion = conclusion.map(str::to_owned);
     }
 
-    /// Starts a run on schedule, of master; gives its id.
-    pub fn schedule(&mut self) -> u64 {
+    /// Starts a scheduled run, which builds master. Returns its id.
+    pub fn start_scheduled_run(&mut self) -> u64 {
         self.state.start("schedule", None)
     }
 }
@@ -74,26 +62,31 @@ impl State {
         id
     }
 
-    /// "Create a workflow dispatch event": 204, or 200 with the run where `return_run_details` asks
-    /// for it. With version 2026-03-10 of the API it is always 200. Sources: that page; GitHub
-    /// changelog of 2026-02-19; "Breaking changes". Inputs that the workflow does not declare, and
-    /// branches that there are not, are refused by 422.
+    /// "Create a workflow dispatch event": 200 with the run in version 2026-03-10 of the API, 204 in the
+    /// one before. Sources: that page; "Breaking changes for 2026-03-10", which also removes the
+    /// parameter `return_run_details`. Refused with 422: unknown keys, with the message that
+    /// erlang/otp#8807 quotes, inputs that the workflow does not declare, and branches that do not exist.
     pub fn dispatch(&mut self, call: &Call, file: &str) -> Outcome {
-        let dispatch: Dispatch = call.document()?;
+        let dispatch: Map<String, Value> = call.document()?;
         if file != WORKFLOW {
             return Err(Response::not_found().violating(format!("there is no workflow {file}")));
         }
         let unprocessable =
             |message: String| Response::message(StatusCode::UNPROCESSABLE_ENTITY, &message).violating(message);
-        if let Some(unknown) = dispatch.inputs.keys().find(|name| *name != INPUT) {
+        if let Some(mistakes) = mistakes(&dispatch) {
+            return Err(unprocessable(format!("Invalid request.\n\n{mistakes}")));
+        }
+        let inputs = dispatch.get("inputs").and_then(Value::as_object).cloned().unwrap_or_default();
+        if let Some(unknown) = inputs.keys().find(|name| *name != INPUT) {
             return Err(unprocessable(format!("Unexpected inputs provided: [\"{unknown}\"]")));
         }
-        if dispatch.branch.trim_start_matches("refs/heads/") != BRANCH {
-            return Err(unprocessable(format!("No ref found for: {}", dispatch.branch)));
+        let branch = dispatch["ref"].as_str().unwrap_or_default();
+        if branch.trim_start_matches("refs/heads/") != BRANCH {
+            return Err(unprocessable(format!("No ref found for: {branch}")));
         }
-        let input = dispatch.inputs.get(INPUT).and_then(Value::as_str).map(str::to_owned);
+        let input = inputs.get(INPUT).and_then(Value::as_str).map(str::to_owned);
         let id = self.start("workflow_dispatch", input);
-        if !dispatch.return_run_details && !call.is_newest() {
+        if !call.is_newest() {
             return Ok(Response::empty(StatusCode::NO_CONTENT));
         }
         Ok(Response::ok(&json!({
@@ -103,7 +96,8 @@ impl State {
         })))
     }
 
-    /// "List workflow runs for a workflow": newest first; `status` is a status or a conclusion.
+    /// "List workflow runs for a workflow": newest first; the parameter `status` is a status or a
+    /// conclusion.
     pub fn list_runs(&mut self, call: &Call, file: &str) -> Outcome {
         if file != WORKFLOW {
             return Err(Response::not_found().violating(format!("there is no workflow {file}")));
@@ -114,7 +108,7 @@ impl State {
             is("event", run.event) && is("branch", BRANCH) && (is("status", &run.status) || is("status", conclusion))
         };
         let wanted = self.runs.iter().enumerate().rev().filter(|(_, run)| is_wanted(run));
-        let runs: Vec<Value> = wanted.map(|(index, run)| run.described(call, index + 1)).collect();
+        let runs: Vec<Value> = wanted.map(|(index, run)| run.to_json(call, index + 1)).collect();
         let total_count = runs.len();
         let (page, link) = call.page(runs, &format!("actions/workflows/{file}/runs"));
         let response = Response::ok(&json!({"total_count": total_count, "workflow_runs": page}));
@@ -122,8 +116,23 @@ impl State {
     }
 }
 
+/// What is wrong with the keys of a dispatch, in GitHub's words.
+fn mistakes(dispatch: &Map<String, Value>) -> Option<String> {
+    let unknown = dispatch.keys().filter(|key| !DISPATCH_KEYS.contains(&key.as_str()));
+    let unknown: Vec<String> = unknown.map(|key| format!("\"{key}\"")).collect();
+    let mut mistakes = match unknown.len() {
+        0 => Vec::new(),
+        1 => vec![format!("{} is not a permitted key.", unknown[0])],
+        _ => vec![format!("{} are not permitted keys.", unknown.join(", "))],
+    };
+    if !dispatch.contains_key("ref") {
+        mistakes.push("\"ref\" wasn't supplied.".to_owned());
+    }
+    (!mistakes.is_empty()).then(|| mistakes.join("\n"))
+}
+
 impl Run {
-    fn described(&self, call: &Call, number: usize) -> Value {
+    fn to_json(&self, call: &Call, number: usize) -> Value {
         let (id, api) = (self.id, call.api());
         let url = format!("{api}/actions/runs/{id}");
         let commit = shapes::sha("ours");

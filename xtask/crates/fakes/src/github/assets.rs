@@ -1,4 +1,4 @@
-//! Assets of releases: uploaded, deleted, downloaded.
+//! Release assets: upload, list, delete, download.
 
 use http::{HeaderMap, StatusCode};
 use serde_json::{Value, json};
@@ -7,33 +7,32 @@ use crate::github::response::{Outcome, Response};
 use crate::github::{Call, State, shapes};
 use crate::message::Content;
 
-/// An asset of a release.
 #[derive(Clone)]
 pub struct Asset {
     pub id: u64,
     pub name: String,
     pub content_type: String,
     pub label: Option<String>,
-    /// None, where the upload failed half-way and left it in the state `starter`.
+    /// `None` if the upload failed and left it in the state `starter`.
     pub content: Option<Content>,
-    /// Of the content, `sha256:…`. Source: GitHub changelog of 2025-06-03, "Releases now expose
-    /// digests for release assets".
+    /// `sha256:…`. Source: GitHub changelog of 2025-06-03, "Releases now expose digests for release
+    /// assets".
     pub digest: Option<String>,
 }
 
 impl Asset {
-    /// `uploaded`, or what a failed upload leaves. Source: GitHub REST API, "Upload a release asset".
+    /// `uploaded`, or `starter` after a failed upload. Source: GitHub REST API, "Upload a release asset".
     pub fn state(&self) -> &'static str {
         if self.content.is_some() { "uploaded" } else { "starter" }
     }
 
-    /// Its size in bytes; "empty" in the state `starter`.
+    /// 0 in the state `starter`, which the documentation calls empty.
     pub fn size_bytes(&self) -> u64 {
         self.content.as_ref().map_or(0, Content::size_bytes)
     }
 
-    /// An asset as GitHub describes it, of the release whose page ends in `slug`.
-    pub fn described(&self, call: &Call, slug: &str) -> Value {
+    /// The JSON of an asset, whose release page ends in `slug`.
+    pub fn to_json(&self, call: &Call, slug: &str) -> Value {
         let (id, name, repository) = (self.id, &self.name, call.repository);
         json!({
             "id": id,
@@ -56,40 +55,38 @@ impl Asset {
 
 /// "GitHub renames asset filenames that have special characters, non-alphanumeric characters, and
 /// leading or trailing periods." Source: "Upload a release asset".
-fn renamed(name: &str) -> String {
+fn sanitized(name: &str) -> String {
     let plain = |letter: char| letter.is_ascii_alphanumeric() || "-_.+@".contains(letter);
     let dotted: String = name.chars().map(|letter| if plain(letter) { letter } else { '.' }).collect();
     dotted.trim_matches('.').to_owned()
 }
 
 impl State {
-    /// "List release assets".
     pub fn list_assets(&mut self, call: &Call, id: &str) -> Outcome {
         let all = if call.is_upstream { &self.upstream } else { &self.releases };
-        let release = all.iter().find(|release| release.id.to_string() == id && (call.pushes || !release.is_draft));
+        let release = all.iter().find(|release| release.id.to_string() == id && (call.can_push || !release.is_draft));
         let release = release.ok_or_else(Response::not_found)?;
         let slug = release.slug();
-        let assets = release.assets.iter().map(|asset| asset.described(call, &slug)).collect();
-        Ok(call.listed(assets, &format!("releases/{id}/assets")))
+        let assets = release.assets.iter().map(|asset| asset.to_json(call, &slug)).collect();
+        Ok(call.list_response(assets, &format!("releases/{id}/assets")))
     }
 
-    /// "Upload a release asset": raw content with `Content-Type` and `Content-Length`; a name that is
-    /// there, whatever its state, is refused; a 502 "may leave an empty asset with a state of
-    /// `starter`".
+    /// "Upload a release asset": raw content with `Content-Type` and `Content-Length`. A name that
+    /// exists, in whatever state, is refused; a 502 "may leave an empty asset with a state of `starter`".
     pub fn upload(&mut self, call: &Call, id: &str) -> Outcome {
         let header = |name| call.headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
         let Some(content_type) = header("content-type") else {
-            let refusal = Response::message(StatusCode::BAD_REQUEST, "Bad Content-Type");
-            return Err(refusal.violating("an upload has no Content-Type".to_owned()));
+            let refused = Response::message(StatusCode::BAD_REQUEST, "Bad Content-Type");
+            return Err(refused.violating("an upload has no Content-Type".to_owned()));
         };
         if header("content-length").is_none_or(|length| length == "0") {
-            let refusal = Response::message(StatusCode::BAD_REQUEST, "Bad Content-Length");
-            return Err(refusal.violating("an upload has no Content-Length, or nothing in it".to_owned()));
+            let refused = Response::message(StatusCode::BAD_REQUEST, "Bad Content-Length");
+            return Err(refused.violating("an upload has no Content-Length, or is empty".to_owned()));
         }
-        let name = renamed(call.parameter("name").unwrap_or_default());
+        let name = sanitized(call.parameter("name").unwrap_or_default());
         if name.is_empty() {
-            let refusal = Response::invalid("ReleaseAsset", "name", "missing_field");
-            return Err(refusal.violating("an upload has no name".to_owned()));
+            let refused = Response::invalid("ReleaseAsset", "name", "missing_field");
+            return Err(refused.violating("an upload has no name".to_owned()));
         }
         let release = self.releases.iter().position(|release| release.id.to_string() == id);
         let release = release.ok_or_else(Response::not_found)?;
@@ -101,7 +98,7 @@ impl State {
         let label = call.parameter("label").map(str::to_owned);
         let digest = content.as_ref().map(|content| format!("sha256:{}", content.sha256()));
         let asset = Asset { id: self.tick(), name, content_type, label, content, digest };
-        let document = asset.described(call, &self.releases[release].slug());
+        let document = asset.to_json(call, &self.releases[release].slug());
         self.releases[release].assets.push(asset);
         if fails {
             Err(Response::message(StatusCode::BAD_GATEWAY, "Server Error"))
@@ -110,7 +107,6 @@ impl State {
         }
     }
 
-    /// "Delete a release asset".
     pub fn delete_asset(&mut self, id: &str) -> Outcome {
         for release in &mut self.releases {
             if let Some(position) = release.assets.iter().position(|asset| asset.id.to_string() == id) {
@@ -121,7 +117,7 @@ impl State {
         Err(Response::not_found())
     }
 
-    /// `browser_download_url`: of published releases alone; it leads to another host. Source: GitHub
+    /// `browser_download_url`: for published releases only, a redirect to another host. Source: GitHub
     /// REST API, "Get a release asset", on clients that should "handle both a 200 or 302 response".
     pub fn download(&mut self, call: &Call, tag: &str, name: &str) -> Outcome {
         let release = self.releases.iter().find(|release| release.tag == tag && !release.is_draft);
@@ -132,7 +128,7 @@ impl State {
         Ok(Response::empty(StatusCode::FOUND).with("location", location))
     }
 
-    /// That other host, which must not get to see a token.
+    /// The other host, which must never be sent a token.
     pub fn object(&self, id: &str, headers: &HeaderMap, host: &str) -> Response {
         if headers.contains_key("authorization") {
             let violation = format!("a token was sent to another host, {host}");

@@ -8,7 +8,7 @@ use crate::github::{Call, FakeGitHub, State, shapes};
 
 const LARGEST_BODY_CHARACTERS: usize = 65_536;
 
-/// An issue, or a pull request, which is one as well.
+/// An issue. A pull request is one too.
 #[derive(Clone)]
 pub struct Issue {
     pub id: u64,
@@ -23,40 +23,39 @@ pub struct Issue {
     pub is_pull_request: bool,
 }
 
-/// A comment.
 #[derive(Clone)]
 pub struct Comment {
     pub id: u64,
     pub body: String,
 }
 
-/// What "Create an issue" and "Update an issue" take, as far as we send it.
+/// The fields of "Create an issue" and "Update an issue" that we send.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Edit {
     title: Option<String>,
     body: Option<String>,
-    state: Option<Openness>,
+    state: Option<IssueState>,
     state_reason: Option<String>,
     labels: Option<Vec<String>>,
 }
 
 #[derive(PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
-enum Openness {
+enum IssueState {
     Open,
     Closed,
 }
 
-/// What "Create an issue comment" takes.
+/// The fields of "Create an issue comment".
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Remark {
+struct NewComment {
     body: String,
 }
 
 impl FakeGitHub {
-    /// Opens a pull request, which lists of issues hold as well.
+    /// Opens a pull request, which lists of issues contain too.
     pub fn open_pull_request(&mut self, title: &str, labels: &[&str]) {
         let labels: Vec<String> = labels.iter().map(|&label| label.to_owned()).collect();
         self.state.ensure_labels(&labels);
@@ -83,12 +82,12 @@ impl State {
         }
     }
 
-    fn numbered(&mut self, number: &str) -> Result<&mut Issue, Response> {
+    fn issue_mut(&mut self, number: &str) -> Result<&mut Issue, Response> {
         self.issues.iter_mut().find(|issue| issue.number.to_string() == number).ok_or_else(Response::not_found)
     }
 
-    /// "List repository issues": newest first, open ones unless `state` says otherwise, with all of
-    /// the `labels`; "may return both issues and pull requests in the response".
+    /// "List repository issues": newest first, only open ones unless `state` says otherwise, and only
+    /// those with all the `labels`; "may return both issues and pull requests in the response".
     pub fn list_issues(&self, call: &Call) -> Response {
         let state = call.parameter("state").unwrap_or("open");
         let labels: Vec<&str> = call.parameter("labels").map_or(Vec::new(), |labels| labels.split(',').collect());
@@ -97,51 +96,48 @@ impl State {
             (state == "all" || (state == "open") == issue.is_open) && labels.iter().all(|label| has(issue, label))
         };
         let wanted = self.issues.iter().rev().filter(is_wanted);
-        call.listed(wanted.map(|issue| self.shown(call, issue)).collect(), "issues")
+        call.list_response(wanted.map(|issue| self.issue_json(call, issue)).collect(), "issues")
     }
 
-    /// "Get an issue".
     pub fn get_issue(&mut self, call: &Call, number: &str) -> Outcome {
-        let issue = self.numbered(number)?.clone();
-        Ok(Response::ok(&self.shown(call, &issue)))
+        let issue = self.issue_mut(number)?.clone();
+        Ok(Response::ok(&self.issue_json(call, &issue)))
     }
 
-    /// "Create an issue".
     pub fn create_issue(&mut self, call: &Call) -> Outcome {
         let mut edit: Edit = call.document()?;
         let Some(title) = edit.title.take().filter(|title| !title.is_empty()) else {
             return Err(
-                Response::invalid("Issue", "title", "missing_field").violating("an issue without title".to_owned())
+                Response::invalid("Issue", "title", "missing_field").violating("an issue without a title".to_owned())
             );
         };
         let issue = self.blank_issue(title);
-        let issue = self.altered(issue, edit)?;
-        let document = self.shown(call, &issue);
+        let issue = self.edited_issue(issue, edit)?;
+        let document = self.issue_json(call, &issue);
         self.issues.push(issue);
         Ok(Response::created(&document))
     }
 
-    /// "Update an issue".
     pub fn update_issue(&mut self, call: &Call, number: &str) -> Outcome {
         let edit: Edit = call.document()?;
-        let issue = self.numbered(number)?.clone();
-        let issue = self.altered(issue, edit)?;
-        let document = self.shown(call, &issue);
-        *self.numbered(number)? = issue;
+        let issue = self.issue_mut(number)?.clone();
+        let issue = self.edited_issue(issue, edit)?;
+        let document = self.issue_json(call, &issue);
+        *self.issue_mut(number)? = issue;
         Ok(Response::ok(&document))
     }
 
-    /// The issue after the edit. `labels` replaces them all, and makes those that there are not yet
+    /// The issue after the edit. `labels` replaces all labels and creates those that do not exist
     /// (github/docs#35718); `state_reason` is "ignored unless `state` is changed".
-    fn altered(&mut self, mut issue: Issue, edit: Edit) -> Result<Issue, Response> {
-        checked(edit.body.as_deref().unwrap_or_default(), "Issue")?;
+    fn edited_issue(&mut self, mut issue: Issue, edit: Edit) -> Result<Issue, Response> {
+        check_length(edit.body.as_deref().unwrap_or_default(), "Issue")?;
         if let Some(labels) = edit.labels {
             self.ensure_labels(&labels);
             issue.labels = labels;
         }
         issue.title = edit.title.unwrap_or(issue.title);
         issue.body = edit.body.or(issue.body);
-        let opens = edit.state.map_or(issue.is_open, |state| state == Openness::Open);
+        let opens = edit.state.map_or(issue.is_open, |state| state == IssueState::Open);
         if opens != issue.is_open {
             issue.is_open = opens;
             issue.closed = (!opens).then(|| self.tick());
@@ -153,26 +149,25 @@ impl State {
 
     /// "List issue comments": "ordered by ascending ID".
     pub fn list_comments(&mut self, call: &Call, number: &str) -> Outcome {
-        let comments = self.numbered(number)?.comments.iter().map(|comment| comment.described(call, number)).collect();
-        Ok(call.listed(comments, &format!("issues/{number}/comments")))
+        let comments = self.issue_mut(number)?.comments.iter().map(|comment| comment.to_json(call, number)).collect();
+        Ok(call.list_response(comments, &format!("issues/{number}/comments")))
     }
 
-    /// "Create an issue comment".
     pub fn create_comment(&mut self, call: &Call, number: &str) -> Outcome {
-        let remark: Remark = call.document()?;
-        checked(&remark.body, "IssueComment")?;
-        let comment = Comment { id: self.tick(), body: remark.body };
-        let document = comment.described(call, number);
-        self.numbered(number)?.comments.push(comment);
+        let comment_in: NewComment = call.document()?;
+        check_length(&comment_in.body, "IssueComment")?;
+        let comment = Comment { id: self.tick(), body: comment_in.body };
+        let document = comment.to_json(call, number);
+        self.issue_mut(number)?.comments.push(comment);
         Ok(Response::created(&document))
     }
 
-    /// An issue as GitHub describes it.
-    fn shown(&self, call: &Call, issue: &Issue) -> Value {
+    /// The JSON of an issue.
+    fn issue_json(&self, call: &Call, issue: &Issue) -> Value {
         let (api, number, repository) = (call.api(), issue.number, call.repository);
         let kind = if issue.is_pull_request { "pull" } else { "issues" };
         let named = |name: &String| self.labels.iter().find(|label| label.name.eq_ignore_ascii_case(name));
-        let labels: Vec<Value> = issue.labels.iter().filter_map(named).map(|label| label.described(call)).collect();
+        let labels: Vec<Value> = issue.labels.iter().filter_map(named).map(|label| label.to_json(call)).collect();
         let mut document = json!({
             "id": issue.id,
             "node_id": format!("I_{}", issue.id),
@@ -211,7 +206,7 @@ impl State {
     }
 }
 
-fn checked(body: &str, resource: &str) -> Result<(), Response> {
+fn check_length(body: &str, resource: &str) -> Result<(), Response> {
     if body.chars().count() <= LARGEST_BODY_CHARACTERS {
         return Ok(());
     }
@@ -219,7 +214,7 @@ fn checked(body: &str, resource: &str) -> Result<(), Response> {
 }
 
 impl Comment {
-    fn described(&self, call: &Call, number: &str) -> Value {
+    fn to_json(&self, call: &Call, number: &str) -> Value {
         let (id, api, repository) = (self.id, call.api(), call.repository);
         json!({
             "id": id,

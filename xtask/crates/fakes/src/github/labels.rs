@@ -5,11 +5,11 @@ use serde_json::{Value, json};
 
 use crate::github::response::{Outcome, Response};
 use crate::github::{Call, State};
+use crate::message::encoded;
 
-/// What a label gets that nobody gave a colour. Source: github/docs#35718.
+/// The colour of a label that is created without one. Source: github/docs#35718.
 const DEFAULT_COLOR: &str = "ededed";
 
-/// A label.
 #[derive(Clone)]
 pub struct Label {
     id: u64,
@@ -18,7 +18,7 @@ pub struct Label {
     description: Option<String>,
 }
 
-/// What "Create a label" takes.
+/// The fields of "Create a label".
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct NewLabel {
@@ -28,12 +28,11 @@ struct NewLabel {
 }
 
 impl State {
-    /// "List labels for a repository".
     pub fn list_labels(&self, call: &Call) -> Response {
-        call.listed(self.labels.iter().map(|label| label.described(call)).collect(), "labels")
+        call.list_response(self.labels.iter().map(|label| label.to_json(call)).collect(), "labels")
     }
 
-    /// "Create a label". Names are unique whatever their case.
+    /// "Create a label". Names are unique, ignoring case.
     pub fn create_label(&mut self, call: &Call) -> Outcome {
         let new: NewLabel = call.document()?;
         if self.labels.iter().any(|label| label.name.eq_ignore_ascii_case(&new.name)) {
@@ -41,16 +40,16 @@ impl State {
         }
         let color = new.color.unwrap_or_else(|| DEFAULT_COLOR.to_owned());
         if color.len() != 6 || !color.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-            let violation = format!("{color:?} is no colour of a label");
+            let violation = format!("{color:?} is not a valid label colour");
             return Err(Response::invalid("Label", "color", "invalid").violating(violation));
         }
         let label = Label { id: self.tick(), name: new.name, color, description: new.description };
-        let document = label.described(call);
+        let document = label.to_json(call);
         self.labels.push(label);
         Ok(Response::created(&document))
     }
 
-    /// Makes the labels of those names that there are not yet.
+    /// Creates the labels that do not exist.
     pub fn ensure_labels(&mut self, names: &[String]) {
         for name in names {
             if !self.labels.iter().any(|label| label.name.eq_ignore_ascii_case(name)) {
@@ -63,12 +62,12 @@ impl State {
 }
 
 impl Label {
-    /// A label as GitHub describes it.
-    pub fn described(&self, call: &Call) -> Value {
+    /// The JSON of a label.
+    pub fn to_json(&self, call: &Call) -> Value {
         json!({
             "id": self.id,
             "node_id": format!("LA_{}", self.id),
-            "url": format!("{}/labels/{}", call.api(), self.name.replace(' ', "%20")),
+            "url": format!("{}/labels/{}", call.api(), encoded(&self.name)),
             "name": self.name,
             "description": self.description,
             "color": self.color,

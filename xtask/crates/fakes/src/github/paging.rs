@@ -1,61 +1,33 @@
-//! Queries and pages.
+//! Paged lists.
 
 use serde_json::Value;
 
-use crate::github::{Call, IDS};
+use crate::github::{Call, REPOSITORY_IDS};
+use crate::message::encoded;
 
 /// Source: GitHub REST API, "Using pagination in the REST API"; parameters `per_page` and `page`.
 const PER_PAGE: (usize, usize) = (30, 100);
 
-/// Undoes percent-encoding.
-pub fn decoded(text: &str) -> String {
-    let mut bytes = Vec::new();
-    let mut rest = text.as_bytes();
-    while let [first, tail @ ..] = rest {
-        let escaped = tail.get(..2).filter(|_| *first == b'%').and_then(|hex| str::from_utf8(hex).ok());
-        match escaped.and_then(|hex| u8::from_str_radix(hex, 16).ok()) {
-            Some(byte) => {
-                bytes.push(byte);
-                rest = &tail[2..];
-            }
-            None => {
-                bytes.push(*first);
-                rest = tail;
-            }
-        }
-    }
-    String::from_utf8_lossy(&bytes).into_owned()
-}
-
-/// A query's names and values.
-pub fn query(text: &str) -> Vec<(String, String)> {
-    let pairs = text.split('&').filter(|pair| !pair.is_empty());
-    let value = |text: &str| decoded(&text.replace('+', " "));
-    pairs
-        .map(|pair| pair.split_once('=').unwrap_or((pair, "")))
-        .map(|(name, text)| (decoded(name), value(text)))
-        .collect()
-}
-
 impl Call<'_> {
-    /// A parameter of the query.
+    /// A query parameter.
     pub fn parameter(&self, name: &str) -> Option<&str> {
         self.query.iter().find(|pair| pair.0 == name).map(|pair| pair.1.as_str())
     }
 
-    /// One page of `items`, and the header `Link`, empty where there is one page. As GitHub writes
-    /// it, a link is to `/repositories/ID/…` and keeps the other parameters. `path` is that of the
+    /// One page of `items`, and the `Link` header, which is empty if there is only one page. As at
+    /// GitHub, links go to `/repositories/ID/…` and keep the other parameters. `path` is the path of the
     /// list below the repository. Source: GitHub REST API, "Using pagination in the REST API".
     pub fn page(&self, items: Vec<Value>, path: &str) -> (Vec<Value>, String) {
         let number = |name, default| self.parameter(name).and_then(|text| text.parse().ok()).unwrap_or(default);
         let per_page = number("per_page", PER_PAGE.0).clamp(1, PER_PAGE.1);
         let page = number("page", 1).max(1);
         let last = items.len().div_ceil(per_page).max(1);
-        let others: String =
-            self.query.iter().filter(|pair| pair.0 != "page").fold(String::new(), |text, (name, value)| {
-                format!("{text}{name}={}&", value.replace(',', "%2C").replace(' ', "+"))
-            });
-        let id = IDS.into_iter().find(|id| id.1 == self.is_upstream).map_or(0, |id| id.0);
+        let others: String = self
+            .query
+            .iter()
+            .filter(|pair| pair.0 != "page")
+            .fold(String::new(), |text, (name, value)| format!("{text}{name}={}&", encoded(value)));
+        let id = REPOSITORY_IDS.into_iter().find(|id| id.1 == self.is_upstream).map_or(0, |id| id.0);
         let link = |to: usize, relation| {
             format!("<{}/repositories/{id}/{path}?{others}page={to}>; rel=\"{relation}\"", self.base)
         };

@@ -1,4 +1,4 @@
-//! Releases, and the git tags that publishing them makes.
+//! Releases, and the git tags that publishing them creates.
 
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -10,7 +10,7 @@ use crate::github::{Call, State};
 
 const LARGEST_BODY_CHARACTERS: usize = 125_000;
 
-/// A release, published or not.
+/// A release, draft or published.
 #[derive(Clone)]
 pub struct Release {
     pub id: u64,
@@ -24,7 +24,7 @@ pub struct Release {
     pub assets: Vec<Asset>,
 }
 
-/// What "Create a release" and "Update a release" take, as far as we send it.
+/// The fields of "Create a release" and "Update a release" that we send.
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Edit {
@@ -48,12 +48,12 @@ enum MakeLatest {
 }
 
 impl Release {
-    /// The last part of its page's address. A draft's is not that of its tag: `untagged-…`.
+    /// The last part of its page's URL, which for a draft is `untagged-…` rather than its tag.
     pub fn slug(&self) -> String {
         if self.is_draft { format!("untagged-{:020x}", self.id) } else { self.tag.clone() }
     }
 
-    fn changed(&mut self, edit: Edit) {
+    fn apply(&mut self, edit: Edit) {
         self.tag = edit.tag_name.unwrap_or(std::mem::take(&mut self.tag));
         self.commit = edit.target_commitish.unwrap_or(std::mem::take(&mut self.commit));
         self.name = edit.name.or(self.name.take());
@@ -71,35 +71,33 @@ impl State {
     /// The releases that the client may see: "Only users with push access will receive listings for
     /// draft releases." Source: GitHub REST API, "List releases".
     fn visible<'a>(&'a self, call: &'a Call) -> impl DoubleEndedIterator<Item = &'a Release> {
-        self.releases_of(call).iter().filter(|release| !release.is_draft || call.pushes)
+        self.releases_of(call).iter().filter(|release| !release.is_draft || call.can_push)
     }
 
-    fn one(&self, call: &Call, release: Option<&Release>) -> Outcome {
-        release.map(|release| Response::ok(&self.described(call, release))).ok_or_else(Response::not_found)
+    fn release_response(&self, call: &Call, release: Option<&Release>) -> Outcome {
+        release.map(|release| Response::ok(&self.to_json(call, release))).ok_or_else(Response::not_found)
     }
 
     /// "List releases": newest first, which is not the order of versions.
     pub fn list_releases(&self, call: &Call) -> Response {
-        let all = self.visible(call).rev().map(|release| self.described(call, release)).collect();
-        call.listed(all, "releases")
+        let all = self.visible(call).rev().map(|release| self.to_json(call, release)).collect();
+        call.list_response(all, "releases")
     }
 
-    /// "Get a release".
     pub fn get_release(&mut self, call: &Call, id: &str) -> Outcome {
-        self.one(call, self.visible(call).find(|release| release.id.to_string() == id))
+        self.release_response(call, self.visible(call).find(|release| release.id.to_string() == id))
     }
 
     /// "Get a release by tag name": "Get a published release with the specified tag", so no draft.
     pub fn tagged_release(&mut self, call: &Call, tag: &str) -> Outcome {
-        self.one(call, self.visible(call).find(|release| release.tag == tag && !release.is_draft))
+        self.release_response(call, self.visible(call).find(|release| release.tag == tag && !release.is_draft))
     }
 
-    /// "Get the latest release".
     pub fn latest_release(&mut self, call: &Call) -> Outcome {
-        self.one(call, self.latest(call.is_upstream))
+        self.release_response(call, self.latest(call.is_upstream))
     }
 
-    /// The one that was made the latest; else "the most recent non-prerelease, non-draft release".
+    /// The release that was made the latest; else "the most recent non-prerelease, non-draft release".
     pub fn latest(&self, is_upstream: bool) -> Option<&Release> {
         let all = if is_upstream { &self.upstream } else { &self.releases };
         let mut full = all.iter().filter(|release| !release.is_draft && !release.is_prerelease);
@@ -108,14 +106,13 @@ impl State {
         full.clone().find(is_chosen).or_else(|| full.next_back())
     }
 
-    /// "Create a release". A tag that a published release has is refused; drafts of one tag there
-    /// may be several.
+    /// "Create a release". A tag that a published release has is refused; several drafts may have the
+    /// same tag.
     pub fn create_release(&mut self, call: &Call) -> Outcome {
         let edit: Edit = call.document()?;
         if edit.tag_name.as_deref().unwrap_or_default().is_empty() {
-            return Err(
-                Response::invalid("Release", "tag_name", "missing_field").violating("a release without tag".to_owned())
-            );
+            return Err(Response::invalid("Release", "tag_name", "missing_field")
+                .violating("a release without a tag".to_owned()));
         }
         let id = self.tick();
         let release = Release {
@@ -131,30 +128,30 @@ impl State {
         };
         let is_draft = edit.draft.unwrap_or(false);
         let release = self.edited(release, Edit { draft: Some(is_draft), ..edit })?;
-        let document = self.described(call, &release);
+        let document = self.to_json(call, &release);
         self.releases.push(release);
         Ok(Response::created(&document))
     }
 
-    /// "Update a release".
     pub fn update_release(&mut self, call: &Call, id: &str) -> Outcome {
         let edit: Edit = call.document()?;
         let position = self.releases.iter().position(|release| release.id.to_string() == id);
         let position = position.ok_or_else(Response::not_found)?;
         let release = self.edited(self.releases[position].clone(), edit)?;
-        let document = self.described(call, &release);
+        let document = self.to_json(call, &release);
         self.releases[position] = release;
         Ok(Response::ok(&document))
     }
 
-    /// The release after the edit. One that becomes public gets its git tag, if there is none yet,
-    /// and by default becomes the latest, which "drafts and prereleases cannot".
+    /// The release after the edit. Publishing it creates its git tag, if there is none, and by default
+    /// makes it the latest, which "drafts and prereleases cannot" be.
     fn edited(&mut self, mut release: Release, edit: Edit) -> Result<Release, Response> {
         if edit.body.as_ref().is_some_and(|body| body.chars().count() > LARGEST_BODY_CHARACTERS) {
-            return Err(Response::invalid("Release", "body", "custom").violating("notes are too long".to_owned()));
+            return Err(Response::invalid("Release", "body", "custom")
+                .violating("the body of a release is too long".to_owned()));
         }
         let make_latest = edit.make_latest;
-        release.changed(edit);
+        release.apply(edit);
         if release.is_draft {
             return Ok(release);
         }
@@ -190,13 +187,13 @@ impl State {
         })))
     }
 
-    /// A release as GitHub describes it. Its `upload_url` is a template on another host; here, under
+    /// The JSON of a release. At GitHub its `upload_url` is a template on another host; here it has
     /// another path.
-    fn described(&self, call: &Call, release: &Release) -> Value {
+    fn to_json(&self, call: &Call, release: &Release) -> Value {
         let (api, id, slug) = (call.api(), release.id, release.slug());
         let (base, repository) = (&call.base, call.repository);
         let archive = |kind| (!release.is_draft).then(|| format!("{api}/{kind}/refs/tags/{}", release.tag));
-        let assets: Vec<Value> = release.assets.iter().map(|asset| asset.described(call, &slug)).collect();
+        let assets: Vec<Value> = release.assets.iter().map(|asset| asset.to_json(call, &slug)).collect();
         json!({
             "id": id,
             "node_id": format!("RE_{id}"),

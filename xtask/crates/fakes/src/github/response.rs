@@ -1,16 +1,16 @@
-//! Answers on their way out: what GitHub says, and how it refuses.
+//! Responses and error responses.
 
 use http::{HeaderMap, StatusCode};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use crate::github::Call;
-use crate::message::{Answer, Content};
+use crate::message::{self, Content};
 
-/// What a handler gives: an answer, or a refusal, which is an answer as well.
+/// The result of a handler. Both are responses; `Err` is an error response.
 pub type Outcome = Result<Response, Response>;
 
-/// An answer in the making.
+/// A response under construction.
 #[derive(Debug)]
 pub struct Response {
     pub status: StatusCode,
@@ -21,29 +21,27 @@ pub struct Response {
 }
 
 impl Response {
-    /// A status and a document.
     pub fn new(status: StatusCode, document: &Value) -> Self {
         let headers = vec![("content-type", "application/json; charset=utf-8".to_owned())];
         Self { status, content: Content::json(document), headers, violation: None }
     }
 
-    /// 200.
     pub fn ok(document: &Value) -> Self {
         Self::new(StatusCode::OK, document)
     }
 
-    /// 201, with where it is.
+    /// 201, with the new object's URL in `Location`.
     pub fn created(document: &Value) -> Self {
         let address = document["url"].as_str().unwrap_or_default().to_owned();
         Self::new(StatusCode::CREATED, document).with("location", address)
     }
 
-    /// A status without a document.
+    /// A response without a body.
     pub fn empty(status: StatusCode) -> Self {
         Self { status, content: Content::Memory(Vec::new()), headers: Vec::new(), violation: None }
     }
 
-    /// A status and a message. Source: GitHub REST API, "Troubleshooting the REST API".
+    /// An error with a message. Source: GitHub REST API, "Troubleshooting the REST API".
     pub fn message(status: StatusCode, message: &str) -> Self {
         let status_text = status.as_u16().to_string();
         let document =
@@ -51,7 +49,7 @@ impl Response {
         Self::new(status, &document)
     }
 
-    /// 404, which also stands for what the client may not see.
+    /// 404, also for what the client may not see.
     pub fn not_found() -> Self {
         Self::message(StatusCode::NOT_FOUND, "Not Found")
     }
@@ -68,44 +66,42 @@ impl Response {
         Self::new(StatusCode::UNPROCESSABLE_ENTITY, &document)
     }
 
-    /// The same with a further header.
     #[must_use]
     pub fn with(mut self, name: &'static str, value: impl Into<String>) -> Self {
         self.headers.push((name, value.into()));
         self
     }
 
-    /// The same, held against the client.
+    /// Records a violation by the client.
     #[must_use]
     pub fn violating(mut self, violation: String) -> Self {
         self.violation = Some(violation);
         self
     }
 
-    /// The same with its ETag, or 304 where the client has it already. Source: GitHub REST API,
-    /// "Best practices for using the REST API", "Use conditional requests if appropriate".
-    pub fn tagged(self, headers: &HeaderMap) -> Self {
+    /// Adds the ETag, or turns the response into a 304 if the client has this version. Source: GitHub
+    /// REST API, "Best practices for using the REST API", "Use conditional requests if appropriate".
+    pub fn with_etag(self, headers: &HeaderMap) -> Self {
         let tag = format!("W/\"{}\"", self.content.sha256());
         let is_known = headers.get("if-none-match").is_some_and(|known| known.as_bytes() == tag.as_bytes());
         if is_known { Self::empty(StatusCode::NOT_MODIFIED).with("etag", tag) } else { self.with("etag", tag) }
     }
 
-    /// The message as it goes out.
-    pub fn into_answer(self) -> Answer {
-        let mut answer = Answer::new(self.content);
-        *answer.status_mut() = self.status;
+    pub fn into_http(self) -> message::Response {
+        let mut response = message::Response::new(self.content);
+        *response.status_mut() = self.status;
         for (name, value) in self.headers {
-            let value = value.parse().expect("the fake makes no header that is not text");
-            answer.headers_mut().append(name, value);
+            let value = value.parse().expect("header values are text");
+            response.headers_mut().append(name, value);
         }
-        answer
+        response
     }
 }
 
 impl Call<'_> {
-    /// The body as a document of that type. Source: "Troubleshooting the REST API", "Problems
-    /// parsing JSON" and "Invalid request". GitHub ignores fields that it does not know; here they
-    /// are refused, since they are a mistake of ours.
+    /// The body, parsed. Source: "Troubleshooting the REST API", "Problems parsing JSON" and "Invalid
+    /// request". Most endpoints of GitHub ignore unknown fields; here they are refused, because sending
+    /// one is a mistake of ours.
     pub fn document<T: DeserializeOwned>(&self) -> Result<T, Response> {
         let Content::Memory(bytes) = self.body else {
             return Err(Response::message(StatusCode::PAYLOAD_TOO_LARGE, "Payload too large"));
@@ -116,7 +112,7 @@ impl Call<'_> {
             } else {
                 (StatusCode::BAD_REQUEST, "Problems parsing JSON")
             };
-            Response::message(status, message).violating(format!("a body is not what GitHub takes: {error}"))
+            Response::message(status, message).violating(format!("GitHub does not accept a body: {error}"))
         })
     }
 }

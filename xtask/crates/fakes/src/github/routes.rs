@@ -1,29 +1,26 @@
-//! Which request is which: method and path to what handles it. Permissions are those of "Permissions
-//! required for GitHub Apps".
+//! Routes: method and path to handler. The permissions are those of "Permissions required for GitHub
+//! Apps".
 
 use http::Method;
 
 use crate::github::Collection::{self, Assets, Comments, Issues, Labels, Releases, Runs};
 use crate::github::response::{Outcome, Response};
-use crate::github::{Call, IDS, State, UPSTREAM, shapes};
+use crate::github::{Call, REPOSITORY_IDS, State, UPSTREAM, shapes};
 
-/// What handles a request.
 type Handler<'a> = Box<dyn FnOnce(&mut State, &Call<'_>) -> Outcome + 'a>;
 
-/// A request that is known.
 pub struct Route<'a> {
-    /// The path as GitHub's OpenAPI description has it, below `/repos/{owner}/{repo}`; none for what
-    /// is not of the API.
+    /// The path as in GitHub's OpenAPI description, below `/repos/{owner}/{repo}`; `None` if it is not
+    /// part of the API.
     pub template: Option<&'static str>,
-    /// What a token needs, `contents=write`.
+    /// The permission that a token needs, such as `contents=write`.
     pub permission: &'static str,
-    /// What it lists or changes.
+    /// The collection that is listed or changed.
     pub collection: Option<Collection>,
     pub handler: Handler<'a>,
 }
 
-/// Finds the route, and whether it is about upstream's repository. GitHub takes the names of
-/// repositories without regard to case.
+/// Finds the route, and whether it is about upstream's repository. Repository names are case-insensitive.
 pub fn find<'a>(method: &Method, segments: &[&'a str], ours: &str) -> Option<(bool, Route<'a>)> {
     let method = method.as_str();
     let named = |owner: &str, name: &str| match format!("{owner}/{name}") {
@@ -34,10 +31,10 @@ pub fn find<'a>(method: &Method, segments: &[&'a str], ours: &str) -> Option<(bo
     match *segments {
         ["repos", owner, name, ref below @ ..] => Some((named(owner, name)?, route(method, below)?)),
         ["repositories", id, ref below @ ..] => {
-            let known = IDS.into_iter().find(|known| known.0.to_string() == *id)?;
+            let known = REPOSITORY_IDS.into_iter().find(|known| known.0.to_string() == *id)?;
             Some((known.1, route(method, below)?))
         }
-        // Uploads are for another host at GitHub, so nobody may make up this address.
+        // At GitHub uploads go to another host, so clients must not construct this URL.
         ["uploads", "repos", owner, name, "releases", id, "assets"] if method == "POST" => {
             let handler: Handler = Box::new(move |state, call| state.upload(call, id));
             let (template, permission) = (Some("/releases/{release_id}/assets"), "contents=write");

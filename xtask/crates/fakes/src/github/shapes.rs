@@ -1,5 +1,5 @@
-//! What GitHub puts into every document and nobody here reads: it is there so that an answer holds
-//! against GitHub's OpenAPI description.
+//! Fields that GitHub puts into every document and no task reads. They are here so that responses conform
+//! to GitHub's OpenAPI description.
 
 use serde_json::{Value, json};
 use time::OffsetDateTime;
@@ -8,54 +8,55 @@ use time::format_description::well_known::Rfc3339;
 use crate::digest::sha256;
 use crate::github::Call;
 use crate::github::response::Response;
+use crate::message::encoded;
 
-/// When the counter began: 2026-01-01.
+/// The start of the clock: 2026-01-01.
 pub const EPOCH_SECONDS: u64 = 1_767_225_600;
 
-/// The branch that workflows are dispatched on.
+/// The default branch.
 pub const BRANCH: &str = "main";
 const COUNTS: &str = "forks forks_count open_issues open_issues_count size stargazers_count watchers watchers_count
     network_count subscribers_count";
 
 /// The time of a tick.
 pub fn time(tick: u64) -> String {
-    let seconds = i64::try_from(EPOCH_SECONDS + tick).expect("a rehearsal ends some day");
-    let time = OffsetDateTime::from_unix_timestamp(seconds).expect("likewise");
+    let seconds = i64::try_from(EPOCH_SECONDS + tick).expect("the clock fits in an i64");
+    let time = OffsetDateTime::from_unix_timestamp(seconds).expect("the clock is in range");
     time.format(&Rfc3339).expect("the year has four digits")
 }
 
-/// A commit that stands for `what`.
+/// A made-up commit hash for `what`.
 pub fn sha(what: &str) -> String {
     sha256(what.as_bytes())[..40].to_owned()
 }
 
 impl Call<'_> {
-    /// The repository's address in the API.
+    /// The URL of the repository in the API.
     pub fn api(&self) -> String {
         format!("{}/repos/{}", self.base, self.repository)
     }
 
-    /// Whether the client wants version 2026-03-10 of the API, not 2022-11-28, which is the default.
+    /// Whether the client asks for version 2026-03-10 of the API rather than the default, 2022-11-28.
     /// Source: GitHub REST API, "API Versions".
     pub fn is_newest(&self) -> bool {
         self.headers.get("x-github-api-version").is_some_and(|version| version == "2026-03-10")
     }
 
-    /// One page of a list whose address below the repository is `path`.
-    pub fn listed(&self, items: Vec<Value>, path: &str) -> Response {
+    /// One page of a list. `path` is its path below the repository.
+    pub fn list_response(&self, items: Vec<Value>, path: &str) -> Response {
         let (page, link) = self.page(items, path);
         let response = Response::ok(&Value::Array(page));
         if link.is_empty() { response } else { response.with("link", link) }
     }
 }
 
-/// The account behind the token (`simple-user`).
+/// The account of the token (`simple-user`).
 pub fn user(call: &Call) -> Value {
     account(&call.base, call.login, "Bot")
 }
 
 fn account(base: &str, login: &str, kind: &str) -> Value {
-    let url = format!("{base}/users/{}", login.replace('[', "%5B").replace(']', "%5D"));
+    let url = format!("{base}/users/{}", encoded(login));
     let mut user = json!({
         "login": login,
         "id": 41_898_282,
@@ -112,7 +113,7 @@ pub fn repository(call: &Call) -> Value {
     repository
 }
 
-/// A commit at the end of a run (`simple-commit`).
+/// The head commit of a run (`simple-commit`).
 pub fn simple_commit(commit: &str) -> Value {
     let person = json!({"name": "Somebody", "email": "somebody@example.org"});
     json!({

@@ -1,4 +1,4 @@
-//! The state as a rehearsal looks at it: whole, for comparison, and as a page, for people.
+//! The state as the rehearsal needs it: complete, for comparison, and as a page, for people.
 
 use std::fmt::Write as _;
 
@@ -9,17 +9,16 @@ use crate::github::assets::Asset;
 use crate::github::issues::Issue;
 use crate::github::releases::Release;
 
-/// A run of the workflow that is not completed.
+/// A workflow run that is not completed.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Waiting {
-    /// Its id.
+pub struct PendingRun {
     pub id: u64,
-    /// What it was asked to build; none on schedule, which builds master.
+    /// The ref that it was dispatched with; `None` for a scheduled run, which builds master.
     pub buildkit_ref: Option<String>,
 }
 
 impl FakeGitHub {
-    /// What there is, without ids and times: equal for two rehearsals that came to the same end.
+    /// The state without ids and times: equal for two rehearsals that end in the same state.
     pub fn snapshot(&self) -> Value {
         let latest = self.state.latest(false).map(|release| release.id);
         let asset = |asset: &Asset| json!({"name": asset.name, "size": asset.size_bytes(), "digest": asset.digest, "state": asset.state()});
@@ -53,9 +52,9 @@ impl FakeGitHub {
         })
     }
 
-    /// Puts one name in place of another in every text that was sent here: a train that is taken up
-    /// again has its registry at another port than it had.
-    pub fn rename(&mut self, from: &str, to: &str) {
+    /// Replaces a text in everything that was posted here: a pipeline that continues from a checkpoint
+    /// has its registry on another port.
+    pub fn replace_text(&mut self, from: &str, to: &str) {
         let releases = self.state.releases.iter_mut().filter_map(|release| release.body.as_mut());
         let issues = self.state.issues.iter_mut();
         let issues = issues
@@ -63,8 +62,8 @@ impl FakeGitHub {
         releases.chain(issues).for_each(|text| *text = text.replace(from, to));
     }
 
-    /// The page of a release as a person would see it, as text; none, where it is not published.
-    pub fn page(&self, tag: &str) -> Option<String> {
+    /// The page of a release as a person would see it, as text. `None` if it is not published.
+    pub fn release_page(&self, tag: &str) -> Option<String> {
         let release = self.state.releases.iter().find(|release| release.tag == tag && !release.is_draft)?;
         let is_latest = self.state.latest(false).is_some_and(|latest| latest.id == release.id);
         let badge = match (release.is_prerelease, is_latest) {

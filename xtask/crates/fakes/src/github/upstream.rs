@@ -1,4 +1,4 @@
-//! Upstream's side: releases that appear, and the history that they stand in.
+//! Upstream's repository: its releases and its history.
 
 use serde_json::json;
 
@@ -9,8 +9,7 @@ use crate::github::{Call, FakeGitHub, State, shapes};
 const MASTER: &str = "master";
 
 impl FakeGitHub {
-    /// Makes a commit known. Without a parent it goes on top of master; with one it is on a branch
-    /// of its own.
+    /// Adds a commit: without a parent on top of master, with one on a branch.
     pub fn commit_upstream(&mut self, commit: &str, parent: Option<&str>) {
         let master = self.state.refs.get(MASTER).cloned();
         if parent.is_none() {
@@ -19,8 +18,8 @@ impl FakeGitHub {
         self.state.commits.insert(commit.to_owned(), parent.map(str::to_owned).or(master));
     }
 
-    /// Publishes a release of upstream's: any tag, `v0.32.2`, `v0.33.0-rc1` or `dockerfile/1.20.0`.
-    /// A commit that is not known yet goes on top of master. Later releases are listed first.
+    /// Publishes an upstream release with any tag: `v0.32.2`, `v0.33.0-rc1` or `dockerfile/1.20.0`. An
+    /// unknown commit is added on top of master. Later releases are listed first.
     pub fn publish_upstream(&mut self, tag: &str, commit: &str, is_prerelease: bool) {
         if !self.state.commits.contains_key(commit) {
             self.commit_upstream(commit, None);
@@ -42,15 +41,15 @@ impl FakeGitHub {
 }
 
 impl State {
-    /// A commit and all before it, newest first.
+    /// A commit and all its ancestors, newest first.
     fn history(&self, reference: &str) -> Option<Vec<&String>> {
         let commit = self.refs.get(reference).map_or(reference, String::as_str);
         let (first, _) = self.commits.get_key_value(commit)?;
         Some(std::iter::successors(Some(first), |commit| self.commits.get(*commit)?.as_ref()).collect())
     }
 
-    /// "Compare two commits", `BASE...HEAD`, tags, branches or commits: how many commits each has
-    /// that the other has not.
+    /// "Compare two commits", `BASE...HEAD`, each a tag, branch or commit: how many commits each has that
+    /// the other lacks.
     pub fn compare(&mut self, call: &Call, basehead: &str) -> Outcome {
         let (base, head) = basehead.split_once("...").ok_or_else(Response::not_found)?;
         let base = self.history(base).filter(|_| call.is_upstream).ok_or_else(Response::not_found)?;

@@ -6,15 +6,15 @@ use http::header::{ACCEPT, CONTENT_TYPE};
 use serde_json::{Value, json};
 
 use crate::digest::sha256;
-use crate::message::{Answer, Content, Request};
-use crate::registry::answers::{answer, empty, error, header};
+use crate::message::{Content, Request, Response};
+use crate::registry::responses::{empty, error, header, response};
 use crate::registry::{DIGEST, FakeRegistry, Referrers, Repository, Stale};
 
 /// Source: OCI distribution specification 1.1, "Pushing Manifests": at least 4 MiB.
 const LARGEST_DOCUMENT_BYTES: u64 = 4 << 20;
 const INDEX_TYPE: &str = "application/vnd.oci.image.index.v1+json";
 
-/// One manifest, in the very bytes that it was pushed as.
+/// A manifest, with the exact bytes that were pushed.
 #[derive(Clone, Debug)]
 pub struct Manifest {
     pub(super) media_type: String,
@@ -24,7 +24,7 @@ pub struct Manifest {
 
 impl FakeRegistry {
     /// `GET` and `HEAD` of a manifest, by digest or tag.
-    pub(super) fn pull_manifest(&mut self, request: &Request, name: &str, reference: &str) -> Answer {
+    pub(super) fn pull_manifest(&mut self, request: &Request, name: &str, reference: &str) -> Response {
         let unknown = |message: &str| error(StatusCode::NOT_FOUND, "MANIFEST_UNKNOWN", message);
         let stale = if reference.contains(':') { None } else { self.take_stale(name) };
         let Some(repository) = self.repositories.get(name) else {
@@ -34,7 +34,7 @@ impl FakeRegistry {
         let digest = if reference.contains(':') { Some(reference) } else { tags.get(reference).map(String::as_str) };
         let found = digest.and_then(|digest| Some((digest, repository.manifests.get(digest)?)));
         let Some((digest, manifest)) = found else { return unknown("manifest unknown to registry") };
-        // The reference implementation answers so where a client does not accept the type
+        // The reference implementation responds like this if a client does not accept the type
         // (distribution, registry/handlers/manifests.go).
         let accepted: Vec<&str> =
             request.headers().get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok()).collect();
@@ -44,19 +44,18 @@ impl FakeRegistry {
         };
         if !accepts(&manifest.media_type) {
             let message = format!("OCI manifest found, but accept header does not support {}", manifest.media_type);
-            self.blame(request, &message);
+            self.record_violation(request, &message);
             return unknown(&message);
         }
         let headers = [("Content-Type", manifest.media_type.as_str()), (DIGEST, digest)];
-        answer(StatusCode::OK, &headers, Content::Memory(manifest.bytes.clone()))
+        response(StatusCode::OK, &headers, Content::Memory(manifest.bytes.clone()))
     }
 
-    /// `PUT` of a manifest.
-    pub(super) fn push_manifest(&mut self, request: &Request, name: &str, reference: &str) -> Answer {
+    pub(super) fn push_manifest(&mut self, request: &Request, name: &str, reference: &str) -> Response {
         let manifest = match self.check_manifest(request, name, reference) {
             Ok(manifest) => manifest,
             Err((code, message)) => {
-                self.blame(request, &format!("{code}: {message}"));
+                self.record_violation(request, &format!("{code}: {message}"));
                 return error(StatusCode::BAD_REQUEST, code, &message);
             }
         };
@@ -90,14 +89,14 @@ impl FakeRegistry {
         if bytes.len() as u64 > LARGEST_DOCUMENT_BYTES {
             return Err(invalid("it is too large"));
         }
-        let document: Value = serde_json::from_slice(bytes).map_err(|_| invalid("it is no JSON"))?;
+        let document: Value = serde_json::from_slice(bytes).map_err(|_| invalid("it is not JSON"))?;
         let media_type = header(request, CONTENT_TYPE).unwrap_or_default();
         if document["mediaType"].as_str() != Some(media_type) {
             return Err(invalid("Content-Type is not the mediaType of the manifest"));
         }
         let found = format!("sha256:{}", sha256(bytes));
         if reference.contains(':') && reference != found {
-            return Err(("DIGEST_INVALID", format!("{reference} was said, and {found} was sent")));
+            return Err(("DIGEST_INVALID", format!("its digest is {found}, not {reference}")));
         }
         let none = Repository::default();
         let repository = self.repositories.get(name).unwrap_or(&none);
@@ -106,19 +105,19 @@ impl FakeRegistry {
         for blob in descriptors("layers").into_iter().chain(config) {
             let stored = blob["digest"].as_str().and_then(|digest| repository.blobs.get(digest));
             if stored.map(Content::size_bytes) != blob["size"].as_u64() || stored.is_none() {
-                return Err(("MANIFEST_BLOB_UNKNOWN", format!("{} is no blob of this size here", blob["digest"])));
+                return Err(("MANIFEST_BLOB_UNKNOWN", format!("there is no blob {} of this size", blob["digest"])));
             }
         }
         for inner in descriptors("manifests") {
             if !inner["digest"].as_str().is_some_and(|digest| repository.manifests.contains_key(digest)) {
-                return Err(("MANIFEST_BLOB_UNKNOWN", format!("{} is no manifest here", inner["digest"])));
+                return Err(("MANIFEST_BLOB_UNKNOWN", format!("there is no manifest {}", inner["digest"])));
             }
         }
         Ok(Manifest { media_type: media_type.to_owned(), bytes: bytes.clone(), document })
     }
 
     /// `GET` of the list of tags, sorted, and paged by `n` and `last`.
-    pub(super) fn list_tags(&mut self, request: &Request, name: &str) -> Answer {
+    pub(super) fn list_tags(&mut self, request: &Request, name: &str) -> Response {
         let stale = self.take_stale(name);
         let Some(repository) = self.repositories.get(name) else {
             return error(StatusCode::NOT_FOUND, "NAME_UNKNOWN", "repository name not known to registry");
@@ -132,12 +131,12 @@ impl FakeRegistry {
         let link = link.map(|tag| format!("</v2/{name}/tags/list?n={most}&last={tag}>; rel=\"next\""));
         let mut headers = vec![("Content-Type", "application/json")];
         headers.extend(link.as_deref().map(|link| ("Link", link)));
-        answer(StatusCode::OK, &headers, Content::json(&json!({ "name": name, "tags": page })))
+        response(StatusCode::OK, &headers, Content::json(&json!({ "name": name, "tags": page })))
     }
 
-    /// `GET` of what refers to a manifest. ghcr.io has no such list, and answers 404, or lately 303
-    /// to a page of github.com (artifacthub/hub issue 4785).
-    pub(super) fn list_referrers(&self, request: &Request, name: &str, digest: &str) -> Answer {
+    /// `GET` of a manifest's referrers. ghcr.io does not support it and responds with 404 or, more
+    /// recently, 303 to a page of github.com (artifacthub/hub issue 4785).
+    pub(super) fn list_referrers(&self, request: &Request, name: &str, digest: &str) -> Response {
         match self.referrers {
             Referrers::Absent => empty(StatusCode::NOT_FOUND, &[]),
             Referrers::Redirected => {
@@ -150,12 +149,12 @@ impl FakeRegistry {
                 let list: Vec<Value> =
                     manifests.into_iter().flat_map(|all| all.values()).filter(of_it).map(descriptor).collect();
                 let index = json!({ "schemaVersion": 2, "mediaType": INDEX_TYPE, "manifests": list });
-                answer(StatusCode::OK, &[("Content-Type", INDEX_TYPE)], Content::json(&index))
+                response(StatusCode::OK, &[("Content-Type", INDEX_TYPE)], Content::json(&index))
             }
         }
     }
 
-    /// Where the next read of a tag is to be stale: the tags as they were before the last write.
+    /// The tags before the last write, if the next read is to be stale.
     fn take_stale(&mut self, name: &str) -> Option<std::collections::BTreeMap<String, String>> {
         if self.stale != Stale::Next {
             return None;
@@ -165,7 +164,7 @@ impl FakeRegistry {
     }
 }
 
-/// A manifest as a list of referrers names it.
+/// A manifest's entry in a list of referrers.
 fn descriptor(manifest: &Manifest) -> Value {
     let document = &manifest.document;
     let kind = document["artifactType"].as_str().or(document["config"]["mediaType"].as_str());

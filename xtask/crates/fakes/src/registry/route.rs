@@ -1,14 +1,15 @@
-//! What a registry is asked for: its paths and query parameters.
-//! Source: OCI distribution specification 1.1, "Endpoints".
+//! The paths and query parameters of a registry. Source: OCI distribution specification 1.1, "Endpoints".
 
-/// One endpoint, with what its path names.
+use crate::message::query;
+
+/// One endpoint, with the variable parts of its path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Route<'a> {
     /// `/v2/`, end-1.
     Base,
-    /// Where tokens are given.
+    /// The token endpoint.
     Token,
-    /// Where blobs lie that the registry sends a client to, as ghcr.io does: on another host.
+    /// A blob on the other host, to which the registry redirects, as ghcr.io does.
     Storage(&'a str),
     /// `/v2/<name>/blobs/<digest>`, end-2.
     Blob(&'a str, &'a str),
@@ -25,7 +26,7 @@ pub enum Route<'a> {
 }
 
 impl<'a> Route<'a> {
-    /// The endpoint of a path, or nothing where there is none.
+    /// The endpoint of a path, if there is one.
     pub fn of(path: &'a str) -> Option<Self> {
         match path {
             "/v2/" | "/v2" => return Some(Self::Base),
@@ -57,7 +58,7 @@ impl<'a> Route<'a> {
         }
     }
 
-    /// The repository that it is about.
+    /// The name of the repository.
     pub fn repository(self) -> Option<&'a str> {
         match self {
             Self::Base | Self::Token | Self::Storage(_) => None,
@@ -71,30 +72,14 @@ impl<'a> Route<'a> {
     }
 }
 
-/// Every value of a query parameter, decoded.
+/// All values of a query parameter, decoded.
 pub fn parameters(uri: &http::Uri, name: &str) -> Vec<String> {
-    let pairs = uri.query().unwrap_or_default().split('&').filter_map(|pair| pair.split_once('='));
-    pairs.filter(|(key, _)| *key == name).map(|(_, value)| decoded(value)).collect()
+    query(uri).into_iter().filter(|(key, _)| key == name).map(|(_, value)| value).collect()
 }
 
-/// The first of them.
+/// The first value of a query parameter, decoded.
 pub fn parameter(uri: &http::Uri, name: &str) -> Option<String> {
     parameters(uri, name).into_iter().next()
-}
-
-fn decoded(text: &str) -> String {
-    let (mut bytes, mut rest) = (Vec::new(), text.as_bytes());
-    while let [first, tail @ ..] = rest {
-        let hex = (*first == b'%').then(|| tail.get(..2).and_then(|pair| std::str::from_utf8(pair).ok())).flatten();
-        if let Some(byte) = hex.and_then(|pair| u8::from_str_radix(pair, 16).ok()) {
-            bytes.push(byte);
-            rest = &tail[2..];
-        } else {
-            bytes.push(if *first == b'+' { b' ' } else { *first });
-            rest = tail;
-        }
-    }
-    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 #[cfg(test)]
@@ -102,7 +87,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_endpoint_is_told_apart() {
+    fn each_path_has_its_endpoint() {
         for (path, route) in [
             ("/v2/", Route::Base),
             ("/v2/a/b/blobs/uploads/", Route::Uploads("a/b")),

@@ -1,4 +1,4 @@
-//! The registry by whole messages: each rule of it once, as a client would meet it.
+//! The registry through whole messages: each of its rules once, as a client would meet it.
 
 use http::Request as Builder;
 
@@ -19,7 +19,7 @@ impl Client {
         Self { registry: FakeRegistry::new(account, vec!["ghs_".to_owned()]), token: None }
     }
 
-    fn send(&mut self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
+    fn send(&mut self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Response {
         let mut builder = Builder::builder().method(method).uri(path).header("Host", "127.0.0.1:9");
         if let Some(token) = &self.token {
             builder = builder.header("Authorization", format!("Bearer {token}"));
@@ -27,14 +27,14 @@ impl Client {
         for (name, value) in headers {
             builder = builder.header(*name, *value);
         }
-        self.registry.answer(&builder.body(Content::Memory(body.to_vec())).expect("a request"))
+        self.registry.handle(&builder.body(Content::Memory(body.to_vec())).expect("a request"))
     }
 
     fn sign_in(&mut self) {
         self.token = None;
         let basic = basic("octo", "secret");
-        let answer = self.send("GET", TOKEN, &[("Authorization", &basic)], b"");
-        self.token = Some(token_in(&answer));
+        let response = self.send("GET", TOKEN, &[("Authorization", &basic)], b"");
+        self.token = Some(token_in(&response));
     }
 
     fn put_blob(&mut self, content: &[u8]) -> String {
@@ -45,7 +45,7 @@ impl Client {
         digest
     }
 
-    fn put_manifest(&mut self, reference: &str) -> (Answer, String) {
+    fn put_manifest(&mut self, reference: &str) -> (Response, String) {
         let config = self.put_blob(b"{}");
         let manifest = json!({
             "schemaVersion": 2, "mediaType": MANIFEST_TYPE, "layers": [],
@@ -59,30 +59,30 @@ impl Client {
     }
 
     fn head_tag(&mut self, tag: &str) -> Option<String> {
-        let answer = self.send("HEAD", &format!("/v2/o/x/manifests/{tag}"), &[("Accept", MANIFEST_TYPE)], b"");
-        answer.headers().get(DIGEST).map(|value| value.to_str().expect("text").to_owned())
+        let response = self.send("HEAD", &format!("/v2/o/x/manifests/{tag}"), &[("Accept", MANIFEST_TYPE)], b"");
+        response.headers().get(DIGEST).map(|value| value.to_str().expect("text").to_owned())
     }
 }
 
 const TOKEN: &str = "/token?service=s&scope=repository:o/x:pull,push";
 
-fn location(answer: &Answer) -> String {
-    let value = answer.headers()["Location"].to_str().expect("text");
+fn location(response: &Response) -> String {
+    let value = response.headers()["Location"].to_str().expect("text");
     value.trim_start_matches("http://127.0.0.1:9").to_owned()
 }
 
-fn token_in(answer: &Answer) -> String {
-    let Content::Memory(bytes) = answer.body() else { panic!("is in memory") };
+fn token_in(response: &Response) -> String {
+    let Content::Memory(bytes) = response.body() else { panic!("is in memory") };
     let body: Value = serde_json::from_slice(bytes).expect("JSON");
     body["token"].as_str().unwrap_or_else(|| panic!("{body}")).to_owned()
 }
 
 #[test]
-fn a_stranger_is_told_where_to_get_a_token() {
+fn an_anonymous_request_is_told_where_to_get_a_token() {
     let mut client = Client::new();
-    let answer = client.send("GET", "/v2/", &[], b"");
-    let challenge = answer.headers()["WWW-Authenticate"].to_str().expect("text");
-    assert_eq!(answer.status(), 401);
+    let response = client.send("GET", "/v2/", &[], b"");
+    let challenge = response.headers()["WWW-Authenticate"].to_str().expect("text");
+    assert_eq!(response.status(), 401);
     assert!(challenge.starts_with("Bearer realm=\"http://127.0.0.1:9/token\",service="), "{challenge}");
     let wrong = basic("octo", "wrong");
     assert_eq!(client.send("GET", TOKEN, &[("Authorization", &wrong)], b"").status(), 403);
@@ -90,7 +90,7 @@ fn a_stranger_is_told_where_to_get_a_token() {
 }
 
 #[test]
-fn a_new_package_is_private_until_a_person_says_otherwise() {
+fn a_new_package_is_private_until_it_is_made_public() {
     let mut client = Client::new();
     client.sign_in();
     assert_eq!(client.put_manifest("v1").0.status(), 201);
@@ -98,14 +98,14 @@ fn a_new_package_is_private_until_a_person_says_otherwise() {
     let pull = "/token?service=s&scope=repository:o/x:pull";
     assert_eq!(client.send("GET", pull, &[], b"").status(), 401);
     client.registry.make_public();
-    let answer = client.send("GET", TOKEN, &[], b"");
-    client.token = Some(token_in(&answer));
+    let response = client.send("GET", TOKEN, &[], b"");
+    client.token = Some(token_in(&response));
     assert!(client.head_tag("v1").is_some());
     assert_eq!(client.send("POST", "/v2/o/x/blobs/uploads/", &[], b"").status(), 401, "it may only pull");
 }
 
 #[test]
-fn chunks_come_in_order_and_an_upload_goes_on_where_it_was() {
+fn chunks_must_be_in_order_and_an_upload_can_be_resumed() {
     let mut client = Client::new();
     client.sign_in();
     let begun = location(&client.send("POST", "/v2/o/x/blobs/uploads/", &[], b""));
@@ -131,19 +131,19 @@ fn chunks_come_in_order_and_an_upload_goes_on_where_it_was() {
 }
 
 #[test]
-fn a_manifest_without_its_blobs_is_refused_and_held_against_the_client() {
+fn a_manifest_without_its_blobs_is_a_violation() {
     let mut client = Client::new();
     client.sign_in();
     let blob = format!("sha256:{}", sha256(b"none"));
     let manifest = json!({ "mediaType": MANIFEST_TYPE, "config": { "digest": blob, "size": 4 }, "layers": [] });
     let bytes = manifest.to_string().into_bytes();
-    let answer = client.send("PUT", "/v2/o/x/manifests/v1", &[("Content-Type", MANIFEST_TYPE)], &bytes);
-    assert_eq!(answer.status(), 400);
+    let response = client.send("PUT", "/v2/o/x/manifests/v1", &[("Content-Type", MANIFEST_TYPE)], &bytes);
+    assert_eq!(response.status(), 400);
     assert!(client.registry.violations()[0].contains("MANIFEST_BLOB_UNKNOWN"), "{:?}", client.registry.violations());
 }
 
 #[test]
-fn one_read_after_a_write_may_show_what_was() {
+fn one_read_after_a_write_can_be_stale() {
     let mut client = Client::new();
     client.sign_in();
     client.registry.stale_once();
@@ -152,17 +152,17 @@ fn one_read_after_a_write_may_show_what_was() {
 }
 
 #[test]
-fn an_expired_token_is_called_so() {
+fn an_expired_token_is_reported_as_invalid() {
     let mut client = Client::new();
     client.registry.token_lifetime(1);
     client.sign_in();
     assert_eq!(client.send("GET", "/v2/", &[], b"").status(), 200);
-    let answer = client.send("GET", "/v2/", &[], b"");
-    assert!(answer.headers()["WWW-Authenticate"].to_str().expect("text").contains("invalid_token"));
+    let response = client.send("GET", "/v2/", &[], b"");
+    assert!(response.headers()["WWW-Authenticate"].to_str().expect("text").contains("invalid_token"));
 }
 
 #[test]
-fn secrets_that_go_astray_are_noticed() {
+fn misplaced_secrets_are_violations() {
     let mut client = Client::new();
     client.sign_in();
     client.send("GET", "/storage/sha256:00", &[], b"");
@@ -173,7 +173,7 @@ fn secrets_that_go_astray_are_noticed() {
 }
 
 #[test]
-fn what_refers_to_an_image_is_listed_where_the_registry_can() {
+fn referrers_are_listed_if_the_registry_supports_it() {
     let mut client = Client::new();
     client.sign_in();
     let (_, digest) = client.put_manifest("v1");

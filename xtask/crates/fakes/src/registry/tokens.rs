@@ -1,9 +1,9 @@
-//! Who may do what: a bearer challenge, a token for it, and tokens that expire.
+//! Authorization: the challenge, a token for it, and tokens that expire.
 //!
-//! Source: Docker, "Registry authentication" (challenge, token request, answer). What ghcr.io says in
-//! each case is as its users report it: an anonymous token for a private package is refused with 401
-//! by the token endpoint, wrong credentials with 403 `denied`, and a token that may not push with 403
-//! `permission_denied: write_package` by the registry.
+//! Source: Docker, "Registry authentication" (challenge, token request, response). The statuses and
+//! messages of ghcr.io are as its users report them: the token endpoint refuses an anonymous token for a
+//! private package with 401 and wrong credentials with 403 `denied`; the registry refuses a token without
+//! permission to push with 403 `permission_denied: write_package`.
 
 use std::collections::BTreeMap;
 
@@ -12,86 +12,79 @@ use base64::engine::general_purpose::STANDARD;
 use http::StatusCode;
 use serde_json::json;
 
-use crate::message::{Answer, Content, Request};
-use crate::registry::answers::{self, error};
+use crate::message::{Content, Request, Response};
+use crate::registry::responses::{self, error};
 use crate::registry::route::{parameter, parameters};
 
-/// Every token begins with this, so that one that leaked is found.
-pub const TOKEN_MARK: &str = "registry-token-";
+/// The prefix of every token, by which a leaked one is found.
+pub const TOKEN_PREFIX: &str = "registry-token-";
 
-/// Who can sign in.
 #[derive(Clone, Debug)]
 pub struct Account {
-    /// The user.
     pub username: String,
-    /// The password.
     pub password: String,
-    /// Whether the account may push.
     pub may_push: bool,
 }
 
-/// What a token opens.
+/// What a token permits.
 #[derive(Clone, Debug)]
 struct Token {
     scopes: Vec<(String, Vec<String>)>,
     requests_left: u32,
 }
 
-/// The tokens that were given.
+/// The tokens issued so far.
 #[derive(Clone, Debug)]
 pub struct Tokens {
     account: Account,
-    /// How many requests a token is good for: the fake has no clock.
+    /// How many requests a token is valid for: the fake has no clock.
     pub lifetime_requests: u32,
-    given: BTreeMap<String, Token>,
+    issued: BTreeMap<String, Token>,
     count: u32,
 }
 
-/// What the registry thinks of a request's `Authorization`.
+/// The result of checking a request's `Authorization`.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Verdict {
-    /// It may.
+pub enum Access {
     Granted,
-    /// There is no token, or one that has expired.
+    /// No token, or one that has expired.
     Unknown,
-    /// The token is good, and not for this.
+    /// The token is valid, but does not permit this.
     Denied,
 }
 
 impl Tokens {
-    /// None given yet, to an account.
     pub fn new(account: Account) -> Self {
-        Self { account, lifetime_requests: 10_000, given: BTreeMap::new(), count: 0 }
+        Self { account, lifetime_requests: 10_000, issued: BTreeMap::new(), count: 0 }
     }
 
-    /// Ends every token that was given.
+    /// Expires every issued token.
     pub fn expire(&mut self) {
-        self.given.clear();
+        self.issued.clear();
     }
 
-    /// Judges a request that needs `action` on `repository`, or any token where there is none.
-    pub fn judge(&mut self, authorization: Option<&str>, wanted: Option<(&str, &str)>) -> Verdict {
+    /// Checks a request that needs `action` on `repository`, or just any token if `wanted` is `None`.
+    pub fn check(&mut self, authorization: Option<&str>, wanted: Option<(&str, &str)>) -> Access {
         let token = authorization.and_then(|value| value.strip_prefix("Bearer "));
-        let Some(token) = token.and_then(|token| self.given.get_mut(token)) else { return Verdict::Unknown };
+        let Some(token) = token.and_then(|token| self.issued.get_mut(token)) else { return Access::Unknown };
         if token.requests_left == 0 {
-            return Verdict::Unknown;
+            return Access::Unknown;
         }
         token.requests_left -= 1;
         let allows = |(repository, action): (&str, &str)| {
             let of_it = token.scopes.iter().filter(|(name, _)| name == repository);
-            of_it.flat_map(|(_, actions)| actions).any(|given| given == action)
+            of_it.flat_map(|(_, actions)| actions).any(|issued| issued == action)
         };
-        if wanted.is_none_or(allows) { Verdict::Granted } else { Verdict::Denied }
+        if wanted.is_none_or(allows) { Access::Granted } else { Access::Denied }
     }
 
-    /// Whether the account may push at all.
     pub fn may_push(&self) -> bool {
         self.account.may_push
     }
 
-    /// Answers the token endpoint. A scope is cut down to what its asker may do.
-    pub fn give(&mut self, request: &Request, is_public: impl Fn(&str) -> bool) -> Answer {
-        let authorization = answers::header(request, http::header::AUTHORIZATION);
+    /// Responds for the token endpoint. A scope is reduced to what the client may do.
+    pub fn issue(&mut self, request: &Request, is_public: impl Fn(&str) -> bool) -> Response {
+        let authorization = responses::header(request, http::header::AUTHORIZATION);
         let expected = basic(&self.account.username, &self.account.password);
         let is_known = match authorization {
             None => false,
@@ -99,7 +92,7 @@ impl Tokens {
             Some(_) => return error(StatusCode::FORBIDDEN, "DENIED", "denied"),
         };
         if parameter(request.uri(), "service").is_none() {
-            return error(StatusCode::BAD_REQUEST, "UNSUPPORTED", "no service was named");
+            return error(StatusCode::BAD_REQUEST, "UNSUPPORTED", "the parameter service is missing");
         }
         let mut scopes = Vec::new();
         for scope in parameters(request.uri(), "scope").iter().flat_map(|scopes| scopes.split(' ')) {
@@ -114,27 +107,27 @@ impl Tokens {
             scopes.push((name.to_owned(), actions.split(',').filter(allowed).map(str::to_owned).collect()));
         }
         self.count += 1;
-        let token = format!("{TOKEN_MARK}{}", self.count);
-        self.given.insert(token.clone(), Token { scopes, requests_left: self.lifetime_requests });
+        let token = format!("{TOKEN_PREFIX}{}", self.count);
+        self.issued.insert(token.clone(), Token { scopes, requests_left: self.lifetime_requests });
         let body = Content::json(&json!({ "token": token, "expires_in": 300 }));
-        answers::answer(StatusCode::OK, &[("Content-Type", "application/json")], body)
+        responses::response(StatusCode::OK, &[("Content-Type", "application/json")], body)
     }
 }
 
-/// The header `Authorization` of a user with a password (RFC 7617).
+/// The `Authorization` header of a user with a password (RFC 7617).
 pub fn basic(username: &str, password: &str) -> String {
     format!("Basic {}", STANDARD.encode(format!("{username}:{password}")))
 }
 
-/// The answer to a request without a good token.
-pub fn challenge(request: &Request, repository: Option<&str>, actions: &str, had_token: bool) -> Answer {
-    let host = answers::host(request);
+/// The response to a request without a valid token.
+pub fn unauthorized(request: &Request, repository: Option<&str>, actions: &str, had_token: bool) -> Response {
+    let host = responses::host(request);
     let name = repository.unwrap_or("user/image");
     let problem = if had_token { ",error=\"invalid_token\"" } else { "" };
     let value = format!(
         "Bearer realm=\"http://{host}/token\",service=\"{host}\",scope=\"repository:{name}:{actions}\"{problem}"
     );
-    let body = answers::errors("UNAUTHORIZED", "authentication required");
+    let body = responses::errors("UNAUTHORIZED", "authentication required");
     let headers = [("WWW-Authenticate", value.as_str()), ("Content-Type", "application/json")];
-    answers::answer(StatusCode::UNAUTHORIZED, &headers, body)
+    responses::response(StatusCode::UNAUTHORIZED, &headers, body)
 }

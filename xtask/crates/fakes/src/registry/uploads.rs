@@ -1,6 +1,5 @@
-//! Blobs on their way into a registry: sessions, monolithic and in chunks, and mounts.
-//! Source: OCI distribution specification 1.1, "Pushing blobs" and "Mounting a blob from another
-//! repository".
+//! Uploads of blobs: sessions, monolithic and in chunks. Source: OCI distribution specification 1.1,
+//! "Pushing blobs".
 #![allow(clippy::disallowed_types, reason = "reads and writes files")]
 
 use std::fs::File;
@@ -9,12 +8,12 @@ use std::io;
 use http::{Method, StatusCode};
 
 use crate::digest::{HashingWriter, is_digest};
-use crate::message::{Answer, Content, Request};
-use crate::registry::answers::{self, empty, error, header};
+use crate::message::{Content, Request, Response};
+use crate::registry::responses::{self, empty, error, header};
 use crate::registry::route::parameter;
 use crate::registry::{DIGEST, FakeRegistry};
 
-/// One session.
+/// An upload session.
 #[derive(Clone, Debug)]
 pub struct Upload {
     repository: String,
@@ -28,15 +27,10 @@ impl Upload {
 }
 
 impl FakeRegistry {
-    /// `POST` to `/v2/<name>/blobs/uploads/`: a mount where it can be, else a session. A registry need
-    /// not take the blob with this request, and this one does not.
-    pub(super) fn begin_upload(&mut self, request: &Request, name: &str) -> Answer {
-        if let (Some(digest), Some(from)) = (parameter(request.uri(), "mount"), parameter(request.uri(), "from"))
-            && let Some(blob) = self.repositories.get(&from).and_then(|other| other.blobs.get(&digest)).cloned()
-        {
-            self.repositories.entry(name.to_owned()).or_default().blobs.insert(digest.clone(), blob);
-            return created(name, &digest);
-        }
+    /// `POST` to `/v2/<name>/blobs/uploads/`: opens a session. A registry does not have to accept the
+    /// blob with this request, nor to mount it from another repository; it then responds with 202
+    /// ("Mounting a blob from another repository").
+    pub(super) fn begin_upload(&mut self, request: &Request, name: &str) -> Response {
         self.sessions += 1;
         let id = format!("session-{}", self.sessions);
         self.uploads.insert(id.clone(), Upload { repository: name.to_owned(), pieces: Vec::new() });
@@ -44,14 +38,14 @@ impl FakeRegistry {
     }
 
     /// Every request to a `<blob-push-location>`.
-    pub(super) fn continue_upload(&mut self, request: &Request, name: &str, id: &str) -> Answer {
-        // A location is taken as it was given: this is the "critical query parameter" in it.
+    pub(super) fn continue_upload(&mut self, request: &Request, name: &str, id: &str) -> Response {
+        // A location must be used as it was returned: this is the "critical query parameter" in it.
         if parameter(request.uri(), "_state").is_none() {
-            self.blame(request, "the location of an upload was put together by hand");
+            self.record_violation(request, "the location of an upload was not used as returned");
             return error(StatusCode::NOT_FOUND, "BLOB_UPLOAD_INVALID", "blob upload invalid");
         }
         let Some(upload) = self.uploads.get_mut(id).filter(|upload| upload.repository == name) else {
-            // No blame: the session may have ended by a request whose answer was lost.
+            // Not a violation: the session may have ended with a request whose response was lost.
             return error(StatusCode::NOT_FOUND, "BLOB_UPLOAD_UNKNOWN", "blob upload unknown to registry");
         };
         match *request.method() {
@@ -60,7 +54,7 @@ impl FakeRegistry {
                 self.uploads.remove(id);
                 empty(StatusCode::NO_CONTENT, &[])
             }
-            _ if !is_next(request, upload.size_bytes()) => {
+            _ if !is_in_order(request, upload.size_bytes()) => {
                 error(StatusCode::RANGE_NOT_SATISFIABLE, "BLOB_UPLOAD_INVALID", "the chunk is out of order")
             }
             Method::PATCH => {
@@ -71,44 +65,44 @@ impl FakeRegistry {
         }
     }
 
-    fn end_upload(&mut self, request: &Request, name: &str, id: &str) -> Answer {
+    fn end_upload(&mut self, request: &Request, name: &str, id: &str) -> Response {
         let digest = parameter(request.uri(), "digest").filter(|text| is_digest(text));
         let Some(digest) = digest else {
-            self.blame(request, "an upload was closed without a digest");
+            self.record_violation(request, "an upload was finished without a digest");
             return error(StatusCode::BAD_REQUEST, "DIGEST_INVALID", "no digest was given");
         };
         let mut upload = self.uploads.remove(id).expect("was found by the caller");
         if request.body().size_bytes() > 0 {
             upload.pieces.push(request.body().clone());
         }
-        match join(upload.pieces) {
+        match concatenate(upload.pieces) {
             Ok(blob) if digest == format!("sha256:{}", blob.sha256()) => {
                 self.repositories.entry(name.to_owned()).or_default().blobs.insert(digest.clone(), blob);
                 created(name, &digest)
             }
             Ok(_) => {
-                self.blame(request, "what was uploaded is not what its digest says");
+                self.record_violation(request, "the uploaded content does not match its digest");
                 error(StatusCode::BAD_REQUEST, "DIGEST_INVALID", "provided digest did not match uploaded content")
             }
             Err(problem) => error(StatusCode::INTERNAL_SERVER_ERROR, "UNKNOWN", &problem.to_string()),
         }
     }
 
-    /// How far an upload is, and where it goes on: a path for every second session, else a whole
-    /// URL, since a registry may do either.
-    fn progress(&self, request: &Request, id: &str, status: StatusCode) -> Answer {
+    /// The progress of an upload and the location to continue at: a path for every second session, a
+    /// whole URL for the others, since a registry may return either.
+    fn progress(&self, request: &Request, id: &str, status: StatusCode) -> Response {
         let upload = &self.uploads[id];
         let done_bytes = upload.size_bytes();
         let path = format!("/v2/{}/blobs/uploads/{id}?_state={done_bytes}", upload.repository);
         let is_relative = self.sessions.is_multiple_of(2);
-        let location = if is_relative { path } else { format!("http://{}{path}", answers::host(request)) };
+        let location = if is_relative { path } else { format!("http://{}{path}", responses::host(request)) };
         let range = format!("0-{}", done_bytes.saturating_sub(1));
         empty(status, &[("Location", &location), ("Range", &range), ("Docker-Upload-UUID", id)])
     }
 }
 
-/// Whether a piece begins where the last one ended; one without a range is put at the end.
-fn is_next(request: &Request, done_bytes: u64) -> bool {
+/// Whether a chunk begins where the last one ended. One without a range is appended.
+fn is_in_order(request: &Request, done_bytes: u64) -> bool {
     let Some(range) = header(request, http::header::CONTENT_RANGE) else {
         return done_bytes == 0 || request.body().size_bytes() == 0;
     };
@@ -118,13 +112,13 @@ fn is_next(request: &Request, done_bytes: u64) -> bool {
     })
 }
 
-fn created(name: &str, digest: &str) -> Answer {
+fn created(name: &str, digest: &str) -> Response {
     let location = format!("/v2/{name}/blobs/{digest}");
     empty(StatusCode::CREATED, &[("Location", &location), (DIGEST, digest)])
 }
 
-/// The pieces as one: in memory where they are, else in a file beside the first one that is a file.
-fn join(mut pieces: Vec<Content>) -> io::Result<Content> {
+/// The chunks as one: in memory if all of them are, else in a file next to the first one that is a file.
+fn concatenate(mut pieces: Vec<Content>) -> io::Result<Content> {
     if pieces.len() == 1 {
         return Ok(pieces.remove(0));
     }

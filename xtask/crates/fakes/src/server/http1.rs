@@ -1,4 +1,4 @@
-//! HTTP/1.1 as far as the fakes need it: one request is read and one answer written.
+//! HTTP/1.1 as far as the fakes need it: reads one request and writes one response.
 #![allow(clippy::disallowed_types, reason = "reads and writes files and opens sockets")]
 
 use std::fs::File;
@@ -10,27 +10,31 @@ use http::header::{CONTENT_LENGTH, EXPECT, TRANSFER_ENCODING};
 use http::{HeaderName, HeaderValue, Request, StatusCode};
 
 use crate::digest::HashingWriter;
-use crate::message::{Answer, Content};
+use crate::message::{Content, Delivery, Response};
 
 const MOST_HEADERS: usize = 64;
 const LARGEST_HEAD_BYTES: usize = 64 << 10;
 /// Larger bodies go to a file.
 const LARGEST_IN_MEMORY_BYTES: usize = 4 << 20;
 
-/// A socket read in such a way that the last byte which was handed out stays in the kernel: dropped
-/// like this, the connection is reset and not closed, since Linux resets a connection that is
-/// closed with data unread (RFC 2525, section 2.17; setting `SO_LINGER` is not in stable Rust).
+/// A socket that always leaves the last byte it returned unread in the kernel. Dropped like this, the
+/// connection is reset rather than closed, because Linux resets a connection that is closed with unread
+/// data (RFC 2525, section 2.17; setting `SO_LINGER` is not in stable Rust).
 pub struct ResettableSocket {
     pub stream: TcpStream,
-    is_behind: bool,
+    holds_byte: bool,
 }
 
 impl ResettableSocket {
-    /// Takes that byte as well: dropped from now on, the connection is closed in peace.
-    pub fn catch_up(&mut self) -> io::Result<()> {
-        if self.is_behind {
+    pub fn new(stream: TcpStream) -> Self {
+        Self { stream, holds_byte: false }
+    }
+
+    /// Reads that byte too: dropped from now on, the connection is closed normally.
+    pub fn read_held_byte(&mut self) -> io::Result<()> {
+        if self.holds_byte {
             self.stream.read_exact(&mut [0])?;
-            self.is_behind = false;
+            self.holds_byte = false;
         }
         Ok(())
     }
@@ -38,28 +42,27 @@ impl ResettableSocket {
 
 impl Read for ResettableSocket {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.catch_up()?;
+        self.read_held_byte()?;
         let count = self.stream.peek(buffer)?;
         if count > 0 {
             self.stream.read_exact(&mut buffer[..count - 1])?;
-            self.is_behind = true;
+            self.holds_byte = true;
         }
         Ok(count)
     }
 }
 
-/// A request of which the head has been read.
-pub struct Incoming {
+/// A request whose head has been read.
+pub struct Incoming<'a> {
     pub head: Request<()>,
-    pub socket: ResettableSocket,
-    /// What came together with the head.
-    beginning: Vec<u8>,
+    socket: &'a mut ResettableSocket,
+    /// The part of the body that arrived together with the head.
+    body_start: Vec<u8>,
 }
 
-impl Incoming {
-    /// Reads the head; none, where the client closes before it is whole.
-    pub fn read(stream: TcpStream) -> io::Result<Option<Self>> {
-        let mut socket = ResettableSocket { stream, is_behind: false };
+impl<'a> Incoming<'a> {
+    /// Reads the head. `None` if the client closes the connection before it is complete.
+    pub fn read(socket: &'a mut ResettableSocket) -> io::Result<Option<Self>> {
         let mut bytes = Vec::new();
         let mut buffer = [0; 8 << 10];
         while bytes.len() < LARGEST_HEAD_BYTES {
@@ -68,41 +71,41 @@ impl Incoming {
                 return Ok(None);
             }
             bytes.extend_from_slice(&buffer[..count]);
-            if let Some((head, size_bytes)) = parse(&bytes).map_err(invalid)? {
-                let beginning = bytes.split_off(size_bytes);
-                return Ok(Some(Self { head, socket, beginning }));
+            if let Some((head, size_bytes)) = parse(&bytes).map_err(invalid_data)? {
+                let body_start = bytes.split_off(size_bytes);
+                return Ok(Some(Self { head, socket, body_start }));
             }
         }
-        Err(invalid("the head is too large"))
+        Err(invalid_data("the head is too large"))
     }
 
-    /// Reads the body, to `path` where it is large. All of it arrives, or it is an error.
-    pub fn body(&mut self, path: &Utf8Path) -> io::Result<Content> {
+    /// Reads the body, into `path` if it is large. Fails if it is incomplete. If its length is announced,
+    /// at most `most_bytes` are read.
+    pub fn body(&mut self, path: &Utf8Path, most_bytes: u64) -> io::Result<Content> {
         let header = |name: HeaderName| self.head.headers().get(name).map(|value| value.to_str().unwrap_or_default());
         if header(EXPECT).is_some_and(|value| value.eq_ignore_ascii_case("100-continue")) {
             (&self.socket.stream).write_all(b"HTTP/1.1 100 Continue\r\n\r\n")?;
         }
         let is_chunked = header(TRANSFER_ENCODING).is_some_and(|value| value.eq_ignore_ascii_case("chunked"));
-        let announced = header(CONTENT_LENGTH).map_or(Ok(0), str::parse).map_err(invalid)?;
-        let beginning = std::mem::take(&mut self.beginning);
-        let mut source = BufReader::new(Cursor::new(beginning).chain(&mut self.socket));
+        let announced = header(CONTENT_LENGTH).map_or(Ok(0), str::parse).map_err(invalid_data)?;
+        let body_start = std::mem::take(&mut self.body_start);
+        let mut source = BufReader::new(Cursor::new(body_start).chain(&mut *self.socket));
         let mut spool = Spool { memory: Vec::new(), file: None, path, size_bytes: 0 };
         if is_chunked {
             loop {
                 let mut line = String::new();
                 source.read_line(&mut line)?;
                 let size = line.split(';').next().unwrap_or_default().trim();
-                let size_bytes = u64::from_str_radix(size, 16).map_err(invalid)?;
-                pass(&mut source, size_bytes, &mut spool)?;
-                // The end of the line after a chunk, or of the last, empty one; no client of ours
-                // sends trailers.
-                pass(&mut source, 2, &mut io::sink())?;
+                let size_bytes = u64::from_str_radix(size, 16).map_err(invalid_data)?;
+                copy_exactly(&mut source, size_bytes, &mut spool)?;
+                // The line end after a chunk, or after the empty last one; our clients send no trailers.
+                copy_exactly(&mut source, 2, &mut io::sink())?;
                 if size_bytes == 0 {
                     break;
                 }
             }
         } else {
-            pass(&mut source, announced, &mut spool)?;
+            copy_exactly(&mut source, most_bytes.min(announced), &mut spool)?;
         }
         Ok(spool.finish())
     }
@@ -119,17 +122,17 @@ fn parse(bytes: &[u8]) -> anyhow::Result<Option<(Request<()>, usize)>> {
     Ok(Some((head.body(())?, size_bytes)))
 }
 
-fn invalid(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> io::Error {
+fn invalid_data(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> io::Error {
     io::Error::new(ErrorKind::InvalidData, error)
 }
 
-/// Exactly so many bytes.
-fn pass(from: &mut impl Read, size_bytes: u64, to: &mut impl Write) -> io::Result<()> {
+/// Copies exactly this many bytes.
+fn copy_exactly(from: &mut impl Read, size_bytes: u64, to: &mut impl Write) -> io::Result<()> {
     let passed_bytes = io::copy(&mut from.take(size_bytes), to)?;
     if passed_bytes == size_bytes { Ok(()) } else { Err(ErrorKind::UnexpectedEof.into()) }
 }
 
-/// A body on its way to memory or, once it is too large, to a file.
+/// Collects a body in memory, or in a file once it is too large.
 struct Spool<'a> {
     memory: Vec<u8>,
     file: Option<HashingWriter<File>>,
@@ -170,37 +173,39 @@ impl Spool<'_> {
     }
 }
 
-/// Whether an answer is sent to its end.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Whole {
-    Yes,
-    No,
-}
-
-/// Writes an answer. To HEAD goes its head, with the length that the body would have.
-pub fn write_answer(mut stream: &TcpStream, answer: &Answer, is_head: bool, whole: Whole) -> io::Result<()> {
-    let status = answer.status();
-    let size_bytes = answer.body().size_bytes();
+/// Writes a response. For HEAD only its head, with the length that the body would have.
+pub fn write_response(
+    mut stream: &TcpStream,
+    response: &Response,
+    is_head: bool,
+    delivery: Delivery,
+    is_last: bool,
+) -> io::Result<()> {
+    if delivery == Delivery::Nothing {
+        return Ok(());
+    }
+    let status = response.status();
+    let size_bytes = response.body().size_bytes();
     let has_no_body = status == StatusCode::NO_CONTENT || status == StatusCode::NOT_MODIFIED;
     let mut head = format!("HTTP/1.1 {} {}\r\n", status.as_u16(), status.canonical_reason().unwrap_or_default());
-    for (name, value) in answer.headers() {
-        head.push_str(&format!("{name}: {}\r\n", value.to_str().map_err(invalid)?));
+    for (name, value) in response.headers() {
+        head.push_str(&format!("{name}: {}\r\n", value.to_str().map_err(invalid_data)?));
     }
-    if !has_no_body && !answer.headers().contains_key(CONTENT_LENGTH) {
+    if !has_no_body && !response.headers().contains_key(CONTENT_LENGTH) {
         head.push_str(&format!("content-length: {size_bytes}\r\n"));
     }
-    head.push_str("connection: close\r\n\r\n");
+    head.push_str(if is_last { "connection: close\r\n\r\n" } else { "\r\n" });
     let sends_body = !is_head && !has_no_body && size_bytes > 0;
-    if whole == Whole::No && !sends_body {
+    if delivery == Delivery::Half && !sends_body {
         return stream.write_all(&head.as_bytes()[..head.len() / 2]);
     }
     stream.write_all(head.as_bytes())?;
     if !sends_body {
         return Ok(());
     }
-    let sent_bytes = if whole == Whole::Yes { size_bytes } else { size_bytes / 2 };
-    match answer.body() {
-        Content::Memory(bytes) => pass(&mut bytes.as_slice(), sent_bytes, &mut stream),
-        Content::File { path, .. } => pass(&mut File::open(path)?, sent_bytes, &mut stream),
+    let sent_bytes = if delivery == Delivery::Whole { size_bytes } else { size_bytes / 2 };
+    match response.body() {
+        Content::Memory(bytes) => copy_exactly(&mut bytes.as_slice(), sent_bytes, &mut stream),
+        Content::File { path, .. } => copy_exactly(&mut File::open(path)?, sent_bytes, &mut stream),
     }
 }

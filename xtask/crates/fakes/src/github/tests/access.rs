@@ -1,4 +1,4 @@
-//! Who may do what, and what nobody should send.
+//! Permissions, and requests that no client should send.
 
 use serde_json::{Value, json};
 
@@ -6,11 +6,11 @@ use crate::github::tests::{TOKEN, ask, fake, header, read, request};
 use crate::message::Service;
 
 #[test]
-fn a_token_may_do_what_it_may() {
+fn a_token_is_limited_to_its_permissions() {
     let mut fake = fake();
     fake.allow("reader", &["contents=read", "issues=write"]);
     let body = || json!({"tag_name": "t"}).to_string().into_bytes();
-    let mut post = |token| fake.answer(&request("POST", "/repos/o/n/releases", token, body()));
+    let mut post = |token| fake.handle(&request("POST", "/repos/o/n/releases", token, body()));
     let refused = post(Some("reader"));
     assert_eq!(read(&refused).1["message"], "Resource not accessible by integration");
     let permissions = "x-accepted-github-permissions";
@@ -23,20 +23,20 @@ fn a_token_may_do_what_it_may() {
 }
 
 #[test]
-fn what_no_client_should_send_is_held_against_it() {
+fn requests_that_no_client_should_send_are_violations() {
     let mut fake = fake();
     let mut unnamed = request("GET", "/repos/o/n/releases", None, Vec::new());
     unnamed.headers_mut().remove("user-agent");
-    assert_eq!(fake.answer(&unnamed).status(), 403);
+    assert_eq!(fake.handle(&unnamed).status(), 403);
     let mut ancient = request("GET", "/repos/o/n/releases", None, Vec::new());
     ancient.headers_mut().insert("x-github-api-version", "2019-01-01".parse().expect("is a value"));
-    assert_eq!(fake.answer(&ancient).status(), 400);
+    assert_eq!(fake.handle(&ancient).status(), 400);
     assert_eq!(ask(&mut fake, "PUT", "releases", &Value::Null).0, 404);
     assert_eq!(ask(&mut fake, "POST", "releases", &json!({"tag_name": "t", "tag": "t"})).0, 422);
     assert_eq!(ask(&mut fake, "POST", "issues", &json!([])).0, 422);
     let broken = request("POST", "/repos/o/n/issues", Some(TOKEN), b"{".to_vec());
-    assert_eq!(fake.answer(&broken).status(), 400);
+    assert_eq!(fake.handle(&broken).status(), 400);
     let guessed = request("POST", "/repos/o/n/releases/1/assets?name=a", Some(TOKEN), b"a".to_vec());
-    assert_eq!(fake.answer(&guessed).status(), 404, "uploads go to the release's own address");
+    assert_eq!(fake.handle(&guessed).status(), 404, "uploads go to the release's own address");
     assert_eq!(fake.violations().len(), 7);
 }

@@ -1,16 +1,20 @@
-//! The client and the fake, with a server between them.
+//! The client against the fake, with a server between them.
+#![allow(clippy::disallowed_methods, reason = "reads and writes files and reads the environment")]
 
 use std::fs;
 use std::sync::{Arc, Mutex};
 
 use camino::Utf8PathBuf;
 use fakes::github::FakeGitHub;
-use fakes::server::{Faults, Server, Action};
+use fakes::server::{NoFaults, Server};
 use oci::digest::sha256;
 
 use crate::dist::release_name::ReleaseName;
-use crate::github::{GitHub, Issues, Releases, Workflow};
+use crate::github::GitHub;
 use crate::github::documents::Release;
+use crate::github::issues::Issues;
+use crate::github::releases::Releases;
+use crate::github::workflow_runs::Workflow;
 use crate::http::authorization::Authorization;
 
 const TOKEN: &str = "secret";
@@ -21,17 +25,9 @@ fn fake() -> FakeGitHub {
     fake
 }
 
-struct Undisturbed;
-
-impl Faults for Undisturbed {
-    fn action(&self, _number: u64, _head: &http::Request<()>) -> Action {
-        Action::Pass
-    }
-}
-
 fn served(fake: FakeGitHub) -> (Server, Arc<Mutex<FakeGitHub>>, GitHub) {
     let fake = Arc::new(Mutex::new(fake));
-    let server = Server::start(fake.clone(), Utf8PathBuf::new(), Arc::new(Undisturbed)).expect("starts");
+    let server = Server::start(fake.clone(), Utf8PathBuf::new(), Arc::new(NoFaults)).expect("starts");
     let token = Authorization::bearer(TOKEN).expect("is one");
     let github = GitHub::new(server.url().parse().expect("is a URL"), Some(token));
     (server, fake, github)
@@ -79,7 +75,7 @@ fn a_build_is_tracked() {
     issues.close(issue.number).expect("is closed");
     let fake = fake.lock().expect("no panic");
     let snapshot = fake.snapshot();
-    assert_eq!((snapshot["issues"][1]["open"].as_bool(), fake.runs_waiting()[0].id), (Some(false), run));
+    assert_eq!((snapshot["issues"][1]["open"].as_bool(), fake.pending_runs()[0].id), (Some(false), run));
     assert_eq!(snapshot["issues"][1]["comments"].as_array().map(Vec::len), Some(1));
     assert!(fake.violations().is_empty(), "{:?}", fake.violations());
 }

@@ -1,0 +1,40 @@
+//! Responses of a registry, with error bodies as specified. Source: OCI distribution specification 1.1,
+//! "Error Codes".
+
+use http::StatusCode;
+use http::header::HeaderName;
+use serde_json::json;
+
+use crate::message::{Content, Request, Response};
+
+pub fn response(status: StatusCode, headers: &[(&str, &str)], body: Content) -> Response {
+    let builder = headers
+        .iter()
+        .fold(http::Response::builder().status(status), |builder, (name, value)| builder.header(*name, *value));
+    builder.body(body).expect("the headers of a fake are valid")
+}
+
+/// A response without a body.
+pub fn empty(status: StatusCode, headers: &[(&str, &str)]) -> Response {
+    response(status, headers, Content::Memory(Vec::new()))
+}
+
+/// A body with one error.
+pub fn errors(code: &str, message: &str) -> Content {
+    Content::json(&json!({ "errors": [{ "code": code, "message": message }] }))
+}
+
+/// A response with one error.
+pub fn error(status: StatusCode, code: &str, message: &str) -> Response {
+    response(status, &[("Content-Type", "application/json")], errors(code, message))
+}
+
+/// A header of a request, if it is text.
+pub fn header(request: &Request, name: HeaderName) -> Option<&str> {
+    request.headers().get(name).and_then(|value| value.to_str().ok())
+}
+
+/// The host and port that a request was sent to.
+pub fn host(request: &Request) -> &str {
+    header(request, http::header::HOST).unwrap_or("127.0.0.1")
+}
