@@ -1,33 +1,26 @@
-//! The archive that Linux unpacks into memory at its start (cpio, "newc"), written in constant
-//! memory: owners, modes, devices and hard links as they should be, without being root for it.
+//! The archive that Linux unpacks into memory when it boots (cpio, "newc"), written in constant
+//! memory: owners, modes, devices and hard links as the image has them, without root.
 //! Source: the kernel's `Documentation/driver-api/early-userspace/buffer-format.rst`.
 
 use std::io::{Error, ErrorKind, Read, Result, Write, copy};
+use std::iter::repeat;
 
-const FILE: u32 = 0o100_000;
-const DIRECTORY: u32 = 0o040_000;
-const SYMLINK: u32 = 0o120_000;
-const CHARACTER_DEVICE: u32 = 0o020_000;
-const BLOCK_DEVICE: u32 = 0o060_000;
-const FIFO: u32 = 0o010_000;
+use cpio::newc::{Builder, ModeFileType, trailer};
 
-/// Who owns an entry, who may do what with it, and when it was changed.
+/// Owner, permissions and modification time of an entry.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Attributes {
     /// Permission bits, with setuid, setgid and sticky.
     pub mode: u32,
-    /// Owner.
     pub uid: u64,
-    /// Group.
     pub gid: u64,
     /// Modification time in seconds since 1970.
     pub modified_epoch: u64,
 }
 
-/// What an entry is, besides a file.
+/// An entry that is not a regular file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Special<'a> {
-    /// A folder.
     Directory,
     /// A symbolic link, with its target.
     Symlink(&'a str),
@@ -35,36 +28,24 @@ pub enum Special<'a> {
     CharacterDevice(u32, u32),
     /// A block device, by major and minor number.
     BlockDevice(u32, u32),
-    /// A named pipe.
     Fifo,
 }
 
-/// A writer of such an archive. A folder has to come before what is in it.
+/// Writes such an archive. A directory must be added before the entries in it.
 pub struct Writer<W> {
     out: W,
-    inode: u64,
-}
-
-struct Header<'a> {
-    path: &'a str,
-    kind: u32,
-    attributes: Attributes,
-    links: u64,
-    size_bytes: u64,
-    device: (u32, u32),
+    inode: u32,
 }
 
 impl<W: Write> Writer<W> {
-    /// Begins an archive.
     pub fn new(out: W) -> Self {
         Self { out, inode: 0 }
     }
 
-    /// Adds a file under one path or several, which are then hard links.
+    /// Adds a file under one path, or under several that become hard links.
     ///
     /// # Errors
-    /// As reading and writing do; where the content is not as long as was said, or too long for the
-    /// format.
+    /// If the content is shorter than `size_bytes`, or a number is too large for the format.
     pub fn file(
         &mut self,
         paths: &[&str],
@@ -73,87 +54,54 @@ impl<W: Write> Writer<W> {
         content: &mut dyn Read,
     ) -> Result<()> {
         self.inode += 1;
-        let links = paths.len() as u64;
-        for (number, path) in paths.iter().enumerate() {
-            // The kernel takes the content from whichever name has one.
-            let size_bytes = if number == 0 { size_bytes } else { 0 };
-            self.header(&Header { path, kind: FILE, attributes, links, size_bytes, device: (0, 0) })?;
-            if number == 0 {
-                let copied = copy(&mut content.take(size_bytes), &mut self.out)?;
-                if copied != size_bytes {
-                    return Err(Error::new(ErrorKind::UnexpectedEof, format!("{path} is cut short")));
-                }
-                self.pad(size_bytes)?;
-            }
+        // The kernel takes the content from whichever name has one.
+        let sizes = [size_bytes].into_iter().chain(repeat(0));
+        for (path, size_bytes) in paths.iter().zip(sizes) {
+            let entry = self.entry(path, ModeFileType::Regular, attributes)?;
+            let entry = entry.nlink(number(path, paths.len() as u64)?);
+            self.add(path, entry, size_bytes, content)?;
         }
         Ok(())
     }
 
-    /// Adds what is no file.
-    ///
-    /// # Errors
-    /// As writing does.
+    /// Adds an entry that is not a regular file.
     pub fn special(&mut self, path: &str, attributes: Attributes, special: Special<'_>) -> Result<()> {
         self.inode += 1;
-        let (kind, device, target) = match special {
-            Special::Directory => (DIRECTORY, (0, 0), ""),
-            Special::Symlink(target) => (SYMLINK, (0, 0), target),
-            Special::CharacterDevice(major, minor) => (CHARACTER_DEVICE, (major, minor), ""),
-            Special::BlockDevice(major, minor) => (BLOCK_DEVICE, (major, minor), ""),
-            Special::Fifo => (FIFO, (0, 0), ""),
+        let (kind, (major, minor), target) = match special {
+            Special::Directory => (ModeFileType::Directory, (0, 0), ""),
+            Special::Symlink(target) => (ModeFileType::Symlink, (0, 0), target),
+            Special::CharacterDevice(major, minor) => (ModeFileType::Char, (major, minor), ""),
+            Special::BlockDevice(major, minor) => (ModeFileType::Block, (major, minor), ""),
+            Special::Fifo => (ModeFileType::Fifo, (0, 0), ""),
         };
-        let size_bytes = target.len() as u64;
-        self.header(&Header { path, kind, attributes, links: 1, size_bytes, device })?;
-        self.out.write_all(target.as_bytes())?;
-        self.pad(size_bytes)
+        let entry = self.entry(path, kind, attributes)?.rdev_major(major).rdev_minor(minor);
+        self.add(path, entry, target.len() as u64, &mut target.as_bytes())
     }
 
     /// Ends the archive.
-    ///
-    /// # Errors
-    /// As writing does.
-    pub fn finish(mut self) -> Result<W> {
-        self.inode = 0;
-        let (attributes, links) = (Attributes::default(), 1);
-        let header = Header { path: "TRAILER!!!", kind: 0, attributes, links, size_bytes: 0, device: (0, 0) };
-        self.header(&header)?;
-        self.out.flush()?;
-        Ok(self.out)
+    pub fn finish(self) -> Result<W> {
+        let mut out = trailer(self.out)?;
+        out.flush()?;
+        Ok(out)
     }
 
-    fn header(&mut self, header: &Header<'_>) -> Result<()> {
-        let Attributes { mode, uid, gid, modified_epoch } = header.attributes;
-        let (major, minor) = header.device;
-        let name_bytes = header.path.len() as u64 + 1;
-        let fields = [
-            self.inode,
-            u64::from(header.kind | mode & 0o7777),
-            uid,
-            gid,
-            header.links,
-            modified_epoch,
-            header.size_bytes,
-            0,
-            0,
-            major.into(),
-            minor.into(),
-            name_bytes,
-            0,
-        ];
-        write!(self.out, "070701")?;
-        for field in fields {
-            let field = u32::try_from(field)
-                .map_err(|_| Error::other(format!("{} has a number that is too large for cpio", header.path)))?;
-            write!(self.out, "{field:08x}")?;
+    fn entry(&self, path: &str, kind: ModeFileType, attributes: Attributes) -> Result<Builder> {
+        let Attributes { mode, uid, gid, modified_epoch } = attributes;
+        let entry = Builder::new(path).ino(self.inode).mode(mode & 0o7777).set_mode_file_type(kind);
+        Ok(entry.uid(number(path, uid)?).gid(number(path, gid)?).mtime(number(path, modified_epoch)?))
+    }
+
+    fn add(&mut self, path: &str, entry: Builder, size_bytes: u64, content: &mut dyn Read) -> Result<()> {
+        let mut writer = entry.write(&mut self.out, number(path, size_bytes)?);
+        if copy(&mut content.take(size_bytes), &mut writer)? != size_bytes {
+            return Err(Error::new(ErrorKind::UnexpectedEof, format!("{path} is cut short")));
         }
-        write!(self.out, "{}\0", header.path)?;
-        self.pad(6 + 13 * 8 + name_bytes)
+        writer.finish().map(|_| ())
     }
+}
 
-    fn pad(&mut self, length: u64) -> Result<()> {
-        let missing = length.next_multiple_of(4) - length;
-        (0..missing).try_for_each(|_| self.out.write_all(&[0]))
-    }
+fn number(path: &str, value: u64) -> Result<u32> {
+    u32::try_from(value).map_err(|_| Error::other(format!("{path} has a number that is too large for cpio")))
 }
 
 #[cfg(test)]
