@@ -10,13 +10,13 @@ use clap::Args;
 use console::style;
 use serde_json::json;
 
-use crate::doctor::needs::{Family, Need};
+use crate::doctor::requirements::{Family, Need};
 use crate::os::host;
 use crate::os::process::{Event, Run};
 use crate::os::terminal::print_status;
 
-pub mod needs;
-mod probe;
+mod checks;
+mod requirements;
 
 /// Half a gigabyte of packages over a slow line.
 const MEND_LIMIT: Duration = Duration::from_secs(15 * 60);
@@ -50,9 +50,9 @@ struct Finding {
 /// # Errors
 /// Where packages cannot be installed, or JSON cannot be written.
 pub fn run(root: &Utf8Path, arguments: &Doctor) -> Result<ExitCode> {
-    let family = probe::family();
+    let family = checks::family();
     let look = || -> Vec<Finding> {
-        Need::ALL.into_iter().map(|need| Finding { need, found: probe::look(root, need) }).collect()
+        Need::ALL.into_iter().map(|need| Finding { need, found: checks::look(root, need) }).collect()
     };
     let mut findings = look();
     if arguments.mend {

@@ -19,17 +19,8 @@ use crate::http::endpoint::Endpoint;
 use crate::os::{clock, terminal};
 
 mod builder;
-pub mod buildx_inspect;
-pub mod cpio;
-pub mod debian;
 mod exec;
-pub mod guest;
-pub mod guest_files;
-mod initramfs;
-pub mod kernel_module;
 mod machine;
-pub mod qemu;
-mod results;
 
 /// Run the image: its commands, a buildx builder made of it, and real builds in a riscv64 machine
 #[derive(Args)]

@@ -22,9 +22,9 @@ use crate::os::{checkout, clock, files, host, terminal};
 use crate::verify_tini::host_init::{Found, HostInit, Source};
 
 mod container;
-mod contents;
-pub mod host_init;
-mod host_side;
+mod host_init;
+mod host_init_checks;
+mod image_checks;
 
 /// Prove the init path of an image: tini, docker-init, entrypoint, and the host's own init
 #[derive(Args)]
@@ -94,7 +94,7 @@ pub fn run(root: &Utf8Path, arguments: &VerifyTini) -> Result<ExitCode> {
     let tree = subject.image.files()?;
 
     check_table::heading(&format!("{}, {} {}", subject.shown, subject.image.form, subject.image.digest));
-    let mut checks = contents::checks(&subject.image.config, &tree);
+    let mut checks = image_checks::checks(&subject.image.config, &tree);
     checks.iter().for_each(check_table::row);
 
     check_table::heading("the init of the host's engine");
@@ -173,10 +173,10 @@ fn host_checks(named: Option<&Utf8Path>, engine: &Result<Engine>, tree: &FileTre
         (None, Ok(engine)) => HostInit::of_engine(engine)?,
         (None, Err(error)) => {
             let why = format!("no engine: {error:#}; a file can be given with --host-init FILE");
-            return Ok(host_side::NAMES.map(|name| Check::not_run(name, &why)).to_vec());
+            return Ok(host_init_checks::NAMES.map(|name| Check::not_run(name, &why)).to_vec());
         }
     };
-    Ok(host_side::checks(kind, &found, tree).to_vec())
+    Ok(host_init_checks::checks(kind, &found, tree).to_vec())
 }
 
 /// Puts the image into the engine under a name of this checkout, where it does not have it, and

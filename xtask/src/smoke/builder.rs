@@ -22,8 +22,10 @@ use crate::os::host::{self, Riscv64};
 use crate::os::process::Run;
 use crate::os::terminal::{note, print_status};
 use crate::smoke::Outcome;
-use crate::smoke::buildx_inspect::Inspection;
+use crate::smoke::builder::buildx_inspect::Inspection;
 use crate::upstream::source::Source;
+
+mod buildx_inspect;
 
 const DOCKERFILE: &str = "FROM scratch\nCOPY hello /hello\n";
 /// The start under qemu-user takes three seconds on a desktop; buildx itself gives up after a minute

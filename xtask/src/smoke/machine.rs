@@ -15,11 +15,20 @@ use crate::http::endpoint::Endpoint;
 use crate::os::files::{self, Staging};
 use crate::os::host;
 use crate::os::terminal::{Progress, Unit, clock, note, print_status};
-use crate::smoke::guest::{PHASES, Settings, Word, plain};
-use crate::smoke::guest_files::{FIRMWARE, GuestFiles, KERNEL};
-use crate::smoke::qemu::{self, Boot, Machine};
-use crate::smoke::results::{self, Built};
-use crate::smoke::{Outcome, initramfs};
+use crate::smoke::Outcome;
+use crate::smoke::machine::build_results::Built;
+use crate::smoke::machine::console::{PHASES, Settings, Word, plain};
+use crate::smoke::machine::kernel::{FIRMWARE, GuestFiles, KERNEL};
+use crate::smoke::machine::qemu::{Boot, Machine};
+
+mod build_results;
+mod console;
+mod cpio;
+mod debian;
+mod initramfs;
+mod kernel;
+mod kernel_module;
+mod qemu;
 
 /// What was built takes 4 MB.
 const DISK_BYTES: u64 = 64 << 20;
@@ -123,9 +132,9 @@ impl Level {
 
     /// A check for each phase; what the machine says it built is believed when it was read back.
     fn checks(&self, console: &Console, ended: Result<()>, disk: &Utf8Path, folder: &Utf8Path) -> Vec<Check> {
-        let unpacked = results::unpack(disk, folder);
+        let unpacked = build_results::unpack(disk, folder);
         let read = |name: &str| match &unpacked {
-            Ok(()) => results::read(folder, name),
+            Ok(()) => build_results::read(folder, name),
             Err(error) => Err(anyhow::anyhow!("{error:#}")),
         };
         let ended = ended.map_err(|error| first_line(&error));

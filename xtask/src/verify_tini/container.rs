@@ -10,7 +10,7 @@ use anyhow::{Result, bail};
 use crate::dist::check::{Check, Verdict};
 use crate::engine::{Engine, Kind};
 use crate::os::process::{Output, Run};
-use crate::verify_tini::contents::BUILDX_FLAGS;
+use crate::verify_tini::image_checks::BUILDX_FLAGS;
 
 mod checks;
 

@@ -7,7 +7,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::os::host::Riscv64;
 use crate::verify_tini::container::{CONTAINER_LIMIT, Containers, DAEMON_LIMIT, SILENCE, said};
-use crate::verify_tini::contents::{DOCKER_INIT, TINI};
+use crate::verify_tini::image_checks::{DOCKER_INIT, TINI};
 
 /// Of a daemon that hangs under qemu-user.
 const MOST_STARTS: u32 = 3;

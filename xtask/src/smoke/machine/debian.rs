@@ -16,9 +16,11 @@ use crate::http::endpoint::Endpoint;
 use crate::os::host;
 use crate::os::process::Run;
 use crate::os::terminal::{Counted, Progress, Unit, print_status};
-use crate::smoke::debian::index::{Described, Package, archive_in, described_in, files_of, package_in};
+use crate::smoke::machine::debian::index::{Described, archive_in, described_in, files_of, package_in};
 
-pub mod index;
+mod index;
+
+pub use index::Package;
 
 /// The release that the image is made of, and the machine with it.
 const SUITE: &str = "trixie";

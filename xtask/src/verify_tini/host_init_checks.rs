@@ -81,7 +81,7 @@ pub fn checks(kind: Kind, found: &Found, tree: &FileTree) -> [Check; 2] {
 /// What will be seen, why it misleads, and what to do.
 fn prediction(kind: Kind, init: &HostInit, missing: &Missing) -> String {
     let (command, mounted) = match kind {
-        Kind::Docker => ("docker", crate::verify_tini::contents::DOCKER_INIT),
+        Kind::Docker => ("docker", crate::verify_tini::image_checks::DOCKER_INIT),
         Kind::Podman => ("podman", "/run/podman-init"),
     };
     let file = &init.real;

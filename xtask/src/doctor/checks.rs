@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use camino::Utf8Path;
 
-use crate::doctor::needs::{Family, Need};
+use crate::doctor::requirements::{Family, Need};
 use crate::go::version::GoVersion;
 use crate::go::{PAGE, Sources, version_of};
 use crate::http::Http;

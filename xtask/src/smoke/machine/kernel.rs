@@ -17,9 +17,8 @@ use crate::http::endpoint::Endpoint;
 use crate::os::files::{self, Staging};
 use crate::os::process::Run;
 use crate::os::terminal::print_status;
-use crate::smoke::debian::index::Package;
-use crate::smoke::debian::{self, Archive};
-use crate::smoke::kernel_module;
+use crate::smoke::machine::debian::{self, Archive, Package};
+use crate::smoke::machine::kernel_module;
 
 /// The kernel.
 pub const KERNEL: &str = "kernel";

@@ -11,8 +11,8 @@ use oci::file_tree::{FileTree, Node};
 use oci::layer::members::Kind;
 use oci::layout::Image;
 
-use crate::smoke::cpio::{Attributes, Special, Writer};
-use crate::smoke::guest_files::{BUSYBOX_AMD64, BUSYBOX_RISCV64, EMULATOR_AMD64, GuestFiles};
+use crate::smoke::machine::cpio::{Attributes, Special, Writer};
+use crate::smoke::machine::kernel::{BUSYBOX_AMD64, BUSYBOX_RISCV64, EMULATOR_AMD64, GuestFiles};
 
 const INIT: &str = include_str!("init.sh");
 const DOCKERFILE: &str = include_str!("Dockerfile");

@@ -13,7 +13,7 @@ use oci::digest::copy;
 use oci::documents::{Compression, Config, Descriptor, Index, Manifest};
 use oci::layer::members;
 
-/// The file that the `RUN` of `smoke/Dockerfile` writes.
+/// The file that the `RUN` of `machine/Dockerfile` writes.
 const WRITTEN: &str = "hello";
 const LARGEST_LAYER_BYTES: u64 = 256 << 20;
 const LARGEST_MEMBER_BYTES: u64 = 256 << 20;
