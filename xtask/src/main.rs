@@ -20,6 +20,8 @@ mod github;
 mod go;
 mod http;
 mod image;
+#[cfg(test)]
+mod mutation;
 mod os;
 mod reconcile;
 mod registry;

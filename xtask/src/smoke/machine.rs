@@ -17,9 +17,10 @@ use crate::os::host;
 use crate::os::terminal::{Progress, Unit, clock, note, print_status};
 use crate::smoke::Outcome;
 use crate::smoke::machine::build_results::Built;
-use crate::smoke::machine::console::{PHASES, Settings, Word, plain};
+use crate::smoke::machine::console::{PHASES, StatusLine, plain};
 use crate::smoke::machine::kernel::{FIRMWARE, GuestFiles, KERNEL};
 use crate::smoke::machine::qemu::{Boot, Machine};
+use crate::smoke::machine::settings::Settings;
 
 mod build_results;
 mod console;
@@ -29,6 +30,7 @@ mod initramfs;
 mod kernel;
 mod kernel_module;
 mod qemu;
+mod settings;
 
 /// What was built takes 4 MB.
 const DISK_BYTES: u64 = 64 << 20;
@@ -200,13 +202,13 @@ impl Console {
             self.tail.remove(0);
         }
         self.tail.push(plain(line));
-        match Word::parse(line) {
-            Some(Word::Reached { phase, seconds, detail }) if self.detail(phase).is_none() => {
+        match StatusLine::parse(line) {
+            Some(StatusLine::Reached { phase, seconds, detail }) if self.detail(phase).is_none() => {
                 progress.advance(1);
                 progress.print(&format!("{:>9} {phase:<10} {} {detail}", "", clock(progress.elapsed())));
                 self.reached.push((phase, seconds, plain(&detail)));
             }
-            Some(Word::Failed { phase, why }) => {
+            Some(StatusLine::Failed { phase, why }) => {
                 self.failed.get_or_insert((phase, plain(&why)));
             }
             _ => {}

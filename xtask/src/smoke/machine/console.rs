@@ -1,82 +1,43 @@
-//! What the host tells the machine of `smoke --level machine`, and what it hears from it on the
-//! console.
-
-use std::time::Duration;
-
-use crate::os::shell::quoted;
-
-/// What the machine's first process reads of the image.
-#[derive(Clone, Debug)]
-pub struct Settings<'a> {
-    /// Kernel modules in the order in which they are loaded.
-    pub modules: &'a [String],
-    /// Environment of the image, `NAME=value`.
-    pub environment: &'a [String],
-    /// The image's entrypoint and command.
-    pub command: &'a [String],
-    /// When the machine turns itself off.
-    pub limit: Duration,
-    /// When it no longer waits for the daemon to answer.
-    pub daemon_limit: Duration,
-}
-
-/// PATH of a container whose image sets none. Source: moby, `oci/defaults.go` and `pkg/system`.
-const DEFAULT_PATH: &str = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
-/// Run within the environment of the image, so by its path: PATH is the image's there.
-const CHROOT: &str = "/bin/busybox chroot /image";
-
-impl Settings<'_> {
-    /// The file `/settings` of the machine, in shell.
-    pub fn text(&self) -> String {
-        let words = |words: &[String]| words.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" ");
-        let environment = format!("{DEFAULT_PATH} {}", words(self.environment));
-        format!(
-            "modules={}\nlimit_seconds={}\ndaemon_limit_seconds={}\n\
-             daemon() {{ exec env -i {environment} {CHROOT} {}; }}\n\
-             client() {{ env -i {environment} {CHROOT} buildctl \"$@\"; }}\n",
-            quoted(&self.modules.join(" ")),
-            self.limit.as_secs(),
-            self.daemon_limit.as_secs(),
-            words(self.command),
-        )
-    }
-}
+//! The console of the riscv64 machine: its lines, split in bounded memory, and the status lines among
+//! them that `init.sh` prints.
 
 /// The phases of the machine, in the order in which they are reached.
 pub const PHASES: [&str; 6] = ["userspace", "daemon", "riscv64", "both", "stopped", "end"];
-/// The word in place of a phase by which the machine says that it cannot go on.
+/// Stands in place of a phase when the machine cannot go on.
 const FAILED: &str = "failed";
+/// The guest decides what it prints: the rest of a longer line is dropped.
+const LONGEST_LINE_BYTES: usize = 8 << 10;
 
-/// One line of the machine's own on the console.
+/// A status line of `init.sh`: `smoke: SECONDS PHASE DETAIL` or `smoke: SECONDS failed PHASE WHY`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Word {
-    /// A phase was reached, at that many seconds since the start of the kernel.
+pub enum StatusLine {
     Reached {
         /// One of [`PHASES`].
         phase: &'static str,
         /// Seconds since the kernel started, with two decimals.
         seconds: String,
-        /// What was seen.
         detail: String,
     },
-    /// A phase cannot be reached.
     Failed {
         /// One of [`PHASES`].
         phase: &'static str,
-        /// Why.
         why: String,
     },
 }
 
-impl Word {
-    /// Reads a line of the console; most are none of these.
+impl StatusLine {
+    /// Reads a line of the console; `None` for any other output.
     pub fn parse(line: &str) -> Option<Self> {
-        // The kernel's own messages may stand before it on the same line.
+        // The kernel's own messages may precede it on the same line.
         let (_, rest) = line.trim_end().split_once("smoke: ")?;
         let (seconds, rest) = rest.split_once(' ')?;
-        seconds.parse::<f64>().ok()?;
+        let is_number =
+            seconds.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.') && seconds.parse::<f64>().is_ok();
         let (word, rest) = rest.split_once(' ').unwrap_or((rest, ""));
         let known = |word: &str| PHASES.into_iter().find(|phase| *phase == word);
+        if !is_number {
+            return None;
+        }
         if word == FAILED {
             let (phase, why) = rest.split_once(' ')?;
             return Some(Self::Failed { phase: known(phase)?, why: why.to_owned() });
@@ -85,7 +46,27 @@ impl Word {
     }
 }
 
-/// The text of one console line without what would move a terminal's cursor or change its colours.
+/// Splits the bytes of the console into lines as they arrive, in linear time and bounded memory.
+#[derive(Default)]
+pub struct LineSplitter {
+    pending: Vec<u8>,
+}
+
+impl LineSplitter {
+    /// Passes each line that `bytes` completes to `on_line`, without its end.
+    pub fn push(&mut self, bytes: &[u8], on_line: &mut impl FnMut(&str)) {
+        for piece in bytes.split_inclusive(|byte| *byte == b'\n') {
+            let room = LONGEST_LINE_BYTES - self.pending.len();
+            self.pending.extend(&piece[..piece.len().min(room)]);
+            if piece.ends_with(b"\n") {
+                on_line(String::from_utf8_lossy(&self.pending).trim_end());
+                self.pending.clear();
+            }
+        }
+    }
+}
+
+/// The text of a line without control characters, which could move a terminal's cursor or change its colours.
 pub fn plain(line: &str) -> String {
     line.chars().filter(|c| !c.is_control() || *c == '\t').collect()
 }
@@ -93,38 +74,72 @@ pub fn plain(line: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::mutation;
 
     #[test]
-    fn settings_survive_the_shell() {
-        let text = |word: &str| word.to_owned();
-        let settings = Settings {
-            modules: &[text("virtio_blk"), text("overlay")],
-            environment: &[text("A=it's"), text("B=$(reboot)")],
-            command: &[text("/usr/bin/tini"), text("--"), text("a b")],
-            limit: Duration::from_secs(150),
-            daemon_limit: Duration::from_secs(90),
-        };
-        let path = DEFAULT_PATH;
-        assert_eq!(
-            settings.text(),
-            format!(
-                "modules='virtio_blk overlay'\nlimit_seconds=150\ndaemon_limit_seconds=90\n\
-                 daemon() {{ exec env -i {path} 'A=it'\\''s' 'B=$(reboot)' {CHROOT} /usr/bin/tini -- 'a b'; }}\n\
-                 client() {{ env -i {path} 'A=it'\\''s' 'B=$(reboot)' {CHROOT} buildctl \"$@\"; }}\n"
-            )
-        );
+    fn status_lines_are_found_in_the_console() {
+        let reached =
+            |phase, detail: &str| StatusLine::Reached { phase, seconds: "8.04".to_owned(), detail: detail.to_owned() };
+        assert_eq!(StatusLine::parse("smoke: 8.04 userspace 6.12.107\r\n"), Some(reached("userspace", "6.12.107")));
+        assert_eq!(StatusLine::parse("[ 9.1] ext4: x smoke: 8.04 end"), Some(reached("end", "")));
+        let failed = StatusLine::Failed { phase: "daemon", why: "it ended with exit status 3".to_owned() };
+        assert_eq!(StatusLine::parse("smoke: 9.00 failed daemon it ended with exit status 3"), Some(failed));
+        for line in [
+            "",
+            "smoke: ",
+            "smoke: x end",
+            "smoke: inf end",
+            "smoke: 1.0 other",
+            "smoke: 1.0 failed end",
+            "#5 DONE 8.3s",
+        ] {
+            assert_eq!(StatusLine::parse(line), None, "{line}");
+        }
+    }
+
+    const CONSOLE: &str = "[    0.000000] Linux version 6.12\r\n[ 9.1] x smoke: 8.04 userspace 6.12.107\r\n\
+        smoke: 12.5 daemon linux/riscv64,linux/amd64\r\n#5 \u{1b}[31mDONE 8.3s\r\n\r\n\
+        smoke: 13.00 failed riscv64 it ended with exit status 3\r\nsmoke: 14.0 end\n";
+
+    fn lines_of<'a>(chunks: impl IntoIterator<Item = &'a [u8]>) -> Vec<String> {
+        let (mut lines, mut splitter) = (Vec::new(), LineSplitter::default());
+        for chunk in chunks {
+            splitter.push(chunk, &mut |line| lines.push(line.to_owned()));
+            assert!(splitter.pending.len() <= LONGEST_LINE_BYTES);
+        }
+        lines
     }
 
     #[test]
-    fn the_console_is_read_for_the_machines_own_words() {
-        let reached =
-            |phase, detail: &str| Word::Reached { phase, seconds: "8.04".to_owned(), detail: detail.to_owned() };
-        assert_eq!(Word::parse("smoke: 8.04 userspace 6.12.107\r\n"), Some(reached("userspace", "6.12.107")));
-        assert_eq!(Word::parse("[ 9.1] ext4: x smoke: 8.04 end"), Some(reached("end", "")));
-        let failed = Word::Failed { phase: "daemon", why: "it ended with exit status 3".to_owned() };
-        assert_eq!(Word::parse("smoke: 9.00 failed daemon it ended with exit status 3"), Some(failed));
-        for line in ["", "smoke: ", "smoke: x end", "smoke: 1.0 other", "smoke: 1.0 failed end", "#5 DONE 8.3s"] {
-            assert_eq!(Word::parse(line), None, "{line}");
-        }
+    fn a_mutated_console_gives_bounded_lines_and_known_phases_however_it_arrives() {
+        arbtest::arbtest(|source| {
+            let bytes = mutation::bytes(source, CONSOLE.as_bytes())?;
+            let lines = lines_of([&bytes[..]]);
+            assert_eq!(lines, lines_of(bytes.chunks(source.int_in_range(1..=64)?)));
+            assert_eq!(lines.len(), bytes.iter().filter(|byte| **byte == b'\n').count());
+            for line in &lines {
+                // A byte that is not UTF-8 becomes one character of three bytes.
+                assert!(line.len() <= 3 * LONGEST_LINE_BYTES);
+                assert!(!plain(line).chars().any(|c| c.is_control() && c != '\t'));
+                match StatusLine::parse(line) {
+                    Some(StatusLine::Reached { phase, seconds, detail }) => {
+                        assert!(PHASES.contains(&phase) && seconds.parse::<f64>().is_ok_and(f64::is_finite));
+                        assert!(line.contains(&detail));
+                    }
+                    Some(StatusLine::Failed { phase, why }) => assert!(PHASES.contains(&phase) && line.contains(&why)),
+                    None => {}
+                }
+            }
+            Ok(())
+        });
+    }
+
+    #[test]
+    fn a_line_without_end_and_a_megabyte_of_empty_lines_are_split_in_bounded_memory() {
+        let endless = vec![b'x'; 1 << 20];
+        assert!(lines_of([&endless[..]]).is_empty());
+        let lines = lines_of([&endless[..], b"\nsmoke: 1.0 end\n"]);
+        assert_eq!((lines[0].len(), lines[1].as_str()), (LONGEST_LINE_BYTES, "smoke: 1.0 end"));
+        assert_eq!(lines_of([&vec![b'\n'; 1 << 20][..]]).len(), 1 << 20);
     }
 }

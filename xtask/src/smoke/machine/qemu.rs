@@ -4,7 +4,7 @@
 
 use std::env::consts::{ARCH, OS};
 use std::fs::File;
-use std::io::{Read, Seek, SeekFrom};
+use std::io::Read;
 use std::process::ExitStatus;
 use std::time::Duration;
 
@@ -13,12 +13,15 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::os::host;
 use crate::os::process::{Event, Run};
+use crate::smoke::machine::console::LineSplitter;
 
 const PROGRAM: &str = "qemu-system-riscv64";
 /// Unpacked, the image has 450 MB; the kernel has it twice for a second.
 const MEMORY: &str = "3G";
 /// More than these are of no use to a build of one step.
 const MOST_PROCESSORS: usize = 4;
+/// Of the console at a time, 16 MiB: a guest that prints faster is ended by its limit all the same.
+const MOST_CHUNKS: usize = 1024;
 const KERNEL_ARGUMENTS: &str = "console=ttyS0 quiet panic=-1 rdinit=/init";
 
 /// qemu-system for riscv64.
@@ -77,7 +80,7 @@ impl Machine {
     /// Where it cannot be started, or is still running at its limit; it is then ended.
     pub fn run(&self, boot: Boot<'_>, lock: &File, mut on_line: impl FnMut(Option<&str>)) -> Result<ExitStatus> {
         File::create(boot.console).with_context(|| format!("cannot write {}", boot.console))?;
-        let mut console = Console { file: File::open(boot.console)?, read_bytes: 0, pending: Vec::new() };
+        let mut console = ConsoleReader { file: File::open(boot.console)?, lines: LineSplitter::default() };
         let result = self.command(boot).follow(Some(lock), |event| {
             if matches!(event, Event::Tick) {
                 console.read(&mut on_line);
@@ -110,24 +113,21 @@ fn option_value(path: &Utf8Path) -> String {
     path.as_str().replace(',', ",,")
 }
 
-/// The file that the console is written to, read as it grows.
-struct Console {
+/// Reads the console's file as it grows.
+struct ConsoleReader {
     file: File,
-    read_bytes: u64,
-    pending: Vec<u8>,
+    lines: LineSplitter,
 }
 
-impl Console {
-    /// What cannot be read now is read at the next call, or is missed at the end, where it counts as not said.
+impl ConsoleReader {
+    /// What cannot be read now is read at the next call; at the end it counts as never printed.
     fn read(&mut self, on_line: &mut impl FnMut(Option<&str>)) {
-        let mut new = Vec::new();
-        if self.file.seek(SeekFrom::Start(self.read_bytes)).is_ok() && self.file.read_to_end(&mut new).is_ok() {
-            self.read_bytes += new.len() as u64;
-            self.pending.extend(new);
-        }
-        while let Some(end) = self.pending.iter().position(|byte| *byte == b'\n') {
-            let line: Vec<u8> = self.pending.drain(..=end).collect();
-            on_line(Some(String::from_utf8_lossy(&line).trim_end()));
+        let mut chunk = [0; 16 << 10];
+        for _ in 0..MOST_CHUNKS {
+            match self.file.read(&mut chunk) {
+                Ok(count @ 1..) => self.lines.push(&chunk[..count], &mut |line| on_line(Some(line))),
+                _ => break,
+            }
         }
     }
 }
