@@ -106,7 +106,10 @@ fn number(path: &str, value: u64) -> Result<u32> {
 
 #[cfg(test)]
 mod tests {
+    use cpio::newc::Reader;
+
     use super::*;
+    use crate::mutation;
 
     const PLAIN: Attributes = Attributes { mode: 0o644, uid: 1, gid: 2, modified_epoch: 3 };
 
@@ -149,5 +152,42 @@ mod tests {
         let write = |size_bytes| archive(|writer| writer.file(&["f"], PLAIN, size_bytes, &mut b"hell".as_slice()));
         assert_eq!(write(5).expect_err("is short").to_string(), "f is cut short");
         assert!(write(1 << 32).expect_err("is large").to_string().contains("too large for cpio"));
+    }
+
+    /// The kernel reads what the crate's reader reads: paths and links are the image's, and can be any text.
+    #[test]
+    fn what_is_written_is_read_back() {
+        arbtest::arbtest(|source| {
+            let (path, target) = (mutation::text(source, "usr/bin/tini")?, mutation::text(source, "../sbin/tini")?);
+            let content: Vec<u8> = source.arbitrary()?;
+            if path.contains('\0') || target.is_empty() {
+                return Ok(());
+            }
+            let mut writer = Writer::new(Vec::new());
+            let mut write = || {
+                writer.special(&path, PLAIN, Special::Symlink(&target))?;
+                writer.file(&["f", &path], PLAIN, content.len() as u64, &mut content.as_slice())
+            };
+            write().expect("memory can be written to");
+            let archive = writer.finish().expect("memory can be written to");
+            let names = 2 * path.len() + "fTRAILER!!!".len();
+            assert!(archive.len() <= names + target.len() + content.len() + 4 * (110 + 8));
+
+            let (mut rest, mut found) = (archive.as_slice(), Vec::new());
+            loop {
+                let mut reader = Reader::new(rest).expect("is an entry");
+                let mut bytes = Vec::new();
+                reader.read_to_end(&mut bytes).expect("memory can be read");
+                let entry = reader.entry();
+                if entry.is_trailer() {
+                    break;
+                }
+                found.push((entry.name().to_owned(), entry.ino(), entry.nlink(), bytes));
+                rest = reader.finish().expect("memory can be read");
+            }
+            let link = (path.clone(), 1, 1, target.into_bytes());
+            assert_eq!(found, [link, ("f".to_owned(), 2, 2, content), (path, 2, 2, Vec::new())]);
+            Ok(())
+        });
     }
 }

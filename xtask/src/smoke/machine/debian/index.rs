@@ -126,6 +126,7 @@ pub fn files_of(mut package: impl Read) -> Result<impl Read, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::mutation;
 
     const DIGEST: &str = "1b458cc5b1d13b946bdca67bdca891fccf57882f8af972276d1346b24fa8285b";
 
@@ -189,5 +190,48 @@ mod tests {
         for length in 0..package.len() - members[2].len() + AR_HEADER_BYTES {
             assert!(files_of(&package.as_bytes()[..length]).is_err(), "cut at {length}");
         }
+    }
+
+    #[test]
+    fn mutated_lists_and_releases_give_paths_inside_the_archive_or_an_error() {
+        let list = format!(
+            "Package: a\nVersion: 1\nDepends: linux-image-6.12 (= 1), kmod | x\nFilename: pool/a.deb\nSize: 1436\n\
+             SHA256: {DIGEST}\n\nPackage: b\nVersion: 2\nFilename: pool/b.deb\nSize: 2\nSHA256: {DIGEST}\n"
+        );
+        let release = format!("Suite: stable\nSHA256:\n {DIGEST} 12910137 main/Packages.gz\n {DIGEST} 5 other\n");
+        arbtest::arbtest(|source| {
+            let list = mutation::text(source, &list)?;
+            for name in ["a", "b"] {
+                if let Ok(package) = package_in(&list, name) {
+                    let path = &package.file.path;
+                    assert!(list.contains(path.as_str()) && !path.starts_with('/') && !path.contains("../"), "{path}");
+                    let length: usize = package.depends.iter().map(|name| name.len()).sum();
+                    assert!(length + package.version.len() <= list.len());
+                }
+            }
+            let release = mutation::text(source, &release)?;
+            if let Ok(found) = described_in(&release, "main/Packages.gz") {
+                assert!(release.contains(&found.sha256.to_string()) && release.contains("main/Packages.gz"));
+            }
+            archive_in(&mutation::text(source, "URIs: http://a/debian\ndeb [x] http://b/debian/ trixie main\n")?);
+            Ok(())
+        });
+    }
+
+    #[test]
+    fn mutated_packages_give_no_more_than_they_hold_and_are_read_once() {
+        let members =
+            [member("debian-binary", "2.0\n"), member("control.tar.xz", "odd"), member("data.tar.xz", "files")];
+        let package = format!("!<arch>\n{}", members.concat());
+        arbtest::arbtest(|source| {
+            let bytes = mutation::bytes(source, package.as_bytes())?;
+            let mut remaining = bytes.as_slice();
+            let mut content = Vec::new();
+            if let Ok(mut files) = files_of(&mut remaining) {
+                files.read_to_end(&mut content).expect("memory can be read");
+            }
+            assert!(content.len() + remaining.len() <= bytes.len());
+            Ok(())
+        });
     }
 }
