@@ -2,7 +2,7 @@
 //! emulator for amd64; all of it Debian's, fetched once, and compared with its digests at each use.
 #![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "reads and writes files")]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io::Read;
 use std::time::Duration;
@@ -34,6 +34,8 @@ pub const EMULATOR_AMD64: &str = "qemu-x86_64";
 /// What the machine loads: the disk that its results go to, containers' file systems, and foreign
 /// binaries.
 const MODULES: [&str; 4] = ["virtio_mmio", "virtio_blk", "overlay", "binfmt_misc"];
+/// Each round of dependencies reads the whole package.
+const MOST_MODULES: usize = 64;
 const RECORD: &str = "guest_files.json";
 const SCHEMA: u32 = 1;
 /// Far above what any of these files has.
@@ -174,6 +176,7 @@ fn modules(tar: &Utf8Path, folder: &Utf8Path) -> Result<Vec<String>> {
     let mut needs: BTreeMap<String, Vec<String>> = BTreeMap::new();
     let mut missing: Vec<String> = MODULES.map(str::to_owned).into();
     while !missing.is_empty() {
+        ensure!(needs.len() + missing.len() <= MOST_MODULES, "Debian's kernel needs more than {MOST_MODULES} modules");
         extract(tar, &|path| {
             let name = path.rsplit('/').next()?.strip_suffix(".ko.xz")?.replace('-', "_");
             missing.contains(&name).then(|| folder.join(module_file(&name)))
@@ -185,7 +188,8 @@ fn modules(tar: &Utf8Path, folder: &Utf8Path) -> Result<Vec<String>> {
             let depends = kernel_module::depends(&output.stdout).map_err(Error::msg).context(file)?;
             needs.insert(name, depends);
         }
-        missing.extend(needs.values().flatten().filter(|name| !needs.contains_key(*name)).cloned());
+        let unknown: BTreeSet<&String> = needs.values().flatten().filter(|name| !needs.contains_key(*name)).collect();
+        missing.extend(unknown.into_iter().cloned());
     }
     let mut order = Vec::new();
     while order.len() < needs.len() {
