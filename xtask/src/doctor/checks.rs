@@ -65,8 +65,7 @@ fn first_on_path(names: &[&str]) -> Result<String> {
 
 fn git() -> Result<String> {
     let line = first_line("git", &["--version"])?;
-    let mut numbers = line.trim_start_matches("git version ").split('.').map_while(|number| number.parse::<u32>().ok());
-    if numbers.next().zip(numbers.next()).is_some_and(|version| version < OLDEST_GIT) {
+    if git_version(&line).is_some_and(|version| version < OLDEST_GIT) {
         bail!("{line} is older than {}.{}", OLDEST_GIT.0, OLDEST_GIT.1);
     }
     Ok(line)
@@ -95,15 +94,28 @@ fn go(root: &Utf8Path) -> Result<String> {
     }
 }
 
-/// Free space where `target/` and `dist/` are. Source: df(1), the POSIX output of `-P -k`.
+/// Major and minor version in the output of `git --version`; `None` if it has another form.
+fn git_version(line: &str) -> Option<(u32, u32)> {
+    let mut numbers = line.strip_prefix("git version ")?.split('.').map_while(|number| number.parse::<u32>().ok());
+    numbers.next().zip(numbers.next())
+}
+
+/// Free space for `target/` and `dist/`.
 fn disk(root: &Utf8Path) -> Result<String> {
     let table = read("df", &["-P", "-k", root.as_str()])?;
-    let kilobytes = table.lines().nth(1).and_then(|line| line.split_whitespace().nth(3)?.parse::<u64>().ok());
-    let free_bytes = kilobytes.with_context(|| format!("df printed {table:?}"))? * 1024;
+    let free_bytes = available_bytes(&table).with_context(|| format!("df printed {table:?}"))?;
     if free_bytes < BUILD_NEEDS_BYTES {
         bail!("{} free, and a build takes up to {}", size(free_bytes), size(BUILD_NEEDS_BYTES));
     }
     Ok(format!("{} free", size(free_bytes)))
+}
+
+/// The column "Available", the one before the percentage: names of file systems can have spaces.
+/// Source: df(1), the POSIX output of `-P -k`.
+fn available_bytes(table: &str) -> Option<u64> {
+    let fields: Vec<&str> = table.lines().nth(1)?.split_whitespace().collect();
+    let capacity = fields.iter().position(|field| field.ends_with('%'))?;
+    Some(fields.get(capacity.checked_sub(1)?)?.parse::<u64>().ok()?.saturating_mul(1024))
 }
 
 fn qemu() -> Result<String> {
@@ -147,4 +159,37 @@ fn token() -> Result<String> {
 fn answers(url: &str) -> Result<String> {
     let endpoint: Endpoint = url.parse().map_err(anyhow::Error::msg)?;
     Http::default().reach(&endpoint.join("")).map(|()| format!("{url} answers"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mutation;
+
+    const DF: &str = "Filesystem     1024-blocks      Used Available Capacity Mounted on\n\
+        //server/my share   102400    51200     51200      50% /mnt/my share\n";
+
+    #[test]
+    fn versions_of_git_and_free_space_are_read() {
+        assert_eq!(git_version("git version 2.39.5 (Apple Git-154)"), Some((2, 39)));
+        assert_eq!(git_version("git version 2"), None);
+        assert_eq!(available_bytes(DF), Some(51200 * 1024));
+        assert_eq!(available_bytes(&DF.replace(" 51200      50%", &format!(" {} 50%", u64::MAX))), Some(u64::MAX));
+        assert_eq!(available_bytes("Filesystem\n50% /\n"), None);
+    }
+
+    #[test]
+    fn mutated_output_of_df_and_git_gives_numbers_from_it_or_none() {
+        arbtest::arbtest(|source| {
+            let table = mutation::text(source, DF)?;
+            if let Some(bytes) = available_bytes(&table) {
+                assert!(bytes == u64::MAX || table.contains(&(bytes / 1024).to_string()), "{bytes} of {table:?}");
+            }
+            let line = mutation::text(source, "git version 2.39.5")?;
+            if let Some((major, minor)) = git_version(&line) {
+                assert!(line.contains(&major.to_string()) && line.contains(&minor.to_string()), "{line:?}");
+            }
+            Ok(())
+        });
+    }
 }

@@ -201,6 +201,7 @@ impl Need {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::mutation;
 
     #[test]
     fn the_family_is_told_by_os_release() {
@@ -223,5 +224,18 @@ mod tests {
             let is_name = |name: &str| name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-.+".contains(&byte));
             assert!(need.debian_packages().all(is_name), "{need:?}");
         }
+    }
+
+    #[test]
+    fn a_family_is_one_that_the_mutated_os_release_names() {
+        arbtest::arbtest(|source| {
+            let text = mutation::text(source, "NAME=\"Rocky\"\nID=\"rocky\"\nID_LIKE=\"rhel centos fedora\"\n")?;
+            match Family::of_os_release(&text) {
+                Some(Family::Fedora) => assert!(text.contains("rhel") || text.contains("fedora")),
+                Some(family) => assert!(text.contains(&family.name()[..4].to_lowercase()), "{family:?} of {text:?}"),
+                None => {}
+            }
+            Ok(())
+        });
     }
 }

@@ -92,22 +92,45 @@ impl HostInit {
     }
 }
 
-fn of_docker(engine: &Engine) -> Result<Found> {
-    let answer = engine.info("{{.Name}}\t{{.OperatingSystem}}\t{{.InitBinary}}")?;
-    let mut fields = answer.split('\t');
-    let [name, system, binary] = [(); 3].map(|()| fields.next().unwrap_or_default().to_owned());
-    if host::name().is_some_and(|own| own != name) {
-        return Ok(Found::Elsewhere(format!("{name} ({system})")));
+/// What `docker info` says of the daemon's init, in the order of [`INFO`].
+#[derive(Debug, PartialEq, Eq)]
+struct DockerInfo<'a> {
+    host: &'a str,
+    system: &'a str,
+    /// A path from the configuration, or the name of a program to look for.
+    init_binary: &'a str,
+}
+
+const INFO: &str = "{{.Name}}\t{{.OperatingSystem}}\t{{.InitBinary}}";
+
+impl<'a> DockerInfo<'a> {
+    fn parse(answer: &'a str) -> Self {
+        let mut fields = answer.split('\t');
+        let mut next = || fields.next().unwrap_or_default();
+        let (host, system, init_binary) = (next(), next(), next());
+        Self { host, system, init_binary: if init_binary.is_empty() { "docker-init" } else { init_binary } }
     }
+}
+
+/// The first number of a version; a version without one counts as the newest.
+fn major(version: &str) -> u32 {
+    version.split('.').next().and_then(|text| text.parse().ok()).unwrap_or(u32::MAX)
+}
+
+fn of_docker(engine: &Engine) -> Result<Found> {
+    let answer = engine.info(INFO)?;
+    let info = DockerInfo::parse(&answer);
+    if host::name().is_some_and(|own| own != info.host) {
+        return Ok(Found::Elsewhere(format!("{} ({})", info.host, info.system)));
+    }
+    let binary = info.init_binary;
     if binary.starts_with('/') {
         let reason = "named by --init-path or \"init-path\" in daemon.json";
-        return HostInit::of_file(Utf8Path::new(&binary), reason, Source::Configured).map(Found::Here);
+        return HostInit::of_file(Utf8Path::new(binary), reason, Source::Configured).map(Found::Here);
     }
-    let binary = if binary.is_empty() { "docker-init".to_owned() } else { binary };
-    let major: u32 = engine.version.split('.').next().and_then(|text| text.parse().ok()).unwrap_or(u32::MAX);
-    let libexec: &[&str] = if major >= DOCKER_LIBEXEC_SINCE { &DOCKER_FOLDERS } else { &[] };
+    let libexec: &[&str] = if major(&engine.version) >= DOCKER_LIBEXEC_SINCE { &DOCKER_FOLDERS } else { &[] };
     let reason = format!("where Engine {} finds {binary}", engine.version);
-    look(&binary, libexec, &reason)
+    look(binary, libexec, &reason)
 }
 
 fn of_podman(engine: &Engine) -> Result<Found> {
@@ -126,5 +149,32 @@ fn look(binary: &str, folders: &[&str], reason: &str) -> Result<Found> {
     match found.or_else(|| SERVICE_PATH.iter().find_map(in_folder)) {
         Some(path) => HostInit::of_file(&path, reason, Source::Found).map(Found::Here),
         None => Ok(Found::Absent(binary.to_owned())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mutation;
+
+    #[test]
+    fn the_answer_of_docker_info_is_read_whatever_is_missing() {
+        let info = DockerInfo::parse("board\tDebian 13\t/opt/init");
+        assert_eq!(info, DockerInfo { host: "board", system: "Debian 13", init_binary: "/opt/init" });
+        assert_eq!(DockerInfo::parse(""), DockerInfo { host: "", system: "", init_binary: "docker-init" });
+        assert_eq!((major("28.5.1"), major("dev")), (28, u32::MAX));
+    }
+
+    #[test]
+    fn mutated_answers_of_docker_info_give_parts_of_the_answer() {
+        arbtest::arbtest(|source| {
+            let answer = mutation::text(source, "board\tDebian GNU/Linux 13 (trixie)\tdocker-init")?;
+            let info = DockerInfo::parse(&answer);
+            assert!(!info.init_binary.is_empty());
+            assert!([info.host, info.system].iter().all(|field| answer.contains(field) && !field.contains('\t')));
+            assert!(answer.contains(info.init_binary) || info.init_binary == "docker-init");
+            major(&mutation::text(source, "28.5.1+dfsg")?);
+            Ok(())
+        });
     }
 }

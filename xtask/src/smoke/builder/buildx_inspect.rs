@@ -65,7 +65,7 @@ mod tests {
             if let Ok(found) = Inspection::parse(&text) {
                 assert_eq!(found.status, "running");
                 assert!(found.version.iter().chain(&found.platforms).all(|word| text.contains(word.as_str())));
-                let length: usize = found.platforms.iter().map(|platform| platform.len()).sum();
+                let length: usize = found.platforms.iter().map(String::len).sum();
                 assert!(length <= text.len() && found.platforms.iter().all(|it| !it.is_empty() && !it.ends_with('*')));
             }
             Ok(())

@@ -205,7 +205,7 @@ mod tests {
                 if let Ok(package) = package_in(&list, name) {
                     let path = &package.file.path;
                     assert!(list.contains(path.as_str()) && !path.starts_with('/') && !path.contains("../"), "{path}");
-                    let length: usize = package.depends.iter().map(|name| name.len()).sum();
+                    let length: usize = package.depends.iter().map(String::len).sum();
                     assert!(length + package.version.len() <= list.len());
                 }
             }
