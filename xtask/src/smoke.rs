@@ -133,7 +133,7 @@ pub fn run(root: &Utf8Path, arguments: &Smoke) -> Result<ExitCode> {
     let levels = arguments.level.levels();
     let missing: Vec<String> = levels.iter().flat_map(|level| level.missing()).collect();
     if !missing.is_empty() {
-        bail!("no level was run; this host is missing:\n  {}", missing.join("\n  "));
+        bail!("no level was run, because this host is not ready:\n  {}", missing.join("\n  "));
     }
     let subject = open(root, arguments)?;
     let mut proofs = Vec::new();

@@ -42,13 +42,13 @@ pub fn missing() -> Vec<String> {
     let mut missing = Vec::new();
     match Engine::find(Choice::Only(Kind::Docker)) {
         Err(error) => missing.push(format!(
-            "a Docker Engine, for the level builder: {error:#}; Debian and Ubuntu: apt-get install docker.io; set \
+            "the level builder needs a Docker Engine: {error:#}; Debian and Ubuntu: apt-get install docker.io; set \
              DOCKER_HOST if it does not listen on the default socket"
         )),
         Ok(engine) => {
             if let Err(error) = buildx_version(&engine) {
                 missing.push(format!(
-                    "buildx, for the level builder ({error:#}); Debian 13 and Ubuntu: apt-get install docker-buildx, \
+                    "the level builder needs buildx ({error:#}); Debian 13 and Ubuntu: apt-get install docker-buildx, \
                      Docker's own packages: apt-get install docker-buildx-plugin"
                 ));
             }
@@ -56,8 +56,8 @@ pub fn missing() -> Vec<String> {
     }
     if !host::runs_riscv64_containers() {
         missing.push(
-            "an interpreter for riscv64 in binfmt_misc, for riscv64 containers; Debian and Ubuntu: apt-get install \
-             qemu-user-static (which registers it)"
+            "no interpreter for riscv64 is registered with binfmt_misc, so riscv64 containers cannot run; Debian and \
+             Ubuntu: apt-get install qemu-user-static (which registers it)"
                 .to_owned(),
         );
     }

@@ -51,7 +51,7 @@ struct Program {
 
 /// What this host is missing, each with the command that installs it.
 pub fn missing() -> Vec<String> {
-    let qemu = "qemu-user, to run riscv64 programs; Debian and Ubuntu: apt-get install qemu-user-static";
+    let qemu = "qemu-user is not installed, so riscv64 programs cannot run; Debian and Ubuntu: apt-get install qemu-user-static";
     if Riscv64::here() == Riscv64::Nowhere { vec![qemu.to_owned()] } else { Vec::new() }
 }
 
@@ -100,12 +100,12 @@ fn find(tree: &FileTree, command: &'static str, argument: &'static str) -> Resul
 
 /// The name under which each library is requested: usually a link in the directory of the real file.
 fn names_of(tree: &FileTree, program: &Linkage, loaded: &[String]) -> BTreeMap<String, String> {
-    let mut wanted: Vec<&String> = program.needed.iter().collect();
+    let mut names: Vec<&String> = program.needed.iter().collect();
     for path in loaded {
         if let Ok((_, node)) = tree.resolve(path)
             && let Format::Elf(linkage) = &node.format
         {
-            wanted.extend(&linkage.needed);
+            names.extend(&linkage.needed);
         }
     }
     let place_of = |name: &String| {
@@ -114,7 +114,7 @@ fn names_of(tree: &FileTree, program: &Linkage, loaded: &[String]) -> BTreeMap<S
             tree.resolve(&format!("{folder}/{name}")).is_ok_and(|(real, _)| real == **path)
         })
     };
-    wanted.into_iter().filter_map(|name| Some((name.clone(), place_of(name)?.clone()))).collect()
+    names.into_iter().filter_map(|name| Some((name.clone(), place_of(name)?.clone()))).collect()
 }
 
 /// Writes the programs, their libraries and their loader to `folder`, under the names that are used there.
@@ -145,12 +145,12 @@ fn extract<'p>(
         tree,
         |path, _| places.contains_key(path),
         |paths, _, content| {
-            let mut wanted = paths.iter().filter_map(|path| places.get(*path)).flatten();
-            let Some(first) = wanted.next() else { return Ok(()) };
+            let mut copies = paths.iter().filter_map(|path| places.get(*path)).flatten();
+            let Some(first) = copies.next() else { return Ok(()) };
             let mut write = || -> Result<()> {
                 copy(&mut &mut *content, &mut File::create(first)?)?;
                 files::set_mode_and_time(first, MODE_PROGRAM, files::instant(0))?;
-                wanted.try_for_each(|place| fs::copy(first, place).map(|_| ()))?;
+                copies.try_for_each(|place| fs::copy(first, place).map(|_| ()))?;
                 Ok(())
             };
             write().with_context(|| format!("cannot write {first}"))

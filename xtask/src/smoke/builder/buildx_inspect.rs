@@ -14,9 +14,9 @@ pub struct Inspection {
 impl Inspection {
     /// Reads the lines `Key: value`, as buildx has written them since 0.6. Fails if the builder is not running.
     pub fn parse(text: &str) -> Result<Self, String> {
-        let value = |wanted: &[&str]| {
+        let value = |keys: &[&str]| {
             let mut lines = text.lines().filter_map(|line| line.split_once(':'));
-            lines.find(|(key, _)| wanted.contains(&key.trim())).map(|(_, value)| value.trim().to_owned())
+            lines.find(|(key, _)| keys.contains(&key.trim())).map(|(_, value)| value.trim().to_owned())
         };
         let status = value(&["Status"]).unwrap_or_else(|| "of unknown status".to_owned());
         if status != "running" {
@@ -39,18 +39,18 @@ mod tests {
     use crate::mutation;
 
     #[test]
-    fn old_and_new_forms_are_read() {
+    fn old_and_new_output_of_buildx_is_read() {
         for key in ["Buildkit:  ", "BuildKit version:"] {
             let text = format!(
                 "Name:          b\nDriver:        docker-container\n\nNodes:\nName:      b0\nEndpoint:  unix:///x\n\
                  Status:    running\n{key} v0.32.2\nPlatforms: linux/riscv64*, linux/amd64\n"
             );
-            let wanted = Inspection {
+            let expected = Inspection {
                 status: "running".to_owned(),
                 version: Some("v0.32.2".to_owned()),
                 platforms: vec!["linux/riscv64".to_owned(), "linux/amd64".to_owned()],
             };
-            assert_eq!(Inspection::parse(&text), Ok(wanted));
+            assert_eq!(Inspection::parse(&text), Ok(expected));
         }
         let error = Inspection::parse("Status: inactive\nError: no: such file\n").expect_err("is not running");
         assert_eq!(error, "the builder is inactive: no: such file");

@@ -5,28 +5,28 @@ use std::time::Duration;
 
 use crate::os::shell::quoted;
 
-/// What the machine's first process reads of the image.
+/// The settings that `init.sh` reads.
 #[derive(Clone, Debug)]
 pub struct Settings<'a> {
-    /// Kernel modules in the order in which they are loaded.
+    /// Kernel modules in the order in which they must be loaded.
     pub modules: &'a [String],
-    /// Environment of the image, `NAME=value`.
+    /// The image's environment, `NAME=value`.
     pub environment: &'a [String],
     /// The image's entrypoint and command.
     pub command: &'a [String],
-    /// When the machine turns itself off.
+    /// Time after which the guest powers itself off.
     pub limit: Duration,
-    /// When it no longer waits for the daemon to answer.
+    /// Time after which the guest stops waiting for the daemon.
     pub daemon_limit: Duration,
 }
 
-/// PATH of a container whose image sets none. Source: moby, `oci/defaults.go` and `pkg/system`.
+/// PATH of a container if the image sets none. Source: moby, `oci/defaults.go` and `pkg/system`.
 const DEFAULT_PATH: &str = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
-/// Run within the environment of the image, so by its path: PATH is the image's there.
+/// By its path, because PATH is the image's.
 const CHROOT: &str = "/bin/busybox chroot /image";
 
 impl Settings<'_> {
-    /// The file `/settings` of the machine, in shell.
+    /// The content of `/settings`, in shell.
     pub fn text(&self) -> String {
         let words = |words: &[String]| words.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" ");
         let environment = format!("{DEFAULT_PATH} {}", words(self.environment));
