@@ -204,7 +204,7 @@ fn what_is_no_honest_image_is_refused_in_one_message() {
     let zstd = scratch.path("image.tar.zst");
     fs::write(&zstd, [0x28, 0xb5, 0x2f, 0xfd, 0]).expect("is written");
     assert!(refusal(&zstd).contains("unpack it first"));
-    assert!(refusal("no-such-image:1").contains("there is no folder or file no-such-image:1"));
+    assert!(refusal("no-such-image:1").contains("no-such-image:1 is not a file or directory here"));
 }
 
 #[test]
@@ -237,7 +237,7 @@ fn the_proof_of_an_image_in_dist_is_kept_in_its_record() {
 
     fs::write(&metadata, record(&format!("sha256:{}", "0".repeat(64))).to_string()).expect("is written");
     let output = verify(&["--engine", "none", "--dist", &dist]);
-    assert!(String::from_utf8_lossy(&output.stderr).contains("`cargo xtask image` mends it"));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("run `cargo xtask image` again"));
 }
 
 /// An image without the dynamic loader cannot run; that each way of running it fails by name, and that nothing

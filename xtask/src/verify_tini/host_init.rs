@@ -1,5 +1,4 @@
-//! The init that the engine of this machine mounts into containers: which file it is, found as the
-//! engine itself finds it.
+//! The init that the engine on this host mounts into containers (`--init`): finds its file as the engine does.
 #![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "reads and writes files")]
 
 use std::fs::File;
@@ -25,53 +24,47 @@ const DOCKER_LIBEXEC_SINCE: u32 = 24;
 /// Source: containers-common, `pkg/config/default.go`, `DefaultInitPath` and `DefaultHelperBinariesDir`.
 const PODMAN_FOLDERS: [&str; 5] =
     ["/usr/libexec/podman", "/usr/local/libexec/podman", "/usr/local/lib/podman", "/usr/lib/podman", "/usr/bin"];
-/// A service has these on its PATH, whatever this shell has.
+/// PATH of a system service, which can differ from the user's.
 const SERVICE_PATH: [&str; 6] = ["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"];
 
 /// The engine's init.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HostInit {
-    /// Where the engine finds it.
+    /// The path at which the engine finds it.
     pub path: Utf8PathBuf,
-    /// The file that this leads to through links.
+    /// The same with symbolic links resolved.
     pub real: Utf8PathBuf,
-    /// How the engine comes to it, in a few words.
+    /// Why the engine uses this file, for messages.
     pub reason: String,
-    /// Who says so.
     pub source: Source,
-    /// What it is.
     pub format: Format,
 }
 
-/// How a file came to be the engine's init.
+/// Where the path of the engine's init comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Source {
-    /// The engine looked for a file of its name.
+    /// The engine searched for a file of this name.
     Found,
     /// It is named in the engine's configuration.
     Configured,
-    /// The user says that it is the init of some host.
+    /// The user named it with `--host-init`.
     Given,
 }
 
-/// What is known of the engine's init.
+/// The search for the engine's init.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Found {
-    /// All of it.
     Here(HostInit),
-    /// The engine looks for a file of this name and there is none.
+    /// There is no file of this name.
     Absent(String),
-    /// The engine's files are on another machine, of this name.
+    /// The engine runs on another machine, of this name.
     Elsewhere(String),
 }
 
 impl HostInit {
-    /// Looks into a file that somebody names.
-    ///
-    /// # Errors
-    /// Where it cannot be read.
+    /// Reads the init at `path`.
     pub fn of_file(path: &Utf8Path, reason: &str, source: Source) -> Result<Self> {
-        let real = path.canonicalize_utf8().with_context(|| format!("cannot find the init {path}"))?;
+        let real = path.canonicalize_utf8().with_context(|| format!("the init {path} does not exist"))?;
         let mut content = Vec::new();
         File::open(&real)
             .and_then(|file| file.take(LARGEST_BYTES).read_to_end(&mut content))
@@ -80,10 +73,7 @@ impl HostInit {
         Ok(Self { path: path.to_owned(), real, reason: reason.to_owned(), source, format })
     }
 
-    /// Finds the one that `engine` uses.
-    ///
-    /// # Errors
-    /// Where the engine does not answer, or its file cannot be read.
+    /// Finds the init that `engine` uses.
     pub fn of_engine(engine: &Engine) -> Result<Found> {
         match engine.kind {
             Kind::Docker => of_docker(engine),
@@ -92,12 +82,12 @@ impl HostInit {
     }
 }
 
-/// What `docker info` says of the daemon's init, in the order of [`INFO`].
+/// The output of `docker info` in the format [`INFO`].
 #[derive(Debug, PartialEq, Eq)]
 struct DockerInfo<'a> {
     host: &'a str,
     system: &'a str,
-    /// A path from the configuration, or the name of a program to look for.
+    /// A path from the configuration, or the name of a program to search for.
     init_binary: &'a str,
 }
 
@@ -130,17 +120,17 @@ fn of_docker(engine: &Engine) -> Result<Found> {
     }
     let libexec: &[&str] = if major(&engine.version) >= DOCKER_LIBEXEC_SINCE { &DOCKER_FOLDERS } else { &[] };
     let reason = format!("where Engine {} finds {binary}", engine.version);
-    look(binary, libexec, &reason)
+    search(binary, libexec, &reason)
 }
 
 fn of_podman(engine: &Engine) -> Result<Found> {
     if engine.info("{{.Host.ServiceIsRemote}}").is_ok_and(|answer| answer == "true") {
         return Ok(Found::Elsewhere("podman's remote service".to_owned()));
     }
-    look("catatonit", &PODMAN_FOLDERS, &format!("where podman {} finds catatonit", engine.version))
+    search("catatonit", &PODMAN_FOLDERS, &format!("where podman {} finds catatonit", engine.version))
 }
 
-fn look(binary: &str, folders: &[&str], reason: &str) -> Result<Found> {
+fn search(binary: &str, folders: &[&str], reason: &str) -> Result<Found> {
     let in_folder = |folder: &&str| {
         let path = Utf8Path::new(folder).join(binary);
         host::is_executable(&path).then_some(path)

@@ -6,8 +6,8 @@ use oci::file_tree::{FileTree, Node};
 use crate::dist::check::Check;
 use crate::verify_tini::image_checks::TINI;
 
-/// Architecture, then what it needs to start: separate, because the one is a wrong package and the
-/// other a wrong base.
+/// Architecture, then interpreter and libraries: two checks, because the first fails with a wrong package and
+/// the second with a wrong base image.
 pub fn tini_runs(tree: &FileTree) -> [Check; 2] {
     let (architecture, loads) = ("tini-architecture", "tini-loads");
     let Ok((place, node)) = tree.resolve(TINI) else {
@@ -20,7 +20,7 @@ pub fn tini_runs(tree: &FileTree) -> [Check; 2] {
                 Check::fail(
                     architecture,
                     format!(
-                        "{place} is for {}, not riscv64; build with --platform linux/riscv64, and copy no tini of the host into the image",
+                        "{place} is for {}, not riscv64; build with --platform linux/riscv64, and do not copy the host's tini into the image",
                         linkage.machine
                     ),
                 ),
@@ -32,14 +32,18 @@ pub fn tini_runs(tree: &FileTree) -> [Check; 2] {
         }
         Format::Script(_) | Format::Data => {
             return [
-                Check::fail(architecture, format!("{place} is no ELF program; install Debian's package tini")),
-                Check::not_run(loads, format!("{place} is no ELF program")),
+                Check::fail(architecture, format!("{place} is not an ELF program; install Debian's package tini")),
+                Check::not_run(loads, format!("{place} is not an ELF program")),
             ];
         }
     };
     let loads = match linkage.loads_in(tree, &place) {
-        Ok(found) if found.is_empty() => Check::pass(loads, format!("{place} is static: it needs no other file")),
-        Ok(found) => Check::pass(loads, format!("what {place} needs is in the image: {}", found.join(", "))),
+        Ok(found) if found.is_empty() => {
+            Check::pass(loads, format!("{place} is statically linked: it needs no other file"))
+        }
+        Ok(found) => {
+            Check::pass(loads, format!("the image has the interpreter and libraries of {place}: {}", found.join(", ")))
+        }
         Err(missing) => Check::fail(
             loads,
             format!("{place} cannot start: {missing}; keep libc6 in the image, or install tini-static's file instead"),
@@ -48,19 +52,19 @@ pub fn tini_runs(tree: &FileTree) -> [Check; 2] {
     [Check::pass(architecture, format!("{place} is an ELF program for riscv64")), loads]
 }
 
-/// How a file is started, with all that it needs; or what is missing.
+/// Checks that a program, or the interpreter of a script, can start. Returns how it starts.
 pub fn starts(tree: &FileTree, place: &str, node: &Node) -> Result<String, String> {
     let linkage = match &node.format {
         Format::Elf(linkage) => linkage,
         Format::Script(interpreter) => {
             let missing = |why: String| format!("{place} cannot start: its interpreter {interpreter}: {why}");
             let (shell, node) = tree.resolve(interpreter).map_err(|error| missing(error.to_string()))?;
-            let Format::Elf(_) = &node.format else { return Err(missing("it is no program".to_owned())) };
+            let Format::Elf(_) = &node.format else { return Err(missing("it is not an ELF program".to_owned())) };
             let how = starts(tree, &shell, node)?;
             return Ok(format!("a script for {interpreter}, {how}"));
         }
         Format::Damaged(why) => return Err(format!("{place} is damaged: {why}")),
-        Format::Data => return Err(format!("{place} is no program: neither ELF nor a script with a `#!` line")),
+        Format::Data => return Err(format!("{place} is not a program: neither ELF nor a script with a `#!` line")),
     };
     if linkage.machine != RISCV64 {
         return Err(format!("{place} is for {}, not riscv64", linkage.machine));
