@@ -1,5 +1,5 @@
-//! `cargo xtask smoke` by its front door. What needs the image runs on the one in `dist/` of this
-//! checkout, and on copies of it with one thing made wrong on purpose.
+//! `cargo xtask smoke` run as a command. Tests that need an image use the one in `dist/` of this checkout, and
+//! copies of it with one deliberate defect.
 #![allow(
     clippy::disallowed_methods,
     clippy::disallowed_types,
@@ -17,7 +17,7 @@ use std::process::{Command, Output};
 use ring::digest::{SHA256, digest};
 use serde_json::{Value, json};
 
-/// A folder that is gone at the end of its test.
+/// A directory of one test, removed at its end.
 struct Scratch(PathBuf);
 
 impl Scratch {
@@ -27,7 +27,7 @@ impl Scratch {
         Self(path)
     }
 
-    /// A checkout in which nothing was fetched yet.
+    /// A checkout without downloads.
     fn checkout(name: &str) -> Self {
         let scratch = Self::new(name);
         fs::create_dir_all(scratch.0.join("xtask")).expect("is made");
@@ -56,7 +56,7 @@ fn stderr(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
-/// Says so where a test cannot run; the harness has no word for it.
+/// Reports a test that cannot run, as the harness has no way to.
 fn skipped(reason: &str) {
     support::skip("smoke", reason);
 }
@@ -71,7 +71,7 @@ fn is_on_path(program: &str) -> bool {
     std::env::var_os("PATH").is_some_and(|path| std::env::split_paths(&path).any(|it| it.join(program).is_file()))
 }
 
-/// The image, where this machine has one and these programs; else the test is counted as skipped.
+/// The image, if this machine has one and these programs; otherwise the test is counted as skipped.
 fn image_and(programs: &[&str]) -> Option<PathBuf> {
     if let Some(missing) = programs.iter().find(|program| !is_on_path(program)) {
         skipped(&format!("{missing} is not installed"));
@@ -79,7 +79,7 @@ fn image_and(programs: &[&str]) -> Option<PathBuf> {
     }
     let image = image();
     if image.is_none() {
-        skipped("dist/ has no image; `cargo xtask image` makes it");
+        skipped("dist/ has no image; run `cargo xtask image`");
     }
     image
 }
@@ -102,7 +102,7 @@ fn put(layout: &Path, media_type: &str, bytes: &[u8]) -> Value {
     json!({ "mediaType": media_type, "digest": format!("sha256:{}", hex(bytes)), "size": bytes.len() })
 }
 
-/// A copy of the image with one more layer, which has one file.
+/// Copies the image and adds a layer with one file.
 fn with_file(image: &Path, into: &Path, path: &str, content: &str) {
     fs::create_dir_all(into.join("blobs/sha256")).expect("is made");
     for entry in fs::read_dir(image.join("blobs/sha256")).expect("lists").flatten() {
@@ -153,8 +153,8 @@ fn assert_check(output: &Output, beginning: &str, containing: &str) {
 }
 
 #[test]
-fn a_machine_without_tools_is_told_which_before_anything_is_done() {
-    let scratch = Scratch::checkout("lacking");
+fn missing_tools_are_named_with_their_packages_before_anything_is_written() {
+    let scratch = Scratch::checkout("missing-tools");
     let run = |level: &str| {
         let mut command = smoke(&["--level", level, "nothing-here"]);
         command.current_dir(&scratch.0).env("PATH", &scratch.0).env("DOCKER_HOST", "unix:///nowhere.sock");
@@ -163,8 +163,9 @@ fn a_machine_without_tools_is_told_which_before_anything_is_done() {
         stderr(&output)
     };
     let said = run("machine");
-    for mends in ["apt-get install qemu-system-riscv", "apt-get install qemu-system-misc", "apt-get install xz-utils"] {
-        assert!(said.contains(mends), "{said}");
+    for command in ["apt-get install qemu-system-riscv", "apt-get install qemu-system-misc", "apt-get install xz-utils"]
+    {
+        assert!(said.contains(command), "{said}");
     }
     let said = run("builder");
     assert!(said.contains("docker is not installed") && said.contains("apt-get install docker.io"), "{said}");
@@ -172,7 +173,7 @@ fn a_machine_without_tools_is_told_which_before_anything_is_done() {
 }
 
 #[test]
-fn what_is_no_image_is_refused_in_one_sentence() {
+fn a_path_that_is_not_an_image_is_refused_in_one_sentence() {
     let scratch = Scratch::checkout("no-image");
     if !is_on_path("qemu-riscv64-static") && !is_on_path("qemu-riscv64") {
         return skipped("qemu-user is not installed");
@@ -184,7 +185,7 @@ fn what_is_no_image_is_refused_in_one_sentence() {
 
 /// An archive whose release is signed by nobody, on loopback.
 #[test]
-fn a_kernel_from_an_archive_that_debian_did_not_sign_is_refused() {
+fn a_kernel_from_an_archive_without_debians_signature_is_refused() {
     let Some(image) = image_and(&["qemu-system-riscv64", "xz", "gpgv"]) else { return };
     if !Path::new("/usr/share/keyrings/debian-archive-keyring.gpg").is_file() {
         return skipped("debian-archive-keyring is not installed");
@@ -214,7 +215,7 @@ fn answer(mut stream: impl Read + Write) {
 }
 
 #[test]
-fn a_missing_runc_is_named_by_exec() {
+fn a_missing_runc_fails_the_check_of_its_name() {
     let Some(image) = image_and(&["qemu-riscv64-static"]) else { return };
     let scratch = Scratch::new("no-runc");
     with_file(&image, &scratch.0, "usr/sbin/.wh.runc", "");
@@ -226,7 +227,7 @@ fn a_missing_runc_is_named_by_exec() {
 }
 
 #[test]
-fn a_builder_is_made_of_the_image_and_nothing_is_left() {
+fn buildx_creates_a_builder_from_the_image_and_nothing_is_left_behind() {
     let Some(image) = image_and(&["docker"]) else { return };
     let answers = |arguments: &[&str]| {
         Command::new("docker").args(arguments).output().is_ok_and(|output| output.status.success())
@@ -257,7 +258,7 @@ fn a_builder_is_made_of_the_image_and_nothing_is_left() {
     }
 }
 
-/// One test, because the machine takes both processors: one after the other.
+/// One test that boots the machines one after the other, as each uses both processors.
 #[test]
 fn what_is_wrong_in_the_machine_is_named() {
     let Some(image) = image_and(&["qemu-system-riscv64", "xz"]) else { return };
