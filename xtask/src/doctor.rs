@@ -25,15 +25,15 @@ const INSTALL_LIMIT: Duration = Duration::from_secs(15 * 60);
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
-  cargo xtask doctor           print a table, by task
-  cargo xtask doctor --json    print the same as JSON to standard output
-  cargo xtask doctor --mend    first install missing packages with apt-get
+  cargo xtask doctor            print a table, by task
+  cargo xtask doctor --json     print the same as JSON to standard output
+  cargo xtask doctor --install  first install missing packages with apt-get
 
 Exit status: 0 if `cargo xtask build` can run here, 1 if not.")]
 pub struct Doctor {
     /// First install the missing packages, without asking (Debian and Ubuntu)
-    #[arg(long)]
-    mend: bool,
+    #[arg(long, alias = "mend")]
+    install: bool,
     /// Print the findings as JSON
     #[arg(long)]
     json: bool,
@@ -55,10 +55,10 @@ pub fn run(root: &Utf8Path, arguments: &Doctor) -> Result<ExitCode> {
             .collect()
     };
     let mut findings = check();
-    if arguments.mend {
+    if arguments.install {
         ensure!(
             family == Some(Family::Debian),
-            "--mend works on Debian and Ubuntu only; without it, doctor shows the commands to run"
+            "--install works on Debian and Ubuntu only; without it, doctor shows the commands to run"
         );
         install(&findings)?;
         findings = check();

