@@ -155,7 +155,8 @@ impl Requirement {
         match self {
             Self::Disk => Some("free disk space, or move the checkout to a larger file system"),
             Self::Upstream => Some(
-                "git config --global url.MIRROR.insteadOf https://github.com/moby/buildkit.git, or git clone MIRROR buildkit",
+                "with a MIRROR that answers: git config --global url.MIRROR.insteadOf https://github.com/moby/buildkit.git, or \
+                 git clone MIRROR buildkit",
             ),
             Self::Token => Some("export GITHUB_TOKEN=..., with the scopes contents, issues, actions and packages"),
             Self::GitHub => Some("check the network connection and HTTPS_PROXY"),
@@ -179,7 +180,8 @@ impl Requirement {
             Self::Engine => ["docker.io", "moby-engine", "docker", "docker"],
             Self::Buildx => ["docker-buildx", "docker-buildx", "docker-cli-buildx", "docker-buildx"],
             Self::Machine => [
-                "qemu-system-misc opensbi u-boot-qemu",
+                // Provided by qemu-system-misc up to Debian 12 and Ubuntu 24.04, by qemu-system-riscv since.
+                "qemu-system-riscv64 opensbi u-boot-qemu",
                 "qemu-system-riscv",
                 "qemu-system-riscv64",
                 "qemu-system-riscv",
