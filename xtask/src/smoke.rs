@@ -169,26 +169,13 @@ pub fn run(root: &Utf8Path, arguments: &Smoke) -> Result<ExitCode> {
 
 /// The image given as an argument, or the one in dist.
 fn open(root: &Utf8Path, arguments: &Smoke) -> Result<Subject> {
-    let (path, dist) = match &arguments.image {
-        Some(path) => (path.clone(), None),
-        None => {
-            let dist = Dist::open(root, arguments.dist.as_deref())?;
-            let Some(record) = &dist.record.image else {
-                bail!("{} has no image yet; run `cargo xtask image`", dist.folder)
-            };
-            (dist.folder.join(&record.layout), Some(dist))
-        }
+    let (path, image, dist) = if let Some(path) = &arguments.image {
+        (path.clone(), Image::open(path)?, None)
+    } else {
+        let dist = Dist::open(root, arguments.dist.as_deref())?;
+        let (path, image) = dist.open_image()?;
+        (path, image, Some(dist))
     };
-    let image = Image::open(&path)?;
-    if let Some(record) = dist.as_ref().and_then(|dist| dist.record.image.as_ref())
-        && image.digest != record.digest
-    {
-        bail!(
-            "{path} holds {}, but metadata.json names {}; run `cargo xtask image` again",
-            image.digest,
-            record.digest
-        );
-    }
     let tree = image.files()?;
     Ok(Subject { image, tree, shown: path.to_string(), dist })
 }

@@ -131,18 +131,7 @@ pub fn run(root: &Utf8Path, arguments: &VerifyTini) -> Result<ExitCode> {
 fn open(root: &Utf8Path, scratch: &Utf8Path, arguments: &VerifyTini, engine: &Result<Engine>) -> Result<Subject> {
     let Some(named) = &arguments.image else {
         let dist = Dist::open(root, arguments.dist.as_deref())?;
-        let Some(record) = &dist.record.image else {
-            bail!("{} has no image yet; run `cargo xtask image`", dist.folder)
-        };
-        let path = dist.folder.join(&record.layout);
-        let image = Image::open(&path)?;
-        if image.digest != record.digest {
-            bail!(
-                "{path} holds {}, but metadata.json names {}; run `cargo xtask image` again",
-                image.digest,
-                record.digest
-            );
-        }
+        let (path, image) = dist.open_image()?;
         return Ok(Subject { image, shown: path.to_string(), reference: None, dist: Some(dist.folder), _saved: None });
     };
     let path = Utf8Path::new(named);
