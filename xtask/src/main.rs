@@ -20,8 +20,6 @@ mod github;
 mod go;
 mod http;
 mod image;
-#[cfg(test)]
-mod mutation;
 mod os;
 mod reconcile;
 mod registry;
@@ -80,3 +78,5 @@ fn run(task: Task) -> Result<ExitCode> {
         Task::Completions(arguments) => Ok(completions::run(Xtask::command(), &arguments)),
     }
 }
+#[cfg(test)]
+mod mutation;
