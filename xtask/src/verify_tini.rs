@@ -148,7 +148,8 @@ fn open(root: &Utf8Path, scratch: &Utf8Path, arguments: &VerifyTini, engine: &Re
         Ok(engine) => engine,
         Err(error) => {
             bail!(
-                "{named} is not a file or directory here, and there is no engine to look for an image of that name: {error:#}"
+                "{named} is not a file or directory here, and there is no engine to search for an image of that name: \
+                 {error:#}"
             )
         }
     };

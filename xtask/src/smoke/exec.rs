@@ -51,7 +51,8 @@ struct Program {
 
 /// What this host is missing, each with the command that installs it.
 pub fn missing() -> Vec<String> {
-    let qemu = "qemu-user is not installed, so riscv64 programs cannot run; Debian and Ubuntu: apt-get install qemu-user-static";
+    let qemu = "qemu-user is not installed, so riscv64 programs cannot run; Debian and Ubuntu: apt-get install \
+                qemu-user-static";
     if Riscv64::here() == Riscv64::Nowhere { vec![qemu.to_owned()] } else { Vec::new() }
 }
 

@@ -58,9 +58,9 @@ impl Level {
     /// What this host is missing, each with the command that installs it.
     pub fn missing() -> Vec<String> {
         let machine = Machine::find().err().map(|error| format!("{error:#}"));
-        let xz = host::on_path("xz")
-            .is_none()
-            .then(|| "xz is not installed, so Debian's packages cannot be unpacked; Debian and Ubuntu: apt-get install xz-utils".into());
+        let xz = "xz is not installed, so Debian's packages cannot be unpacked; Debian and Ubuntu: apt-get install \
+                  xz-utils";
+        let xz = host::on_path("xz").is_none().then(|| xz.to_owned());
         machine.into_iter().chain(xz).collect()
     }
 

@@ -97,7 +97,8 @@ fn prediction(kind: Kind, init: &HostInit, missing: &Missing) -> String {
         Missing::Library { name, why, .. } => (
             format!("{mounted}: error while loading shared libraries: {name}"),
             format!(
-                "the engine mounts this host's {file} there, and the loader looks for its library {name} in the image ({why})"
+                "the engine mounts this host's {file} there, and the loader looks for its library {name} in the image \
+                 ({why})"
             ),
         ),
     };

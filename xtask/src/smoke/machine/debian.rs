@@ -123,8 +123,9 @@ impl Archive {
         let (_, found) = hashed.finish();
         if (received, &found) != (*size_bytes, sha256) {
             bail!(
-                "{path} of Debian's archive does not match its index and is not used; try again, or another mirror with \
-                 --debian-archive URL\n  expected: {size_bytes} bytes, SHA-256 {sha256}\n  received: {received} bytes, SHA-256 {found}"
+                "{path} of Debian's archive does not match its index and is not used; try again, or another mirror \
+                 with --debian-archive URL\n  expected: {size_bytes} bytes, SHA-256 {sha256}\n  \
+                 received: {received} bytes, SHA-256 {found}"
             );
         }
         Ok(())

@@ -20,7 +20,8 @@ pub fn tini_runs(tree: &FileTree) -> [Check; 2] {
                 Check::fail(
                     architecture,
                     format!(
-                        "{place} is for {}, not riscv64; build with --platform linux/riscv64, and do not copy the host's tini into the image",
+                        "{place} is for {}, not riscv64; build with --platform linux/riscv64, and do not copy the \
+                         host's tini into the image",
                         linkage.machine
                     ),
                 ),
