@@ -162,13 +162,16 @@ fn missing_tools_are_named_with_their_packages_before_anything_is_written() {
         assert_eq!(output.status.code(), Some(1));
         stderr(&output)
     };
-    let said = run("machine");
+    let stderr_text = run("machine");
     for command in ["apt-get install qemu-system-riscv", "apt-get install qemu-system-misc", "apt-get install xz-utils"]
     {
-        assert!(said.contains(command), "{said}");
+        assert!(stderr_text.contains(command), "{stderr_text}");
     }
-    let said = run("builder");
-    assert!(said.contains("docker is not installed") && said.contains("apt-get install docker.io"), "{said}");
+    let stderr_text = run("builder");
+    assert!(
+        stderr_text.contains("docker is not installed") && stderr_text.contains("apt-get install docker.io"),
+        "{stderr_text}"
+    );
     assert!(!scratch.0.join("target").exists(), "something was written");
 }
 
@@ -179,8 +182,11 @@ fn a_path_that_is_not_an_image_is_refused_in_one_sentence() {
         return skipped("qemu-user is not installed");
     }
     let output = smoke(&["--level", "exec", "."]).current_dir(&scratch.0).output().expect("runs");
-    let said = stderr(&output);
-    assert!(output.status.code() == Some(1) && said.contains(". is not an image that can be read"), "{said}");
+    let stderr_text = stderr(&output);
+    assert!(
+        output.status.code() == Some(1) && stderr_text.contains(". is not an image that can be read"),
+        "{stderr_text}"
+    );
 }
 
 /// An archive whose release is signed by nobody, on loopback.
@@ -200,8 +206,8 @@ fn a_kernel_from_an_archive_without_debians_signature_is_refused() {
     let scratch = Scratch::checkout("unsigned");
     let mut command = smoke(&["--level", "machine", "--debian-archive", &address, image.to_str().expect("UTF-8")]);
     let output = command.current_dir(&scratch.0).output().expect("runs");
-    let said = stderr(&output);
-    assert!(output.status.code() == Some(1) && said.contains("is not signed by Debian"), "{said}");
+    let stderr_text = stderr(&output);
+    assert!(output.status.code() == Some(1) && stderr_text.contains("is not signed by Debian"), "{stderr_text}");
     assert!(!scratch.0.join("target/smoke/debian").exists(), "something was kept");
 }
 
