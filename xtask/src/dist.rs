@@ -13,6 +13,7 @@ use crate::dist::record::{FileRecord, Metadata, Proof, SCHEMA, sha256sums};
 use crate::os::files;
 
 pub mod assemble;
+mod built_image;
 pub mod check;
 pub mod check_table;
 pub mod image_config;

@@ -1,5 +1,5 @@
-//! `cargo xtask doctor`: what this machine has and lacks, by task, each missing with the one line
-//! that mends it.
+//! `cargo xtask doctor`: checks the requirements of each task on this machine, and prints the command that
+//! installs what is missing.
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -10,73 +10,79 @@ use clap::Args;
 use console::style;
 use serde_json::json;
 
-use crate::doctor::needs::{Family, Need};
+use crate::doctor::requirements::{Family, Requirement};
 use crate::os::host;
 use crate::os::process::{Event, Run};
 use crate::os::terminal::print_status;
 
-pub mod needs;
-mod probe;
+mod checks;
+mod requirements;
 
-/// Half a gigabyte of packages over a slow line.
-const MEND_LIMIT: Duration = Duration::from_secs(15 * 60);
+/// Half a gigabyte of packages over a slow connection.
+const INSTALL_LIMIT: Duration = Duration::from_secs(15 * 60);
 
-/// Show what this machine has and lacks for each task, and how to mend each missing
+/// Check what each task needs on this machine, and show the command that installs what is missing
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
-  cargo xtask doctor           a table by task
-  cargo xtask doctor --json    the same as JSON on standard output
-  cargo xtask doctor --mend    first install what is missing, where apt-get has it
+  cargo xtask doctor            print a table, by task
+  cargo xtask doctor --json     print the same as JSON to standard output
+  cargo xtask doctor --install  first install missing packages with apt-get
 
 Exit status: 0 if `cargo xtask build` can run here, 1 if not.")]
 pub struct Doctor {
-    /// First install the packages that are missing, without asking (Debian and Ubuntu)
-    #[arg(long)]
-    mend: bool,
+    /// First install the missing packages, without asking (Debian and Ubuntu)
+    #[arg(long, alias = "mend")]
+    install: bool,
     /// Print the findings as JSON
     #[arg(long)]
     json: bool,
 }
 
-/// What was found of one need.
 struct Finding {
-    need: Need,
+    requirement: Requirement,
+    /// What is there, or what is missing.
     found: Result<String, String>,
 }
 
 /// Runs the task in the checkout at `root`.
-///
-/// # Errors
-/// Where packages cannot be installed, or JSON cannot be written.
 pub fn run(root: &Utf8Path, arguments: &Doctor) -> Result<ExitCode> {
-    let family = probe::family();
-    let look = || -> Vec<Finding> {
-        Need::ALL.into_iter().map(|need| Finding { need, found: probe::look(root, need) }).collect()
+    let family = checks::family();
+    let check = || -> Vec<Finding> {
+        Requirement::ALL
+            .into_iter()
+            .map(|requirement| Finding { requirement, found: checks::check(root, requirement) })
+            .collect()
     };
-    let mut findings = look();
-    if arguments.mend {
-        ensure!(family == Some(Family::Debian), "--mend knows Debian and Ubuntu alone; without it the lines are shown");
-        mend(&findings)?;
-        findings = look();
+    let mut findings = check();
+    if arguments.install {
+        ensure!(
+            family == Some(Family::Debian),
+            "--install works on Debian and Ubuntu only; without it, doctor shows the commands to run"
+        );
+        install(&findings)?;
+        findings = check();
     }
-    let can_build = findings.iter().all(|finding| !finding.need.stops_build() || finding.found.is_ok());
+    let can_build = findings.iter().all(|finding| !finding.requirement.blocks_build() || finding.found.is_ok());
     if arguments.json {
         println!("{}", serde_json::to_string_pretty(&as_json(&findings, family, can_build))?);
     } else {
         print!("{}", as_table(&findings, family));
-        let verdict =
-            if can_build { "`cargo xtask build` can run here" } else { "`cargo xtask build` cannot run here yet" };
+        let verdict = if can_build {
+            "`cargo xtask build` can run here"
+        } else {
+            "`cargo xtask build` cannot run here until the fixes listed under \"build\" are made"
+        };
         println!("\n{verdict}");
     }
     Ok(if can_build { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// A workflow on a fresh machine of GitHub's gets its packages this way; on a machine of one's own the lines
-/// are shown and left to its owner.
-fn mend(findings: &[Finding]) -> Result<()> {
-    let lacks = findings.iter().filter(|finding| finding.found.is_err());
-    let packages: Vec<&str> = lacks.flat_map(|finding| finding.need.debian_packages()).collect();
+/// Installs the missing packages. Meant for a workflow on a fresh runner; on a contributor's own machine, doctor
+/// only shows the commands.
+fn install(findings: &[Finding]) -> Result<()> {
+    let missing = findings.iter().filter(|finding| finding.found.is_err());
+    let packages: Vec<&str> = missing.flat_map(|finding| finding.requirement.debian_packages()).collect();
     if packages.is_empty() {
         return Ok(());
     }
@@ -85,8 +91,8 @@ fn mend(findings: &[Finding]) -> Result<()> {
         None => Run::new("apt-get"),
     };
     for run in [apt.clone().arg("update"), apt.args(["install", "--yes", "--no-install-recommends"]).args(packages)] {
-        print_status("mend", &run);
-        let output = run.clone().limit(MEND_LIMIT).follow(None, |event| {
+        print_status("install", &run);
+        let output = run.clone().limit(INSTALL_LIMIT).follow(None, |event| {
             if let Event::Line(line) = event {
                 eprintln!("{line}");
             }
@@ -96,21 +102,21 @@ fn mend(findings: &[Finding]) -> Result<()> {
     Ok(())
 }
 
-/// Task after task, a line a need, and below each missing how to mend it.
+/// A line for each requirement, by task, with the fix below each that is missing.
 fn as_table(findings: &[Finding], family: Option<Family>) -> String {
     let mut lines = Vec::new();
     let mut task = "";
-    for Finding { need, found } in findings {
-        if need.task() != task {
-            task = need.task();
+    for Finding { requirement, found } in findings {
+        if requirement.task() != task {
+            task = requirement.task();
             lines.push(format!("{}{}", if lines.is_empty() { "" } else { "\n" }, style(task).bold()));
         }
-        let name = format!("{:<18}", need.name());
+        let name = format!("{:<18}", requirement.name());
         match found {
-            Ok(what) => lines.push(format!("  {} {name} {what}", style("has  ").green())),
+            Ok(what) => lines.push(format!("  {} {name} {what}", style("found  ").green())),
             Err(missing) => {
-                lines.push(format!("  {} {name} {missing}", style("lacks").yellow()));
-                lines.extend(need.fixes(family).iter().map(|(place, line)| format!("{:27}{place}{line}", "")));
+                lines.push(format!("  {} {name} {missing}", style("missing").yellow()));
+                lines.extend(requirement.fixes(family).iter().map(|(place, line)| format!("{:29}{place}{line}", "")));
             }
         }
     }
@@ -120,13 +126,13 @@ fn as_table(findings: &[Finding], family: Option<Family>) -> String {
 fn as_json(findings: &[Finding], family: Option<Family>, can_build: bool) -> serde_json::Value {
     let findings: Vec<_> = findings
         .iter()
-        .map(|Finding { need, found }| {
+        .map(|Finding { requirement, found }| {
             let fixes: Vec<String> = match found {
                 Ok(_) => Vec::new(),
-                Err(_) => need.fixes(family).into_iter().map(|(place, line)| format!("{place}{line}")).collect(),
+                Err(_) => requirement.fixes(family).into_iter().map(|(place, line)| format!("{place}{line}")).collect(),
             };
             json!({
-                "task": need.task(), "need": need.name(), "has": found.is_ok(),
+                "task": requirement.task(), "need": requirement.name(), "has": found.is_ok(),
                 "found": found.as_ref().map_or_else(Clone::clone, Clone::clone), "fixes": fixes,
             })
         })

@@ -80,3 +80,5 @@ fn run(task: Task) -> Result<ExitCode> {
         Task::Completions(arguments) => Ok(completions::run(Xtask::command(), &arguments)),
     }
 }
+#[cfg(test)]
+mod mutation;

@@ -1,5 +1,5 @@
-//! `cargo xtask smoke`: runs the image, at three levels, each of which proves what the one before
-//! cannot.
+//! `cargo xtask smoke`: runs the image at three levels, each of which proves what the one before
+//! it cannot.
 #![allow(clippy::disallowed_methods, reason = "asks the clock")]
 
 use std::process::ExitCode;
@@ -19,47 +19,38 @@ use crate::http::endpoint::Endpoint;
 use crate::os::{clock, terminal};
 
 mod builder;
-pub mod buildx_inspect;
-pub mod cpio;
-pub mod debian;
 mod exec;
-pub mod guest;
-pub mod guest_files;
-mod initramfs;
-pub mod kernel_module;
 mod machine;
-pub mod qemu;
-mod results;
 
-/// Run the image: its commands, a buildx builder made of it, and real builds in a riscv64 machine
+/// Run the image: its commands, a buildx builder, and real builds in an emulated riscv64 machine
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
-  cargo xtask smoke                       all three levels, of the image in dist/
-  cargo xtask smoke --level machine       boot its files under a riscv64 kernel, and build in there
-  cargo xtask smoke --level exec x.tar    an OCI layout or archive in place of the image in dist/
-  cargo xtask smoke --json                the checks as JSON on standard output
+  cargo xtask smoke                       all three levels, on the image in dist/
+  cargo xtask smoke --level machine       boot the image under a riscv64 kernel, and build images in it
+  cargo xtask smoke --level exec x.tar    test an OCI layout or archive instead of the image in dist/
+  cargo xtask smoke --json                print the checks as JSON to standard output
 
 Levels:
-  exec      the image's commands run here, natively or under qemu-user
-  builder   buildx makes a builder of it, and that builds; needs a Docker Engine, buildx, binfmt_misc
-  machine   builds with RUN for linux/riscv64 and linux/amd64 in a machine; needs qemu-system, no root
+  exec      runs the image's commands, natively or under qemu-user
+  builder   creates a buildx builder from the image and builds with it; needs Docker Engine, buildx, binfmt_misc
+  machine   builds for linux/riscv64 and linux/amd64 in a virtual machine; needs qemu-system, but no root
 
-Exit status: 0 nothing failed, 1 a check failed or could not be begun, 2 bad arguments.")]
+Exit status: 0 no check failed, 1 a check failed or could not start, 2 invalid arguments.")]
 pub struct Smoke {
-    /// An OCI image layout or an archive of one [default: the image in dist]
+    /// OCI image layout or archive to test [default: the image in dist]
     #[arg(value_name = "LAYOUT|ARCHIVE", conflicts_with = "dist")]
     image: Option<Utf8PathBuf>,
-    /// What to run
+    /// Level to run
     #[arg(long, value_name = "LEVEL", default_value = "all")]
     level: Choice,
-    /// The folder that `build` and `image` made [default: the only one in dist/ of this checkout]
+    /// Directory created by `build` and `image` [default: the only one in dist/ of this checkout]
     #[arg(long, value_name = "DIR")]
     dist: Option<Utf8PathBuf>,
-    /// Debian's archive or a mirror of it, for the machine's kernel [default: that of this machine's apt, over TLS]
+    /// Debian archive or mirror to fetch the machine's kernel from [default: the one that apt uses here, over TLS]
     #[arg(long, value_name = "URL", env = "XTASK_DEBIAN_ARCHIVE")]
     debian_archive: Option<Endpoint>,
-    /// When a machine that hangs is ended
+    /// Time limit for the machine
     #[arg(long, value_name = "SECONDS", default_value = "300", value_parser = clap::value_parser!(u64).range(10..))]
     machine_limit: u64,
     /// Print the checks as JSON
@@ -67,20 +58,19 @@ pub struct Smoke {
     json: bool,
 }
 
-/// What was asked for.
+/// The value of `--level`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Choice {
-    /// The image's commands
+    /// Run the image's commands
     Exec,
-    /// A buildx builder
+    /// Create a buildx builder and build with it
     Builder,
-    /// A riscv64 machine
+    /// Build images in a riscv64 machine
     Machine,
-    /// One after the other
+    /// All three, in this order
     All,
 }
 
-/// One level.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Level {
     Exec,
@@ -88,11 +78,10 @@ enum Level {
     Machine,
 }
 
-/// What a level found out, and with which tools.
+/// The result of one level.
 pub struct Outcome {
-    /// One after the other.
     pub checks: Vec<Check>,
-    /// Name and version of each tool that took part.
+    /// Name and version of each tool that was used.
     pub tools: Vec<(String, String)>,
 }
 
@@ -108,7 +97,7 @@ impl Choice {
 }
 
 impl Level {
-    /// Its name in the record and on the terminal.
+    /// The name in `metadata.json` and on the terminal.
     fn name(self) -> &'static str {
         match self {
             Self::Exec => "exec",
@@ -117,7 +106,7 @@ impl Level {
         }
     }
 
-    /// What this machine lacks for it, each with the line that mends it.
+    /// What this host is missing, each with the command that installs it.
     fn missing(self) -> Vec<String> {
         match self {
             Self::Exec => exec::missing(),
@@ -127,10 +116,11 @@ impl Level {
     }
 }
 
-/// The image, with its files.
+/// The image under test.
 struct Subject {
     image: Image,
     tree: FileTree,
+    /// Its path, for messages.
     shown: String,
     dist: Option<Dist>,
 }
@@ -138,13 +128,12 @@ struct Subject {
 /// Runs the task in the checkout at `root`.
 ///
 /// # Errors
-/// Where the image cannot be read, or this machine lacks a tool. A check that fails is no error, but
-/// an exit status.
+/// If the image cannot be read or a tool is missing. A failed check is not an error; it sets the exit status.
 pub fn run(root: &Utf8Path, arguments: &Smoke) -> Result<ExitCode> {
     let levels = arguments.level.levels();
     let missing: Vec<String> = levels.iter().flat_map(|level| level.missing()).collect();
     if !missing.is_empty() {
-        bail!("nothing was run: {}", missing.join("\n          "));
+        bail!("no level was run, because this host is not ready:\n  {}", missing.join("\n  "));
     }
     let subject = open(root, arguments)?;
     let mut proofs = Vec::new();
@@ -178,24 +167,15 @@ pub fn run(root: &Utf8Path, arguments: &Smoke) -> Result<ExitCode> {
     report(&subject, &proofs, arguments.json)
 }
 
-/// The image that was named, or the one in dist.
+/// The image given as an argument, or the one in dist.
 fn open(root: &Utf8Path, arguments: &Smoke) -> Result<Subject> {
-    let (path, dist) = match &arguments.image {
-        Some(path) => (path.clone(), None),
-        None => {
-            let dist = Dist::open(root, arguments.dist.as_deref())?;
-            let Some(record) = &dist.record.image else {
-                bail!("{} has no image yet; `cargo xtask image` makes it", dist.folder)
-            };
-            (dist.folder.join(&record.layout), Some(dist))
-        }
+    let (path, image, dist) = if let Some(path) = &arguments.image {
+        (path.clone(), Image::open(path)?, None)
+    } else {
+        let dist = Dist::open(root, arguments.dist.as_deref())?;
+        let (path, image) = dist.open_image()?;
+        (path, image, Some(dist))
     };
-    let image = Image::open(&path)?;
-    if let Some(record) = dist.as_ref().and_then(|dist| dist.record.image.as_ref())
-        && image.digest != record.digest
-    {
-        bail!("{path} holds {}, and metadata.json says {}; `cargo xtask image` mends it", image.digest, record.digest);
-    }
     let tree = image.files()?;
     Ok(Subject { image, tree, shown: path.to_string(), dist })
 }

@@ -1,4 +1,5 @@
-//! `cargo xtask verify-tini`: proves the init path of an image, and diagnoses the host's side of it.
+//! `cargo xtask verify-tini`: checks how an image starts (tini, entrypoint, command), and whether the init of
+//! this host's engine can start in it.
 #![allow(clippy::disallowed_methods, reason = "reads and writes files and asks the clock")]
 
 use std::fs;
@@ -22,33 +23,33 @@ use crate::os::{checkout, clock, files, host, terminal};
 use crate::verify_tini::host_init::{Found, HostInit, Source};
 
 mod container;
-mod contents;
-pub mod host_init;
-mod host_side;
+mod host_init;
+mod host_init_checks;
+mod image_checks;
 
-/// Prove the init path of an image: tini, docker-init, entrypoint, and the host's own init
+/// Check how an image starts: tini, docker-init, entrypoint, and the engine's own init (`--init`)
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
   cargo xtask verify-tini                            the image in dist/
-  cargo xtask verify-tini alpine:3.22                an image that the engine has
-  cargo xtask verify-tini image.tar                  an OCI archive, or what `docker save` wrote
-  cargo xtask verify-tini --engine none              from the files alone, without an engine
-  cargo xtask verify-tini --host-init ./docker-init  would the init of another host start in it?
+  cargo xtask verify-tini alpine:3.22                an image in the engine's store
+  cargo xtask verify-tini image.tar                  an OCI archive, or the output of `docker save`
+  cargo xtask verify-tini --engine none              check the files only, without an engine
+  cargo xtask verify-tini --host-init ./docker-init  would another host's init start in the image?
 
-Each check has a name, a verdict and its evidence, on standard error; with --json on standard output.
-Exit status: 0 nothing failed, 1 a check failed or could not be begun, 2 bad arguments.")]
+Prints each check with its verdict and evidence to standard error, or with --json to standard output.
+Exit status: 0 no check failed, 1 a check failed or could not start, 2 invalid arguments.")]
 pub struct VerifyTini {
-    /// An OCI image layout, an archive, or the name of an image that the engine has [default: the image in dist]
+    /// OCI image layout, archive, or name of an image in the engine [default: the image in dist]
     #[arg(value_name = "IMAGE|LAYOUT|ARCHIVE", conflicts_with = "dist")]
     image: Option<String>,
-    /// The folder that `build` and `image` made [default: the only one in dist/ of this checkout]
+    /// Directory created by `build` and `image` [default: the only one in dist/ of this checkout]
     #[arg(long, value_name = "DIR")]
     dist: Option<Utf8PathBuf>,
-    /// The engine that runs containers of it: auto, docker, podman or none
+    /// Engine that runs the containers: auto, docker, podman or none
     #[arg(long, value_name = "ENGINE", default_value = "auto")]
     engine: Choice,
-    /// Diagnose this file in place of the init of this machine's engine
+    /// Check this file instead of the init of this host's engine
     #[arg(long, value_name = "FILE")]
     host_init: Option<Utf8PathBuf>,
     /// Print the checks as JSON
@@ -56,22 +57,23 @@ pub struct VerifyTini {
     json: bool,
 }
 
-/// An image that is to be looked at.
+/// The image under test.
 struct Subject {
     image: Image,
+    /// Its path or name, for messages.
     shown: String,
-    /// Its name in the engine, where it came from there.
+    /// Its name in the engine, if it came from there.
     reference: Option<String>,
     dist: Option<Utf8PathBuf>,
     _saved: Option<Scratch>,
 }
 
-/// A file of hundreds of megabytes that is gone when this is.
+/// A file of hundreds of megabytes, removed on drop.
 struct Scratch(Utf8PathBuf);
 
 impl Drop for Scratch {
     fn drop(&mut self) {
-        // The next run writes over what cannot be removed now.
+        // The next run overwrites what cannot be removed now.
         let _ = fs::remove_file(&self.0);
     }
 }
@@ -79,32 +81,31 @@ impl Drop for Scratch {
 /// Runs the task in the checkout at `root`.
 ///
 /// # Errors
-/// Where the image cannot be found or read, or an engine that was named does not answer. A check
-/// that fails is no error, but an exit status.
+/// If the image cannot be found or read, or the engine given with `--engine` does not answer. A failed check
+/// is not an error; it sets the exit status.
 pub fn run(root: &Utf8Path, arguments: &VerifyTini) -> Result<ExitCode> {
     let (began, started) = (clock::now()?, Instant::now());
     let scratch = root.join("target/verify-tini");
-    let _lock =
-        files::lock(&scratch.join("lock"), || terminal::note("another run of verify-tini is at work; waiting"))?;
+    let _lock = files::lock(&scratch.join("lock"), || terminal::note("waiting for another run of verify-tini"))?;
     let engine = Engine::find(arguments.engine);
     if let (Choice::Only(_), Err(error)) = (arguments.engine, &engine) {
-        bail!("{error:#}; start it, or leave --engine out");
+        bail!("{error:#}; start it, or omit --engine");
     }
     let subject = open(root, &scratch, arguments, &engine)?;
     let tree = subject.image.files()?;
 
     check_table::heading(&format!("{}, {} {}", subject.shown, subject.image.form, subject.image.digest));
-    let mut checks = contents::checks(&subject.image.config, &tree);
+    let mut checks = image_checks::checks(&subject.image.config, &tree);
     checks.iter().for_each(check_table::row);
 
-    check_table::heading("the init of the host's engine");
+    check_table::heading("init of the engine on this host (--init)");
     let of_host = host_checks(arguments.host_init.as_deref(), &engine, &tree)?;
     check_table::rows("host-init", &of_host);
     checks.extend(of_host);
 
     match &engine {
         Ok(engine) => {
-            check_table::heading(&format!("containers, {} {}", engine.kind.command(), engine.version));
+            check_table::heading(&format!("containers, run by {} {}", engine.kind.command(), engine.version));
             checks.extend(container_checks(engine, &subject, root, &scratch)?);
         }
         Err(error) => {
@@ -126,22 +127,11 @@ pub fn run(root: &Utf8Path, arguments: &VerifyTini) -> Result<ExitCode> {
     report(&subject, proof, arguments.json)
 }
 
-/// The image that was named, or the one in dist.
+/// The image given as an argument, or the one in dist.
 fn open(root: &Utf8Path, scratch: &Utf8Path, arguments: &VerifyTini, engine: &Result<Engine>) -> Result<Subject> {
     let Some(named) = &arguments.image else {
         let dist = Dist::open(root, arguments.dist.as_deref())?;
-        let Some(record) = &dist.record.image else {
-            bail!("{} has no image yet; `cargo xtask image` makes it", dist.folder)
-        };
-        let path = dist.folder.join(&record.layout);
-        let image = Image::open(&path)?;
-        if image.digest != record.digest {
-            bail!(
-                "{path} holds {}, and metadata.json says {}; `cargo xtask image` mends it",
-                image.digest,
-                record.digest
-            );
-        }
+        let (path, image) = dist.open_image()?;
         return Ok(Subject { image, shown: path.to_string(), reference: None, dist: Some(dist.folder), _saved: None });
     };
     let path = Utf8Path::new(named);
@@ -157,7 +147,10 @@ fn open(root: &Utf8Path, scratch: &Utf8Path, arguments: &VerifyTini, engine: &Re
     let engine = match engine {
         Ok(engine) => engine,
         Err(error) => {
-            bail!("there is no folder or file {named}, and no engine that could have an image of that name: {error:#}")
+            bail!(
+                "{named} is not a file or directory here, and there is no engine to search for an image of that name: \
+                 {error:#}"
+            )
         }
     };
     let saved = Scratch(scratch.join("saved.tar"));
@@ -172,15 +165,14 @@ fn host_checks(named: Option<&Utf8Path>, engine: &Result<Engine>, tree: &FileTre
         (Some(file), _) => HostInit::of_file(file, "named by --host-init", Source::Given).map(Found::Here)?,
         (None, Ok(engine)) => HostInit::of_engine(engine)?,
         (None, Err(error)) => {
-            let why = format!("no engine: {error:#}; a file can be given with --host-init FILE");
-            return Ok(host_side::NAMES.map(|name| Check::not_run(name, &why)).to_vec());
+            let why = format!("no engine: {error:#}; to check an init without one: --host-init FILE");
+            return Ok(host_init_checks::NAMES.map(|name| Check::not_run(name, &why)).to_vec());
         }
     };
-    Ok(host_side::checks(kind, &found, tree).to_vec())
+    Ok(host_init_checks::checks(kind, &found, tree).to_vec())
 }
 
-/// Puts the image into the engine under a name of this checkout, where it does not have it, and
-/// takes it out again.
+/// Runs the checks on containers. Loads the image into the engine if it is not there, and removes it again.
 fn container_checks(engine: &Engine, subject: &Subject, root: &Utf8Path, scratch: &Utf8Path) -> Result<Vec<Check>> {
     let owner = checkout::owner(root)?;
     let tag = format!("localhost/xtask-verify-tini:{owner}");
@@ -197,7 +189,7 @@ fn container_checks(engine: &Engine, subject: &Subject, root: &Utf8Path, scratch
     Ok(containers.checks(|done| check_table::rows("containers with --init", done)))
 }
 
-/// The image under its temporary name, until this goes.
+/// The image under its temporary name in the engine; removed on drop.
 struct Loaded<'a> {
     engine: &'a Engine,
     tag: &'a str,
@@ -205,7 +197,7 @@ struct Loaded<'a> {
 
 impl Drop for Loaded<'_> {
     fn drop(&mut self) {
-        // What cannot be removed now has the same name at the next run, which removes it.
+        // The next run uses the same name, and removes what cannot be removed now.
         let _ = self.engine.run(["rmi", "--force", self.tag]).output();
     }
 }
@@ -216,7 +208,7 @@ fn tools(engine: Option<&Engine>) -> Vec<(String, String)> {
     engine.into_iter().chain([riscv64]).collect()
 }
 
-/// Keeps the proof where the image is one of dist, and sums up.
+/// Prints the summary, and records the proof if the image is in dist.
 fn report(subject: &Subject, proof: Proof, as_json: bool) -> Result<ExitCode> {
     let count = |verdict| proof.checks.iter().filter(|check| check.verdict == verdict).count();
     let failed: Vec<&str> =

@@ -1,5 +1,5 @@
-//! `cargo xtask smoke` by its front door. What needs the image runs on the one in `dist/` of this
-//! checkout, and on copies of it with one thing made wrong on purpose.
+//! `cargo xtask smoke` run as a command. Tests that need an image use the one in `dist/` of this checkout, and
+//! copies of it with one deliberate defect.
 #![allow(
     clippy::disallowed_methods,
     clippy::disallowed_types,
@@ -16,7 +16,7 @@ use fakes::script::{Script, response};
 use ring::digest::{SHA256, digest};
 use serde_json::{Value, json};
 
-/// A folder that is gone at the end of its test.
+/// A directory of one test, removed at its end.
 struct Scratch(PathBuf);
 
 impl Scratch {
@@ -26,7 +26,7 @@ impl Scratch {
         Self(path)
     }
 
-    /// A checkout in which nothing was fetched yet.
+    /// A checkout without downloads.
     fn checkout(name: &str) -> Self {
         let scratch = Self::new(name);
         fs::create_dir_all(scratch.0.join("xtask")).expect("is made");
@@ -55,7 +55,7 @@ fn stderr(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
-/// Says so where a test cannot run; the harness has no word for it.
+/// Reports a test that cannot run, as the harness has no way to.
 fn skipped(reason: &str) {
     support::skip("smoke", reason);
 }
@@ -70,7 +70,7 @@ fn is_on_path(program: &str) -> bool {
     std::env::var_os("PATH").is_some_and(|path| std::env::split_paths(&path).any(|it| it.join(program).is_file()))
 }
 
-/// The image, where this machine has one and these programs; else the test is counted as skipped.
+/// The image, if this machine has one and these programs; otherwise the test is counted as skipped.
 fn image_and(programs: &[&str]) -> Option<PathBuf> {
     if let Some(missing) = programs.iter().find(|program| !is_on_path(program)) {
         skipped(&format!("{missing} is not installed"));
@@ -78,7 +78,7 @@ fn image_and(programs: &[&str]) -> Option<PathBuf> {
     }
     let image = image();
     if image.is_none() {
-        skipped("dist/ has no image; `cargo xtask image` makes it");
+        skipped("dist/ has no image; run `cargo xtask image`");
     }
     image
 }
@@ -101,7 +101,7 @@ fn put(layout: &Path, media_type: &str, bytes: &[u8]) -> Value {
     json!({ "mediaType": media_type, "digest": format!("sha256:{}", hex(bytes)), "size": bytes.len() })
 }
 
-/// A copy of the image with one more layer, which has one file.
+/// Copies the image and adds a layer with one file.
 fn with_file(image: &Path, into: &Path, path: &str, content: &str) {
     fs::create_dir_all(into.join("blobs/sha256")).expect("is made");
     for entry in fs::read_dir(image.join("blobs/sha256")).expect("lists").flatten() {
@@ -152,8 +152,8 @@ fn assert_check(output: &Output, beginning: &str, containing: &str) {
 }
 
 #[test]
-fn a_machine_without_tools_is_told_which_before_anything_is_done() {
-    let scratch = Scratch::checkout("lacking");
+fn missing_tools_are_named_with_their_packages_before_anything_is_written() {
+    let scratch = Scratch::checkout("missing-tools");
     let run = |level: &str| {
         let mut command = smoke(&["--level", level, "nothing-here"]);
         command.current_dir(&scratch.0).env("PATH", &scratch.0).env("DOCKER_HOST", "unix:///nowhere.sock");
@@ -161,24 +161,31 @@ fn a_machine_without_tools_is_told_which_before_anything_is_done() {
         assert_eq!(output.status.code(), Some(1));
         stderr(&output)
     };
-    let said = run("machine");
-    for mends in ["apt-get install qemu-system-riscv", "apt-get install qemu-system-misc", "apt-get install xz-utils"] {
-        assert!(said.contains(mends), "{said}");
+    let stderr_text = run("machine");
+    for command in ["apt-get install qemu-system-riscv", "apt-get install qemu-system-misc", "apt-get install xz-utils"]
+    {
+        assert!(stderr_text.contains(command), "{stderr_text}");
     }
-    let said = run("builder");
-    assert!(said.contains("docker is not installed") && said.contains("apt-get install docker.io"), "{said}");
+    let stderr_text = run("builder");
+    assert!(
+        stderr_text.contains("docker is not installed") && stderr_text.contains("apt-get install docker.io"),
+        "{stderr_text}"
+    );
     assert!(!scratch.0.join("target").exists(), "something was written");
 }
 
 #[test]
-fn what_is_no_image_is_refused_in_one_sentence() {
+fn a_path_that_is_not_an_image_is_refused_in_one_sentence() {
     let scratch = Scratch::checkout("no-image");
     if !is_on_path("qemu-riscv64-static") && !is_on_path("qemu-riscv64") {
         return skipped("qemu-user is not installed");
     }
     let output = smoke(&["--level", "exec", "."]).current_dir(&scratch.0).output().expect("runs");
-    let said = stderr(&output);
-    assert!(output.status.code() == Some(1) && said.contains(". is not an image that can be read"), "{said}");
+    let stderr_text = stderr(&output);
+    assert!(
+        output.status.code() == Some(1) && stderr_text.contains(". is not an image that can be read"),
+        "{stderr_text}"
+    );
 }
 
 /// A release file of an archive that nobody signed.
@@ -186,7 +193,7 @@ const UNSIGNED: &str = "-----BEGIN PGP SIGNED MESSAGE-----\nHash: SHA256\n\nSHA2
                         iQ==\n-----END PGP SIGNATURE-----\n";
 
 #[test]
-fn a_kernel_from_an_archive_that_debian_did_not_sign_is_refused() {
+fn a_kernel_from_an_archive_without_debians_signature_is_refused() {
     let Some(image) = image_and(&["qemu-system-riscv64", "xz", "gpgv"]) else { return };
     if !Path::new("/usr/share/keyrings/debian-archive-keyring.gpg").is_file() {
         return skipped("debian-archive-keyring is not installed");
@@ -196,13 +203,13 @@ fn a_kernel_from_an_archive_that_debian_did_not_sign_is_refused() {
     let mut command =
         smoke(&["--level", "machine", "--debian-archive", &archive.url(), image.to_str().expect("UTF-8")]);
     let output = command.current_dir(&scratch.0).output().expect("runs");
-    let said = stderr(&output);
-    assert!(output.status.code() == Some(1) && said.contains("is not signed by Debian"), "{said}");
+    let stderr_text = stderr(&output);
+    assert!(output.status.code() == Some(1) && stderr_text.contains("is not signed by Debian"), "{stderr_text}");
     assert!(!scratch.0.join("target/smoke/debian").exists(), "something was kept");
 }
 
 #[test]
-fn a_missing_runc_is_named_by_exec() {
+fn a_missing_runc_fails_the_check_of_its_name() {
     let Some(image) = image_and(&["qemu-riscv64-static"]) else { return };
     let scratch = Scratch::new("no-runc");
     with_file(&image, &scratch.0, "usr/sbin/.wh.runc", "");
@@ -214,7 +221,7 @@ fn a_missing_runc_is_named_by_exec() {
 }
 
 #[test]
-fn a_builder_is_made_of_the_image_and_nothing_is_left() {
+fn buildx_creates_a_builder_from_the_image_and_nothing_is_left_behind() {
     let Some(image) = image_and(&["docker"]) else { return };
     let answers = |arguments: &[&str]| {
         Command::new("docker").args(arguments).output().is_ok_and(|output| output.status.success())
@@ -245,7 +252,7 @@ fn a_builder_is_made_of_the_image_and_nothing_is_left() {
     }
 }
 
-/// One test, because the machine takes both processors: one after the other.
+/// One test that boots the machines one after the other, as each uses both processors.
 #[test]
 fn what_is_wrong_in_the_machine_is_named() {
     let Some(image) = image_and(&["qemu-system-riscv64", "xz"]) else { return };

@@ -1,5 +1,5 @@
-//! `cargo xtask verify-tini` by its front door, on image layouts and archives made here, and, where
-//! an engine answers, on containers of one.
+//! `cargo xtask verify-tini` run as a command, on image layouts and archives that the tests create, and, if an
+//! engine answers, on containers of one of them.
 #![allow(
     clippy::disallowed_methods,
     clippy::disallowed_types,
@@ -17,7 +17,7 @@ use fakes::sample_image::{ENTRYPOINT, Item, X86_64, config, elf, good, layer};
 use ring::digest::{SHA256, digest};
 use serde_json::{Value, json};
 
-/// A folder that is gone at the end of its test.
+/// A directory of one test, removed at its end.
 struct Scratch(PathBuf);
 
 impl Scratch {
@@ -55,7 +55,7 @@ fn blob(layout: &Path, media_type: &str, bytes: &[u8]) -> Value {
     json!({ "mediaType": media_type, "digest": format!("sha256:{}", hex(bytes)), "size": bytes.len() })
 }
 
-/// An image layout of those layers; the digest of its manifest.
+/// Writes an image layout with those layers. Returns the digest of its manifest.
 fn layout(folder: &str, layers: &[&[Item]], entrypoint: &[&str]) -> String {
     let folder = Path::new(folder);
     let tars: Vec<Vec<u8>> = layers.iter().map(|items| layer(items)).collect();
@@ -87,7 +87,7 @@ fn verify(arguments: &[&str]) -> Output {
     command.output().expect("the command starts")
 }
 
-/// Names of the checks that failed, from the JSON; and the exit status.
+/// Names of the failed checks, from the JSON, and the exit status.
 fn failed(arguments: &[&str]) -> (Vec<String>, Option<i32>) {
     let output = verify(&[&["--json", "--engine", "none"], arguments].concat());
     let stderr = String::from_utf8_lossy(&output.stderr);
@@ -98,7 +98,7 @@ fn failed(arguments: &[&str]) -> (Vec<String>, Option<i32>) {
     (names, output.status.code())
 }
 
-/// What it says where it cannot begin.
+/// The error output if the task cannot start.
 fn refusal(path: &str) -> String {
     let output = verify(&["--engine", "none", path]);
     assert_eq!(output.status.code(), Some(1));
@@ -106,7 +106,7 @@ fn refusal(path: &str) -> String {
 }
 
 #[test]
-fn a_good_image_passes_in_every_form() {
+fn a_good_image_passes_as_layout_archive_and_docker_save() {
     let scratch = Scratch::new("good");
     let folder = scratch.path("layout");
     let upper = [Item::File("usr/share/doc/.wh.tini", 0o644, Vec::new())];
@@ -163,7 +163,7 @@ fn each_defect_is_caught_by_name() {
 }
 
 #[test]
-fn the_init_of_another_host_is_judged_by_its_file() {
+fn the_init_of_another_host_is_checked_from_its_file() {
     let scratch = Scratch::new("host");
     let (folder, init) = (scratch.path("layout"), scratch.path("docker-init"));
     layout(&folder, &[&good()], &ENTRYPOINT);
@@ -174,7 +174,7 @@ fn the_init_of_another_host_is_judged_by_its_file() {
 }
 
 #[test]
-fn what_is_no_honest_image_is_refused_in_one_message() {
+fn a_damaged_or_hostile_image_is_refused_in_one_message() {
     let scratch = Scratch::new("refused");
     let folder = scratch.path("layout");
     layout(&folder, &[&good()], &ENTRYPOINT);
@@ -204,11 +204,11 @@ fn what_is_no_honest_image_is_refused_in_one_message() {
     let zstd = scratch.path("image.tar.zst");
     fs::write(&zstd, [0x28, 0xb5, 0x2f, 0xfd, 0]).expect("is written");
     assert!(refusal(&zstd).contains("unpack it first"));
-    assert!(refusal("no-such-image:1").contains("there is no folder or file no-such-image:1"));
+    assert!(refusal("no-such-image:1").contains("no-such-image:1 is not a file or directory here"));
 }
 
 #[test]
-fn the_proof_of_an_image_in_dist_is_kept_in_its_record() {
+fn the_proof_of_an_image_in_dist_is_added_to_its_record() {
     let scratch = Scratch::new("dist");
     let dist = scratch.path("v0.32.2");
     let digest = layout(&format!("{dist}/image"), &[&good()], &ENTRYPOINT);
@@ -237,11 +237,11 @@ fn the_proof_of_an_image_in_dist_is_kept_in_its_record() {
 
     fs::write(&metadata, record(&format!("sha256:{}", "0".repeat(64))).to_string()).expect("is written");
     let output = verify(&["--engine", "none", "--dist", &dist]);
-    assert!(String::from_utf8_lossy(&output.stderr).contains("`cargo xtask image` mends it"));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("run `cargo xtask image` again"));
 }
 
-/// An image without the dynamic loader cannot run; that each way of running it fails by name, and that nothing
-/// is left in the engine, is what can be seen of an engine without a real image.
+/// An image without the dynamic loader cannot run. Without a real image, this shows that the checks of containers
+/// fail by name and leave nothing in the engine.
 #[test]
 fn containers_of_an_image_that_cannot_run_fail_and_leave_nothing_behind() {
     let docker = |arguments: &[&str]| {

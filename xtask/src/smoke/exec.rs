@@ -1,6 +1,6 @@
-//! The level `exec`: the image's commands are taken out of its layers, with the libraries that they
-//! need, and run here, natively or under qemu-user. Needs no engine and no root: the image's own
-//! dynamic loader is what is started, and is told where the image's libraries are.
+//! The level `exec`: extracts the image's commands and their libraries from its layers, and runs them
+//! here, natively or under qemu-user. Needs no engine and no root: it starts the image's own dynamic
+//! loader, with the path of the extracted libraries.
 #![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "reads and writes files")]
 
 use std::collections::BTreeMap;
@@ -17,12 +17,12 @@ use crate::dist::check::Check;
 use crate::dist::{names, recipe};
 use crate::os::files::{self, MODE_PROGRAM, Staging};
 use crate::os::host::Riscv64;
+use crate::os::shell::one_line;
 use crate::os::terminal::note;
 use crate::smoke::Outcome;
 use crate::upstream::source::Source;
 
-/// What the image is for, and what BuildKit calls for its work, each with the argument that makes it
-/// say its version.
+/// BuildKit's own commands and the programs that it calls, each with the argument that prints its version.
 const COMMANDS: [(&str, &str); 9] = [
     (names::BUILDKITD, "--version"),
     (names::BUILDCTL, "--version"),
@@ -34,60 +34,61 @@ const COMMANDS: [(&str, &str); 9] = [
     ("pigz", "--version"),
     ("xz", "--version"),
 ];
-/// PATH of the image, in the order in which it is searched.
+/// PATH of the image.
 const FOLDERS: [&str; 6] = ["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"];
 
-/// A command of the image, and what has to be beside it.
+/// A command of the image, and the files that it needs to run.
 struct Program {
     command: &'static str,
     argument: &'static str,
     /// Real path in the image.
     path: String,
-    /// The image's dynamic loader, where it needs one.
+    /// The image's dynamic loader; `None` for a static program.
     loader: Option<String>,
-    /// The real path of each library, by the name under which it is asked for.
+    /// The real path of each library, by the name under which the program requests it.
     libraries: BTreeMap<String, String>,
 }
 
-/// What is missing here.
+/// What this host is missing, each with the command that installs it.
 pub fn missing() -> Vec<String> {
-    let mends = "this machine runs no riscv64 programs; Debian and Ubuntu: apt-get install qemu-user-static";
-    if Riscv64::here() == Riscv64::Nowhere { vec![mends.to_owned()] } else { Vec::new() }
+    let qemu = "qemu-user is not installed, so riscv64 programs cannot run; Debian and Ubuntu: apt-get install \
+                qemu-user-static";
+    if Riscv64::here() == Riscv64::Nowhere { vec![qemu.to_owned()] } else { Vec::new() }
 }
 
 /// Runs every command.
 ///
 /// # Errors
-/// Where the files cannot be taken out of the image.
+/// If the files cannot be extracted from the image. A command that does not run is a failed check.
 pub fn run(root: &Utf8Path, image: &Image, tree: &FileTree, source: Option<&Source>) -> Result<Outcome> {
     let folder = root.join("target/smoke/exec");
-    let _lock = files::lock(&folder.with_extension("lock"), || note("another run of smoke is at work; waiting"))?;
+    let _lock = files::lock(&folder.with_extension("lock"), || note("waiting for another run of smoke"))?;
     let work = Staging::new(&folder)?;
     let found: Vec<Result<Program>> =
         COMMANDS.into_iter().map(|(command, argument)| find(tree, command, argument)).collect();
-    take_out(image, tree, found.iter().flatten(), work.path())?;
+    extract(image, tree, found.iter().flatten(), work.path())?;
     let emulation = Riscv64::here();
     let checks = found.into_iter().zip(COMMANDS).map(|(program, (command, _))| {
-        let said = program.and_then(|program| say_version(&program, &emulation, work.path(), source));
-        match said {
-            Ok(said) => Check::pass(&format!("{command}-runs"), said),
+        let version = program.and_then(|program| print_version(&program, &emulation, work.path(), source));
+        match version {
+            Ok(version) => Check::pass(&format!("{command}-runs"), version),
             Err(error) => Check::fail(&format!("{command}-runs"), format!("{error:#}")),
         }
     });
     Ok(Outcome { checks: checks.collect(), tools: vec![("riscv64 programs".to_owned(), emulation.describe())] })
 }
 
-/// Looks a command up as a shell in the image would, and what it loads as the loader would.
+/// Finds a command as a shell in the image would, and its libraries as the dynamic loader would.
 fn find(tree: &FileTree, command: &'static str, argument: &'static str) -> Result<Program> {
     let places = FOLDERS.iter().filter_map(|folder| tree.resolve(&format!("{folder}/{command}")).ok());
     let Some((path, node)) = places.into_iter().find(|(_, node)| node.is_executable()) else {
-        bail!("{command} is not in the image, in no folder of PATH; the Dockerfile installs it");
+        bail!("{command} is not in the image, in no directory of its PATH; install it in the Dockerfile");
     };
     let linkage = match &node.format {
         Format::Elf(linkage) => linkage,
-        Format::Script(interpreter) => bail!("{path} is a script for {interpreter}, and should be a program"),
+        Format::Script(interpreter) => bail!("{path} is a script for {interpreter}, not an ELF program"),
         Format::Damaged(why) => bail!("{path}: {why}"),
-        Format::Data => bail!("{path} is no program"),
+        Format::Data => bail!("{path} is not a program"),
     };
     let loaded = linkage.loads_in(tree, &path).map_err(|missing| anyhow::anyhow!("{path}: {missing}"))?;
     let loader = match &linkage.interpreter {
@@ -98,14 +99,14 @@ fn find(tree: &FileTree, command: &'static str, argument: &'static str) -> Resul
     Ok(Program { command, argument, path, loader, libraries })
 }
 
-/// Libraries are asked for by names that are mostly links in the folder of the real file.
+/// The name under which each library is requested: usually a link in the directory of the real file.
 fn names_of(tree: &FileTree, program: &Linkage, loaded: &[String]) -> BTreeMap<String, String> {
-    let mut wanted: Vec<&String> = program.needed.iter().collect();
+    let mut names: Vec<&String> = program.needed.iter().collect();
     for path in loaded {
         if let Ok((_, node)) = tree.resolve(path)
             && let Format::Elf(linkage) = &node.format
         {
-            wanted.extend(&linkage.needed);
+            names.extend(&linkage.needed);
         }
     }
     let place_of = |name: &String| {
@@ -114,11 +115,11 @@ fn names_of(tree: &FileTree, program: &Linkage, loaded: &[String]) -> BTreeMap<S
             tree.resolve(&format!("{folder}/{name}")).is_ok_and(|(real, _)| real == **path)
         })
     };
-    wanted.into_iter().filter_map(|name| Some((name.clone(), place_of(name)?.clone()))).collect()
+    names.into_iter().filter_map(|name| Some((name.clone(), place_of(name)?.clone()))).collect()
 }
 
-/// Writes every file that is needed to `folder`, under its own name, or the name that it is asked by.
-fn take_out<'p>(
+/// Writes the programs, their libraries and their loader to `folder`, under the names that are used there.
+fn extract<'p>(
     image: &Image,
     tree: &FileTree,
     programs: impl Iterator<Item = &'p Program>,
@@ -145,21 +146,20 @@ fn take_out<'p>(
         tree,
         |path, _| places.contains_key(path),
         |paths, _, content| {
-            let mut wanted = paths.iter().filter_map(|path| places.get(*path)).flatten();
-            let Some(first) = wanted.next() else { return Ok(()) };
-            let write = || -> Result<()> {
+            let mut copies = paths.iter().filter_map(|path| places.get(*path)).flatten();
+            let Some(first) = copies.next() else { return Ok(()) };
+            let mut write = || -> Result<()> {
                 copy(&mut &mut *content, &mut File::create(first)?)?;
                 files::set_mode_and_time(first, MODE_PROGRAM, files::instant(0))?;
-                wanted.try_for_each(|place| fs::copy(first, place).map(|_| ()))?;
+                copies.try_for_each(|place| fs::copy(first, place).map(|_| ()))?;
                 Ok(())
             };
-            let mut write = write;
             write().with_context(|| format!("cannot write {first}"))
         },
     )
 }
 
-fn say_version(program: &Program, emulation: &Riscv64, folder: &Utf8Path, source: Option<&Source>) -> Result<String> {
+fn print_version(program: &Program, emulation: &Riscv64, folder: &Utf8Path, source: Option<&Source>) -> Result<String> {
     let Program { command, argument, .. } = program;
     let file = folder.join(command);
     let run = match &program.loader {
@@ -169,14 +169,15 @@ fn say_version(program: &Program, emulation: &Riscv64, folder: &Utf8Path, source
         }),
         None => emulation.run(&file),
     };
-    let output = run.context("this machine runs no riscv64 programs")?.arg(*argument).output()?;
-    let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), output.stderr);
-    let said = said.lines().find(|line| !line.trim().is_empty()).unwrap_or_default().trim().to_owned();
-    ensure!(output.status.success(), "{command} {argument} ended with {}: {said}", output.status);
-    ensure!(!said.is_empty(), "{command} {argument} says nothing");
+    let output = run.context("this host cannot run riscv64 programs")?.arg(*argument).output()?;
+    let text = format!("{}{}", String::from_utf8_lossy(&output.stdout), output.stderr);
+    // The image decides what it prints; a terminal must not obey it.
+    let first = one_line(text.lines().find(|line| !line.trim().is_empty()).unwrap_or_default().trim());
+    ensure!(output.status.success(), "`{command} {argument}` ended with {}: {first}", output.status);
+    ensure!(!first.is_empty(), "`{command} {argument}` printed nothing");
     if let (Some(source), true) = (source, names::COMMANDS.contains(command)) {
-        let wanted = recipe::version_line(command, &source.version, &source.commit);
-        ensure!(said == wanted, "{command} says {said:?}, and what was built is {wanted:?}");
+        let expected = recipe::version_line(command, &source.version, &source.commit);
+        ensure!(first == expected, "`{command} {argument}` printed {first:?} instead of {expected:?}");
     }
-    Ok(said)
+    Ok(first)
 }

@@ -1,6 +1,6 @@
-//! The level `machine`: the image's own files under a real riscv64 kernel. BuildKit is started by
-//! the image's own entrypoint, makes a build with `RUN` for riscv64, then one for riscv64 and
-//! amd64, and what it made is read back and checked here.
+//! The level `machine`: boots the image's files under a riscv64 kernel in qemu. The image's entrypoint
+//! starts BuildKit, which runs a build with `RUN` for riscv64, then one for riscv64 and amd64; the host
+//! reads the results back and checks them.
 #![allow(clippy::disallowed_methods, reason = "asks the clock")]
 
 use std::time::{Duration, Instant};
@@ -15,27 +15,38 @@ use crate::http::endpoint::Endpoint;
 use crate::os::files::{self, Staging};
 use crate::os::host;
 use crate::os::terminal::{Progress, Unit, clock, note, print_status};
-use crate::smoke::guest::{PHASES, Settings, Word, plain};
-use crate::smoke::guest_files::{FIRMWARE, GuestFiles, KERNEL};
-use crate::smoke::qemu::{self, Boot, Machine};
-use crate::smoke::results::{self, Built};
-use crate::smoke::{Outcome, initramfs};
+use crate::smoke::Outcome;
+use crate::smoke::machine::build_results::Built;
+use crate::smoke::machine::console::{PHASES, StatusLine, plain};
+use crate::smoke::machine::kernel::{FIRMWARE, GuestFiles, KERNEL};
+use crate::smoke::machine::qemu::{Boot, Machine};
+use crate::smoke::machine::settings::Settings;
 
-/// What was built takes 4 MB.
+mod build_results;
+mod console;
+mod cpio;
+mod debian;
+mod initramfs;
+mod kernel;
+mod kernel_module;
+mod qemu;
+mod settings;
+
+/// The results take 4 MB.
 const DISK_BYTES: u64 = 64 << 20;
 const TAIL_LINES: usize = 30;
 /// A check for each of [`PHASES`], in the same order.
 const CHECKS: [&str; 6] =
     ["machine-boots", "daemon-answers", "build-riscv64", "build-multi-platform", "daemon-stops", "machine-powers-off"];
 
-/// The level, with everything that it needs from this machine found.
+/// The level, with the tools and files that it needs.
 pub struct Level {
     machine: Machine,
     guest_files: GuestFiles,
     limit: Duration,
 }
 
-/// What the console said, by phase.
+/// The state of the guest, as far as its console shows it.
 #[derive(Default)]
 struct Console {
     reached: Vec<(&'static str, String, String)>,
@@ -44,32 +55,29 @@ struct Console {
 }
 
 impl Level {
-    /// The tools that are missing, a message each. Nothing is fetched yet.
+    /// What this host is missing, each with the command that installs it.
     pub fn missing() -> Vec<String> {
         let machine = Machine::find().err().map(|error| format!("{error:#}"));
-        let xz = host::on_path("xz").is_none().then(|| {
-            "xz is not installed, which unpacks Debian's packages; Debian and Ubuntu: apt-get install xz-utils".into()
-        });
+        let xz = "xz is not installed, so Debian's packages cannot be unpacked; Debian and Ubuntu: apt-get install \
+                  xz-utils";
+        let xz = host::on_path("xz").is_none().then(|| xz.to_owned());
         machine.into_iter().chain(xz).collect()
     }
 
-    /// Obtains a kernel, once; it stays in `target/`.
-    ///
-    /// # Errors
-    /// Where it cannot be had.
+    /// Downloads a kernel, unless an earlier run left one in `target/`.
     pub fn prepare(root: &Utf8Path, archive: Option<&Endpoint>, limit: Duration) -> Result<Self> {
         let guest_files = GuestFiles::obtain(&root.join("target/smoke/debian"), archive)?;
         Ok(Self { machine: Machine::find()?, guest_files, limit })
     }
 
-    /// Boots the image, and looks at all that came of it.
+    /// Boots the image, and checks the results.
     ///
     /// # Errors
-    /// Where the machine cannot be made. What goes wrong in it is a check that fails.
+    /// If the machine cannot be prepared. Any problem after that is a failed check.
     pub fn run(&self, root: &Utf8Path, image: &Image, tree: &FileTree) -> Result<Outcome> {
         let folder = root.join("target/smoke");
         let log = folder.join("console.log");
-        let lock = files::lock(&folder.join("machine.lock"), || note("another run of smoke has the machine; waiting"))?;
+        let lock = files::lock(&folder.join("machine.lock"), || note("waiting for another run of smoke"))?;
         let work = Staging::new(&folder.join("machine"))?;
         let (initramfs, disk) = (work.path().join("initramfs"), work.path().join("disk"));
         let started = Instant::now();
@@ -77,7 +85,7 @@ impl Level {
         qemu::make_disk(&disk, DISK_BYTES)?;
         print_status(
             "machine",
-            format_args!("the image's files, as the kernel takes them, in {}", clock(started.elapsed())),
+            format_args!("wrote the image's files as an initramfs in {}", clock(started.elapsed())),
         );
 
         let (kernel, firmware) = (self.guest_files.path(KERNEL), self.guest_files.path(FIRMWARE));
@@ -103,7 +111,7 @@ impl Level {
         });
         let checks = self.checks(&console, ended, &disk, work.path());
         if checks.iter().any(Check::is_failure) {
-            show(&console.tail, &log);
+            print_console(&console.tail, &log);
         }
         let qemu = ("qemu-system-riscv64".to_owned(), format!("{}, {}", self.machine.version, self.machine.describe()));
         Ok(Outcome { checks, tools: [vec![qemu], self.guest_files.origin()].concat() })
@@ -121,11 +129,11 @@ impl Level {
         .text()
     }
 
-    /// A check for each phase; what the machine says it built is believed when it was read back.
+    /// A check for each phase. A build passes only if its result can be read back.
     fn checks(&self, console: &Console, ended: Result<()>, disk: &Utf8Path, folder: &Utf8Path) -> Vec<Check> {
-        let unpacked = results::unpack(disk, folder);
+        let unpacked = build_results::unpack(disk, folder);
         let read = |name: &str| match &unpacked {
-            Ok(()) => results::read(folder, name),
+            Ok(()) => build_results::read(folder, name),
             Err(error) => Err(anyhow::anyhow!("{error:#}")),
         };
         let ended = ended.map_err(|error| first_line(&error));
@@ -138,11 +146,11 @@ impl Level {
                         "daemon" => daemon(detail),
                         "riscv64" => read(phase).and_then(|built| expect(&built, &["riscv64"])),
                         "both" => read(phase).and_then(|built| expect(&built, &["amd64", "riscv64"])),
-                        "stopped" => Ok(format!("on SIGTERM to the image's init, with exit status {detail}")),
-                        _ => ended.clone().map(|()| "cleanly".to_owned()).map_err(anyhow::Error::msg),
+                        "stopped" => Ok(format!("exit status {detail} after SIGTERM to the image's init")),
+                        _ => ended.clone().map(|()| "powered off cleanly".to_owned()).map_err(anyhow::Error::msg),
                     };
                     match evidence {
-                        Ok(evidence) => Check::pass(name, format!("{evidence}; {seconds} s after the start")),
+                        Ok(evidence) => Check::pass(name, format!("{evidence}; {seconds} s after boot")),
                         Err(error) => Check::fail(name, format!("{error:#}")),
                     }
                 }
@@ -154,18 +162,18 @@ impl Level {
     }
 }
 
-/// The daemon's platforms, which have to have both.
+/// Checks that the daemon builds for both platforms.
 fn daemon(platforms: &str) -> Result<String> {
     for platform in ["linux/riscv64", "linux/amd64"] {
         let is_there = platforms.split(',').any(|found| found == platform);
-        ensure!(is_there, "buildkitd answers, and says that it builds for {platforms}, not for {platform}");
+        ensure!(is_there, "buildkitd answers, but does not list {platform}, only {platforms}");
     }
     Ok(format!("buildkitd builds for {platforms}"))
 }
 
-/// Whether a result has just these architectures, and `RUN` was run by each.
+/// Checks that a result has exactly these architectures, and that `RUN` ran on each.
 fn expect(built: &[Built], architectures: &[&str]) -> Result<String> {
-    let wanted: Vec<Built> = architectures
+    let expected: Vec<Built> = architectures
         .iter()
         .map(|architecture| Built {
             platform: format!("linux/{architecture}"),
@@ -177,8 +185,8 @@ fn expect(built: &[Built], architectures: &[&str]) -> Result<String> {
         let texts: Vec<String> = built.iter().map(|built| format!("{}: {:?}", built.platform, built.written)).collect();
         texts.join(", ")
     };
-    ensure!(built == wanted, "what was built is {}, and should be {}", show(built), show(&wanted));
-    Ok(format!("RUN wrote, read back from the layers, {}", show(built)))
+    ensure!(built == expected, "the result is {}, not {}", show(built), show(&expected));
+    Ok(format!("RUN wrote, as read back from the layers, {}", show(built)))
 }
 
 fn first_line(error: &anyhow::Error) -> String {
@@ -191,13 +199,13 @@ impl Console {
             self.tail.remove(0);
         }
         self.tail.push(plain(line));
-        match Word::parse(line) {
-            Some(Word::Reached { phase, seconds, detail }) if self.detail(phase).is_none() => {
+        match StatusLine::parse(line) {
+            Some(StatusLine::Reached { phase, seconds, detail }) if self.detail(phase).is_none() => {
                 progress.advance(1);
                 progress.print(&format!("{:>9} {phase:<10} {} {detail}", "", clock(progress.elapsed())));
                 self.reached.push((phase, seconds, plain(&detail)));
             }
-            Some(Word::Failed { phase, why }) => {
+            Some(StatusLine::Failed { phase, why }) => {
                 self.failed.get_or_insert((phase, plain(&why)));
             }
             _ => {}
@@ -220,8 +228,8 @@ impl Console {
     ) -> Check {
         match (&self.failed, ended) {
             (Some((failed, why)), _) if *failed == phase => Check::fail(name, why),
-            _ if has_failure => Check::not_run(name, "the machine did not get that far"),
-            (_, Ok(())) => Check::fail(name, "the machine turned itself off before; its console says why"),
+            _ if has_failure => Check::not_run(name, "the machine did not reach this phase"),
+            (_, Ok(())) => Check::fail(name, "the machine powered off before this phase; see its console"),
             (_, Err(why)) if why.contains("took longer than") => {
                 Check::fail(name, format!("the machine hung: it was ended after {} s", limit.as_secs()))
             }
@@ -230,8 +238,8 @@ impl Console {
     }
 }
 
-fn show(tail: &[String], console: &Utf8PathBuf) {
-    eprintln!("--- the end of the machine's console, {console}");
+fn print_console(tail: &[String], console: &Utf8PathBuf) {
+    eprintln!("--- the last lines of the machine's console, {console}");
     for line in tail {
         eprintln!("    {line}");
     }

@@ -1,5 +1,5 @@
-//! What containers of the image do, each way with and without the engine's own init in front: the
-//! checks that need an engine.
+//! The checks that need an engine: they run containers of the image, each once without and once with the
+//! engine's own init (`--init`).
 #![allow(clippy::disallowed_methods, reason = "asks the clock")]
 
 use std::cell::Cell;
@@ -10,20 +10,20 @@ use anyhow::{Result, bail};
 use crate::dist::check::{Check, Verdict};
 use crate::engine::{Engine, Kind};
 use crate::os::process::{Output, Run};
-use crate::verify_tini::contents::BUILDX_FLAGS;
+use crate::os::shell::one_line;
+use crate::verify_tini::image_checks::BUILDX_FLAGS;
 
 mod checks;
 
-/// Put on every container, with the checkout that made it, so that what a killed run left behind is
-/// found by the next.
-pub const LABEL: &str = "io.github.gounthar.xtask.verify-tini";
+/// Set on every container, with the checkout that created it, so that the next run finds what a killed run left.
+const LABEL: &str = "io.github.gounthar.xtask.verify-tini";
 
-/// A container that does one small thing takes a second, emulated three; a board is slower.
+/// A container with a short command takes one second, emulated three; a board is slower.
 const CONTAINER_LIMIT: Duration = Duration::from_secs(60);
 const DAEMON_LIMIT: Duration = Duration::from_secs(60);
-/// What the kernel's ENOENT for a missing ELF interpreter reads like.
+/// The message for the kernel's ENOENT if the ELF interpreter is missing.
 const NO_INTERPRETER: &str = "exec /sbin/docker-init: no such file or directory";
-const SILENCE: &str = "it said nothing";
+const SILENCE: &str = "no output";
 const POLL: Duration = Duration::from_millis(400);
 
 /// Containers of one image in one engine.
@@ -35,7 +35,7 @@ pub struct Containers<'a> {
     started: Cell<u32>,
 }
 
-/// A container that is removed when this goes, however it came to that.
+/// A container; removed on drop.
 struct Container<'a> {
     engine: &'a Engine,
     name: String,
@@ -48,10 +48,9 @@ impl Drop for Container<'_> {
     }
 }
 
-type Inspect = fn(&Containers<'_>, bool) -> Result<String>;
+type CheckFn = fn(&Containers<'_>, bool) -> Result<String>;
 
-/// Names and what is behind them.
-const CHECKS: [(&str, Inspect); 7] = [
+const CHECKS: [(&str, CheckFn); 7] = [
     ("version", checks::version),
     ("form-no-argument", |containers, init| checks::daemon(containers, init, &[])),
     ("form-flags-only", |containers, init| checks::daemon(containers, init, &[BUILDX_FLAGS])),
@@ -61,26 +60,21 @@ const CHECKS: [(&str, Inspect); 7] = [
     ("orphans-reaped", checks::orphans),
 ];
 
-/// The same checks, none of them run.
+/// All the checks, as not run.
 pub fn not_run(why: &str) -> Vec<Check> {
     [false, true].into_iter().flat_map(|init| CHECKS.map(|(name, _)| Check::not_run(&named(name, init), why))).collect()
 }
 
-/// Name of a check with or without the engine's init.
 fn named(name: &str, init: bool) -> String {
     if init { format!("{name}-with-init") } else { name.to_owned() }
 }
 
 impl<'a> Containers<'a> {
-    /// Of `image`, for `platform`, labelled as `owner`'s.
     pub fn new(engine: &'a Engine, image: &'a str, platform: String, owner: &'a str) -> Self {
         Self { engine, image, platform, owner, started: Cell::new(0) }
     }
 
     /// Removes what an earlier run of the same checkout left behind.
-    ///
-    /// # Errors
-    /// Where the engine does not answer.
     pub fn remove_leftovers(&self) -> Result<()> {
         let filter = format!("label={LABEL}={}", self.owner);
         let found = self.engine.run(["ps", "--all", "--quiet", "--filter", &filter]).read()?;
@@ -91,7 +85,7 @@ impl<'a> Containers<'a> {
         Ok(())
     }
 
-    /// Every check, one after the other; each is handed to `report` as it is done.
+    /// Runs every check, and calls `report` after each.
     pub fn checks(&self, mut report: impl FnMut(&[Check])) -> Vec<Check> {
         let mut all = Vec::new();
         for init in [false, true] {
@@ -101,9 +95,9 @@ impl<'a> Containers<'a> {
                 all.extend(stopped);
                 continue;
             }
-            for (name, look) in CHECKS {
+            for (name, run) in CHECKS {
                 let name = named(name, init);
-                let check = match look(self, init) {
+                let check = match run(self, init) {
                     Ok(evidence) => Check::pass(&name, evidence),
                     Err(error) => Check::fail(&name, format!("{error:#}")),
                 };
@@ -114,28 +108,36 @@ impl<'a> Containers<'a> {
         all
     }
 
-    /// What keeps every container from running here, and whether that is a failure.
+    /// Why no container can run here, and whether that is a failure or a limit of this host.
     fn obstacle(&self, init: bool) -> Option<(Verdict, String)> {
-        let said = match self.run(init, &[], &["true"]) {
+        let stderr = match self.run(init, &[], &["true"]) {
             Ok((_, output)) if output.status.success() => return None,
             Ok((_, output)) => output.stderr,
-            // One that hangs will hang in each of the others too, for a minute each.
+            // If this one hangs, each of the others would, for a minute each.
             Err(error) => return Some((Verdict::Fail, format!("{error:#}"))),
         };
-        if said.contains(NO_INTERPRETER) {
-            return Some((Verdict::Fail, format!("`{NO_INTERPRETER}`: host-init-in-image has the cause and the cure")));
+        if stderr.contains(NO_INTERPRETER) {
+            return Some((
+                Verdict::Fail,
+                format!("`{NO_INTERPRETER}`: see the check host-init-in-image for the cause and the fix"),
+            ));
         }
-        if !init && said.contains("exec format error") {
+        if !init && stderr.contains("exec format error") {
             let why = format!(
-                "this machine runs no programs for {}: apt-get install qemu-user-static binfmt-support, or docker run \
-                 --privileged --rm tonistiigi/binfmt --install riscv64",
+                "this host cannot run programs for {}; Debian and Ubuntu: apt-get install qemu-user-static \
+                 binfmt-support, elsewhere: docker run --privileged --rm tonistiigi/binfmt --install riscv64",
                 self.platform
             );
             return Some((Verdict::NotRun, why));
         }
-        let lacks_init =
-            self.engine.kind == Kind::Podman && (said.contains("catatonit") || said.contains("init binary"));
-        (init && lacks_init).then(|| (Verdict::NotRun, "podman has no init here: apt-get install catatonit".to_owned()))
+        let has_no_init =
+            self.engine.kind == Kind::Podman && (stderr.contains("catatonit") || stderr.contains("init binary"));
+        (init && has_no_init).then(|| {
+            (
+                Verdict::NotRun,
+                "podman has no init on this host; Debian and Ubuntu: apt-get install catatonit".to_owned(),
+            )
+        })
     }
 
     fn start(&self, init: bool, options: &[&str], arguments: &[&str]) -> (Container<'a>, Run) {
@@ -153,7 +155,7 @@ impl<'a> Containers<'a> {
         (Container { engine: self.engine, name }, run)
     }
 
-    /// A container that runs to its end: the command, for evidence, and what came of it.
+    /// Runs a container to its end. Returns the command, for messages, and its output.
     fn run(&self, init: bool, options: &[&str], arguments: &[&str]) -> Result<(String, Output)> {
         let (_container, run) = self.start(init, &[&["--network", "none"], options].concat(), arguments);
         let output = run.output()?;
@@ -161,39 +163,40 @@ impl<'a> Containers<'a> {
         Ok((shown, output))
     }
 
-    /// A container that goes on by itself.
+    /// Starts a container in the background.
     fn detached(&self, init: bool, option: &str, arguments: &[&str]) -> Result<Container<'a>> {
         let (container, run) = self.start(init, &["--detach", option], arguments);
         let output = run.output()?;
         if !output.status.success() {
-            bail!("`{}` did not start: {}", self.shown(init, &[option], arguments), said("", &output.stderr));
+            bail!("`{}` did not start: {}", self.shown(init, &[option], arguments), last_lines("", &output.stderr));
         }
         Ok(container)
     }
 
-    /// The call as a person would write it.
+    /// The command as a user would type it.
     fn shown(&self, init: bool, options: &[&str], arguments: &[&str]) -> String {
         let run = Run::new(self.engine.kind.command()).arg("run").args(init.then_some("--init"));
         run.args(options.iter().copied()).arg("IMAGE").args(arguments.iter().copied()).to_string()
     }
 
-    /// The same; anything but `status` is a failure.
+    /// Runs a container, and fails unless it ends with `status`. Returns the command and all output.
     fn expect(&self, init: bool, options: &[&str], arguments: &[&str], status: i32) -> Result<(String, String)> {
         let (shown, output) = self.run(init, options, arguments)?;
         let stdout = String::from_utf8_lossy(&output.stdout).trim().to_owned();
         if output.status.code() != Some(status) {
             let ended = output.status.code().map_or("a signal".to_owned(), |code| code.to_string());
-            bail!("`{shown}` ended with {ended}, not {status}: {}", said(&stdout, &output.stderr));
+            bail!("`{shown}` ended with {ended}, not {status}: {}", last_lines(&stdout, &output.stderr));
         }
         Ok((shown, format!("{stdout}\n{}", output.stderr).trim().to_owned()))
     }
 }
 
-/// The last lines of what was said, in one.
-fn said(stdout: &str, stderr: &str) -> String {
+/// The last three lines of output, on one line.
+fn last_lines(stdout: &str, stderr: &str) -> String {
     let lines: Vec<&str> =
         stdout.lines().chain(stderr.lines()).map(str::trim).filter(|line| !line.is_empty()).collect();
-    if lines.is_empty() { SILENCE.to_owned() } else { lines[lines.len().saturating_sub(3)..].join(" / ") }
+    // The image decides what it prints; a terminal must not obey it.
+    if lines.is_empty() { SILENCE.to_owned() } else { one_line(&lines[lines.len().saturating_sub(3)..].join(" / ")) }
 }
 
 impl Container<'_> {
@@ -206,16 +209,16 @@ impl Container<'_> {
         Ok(String::from_utf8_lossy(&output.stdout).into_owned() + &output.stderr)
     }
 
-    /// Asks again and again, as long as the container runs.
+    /// Polls until `is_so`, the container ends, or the limit is reached.
     fn wait_for(&self, what: &str, limit: Duration, mut is_so: impl FnMut(&Self) -> Result<bool>) -> Result<()> {
         let deadline = Instant::now() + limit;
         while !is_so(self)? {
             let state = self.call(["inspect", "--format", "{{.State.Running}} {{.State.ExitCode}}"])?;
             if let Some(status) = state.trim().strip_prefix("false ") {
-                bail!("the container ended with {status}: {}", said(&self.logs()?, ""));
+                bail!("the container ended with {status}: {}", last_lines(&self.logs()?, ""));
             }
             if Instant::now() >= deadline {
-                bail!("waited {limit:?} for {what}, in vain: {}", said(&self.logs()?, ""));
+                bail!("waited {limit:?} for {what}: {}", last_lines(&self.logs()?, ""));
             }
             std::thread::sleep(POLL);
         }

@@ -1,5 +1,4 @@
-//! The init that the engine of this machine mounts into containers: which file it is, found as the
-//! engine itself finds it.
+//! The init that the engine on this host mounts into containers (`--init`): finds its file as the engine does.
 #![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "reads and writes files")]
 
 use std::fs::File;
@@ -25,53 +24,47 @@ const DOCKER_LIBEXEC_SINCE: u32 = 24;
 /// Source: containers-common, `pkg/config/default.go`, `DefaultInitPath` and `DefaultHelperBinariesDir`.
 const PODMAN_FOLDERS: [&str; 5] =
     ["/usr/libexec/podman", "/usr/local/libexec/podman", "/usr/local/lib/podman", "/usr/lib/podman", "/usr/bin"];
-/// A service has these on its PATH, whatever this shell has.
+/// PATH of a system service, which can differ from the user's.
 const SERVICE_PATH: [&str; 6] = ["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"];
 
 /// The engine's init.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HostInit {
-    /// Where the engine finds it.
+    /// The path at which the engine finds it.
     pub path: Utf8PathBuf,
-    /// The file that this leads to through links.
+    /// The same with symbolic links resolved.
     pub real: Utf8PathBuf,
-    /// How the engine comes to it, in a few words.
+    /// Why the engine uses this file, for messages.
     pub reason: String,
-    /// Who says so.
     pub source: Source,
-    /// What it is.
     pub format: Format,
 }
 
-/// How a file came to be the engine's init.
+/// How the path of the engine's init is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Source {
-    /// The engine looked for a file of its name.
+    /// The engine searched for a file of this name.
     Found,
     /// It is named in the engine's configuration.
     Configured,
-    /// The user says that it is the init of some host.
+    /// The user named it with `--host-init`.
     Given,
 }
 
-/// What is known of the engine's init.
+/// The search for the engine's init.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Found {
-    /// All of it.
     Here(HostInit),
-    /// The engine looks for a file of this name and there is none.
+    /// There is no file of this name.
     Absent(String),
-    /// The engine's files are on another machine, of this name.
+    /// The engine runs on another machine, of this name.
     Elsewhere(String),
 }
 
 impl HostInit {
-    /// Looks into a file that somebody names.
-    ///
-    /// # Errors
-    /// Where it cannot be read.
+    /// Reads the init at `path`.
     pub fn of_file(path: &Utf8Path, reason: &str, source: Source) -> Result<Self> {
-        let real = path.canonicalize_utf8().with_context(|| format!("cannot find the init {path}"))?;
+        let real = path.canonicalize_utf8().with_context(|| format!("the init {path} does not exist"))?;
         let mut content = Vec::new();
         File::open(&real)
             .and_then(|file| file.take(LARGEST_BYTES).read_to_end(&mut content))
@@ -80,10 +73,7 @@ impl HostInit {
         Ok(Self { path: path.to_owned(), real, reason: reason.to_owned(), source, format })
     }
 
-    /// Finds the one that `engine` uses.
-    ///
-    /// # Errors
-    /// Where the engine does not answer, or its file cannot be read.
+    /// Finds the init that `engine` uses.
     pub fn of_engine(engine: &Engine) -> Result<Found> {
         match engine.kind {
             Kind::Docker => of_docker(engine),
@@ -92,32 +82,55 @@ impl HostInit {
     }
 }
 
-fn of_docker(engine: &Engine) -> Result<Found> {
-    let answer = engine.info("{{.Name}}\t{{.OperatingSystem}}\t{{.InitBinary}}")?;
-    let mut fields = answer.split('\t');
-    let [name, system, binary] = [(); 3].map(|()| fields.next().unwrap_or_default().to_owned());
-    if host::name().is_some_and(|own| own != name) {
-        return Ok(Found::Elsewhere(format!("{name} ({system})")));
+/// The output of `docker info` in the format [`INFO`].
+#[derive(Debug, PartialEq, Eq)]
+struct DockerInfo<'a> {
+    host: &'a str,
+    system: &'a str,
+    /// A path from the configuration, or the name of a program to search for.
+    init_binary: &'a str,
+}
+
+const INFO: &str = "{{.Name}}\t{{.OperatingSystem}}\t{{.InitBinary}}";
+
+impl<'a> DockerInfo<'a> {
+    fn parse(answer: &'a str) -> Self {
+        let mut fields = answer.split('\t');
+        let mut next = || fields.next().unwrap_or_default();
+        let (host, system, init_binary) = (next(), next(), next());
+        Self { host, system, init_binary: if init_binary.is_empty() { "docker-init" } else { init_binary } }
     }
+}
+
+/// The first number of a version; a version without one counts as the newest.
+fn major(version: &str) -> u32 {
+    version.split('.').next().and_then(|text| text.parse().ok()).unwrap_or(u32::MAX)
+}
+
+fn of_docker(engine: &Engine) -> Result<Found> {
+    let answer = engine.info(INFO)?;
+    let info = DockerInfo::parse(&answer);
+    if host::name().is_some_and(|own| own != info.host) {
+        return Ok(Found::Elsewhere(format!("{} ({})", info.host, info.system)));
+    }
+    let binary = info.init_binary;
     if binary.starts_with('/') {
         let reason = "named by --init-path or \"init-path\" in daemon.json";
-        return HostInit::of_file(Utf8Path::new(&binary), reason, Source::Configured).map(Found::Here);
+        return HostInit::of_file(Utf8Path::new(binary), reason, Source::Configured).map(Found::Here);
     }
-    let binary = if binary.is_empty() { "docker-init".to_owned() } else { binary };
-    let major: u32 = engine.version.split('.').next().and_then(|text| text.parse().ok()).unwrap_or(u32::MAX);
-    let libexec: &[&str] = if major >= DOCKER_LIBEXEC_SINCE { &DOCKER_FOLDERS } else { &[] };
+    let libexec: &[&str] = if major(&engine.version) >= DOCKER_LIBEXEC_SINCE { &DOCKER_FOLDERS } else { &[] };
     let reason = format!("where Engine {} finds {binary}", engine.version);
-    look(&binary, libexec, &reason)
+    search(binary, libexec, &reason)
 }
 
 fn of_podman(engine: &Engine) -> Result<Found> {
     if engine.info("{{.Host.ServiceIsRemote}}").is_ok_and(|answer| answer == "true") {
         return Ok(Found::Elsewhere("podman's remote service".to_owned()));
     }
-    look("catatonit", &PODMAN_FOLDERS, &format!("where podman {} finds catatonit", engine.version))
+    search("catatonit", &PODMAN_FOLDERS, &format!("where podman {} finds catatonit", engine.version))
 }
 
-fn look(binary: &str, folders: &[&str], reason: &str) -> Result<Found> {
+fn search(binary: &str, folders: &[&str], reason: &str) -> Result<Found> {
     let in_folder = |folder: &&str| {
         let path = Utf8Path::new(folder).join(binary);
         host::is_executable(&path).then_some(path)
@@ -126,5 +139,32 @@ fn look(binary: &str, folders: &[&str], reason: &str) -> Result<Found> {
     match found.or_else(|| SERVICE_PATH.iter().find_map(in_folder)) {
         Some(path) => HostInit::of_file(&path, reason, Source::Found).map(Found::Here),
         None => Ok(Found::Absent(binary.to_owned())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mutation;
+
+    #[test]
+    fn the_answer_of_docker_info_is_read_whatever_is_missing() {
+        let info = DockerInfo::parse("board\tDebian 13\t/opt/init");
+        assert_eq!(info, DockerInfo { host: "board", system: "Debian 13", init_binary: "/opt/init" });
+        assert_eq!(DockerInfo::parse(""), DockerInfo { host: "", system: "", init_binary: "docker-init" });
+        assert_eq!((major("28.5.1"), major("dev")), (28, u32::MAX));
+    }
+
+    #[test]
+    fn mutated_answers_of_docker_info_give_parts_of_the_answer() {
+        arbtest::arbtest(|source| {
+            let answer = mutation::text(source, "board\tDebian GNU/Linux 13 (trixie)\tdocker-init")?;
+            let info = DockerInfo::parse(&answer);
+            assert!(!info.init_binary.is_empty());
+            assert!([info.host, info.system].iter().all(|field| answer.contains(field) && !field.contains('\t')));
+            assert!(answer.contains(info.init_binary) || info.init_binary == "docker-init");
+            major(&mutation::text(source, "28.5.1+dfsg")?);
+            Ok(())
+        });
     }
 }

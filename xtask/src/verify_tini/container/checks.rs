@@ -1,4 +1,4 @@
-//! What is looked at in a container, one function a check: each returns its evidence, or why not.
+//! The checks of containers, a function each: it returns the evidence, or fails with the reason.
 #![allow(clippy::disallowed_methods, reason = "asks the clock")]
 
 use std::time::Instant;
@@ -6,13 +6,13 @@ use std::time::Instant;
 use anyhow::{Context, Result, bail};
 
 use crate::os::host::Riscv64;
-use crate::verify_tini::container::{CONTAINER_LIMIT, Containers, DAEMON_LIMIT, SILENCE, said};
-use crate::verify_tini::contents::{DOCKER_INIT, TINI};
+use crate::verify_tini::container::{CONTAINER_LIMIT, Containers, DAEMON_LIMIT, SILENCE, last_lines};
+use crate::verify_tini::image_checks::{DOCKER_INIT, TINI};
 
-/// Of a daemon that hangs under qemu-user.
+/// A daemon that hangs under qemu-user is started again.
 const MOST_STARTS: u32 = 3;
-/// A process whose parent ends before it: process 1 inherits it, and has to reap it when it ends.
-/// A zombie is still in /proc.
+/// A process whose parent ends first: process 1 inherits it, and must reap it when it ends; a zombie stays in
+/// /proc.
 const ORPHAN: &str = "orphan=$(sh -c 'sleep 0.3 >/dev/null & echo $!'); tries=0; \
     while [ -e /proc/$orphan ] && [ $tries -lt 40 ]; do sleep 0.2; tries=$((tries + 1)); done; \
     if [ -e /proc/$orphan ]; then grep State /proc/$orphan/status; exit 9; fi; echo orphan $orphan is gone";
@@ -23,7 +23,7 @@ pub(super) fn version(containers: &Containers<'_>, init: bool) -> Result<String>
     for path in [TINI, DOCKER_INIT] {
         let (shown, text) = containers.expect(init, &["--entrypoint", path], &["--version"], 0)?;
         if !text.starts_with("tini version ") {
-            bail!("`{shown}` says {:?}, which is not tini's version", said(&text, ""));
+            bail!("`{shown}` printed {:?}, not a version of tini", last_lines(&text, ""));
         }
         evidence.push(format!("{path}: {}", text.lines().next().unwrap_or_default()));
     }
@@ -33,9 +33,9 @@ pub(super) fn version(containers: &Containers<'_>, init: bool) -> Result<String>
 pub(super) fn command(containers: &Containers<'_>, init: bool) -> Result<String> {
     let (shown, text) = containers.expect(init, &[], &["ls", "-la", DOCKER_INIT], 0)?;
     if !text.contains(DOCKER_INIT) {
-        bail!("`{shown}` did not list it: {}", said(&text, ""));
+        bail!("`{shown}` did not list the file: {}", last_lines(&text, ""));
     }
-    Ok(format!("`{shown}`: {}", said(&text, "")))
+    Ok(format!("`{shown}`: {}", last_lines(&text, "")))
 }
 
 pub(super) fn exit_status(containers: &Containers<'_>, init: bool) -> Result<String> {
@@ -47,16 +47,17 @@ pub(super) fn exit_status(containers: &Containers<'_>, init: bool) -> Result<Str
 
 pub(super) fn orphans(containers: &Containers<'_>, init: bool) -> Result<String> {
     if init {
-        // The engine's init is process 1 and says nothing: the empty place in /proc is the evidence.
+        // The engine's init is process 1 and prints nothing: the missing entry in /proc is the evidence.
         let (_, text) = containers.expect(init, &[], &["sh", "-c", ORPHAN], 0)?;
-        return Ok(format!("an orphan that ended left no zombie: {text}"));
+        return Ok(format!("an orphaned process left no zombie: {text}"));
     }
-    // -w lets tini tell what it reaps. Not with -s: as a subreaper it is refused by qemu-user.
+    // -w makes tini print what it reaps. Without -s: qemu-user does not support subreapers.
     let options = ["--entrypoint", TINI, "--env", "TINI_VERBOSITY=1"];
     let (shown, text) = containers.expect(init, &options, &["-w", "--", "sh", "-c", ORPHAN], 0)?;
     let reaped = text.lines().find(|line| line.contains("Reaped zombie process with pid="));
-    let reaped = reaped.with_context(|| format!("`{shown}` told of no reaped process: {}", said(&text, "")))?;
-    Ok(format!("{}; {}", reaped.trim(), said(text.lines().next().unwrap_or_default(), "")))
+    let reaped =
+        reaped.with_context(|| format!("tini reported no reaped process in `{shown}`: {}", last_lines(&text, "")))?;
+    Ok(format!("{}; {}", reaped.trim(), last_lines(text.lines().next().unwrap_or_default(), "")))
 }
 
 pub(super) fn sigterm(containers: &Containers<'_>, init: bool) -> Result<String> {
@@ -66,20 +67,27 @@ pub(super) fn sigterm(containers: &Containers<'_>, init: bool) -> Result<String>
     let status = container.call(["wait"]).context("it did not end on SIGTERM")?;
     let logs = container.logs()?;
     if status.trim() != "7" || !logs.contains("got SIGTERM") {
-        bail!("on SIGTERM the container ended with {}, not with 7 by its own trap: {}", status.trim(), said(&logs, ""));
+        bail!(
+            "on SIGTERM the container ended with {}, not with 7 by its own trap: {}",
+            status.trim(),
+            last_lines(&logs, "")
+        );
     }
     Ok("the child's trap ran on SIGTERM, and its exit status 7 is the container's".to_owned())
 }
 
-/// buildkitd comes up, and `buildctl` inside the container reaches it, as buildx asks for it. Under
-/// qemu-user one start in eight hangs before the daemon's first line: that alone is tried again, aloud.
+/// buildkitd starts, and `buildctl` in the container reaches it, as buildx does. Under qemu-user one start in
+/// eight hangs before the daemon's first line: only that is tried again, and the evidence says so.
 pub(super) fn daemon(containers: &Containers<'_>, init: bool, arguments: &[&str]) -> Result<String> {
     let is_hang = |error: &anyhow::Error| error.to_string().ends_with(SILENCE);
     for hung in 0..MOST_STARTS - 1 {
         match daemon_once(containers, init, arguments) {
             Err(error) if is_hang(&error) && Riscv64::here() != Riscv64::Natively => {}
             Ok(evidence) if hung > 0 => {
-                return Ok(format!("{evidence} (at start {}; before, it hung silently under qemu-user)", hung + 1));
+                return Ok(format!(
+                    "{evidence} (at attempt {}; earlier attempts hung under qemu-user without output)",
+                    hung + 1
+                ));
             }
             other => return other,
         }

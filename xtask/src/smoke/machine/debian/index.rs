@@ -1,6 +1,6 @@
-//! What Debian's archive says of itself: the signed `InRelease` names the digest of each list of
-//! packages, and a list names the digest of each package. Source: the wiki page
-//! "DebianRepository/Format", deb(5) and ar(5).
+//! The index files and packages of Debian's archive: the signed `InRelease` has the digest of each list of
+//! packages, and a list has the digest of each package. Source: the wiki page "DebianRepository/Format",
+//! deb(5) and ar(5).
 
 use std::io::Read;
 
@@ -10,35 +10,29 @@ use crate::http::endpoint::Endpoint;
 
 const AR_MAGIC: &[u8; 8] = b"!<arch>\n";
 const AR_HEADER_BYTES: usize = 60;
-/// A package has three members.
+/// A package normally has three.
 const MOST_MEMBERS: usize = 16;
 
-/// A file of the archive, as the document above it describes it.
+/// A file of the archive, as its index describes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Described {
-    /// Path below the root of the archive, or of the release.
+    /// Path from the root of the archive or of the release.
     pub path: String,
-    /// Size in bytes.
     pub size_bytes: u64,
-    /// Digest.
     pub sha256: Sha256,
 }
 
-/// One package of a list.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Package {
-    /// Name.
     pub name: String,
-    /// Version, as Debian writes them.
     pub version: String,
-    /// Names of what it depends on, the first of each group of alternatives.
+    /// Names of its dependencies, the first of each group of alternatives.
     pub depends: Vec<String>,
-    /// The file that it is in.
     pub file: Described,
 }
 
-/// The first source of apt that is Debian's archive, over TLS. It takes both forms of a list of
-/// sources, `URIs: …` and `deb …`. Source: sources.list(5).
+/// The first of apt's sources that is Debian's archive, with `https:` in any case. Reads both formats, `URIs: …`
+/// and `deb …`. Source: sources.list(5).
 pub fn archive_in(sources: &str) -> Option<Endpoint> {
     let lines = sources.lines().filter(|line| line.starts_with("URIs:") || line.starts_with("deb "));
     let mut words = lines.flat_map(|line| line.split_whitespace());
@@ -48,10 +42,7 @@ pub fn archive_in(sources: &str) -> Option<Endpoint> {
     })
 }
 
-/// The file at `path` of a release, in `InRelease` (or `Release`).
-///
-/// # Errors
-/// Where the release does not name it, or with no proper digest.
+/// The entry for `path` in `InRelease` or `Release`.
 pub fn described_in(release: &str, path: &str) -> Result<Described, String> {
     let lines = release.lines().skip_while(|line| *line != "SHA256:").skip(1);
     for line in lines.take_while(|line| line.starts_with(' ')) {
@@ -66,9 +57,6 @@ pub fn described_in(release: &str, path: &str) -> Result<Described, String> {
 }
 
 /// The package of that name in a list of packages.
-///
-/// # Errors
-/// Where it is not in the list, or its paragraph lacks something.
 pub fn package_in(list: &str, name: &str) -> Result<Package, String> {
     let first = format!("Package: {name}");
     let paragraph = list
@@ -81,7 +69,7 @@ pub fn package_in(list: &str, name: &str) -> Result<Package, String> {
     };
     let path = field("Filename")?;
     if path.starts_with('/') || path.split('/').any(|part| part == "..") {
-        return Err(format!("the package {name} is said to be at {path:?}, outside the archive"));
+        return Err(format!("the package {name} has the path {path:?}, which is outside the archive"));
     }
     let depends = field("Depends").unwrap_or_default().split(", ");
     Ok(Package {
@@ -93,20 +81,17 @@ pub fn package_in(list: &str, name: &str) -> Result<Package, String> {
 }
 
 fn described(path: &str, size: &str, digest: &str) -> Result<Described, String> {
-    let size_bytes = size.parse().map_err(|_| format!("{path} is said to have {size:?} bytes"))?;
+    let size_bytes = size.parse().map_err(|_| format!("{path} has the size {size:?}, which is not a number"))?;
     Ok(Described { path: path.to_owned(), size_bytes, sha256: digest.parse()? })
 }
 
-/// The files of a package, as the compressed tar archive that is a member of it.
-///
-/// # Errors
-/// Where it is no package, or one that is compressed otherwise than by xz.
+/// The files of a package: its member `data.tar.xz`. Fails if the package is compressed in another way.
 pub fn files_of(mut package: impl Read) -> Result<impl Read, String> {
-    let damaged = |error: std::io::Error| format!("it is no Debian package: {error}");
+    let damaged = |error: std::io::Error| format!("it is not a Debian package: {error}");
     let mut magic = [0; AR_MAGIC.len()];
     package.read_exact(&mut magic).map_err(damaged)?;
     if &magic != AR_MAGIC {
-        return Err("it is no Debian package: it does not begin as one".to_owned());
+        return Err("it is not a Debian package: it does not start with `!<arch>`".to_owned());
     }
     for _ in 0..MOST_MEMBERS {
         let mut header = [0; AR_HEADER_BYTES];
@@ -126,11 +111,12 @@ pub fn files_of(mut package: impl Read) -> Result<impl Read, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::mutation;
 
     const DIGEST: &str = "1b458cc5b1d13b946bdca67bdca891fccf57882f8af972276d1346b24fa8285b";
 
     #[test]
-    fn the_archive_is_found_in_both_forms_of_apt_s_sources() {
+    fn the_archive_is_found_in_both_formats_of_apt_sources() {
         let found = |text: &str| archive_in(text).map(|archive| archive.to_string());
         let stanza = "Types: deb\nURIs: http://mirror.example/debian\nSuites: bookworm\n";
         let line =
@@ -145,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn the_digest_of_a_list_is_the_one_under_sha256() {
+    fn the_digest_of_a_list_comes_from_the_sha256_section() {
         let release = format!(
             "Suite: stable\nMD5Sum:\n {} 4 main/binary-riscv64/Packages.gz\nSHA256:\n {DIGEST}  12910137 \
              main/binary-riscv64/Packages.gz\n {DIGEST} 5 main/binary-riscv64/Packages\nEnd: x\n",
@@ -157,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn a_package_is_found_by_its_whole_name() {
+    fn a_package_is_found_by_its_full_name() {
         let paragraph = |name: &str, path: &str| {
             format!(
                 "Package: {name}\nVersion: 6.12.107-1\nDepends: linux-image-6.12.107+deb13-riscv64 (= 6.12.107-1), \
@@ -189,5 +175,48 @@ mod tests {
         for length in 0..package.len() - members[2].len() + AR_HEADER_BYTES {
             assert!(files_of(&package.as_bytes()[..length]).is_err(), "cut at {length}");
         }
+    }
+
+    #[test]
+    fn mutated_lists_and_releases_give_paths_inside_the_archive_or_an_error() {
+        let list = format!(
+            "Package: a\nVersion: 1\nDepends: linux-image-6.12 (= 1), kmod | x\nFilename: pool/a.deb\nSize: 1436\n\
+             SHA256: {DIGEST}\n\nPackage: b\nVersion: 2\nFilename: pool/b.deb\nSize: 2\nSHA256: {DIGEST}\n"
+        );
+        let release = format!("Suite: stable\nSHA256:\n {DIGEST} 12910137 main/Packages.gz\n {DIGEST} 5 other\n");
+        arbtest::arbtest(|source| {
+            let list = mutation::text(source, &list)?;
+            for name in ["a", "b"] {
+                if let Ok(package) = package_in(&list, name) {
+                    let path = &package.file.path;
+                    assert!(list.contains(path.as_str()) && !path.starts_with('/') && !path.contains("../"), "{path}");
+                    let length: usize = package.depends.iter().map(String::len).sum();
+                    assert!(length + package.version.len() <= list.len());
+                }
+            }
+            let release = mutation::text(source, &release)?;
+            if let Ok(found) = described_in(&release, "main/Packages.gz") {
+                assert!(release.contains(&found.sha256.to_string()) && release.contains("main/Packages.gz"));
+            }
+            archive_in(&mutation::text(source, "URIs: http://a/debian\ndeb [x] http://b/debian/ trixie main\n")?);
+            Ok(())
+        });
+    }
+
+    #[test]
+    fn mutated_packages_give_no_more_than_they_hold_and_are_read_once() {
+        let members =
+            [member("debian-binary", "2.0\n"), member("control.tar.xz", "odd"), member("data.tar.xz", "files")];
+        let package = format!("!<arch>\n{}", members.concat());
+        arbtest::arbtest(|source| {
+            let bytes = mutation::bytes(source, package.as_bytes())?;
+            let mut remaining = bytes.as_slice();
+            let mut content = Vec::new();
+            if let Ok(mut files) = files_of(&mut remaining) {
+                files.read_to_end(&mut content).expect("memory can be read");
+            }
+            assert!(content.len() + remaining.len() <= bytes.len());
+            Ok(())
+        });
     }
 }

@@ -1,24 +1,25 @@
-//! Each defect of an image, made on purpose, is caught by the check of its name.
+//! Each check catches the defect that it is for, in an image made with just that defect.
 
 use fakes::sample_image::{ENTRYPOINT, Item, LOADER, RISCV, X86_64, config, elf, good, layer};
 
 use super::*;
 use crate::dist::check::Verdict;
 
-fn judged(items: &[Item], config: serde_json::Value) -> Vec<Check> {
+fn run_checks(items: &[Item], config: serde_json::Value) -> Vec<Check> {
     let mut tree = FileTree::default();
-    tree.apply(layer(items).as_slice()).expect("an honest layer");
+    tree.apply(layer(items).as_slice()).expect("a valid layer");
     checks(&serde_json::from_value(config).expect("a configuration"), &tree)
 }
 
-/// The one check that fails, and why.
+/// Name and evidence of the only check that fails.
 fn failure(items: &[Item], config: serde_json::Value) -> (String, String) {
-    let failed: Vec<Check> = judged(items, config).into_iter().filter(|check| check.verdict == Verdict::Fail).collect();
-    let [check] = failed.as_slice() else { panic!("one check should fail, and these do: {failed:#?}") };
+    let failed: Vec<Check> =
+        run_checks(items, config).into_iter().filter(|check| check.verdict == Verdict::Fail).collect();
+    let [check] = failed.as_slice() else { panic!("not exactly one check fails: {failed:#?}") };
     (check.name.clone(), check.evidence.clone())
 }
 
-/// The good image with other files, or without some.
+/// The good image with one file replaced or removed.
 fn changed(path: &str, instead: Option<Item>) -> Vec<Item> {
     let is_it = |item: &Item| match item {
         Item::File(name, ..) | Item::Folder(name) | Item::Symlink(name, _) | Item::HardLink(name, _) => *name == path,
@@ -33,13 +34,13 @@ fn assert_failure(items: &[Item], name: &str, part: &str) {
 
 #[test]
 fn the_good_image_passes_every_check() {
-    let checks = judged(&good(), config(&ENTRYPOINT, &[]));
+    let checks = run_checks(&good(), config(&ENTRYPOINT, &[]));
     assert_eq!(checks.len(), 10);
     assert!(checks.iter().all(|check| check.verdict == Verdict::Pass), "{checks:#?}");
 }
 
 #[test]
-fn the_link_missing_dangling_in_a_circle_or_to_something_else() {
+fn a_link_that_is_missing_dangling_circular_or_wrong_is_caught() {
     let link = |target| changed("sbin/docker-init", Some(Item::Symlink("sbin/docker-init", target)));
     assert_failure(
         &changed("sbin/docker-init", None),
@@ -52,21 +53,21 @@ fn the_link_missing_dangling_in_a_circle_or_to_something_else() {
 }
 
 #[test]
-fn tini_for_another_architecture_or_not_executable_or_damaged() {
+fn a_tini_for_another_architecture_not_executable_or_not_elf_is_caught() {
     let tini = |mode, content| changed("usr/bin/tini", Some(Item::File("usr/bin/tini", mode, content)));
     assert_failure(&tini(0o755, elf(X86_64, None, &[])), "tini-architecture", "is for x86-64, not riscv64");
-    assert_failure(&tini(0o755, b"#!/bin/sh\n".to_vec()), "tini-architecture", "is no ELF program");
+    assert_failure(&tini(0o755, b"#!/bin/sh\n".to_vec()), "tini-architecture", "is not an ELF program");
     assert_failure(&tini(0o644, elf(RISCV, None, &[])), "tini-present", "mode 0644");
-    let missing = judged(&changed("usr/bin/tini", None), config(&ENTRYPOINT, &[]));
+    let missing = run_checks(&changed("usr/bin/tini", None), config(&ENTRYPOINT, &[]));
     let failed: Vec<&str> =
         missing.iter().filter(|check| check.verdict == Verdict::Fail).map(|check| check.name.as_str()).collect();
     assert_eq!(failed, ["tini-present", "docker-init-link"]);
 }
 
 #[test]
-fn the_interpreter_or_a_library_removed() {
+fn a_missing_elf_interpreter_or_library_is_caught() {
     let names_of = |items: &[Item]| {
-        let checks = judged(items, config(&ENTRYPOINT, &[]));
+        let checks = run_checks(items, config(&ENTRYPOINT, &[]));
         let failed = checks.into_iter().filter(|check| check.verdict == Verdict::Fail);
         failed.map(|check| (check.name, check.evidence)).collect::<Vec<_>>()
     };
@@ -79,12 +80,12 @@ fn the_interpreter_or_a_library_removed() {
 }
 
 #[test]
-fn runc_missing() {
+fn a_missing_runc_is_caught() {
     assert_failure(&changed("usr/sbin/runc", None), "runc", "buildkitd finds no worker");
 }
 
 #[test]
-fn an_entrypoint_script_that_cannot_start() {
+fn an_entrypoint_script_that_cannot_start_is_caught() {
     let script = |mode, text: &str| {
         changed("usr/bin/entrypoint", Some(Item::File("usr/bin/entrypoint", mode, text.as_bytes().to_vec())))
     };
@@ -99,7 +100,7 @@ fn an_entrypoint_script_that_cannot_start() {
 }
 
 #[test]
-fn the_literal_entrypoint_of_the_order_is_caught_with_its_reason() {
+fn an_entrypoint_of_tini_alone_is_caught_with_the_reason() {
     let (name, evidence) = failure(&good(), config(&["/usr/bin/tini", "--"], &[]));
     assert_eq!(name, "entrypoint");
     for part in [
@@ -110,11 +111,11 @@ fn the_literal_entrypoint_of_the_order_is_caught_with_its_reason() {
         assert!(evidence.contains(part), "{part} is not in: {evidence}");
     }
     let (name, evidence) = failure(&good(), config(&["/usr/bin/tini", "--", "buildkitd"], &[]));
-    assert!(name == "entrypoint" && evidence.contains("taken for an argument of buildkitd"), "{evidence}");
+    assert!(name == "entrypoint" && evidence.contains("becomes an argument of buildkitd"), "{evidence}");
 }
 
 #[test]
-fn command_environment_and_platform_are_as_specified() {
+fn a_wrong_command_environment_or_platform_is_caught() {
     let other = |pointer: &str, value: serde_json::Value| {
         let mut config = config(&ENTRYPOINT, &[]);
         *config.pointer_mut(pointer).expect("is there") = value;

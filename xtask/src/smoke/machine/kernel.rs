@@ -1,8 +1,8 @@
-//! What a riscv64 machine is made of besides the image: kernel, modules, firmware, busybox, and an
-//! emulator for amd64; all of it Debian's, fetched once, and compared with its digests at each use.
+//! The kernel of the riscv64 machine, with its modules, the firmware, busybox and an emulator for amd64:
+//! Debian's packages, downloaded once to `target/`, and compared with their digests at each use.
 #![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "reads and writes files")]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io::Read;
 use std::time::Duration;
@@ -17,38 +17,35 @@ use crate::http::endpoint::Endpoint;
 use crate::os::files::{self, Staging};
 use crate::os::process::Run;
 use crate::os::terminal::print_status;
-use crate::smoke::debian::index::Package;
-use crate::smoke::debian::{self, Archive};
-use crate::smoke::kernel_module;
+use crate::smoke::machine::debian::{self, Archive, Package};
+use crate::smoke::machine::kernel_module;
 
-/// The kernel.
 pub const KERNEL: &str = "kernel";
-/// The firmware that the machine starts before the kernel, OpenSBI's `fw_dynamic`.
+/// OpenSBI's `fw_dynamic`, which starts the kernel.
 pub const FIRMWARE: &str = "firmware";
-/// A static busybox for riscv64.
 pub const BUSYBOX_RISCV64: &str = "busybox-riscv64";
-/// A static busybox for amd64.
 pub const BUSYBOX_AMD64: &str = "busybox-amd64";
-/// A static qemu-user for riscv64 that runs amd64 programs.
+/// A qemu-user that runs amd64 programs on riscv64.
 pub const EMULATOR_AMD64: &str = "qemu-x86_64";
 
-/// What the machine loads: the disk that its results go to, containers' file systems, and foreign
-/// binaries.
+/// For the results disk, the containers' file systems, and the emulator for amd64.
 const MODULES: [&str; 4] = ["virtio_mmio", "virtio_blk", "overlay", "binfmt_misc"];
+/// Each round of dependencies reads the whole package.
+const MOST_MODULES: usize = 64;
 const RECORD: &str = "guest_files.json";
 const SCHEMA: u32 = 1;
-/// Far above what any of these files has.
+/// Far above the size of any of these files.
 const LARGEST_FILE_BYTES: u64 = 512 << 20;
 const XZ_LIMIT: Duration = Duration::from_secs(60);
 
-/// The guest files, in a folder.
+/// The files that the guest boots with, in one directory.
 #[derive(Debug)]
 pub struct GuestFiles {
     folder: Utf8PathBuf,
     record: Record,
 }
 
-/// What is in the folder and where it comes from.
+/// The files in the directory and their origin.
 #[derive(Debug, Serialize, Deserialize)]
 struct Record {
     schema: u32,
@@ -59,24 +56,21 @@ struct Record {
 }
 
 impl GuestFiles {
-    /// Those that an earlier run fetched into `folder`, or new ones.
-    ///
-    /// # Errors
-    /// Where they cannot be fetched, or are not Debian's.
+    /// The files that an earlier run downloaded to `folder`, or new ones.
     pub fn obtain(folder: &Utf8Path, archive: Option<&Endpoint>) -> Result<Self> {
-        let wait = || print_status("debian", "waiting for another run that fetches the kernel");
+        let wait = || print_status("debian", "waiting for another run that downloads the kernel");
         let _lock = files::lock(&folder.with_extension("lock"), wait)?;
         match Self::present(folder) {
             Ok(found) => return Ok(found),
-            Err(why) if folder.exists() => print_status("debian", format_args!("fetching again: {why:#}")),
-            Err(_) => print_status("debian", "fetching a kernel and its firmware, once"),
+            Err(why) if folder.exists() => print_status("debian", format_args!("downloading again: {why:#}")),
+            Err(_) => print_status("debian", "downloading a kernel and its firmware; later runs reuse them"),
         }
         let archive = match archive {
             Some(archive) => archive.clone(),
             None => debian::archive_of_apt()?,
         };
         let staging = Staging::new(folder)?;
-        let record = fetch(&archive, staging.path()).context("the machine's kernel could not be obtained")?;
+        let record = fetch(&archive, staging.path()).context("cannot download the machine's kernel")?;
         let text = serde_json::to_string_pretty(&record)?;
         fs::write(staging.path().join(RECORD), text).context("cannot write the record of the kernel")?;
         staging.publish()?;
@@ -86,30 +80,29 @@ impl GuestFiles {
     fn present(folder: &Utf8Path) -> Result<Self> {
         let text = fs::read_to_string(folder.join(RECORD)).with_context(|| format!("{folder} has no {RECORD}"))?;
         let record: Record = serde_json::from_str(&text).with_context(|| format!("{RECORD} cannot be read"))?;
-        ensure!(record.schema == SCHEMA, "it is of another version of this task");
+        ensure!(record.schema == SCHEMA, "it was written by another version of xtask");
         for file in &record.files {
             let (_, found) = file_digest(&folder.join(&file.name))?;
-            ensure!(found == file.sha256, "{} is not what was fetched", file.name);
+            ensure!(found == file.sha256, "{} has changed since the download", file.name);
         }
         Ok(Self { folder: folder.to_owned(), record })
     }
 
-    /// The path of one of the constants above.
+    /// The path of the file with one of the names above.
     pub fn path(&self, name: &str) -> Utf8PathBuf {
         self.folder.join(name)
     }
 
-    /// The names of the modules, in the order in which they are loaded.
+    /// The kernel modules, in the order in which they must be loaded.
     pub fn modules(&self) -> &[String] {
         &self.record.modules
     }
 
-    /// The file of a module.
     pub fn module(&self, name: &str) -> Utf8PathBuf {
         self.folder.join(module_file(name))
     }
 
-    /// Name and version of each package, and how far the archive was trusted.
+    /// Name and version of each package, and how the archive was verified.
     pub fn origin(&self) -> Vec<(String, String)> {
         let packages = self.record.packages.iter().map(|(name, version, _)| (name.clone(), version.clone()));
         packages.chain([("Debian's archive".to_owned(), self.record.trust.clone())]).collect()
@@ -120,7 +113,7 @@ fn module_file(name: &str) -> String {
     format!("{name}.ko.xz")
 }
 
-/// Fills `folder`.
+/// Downloads everything to `folder`.
 fn fetch(endpoint: &Endpoint, folder: &Utf8Path) -> Result<Record> {
     let scratch = folder.join("scratch");
     fs::create_dir(&scratch).with_context(|| format!("cannot make {scratch}"))?;
@@ -130,15 +123,15 @@ fn fetch(endpoint: &Endpoint, folder: &Utf8Path) -> Result<Record> {
     let list_amd64 = archive.list("amd64", &scratch)?;
     let named = debian::find(&list, "linux-image-riscv64")?;
     let kernel = named.depends.iter().find(|name| name.starts_with("linux-image-"));
-    let kernel = debian::find(&list, kernel.context("linux-image-riscv64 names no kernel")?)?;
+    let kernel = debian::find(&list, kernel.context("Debian's package linux-image-riscv64 depends on no kernel")?)?;
     let firmware = debian::find(&list, "opensbi")?;
     let busybox = debian::find(&list, "busybox-static")?;
     let busybox_amd64 = debian::find(&list_amd64, "busybox-static")?;
     let emulator = debian::find(&list, "qemu-user")?;
-    let take = |package: &Package, wanted: &str, name: &str| -> Result<()> {
+    let take = |package: &Package, file: &str, name: &str| -> Result<()> {
         let tar = archive.package(package, &scratch)?;
-        let found = extract(&tar, &|path| (path == wanted).then(|| folder.join(name)))?;
-        ensure!(found == 1, "Debian's package {} has no {wanted}", package.name);
+        let found = extract(&tar, &|path| (path == file).then(|| folder.join(name)))?;
+        ensure!(found == 1, "Debian's package {} has no file {file}", package.name);
         fs::remove_file(&tar).with_context(|| format!("cannot remove {tar}"))
     };
     take(&busybox, "usr/bin/busybox", BUSYBOX_RISCV64)?;
@@ -169,12 +162,13 @@ fn fetch(endpoint: &Endpoint, folder: &Utf8Path) -> Result<Record> {
     })
 }
 
-/// Takes the modules and all that they need out of a kernel's package. Returns their names, each
-/// after what it needs.
+/// Extracts the modules and their dependencies from the kernel's package. Returns their names in the order
+/// in which they must be loaded.
 fn modules(tar: &Utf8Path, folder: &Utf8Path) -> Result<Vec<String>> {
     let mut needs: BTreeMap<String, Vec<String>> = BTreeMap::new();
     let mut missing: Vec<String> = MODULES.map(str::to_owned).into();
     while !missing.is_empty() {
+        ensure!(needs.len() + missing.len() <= MOST_MODULES, "Debian's kernel needs more than {MOST_MODULES} modules");
         extract(tar, &|path| {
             let name = path.rsplit('/').next()?.strip_suffix(".ko.xz")?.replace('-', "_");
             missing.contains(&name).then(|| folder.join(module_file(&name)))
@@ -186,7 +180,8 @@ fn modules(tar: &Utf8Path, folder: &Utf8Path) -> Result<Vec<String>> {
             let depends = kernel_module::depends(&output.stdout).map_err(Error::msg).context(file)?;
             needs.insert(name, depends);
         }
-        missing.extend(needs.values().flatten().filter(|name| !needs.contains_key(*name)).cloned());
+        let unknown: BTreeSet<&String> = needs.values().flatten().filter(|name| !needs.contains_key(*name)).collect();
+        missing.extend(unknown.into_iter().cloned());
     }
     let mut order = Vec::new();
     while order.len() < needs.len() {
@@ -195,13 +190,13 @@ fn modules(tar: &Utf8Path, folder: &Utf8Path) -> Result<Vec<String>> {
         };
         match needs.iter().find(ready) {
             Some((name, _)) => order.push(name.clone()),
-            None => bail!("the kernel's modules need each other in a circle"),
+            None => bail!("Debian's kernel modules depend on each other in a cycle"),
         }
     }
     Ok(order)
 }
 
-/// Writes each file of a tar archive for which `place` has a path. Returns how many.
+/// Extracts each file for which `place` returns a path. Returns how many.
 fn extract(tar: &Utf8Path, place: &dyn Fn(&str) -> Option<Utf8PathBuf>) -> Result<usize> {
     let extract = || -> Result<usize> {
         let mut count = 0;

@@ -1,22 +1,22 @@
-//! What the tasks need of a machine, and the line that brings it, by family of distributions.
+//! The requirements of the tasks on a machine (git, qemu, a container engine, ...), and the packages that provide
+//! each, by distribution.
 
-/// A family of distributions, by its package manager.
+/// Distributions with the same package manager.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Family {
-    /// Debian, Ubuntu and their like.
+    /// Debian, Ubuntu and derivatives.
     Debian,
-    /// Fedora and its like.
+    /// Fedora, RHEL and derivatives.
     Fedora,
-    /// Alpine.
     Alpine,
-    /// Arch and its like.
+    /// Arch and derivatives.
     Arch,
 }
 
 impl Family {
     const ALL: [Self; 4] = [Self::Debian, Self::Fedora, Self::Alpine, Self::Arch];
 
-    /// The family that an `os-release` file tells of.
+    /// The family that an `os-release` file names.
     /// Source: os-release(5), the fields `ID` and `ID_LIKE`.
     pub fn of_os_release(text: &str) -> Option<Self> {
         let field = |name: &str| text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix('='));
@@ -49,30 +49,28 @@ impl Family {
     }
 }
 
-/// One thing that a task needs.
+/// A requirement of a task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Need {
-    /// Git, of a version that knows partial clones.
+pub enum Requirement {
+    /// Git, new enough for partial clones.
     Git,
-    /// A C compiler, with which cargo links and builds xtask itself.
+    /// A C compiler, with which cargo builds xtask itself.
     Compiler,
-    /// Go on PATH or fetched earlier, or a way to fetch it.
+    /// Go on PATH or downloaded earlier, or a way to download it.
     Go,
-    /// Free disk space.
     Disk,
     /// Upstream's repository.
     Upstream,
-    /// Something that runs riscv64 programs.
+    /// qemu-user, to run riscv64 programs.
     Qemu,
-    /// riscv64 programs run as they are, in containers as well.
+    /// riscv64 in `binfmt_misc`, so that riscv64 containers run.
     Binfmt,
     /// A container engine that answers.
     Engine,
-    /// The engine's buildx.
     Buildx,
-    /// A riscv64 machine in software.
+    /// qemu-system, for a riscv64 machine.
     Machine,
-    /// What unpacks Debian's kernel for it.
+    /// xz, to unpack Debian's kernel for it.
     Xz,
     /// A token for GitHub.
     Token,
@@ -80,8 +78,8 @@ pub enum Need {
     GitHub,
 }
 
-impl Need {
-    /// All, in the order of the tasks.
+impl Requirement {
+    /// In the order of the tasks.
     pub const ALL: [Self; 13] = [
         Self::Git,
         Self::Compiler,
@@ -108,7 +106,7 @@ impl Need {
         }
     }
 
-    /// Its name in a table.
+    /// The name in the table.
     pub fn name(self) -> &'static str {
         match self {
             Self::Git => "git",
@@ -128,12 +126,12 @@ impl Need {
     }
 
     /// Whether `build` cannot run without it.
-    pub fn stops_build(self) -> bool {
+    pub fn blocks_build(self) -> bool {
         matches!(self, Self::Git | Self::Compiler | Self::Go | Self::Disk | Self::Upstream)
     }
 
-    /// How to mend its missing: a place and a line for it. For a machine of known family one line,
-    /// for any other a line for each family.
+    /// The fixes if it is missing, each with a prefix that names the distribution: one fix, without a prefix, if the
+    /// family is known, else one for each family.
     pub fn fixes(self, family: Option<Family>) -> Vec<(String, String)> {
         if let Some(line) = self.fix_anywhere() {
             return vec![(String::new(), line.to_owned())];
@@ -147,7 +145,7 @@ impl Need {
             .collect()
     }
 
-    /// The packages of Debian and Ubuntu that bring it, if packages do.
+    /// The packages of Debian and Ubuntu that provide it.
     pub fn debian_packages(self) -> impl Iterator<Item = &'static str> {
         let packages = if self.fix_anywhere().is_some() { "" } else { self.packages(Family::Debian) };
         packages.split_whitespace()
@@ -155,17 +153,18 @@ impl Need {
 
     fn fix_anywhere(self) -> Option<&'static str> {
         match self {
-            Self::Disk => Some("free some, or move the checkout to a larger file system"),
+            Self::Disk => Some("free disk space, or move the checkout to a larger file system"),
             Self::Upstream => Some(
-                "git config --global url.MIRROR.insteadOf https://github.com/moby/buildkit.git, or git clone MIRROR buildkit",
+                "with a MIRROR that answers: git config --global url.MIRROR.insteadOf https://github.com/moby/buildkit.git, or \
+                 git clone MIRROR buildkit",
             ),
             Self::Token => Some("export GITHUB_TOKEN=..., with the scopes contents, issues, actions and packages"),
-            Self::GitHub => Some("check the network, or HTTPS_PROXY"),
+            Self::GitHub => Some("check the network connection and HTTPS_PROXY"),
             _ => None,
         }
     }
 
-    /// Names of packages. Source: each distribution's own package index.
+    /// The packages that provide it. Source: each distribution's package index.
     fn packages(self, family: Family) -> &'static str {
         let [debian, fedora, alpine, arch] = match self {
             Self::Git => ["git"; 4],
@@ -181,7 +180,8 @@ impl Need {
             Self::Engine => ["docker.io", "moby-engine", "docker", "docker"],
             Self::Buildx => ["docker-buildx", "docker-buildx", "docker-cli-buildx", "docker-buildx"],
             Self::Machine => [
-                "qemu-system-misc opensbi u-boot-qemu",
+                // Provided by qemu-system-misc up to Debian 12 and Ubuntu 24.04, by qemu-system-riscv since.
+                "qemu-system-riscv64 opensbi u-boot-qemu",
                 "qemu-system-riscv",
                 "qemu-system-riscv64",
                 "qemu-system-riscv",
@@ -201,9 +201,10 @@ impl Need {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::mutation;
 
     #[test]
-    fn the_family_is_told_by_os_release() {
+    fn the_family_comes_from_os_release() {
         let family = |text: &str| Family::of_os_release(text);
         assert_eq!(family("PRETTY_NAME=\"Debian\"\nID=debian\n"), Some(Family::Debian));
         assert_eq!(family("ID=linuxmint\nID_LIKE=\"ubuntu debian\"\n"), Some(Family::Debian));
@@ -213,15 +214,28 @@ mod tests {
     }
 
     #[test]
-    fn every_lack_has_one_line_where_the_family_is_known_and_at_least_one_elsewhere() {
-        for need in Need::ALL {
+    fn each_requirement_has_one_fix_if_the_family_is_known_and_at_least_one_otherwise() {
+        for requirement in Requirement::ALL {
             for family in Family::ALL {
-                let lines = need.fixes(Some(family));
-                assert!(lines.len() == 1, "{need:?} on {family:?}: {lines:?}");
+                let fixes = requirement.fixes(Some(family));
+                assert!(fixes.len() == 1, "{requirement:?} on {family:?}: {fixes:?}");
             }
-            assert!(!need.fixes(None).is_empty(), "{need:?}");
+            assert!(!requirement.fixes(None).is_empty(), "{requirement:?}");
             let is_name = |name: &str| name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-.+".contains(&byte));
-            assert!(need.debian_packages().all(is_name), "{need:?}");
+            assert!(requirement.debian_packages().all(is_name), "{requirement:?}");
         }
+    }
+
+    #[test]
+    fn a_family_is_one_that_the_mutated_os_release_names() {
+        arbtest::arbtest(|source| {
+            let text = mutation::text(source, "NAME=\"Rocky\"\nID=\"rocky\"\nID_LIKE=\"rhel centos fedora\"\n")?;
+            match Family::of_os_release(&text) {
+                Some(Family::Fedora) => assert!(text.contains("rhel") || text.contains("fedora")),
+                Some(family) => assert!(text.contains(&family.name()[..4].to_lowercase()), "{family:?} of {text:?}"),
+                None => {}
+            }
+            Ok(())
+        });
     }
 }

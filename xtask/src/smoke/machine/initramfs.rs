@@ -1,5 +1,5 @@
-//! The first file system of the machine: the files of the image below `image/`, as their layers
-//! have them, and around it what boots them and asks for the builds.
+//! The initramfs of the machine: the image's files below `image/`, with the owners and modes that its layers
+//! give them, and beside them the files that boot the machine and run the builds.
 #![allow(clippy::disallowed_types, reason = "reads and writes files")]
 
 use std::fs::File;
@@ -11,8 +11,8 @@ use oci::file_tree::{FileTree, Node};
 use oci::layer::members::Kind;
 use oci::layout::Image;
 
-use crate::smoke::cpio::{Attributes, Special, Writer};
-use crate::smoke::guest_files::{BUSYBOX_AMD64, BUSYBOX_RISCV64, EMULATOR_AMD64, GuestFiles};
+use crate::smoke::machine::cpio::{Attributes, Special, Writer};
+use crate::smoke::machine::kernel::{BUSYBOX_AMD64, BUSYBOX_RISCV64, EMULATOR_AMD64, GuestFiles};
 
 const INIT: &str = include_str!("init.sh");
 const DOCKERFILE: &str = include_str!("Dockerfile");
@@ -20,10 +20,7 @@ const FOLDER: Attributes = Attributes { mode: 0o755, uid: 0, gid: 0, modified_ep
 const PROGRAM: Attributes = FOLDER;
 const DATA: Attributes = Attributes { mode: 0o644, ..FOLDER };
 
-/// Writes it to `path`.
-///
-/// # Errors
-/// Where a layer cannot be read, or the file not be written.
+/// Writes the initramfs to `path`.
 pub fn write(path: &Utf8Path, image: &Image, tree: &FileTree, guest_files: &GuestFiles, settings: &str) -> Result<()> {
     let fill = || -> Result<()> {
         let mut archive = Writer::new(BufWriter::with_capacity(1 << 20, File::create(path)?));
@@ -39,7 +36,7 @@ fn boot_files(archive: &mut Writer<impl Write>, guest_files: &GuestFiles, settin
     for folder in ["bin", "proc", "sys", "dev", "modules", "context", "context/riscv64", "context/amd64"] {
         archive.special(folder, FOLDER, Special::Directory)?;
     }
-    // Where the kernel finds no console, the first process has no place to say anything.
+    // Without it the first process has no standard output.
     archive.special("dev/console", Attributes { mode: 0o600, ..FOLDER }, Special::CharacterDevice(5, 1))?;
     let mut text =
         |path: &str, attributes, text: &str| archive.file(&[path], attributes, text.len() as u64, &mut text.as_bytes());
@@ -60,7 +57,7 @@ fn boot_files(archive: &mut Writer<impl Write>, guest_files: &GuestFiles, settin
     Ok(())
 }
 
-/// Folders first, then what is no file, then the files in the order in which they are stored.
+/// Directories and other special entries first, then the files in the order of the layers.
 fn image_files(archive: &mut Writer<impl Write>, image: &Image, tree: &FileTree) -> Result<()> {
     if tree.entries().all(|(path, _)| !path.is_empty()) {
         archive.special("image", FOLDER, Special::Directory)?;

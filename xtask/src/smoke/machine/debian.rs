@@ -1,5 +1,5 @@
-//! Debian's archive: packages whose digests lead back, through the list of packages and the
-//! release, to a signature. Needs no apt, no root, and no Debian.
+//! Debian's archive: downloads packages, each checked by a chain of digests from the signed release to the
+//! list of packages to the package. Needs no apt, no root, and no Debian.
 #![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "reads and writes files")]
 
 use std::fs::{self, File};
@@ -16,37 +16,36 @@ use crate::http::endpoint::Endpoint;
 use crate::os::host;
 use crate::os::process::Run;
 use crate::os::terminal::{Counted, Progress, Unit, print_status};
-use crate::smoke::debian::index::{Described, Package, archive_in, described_in, files_of, package_in};
+use crate::smoke::machine::debian::index::{Described, archive_in, described_in, files_of, package_in};
 
-pub mod index;
+mod index;
 
-/// The release that the image is made of, and the machine with it.
+pub use index::Package;
+
+/// The image's release, so that the machine has matching files.
 const SUITE: &str = "trixie";
-/// A release has 140 kB, a list of packages 60 MB.
+/// `InRelease` has 140 kB, a list of packages 60 MB.
 const LARGEST_RELEASE_BYTES: u64 = 4 << 20;
 const LARGEST_LIST_BYTES: u64 = 512 << 20;
 /// The kernel has 112 MB.
 const LARGEST_PACKAGE_BYTES: u64 = 1 << 30;
-/// Unpacking a kernel takes seven seconds on a desktop.
+/// Unpacking the kernel takes seven seconds on a desktop.
 const UNPACK_LIMIT: Duration = Duration::from_secs(15 * 60);
-/// Where Debian, Ubuntu and Fedora put the keys that sign the archive.
+/// The keys that sign the archive, on Debian, Ubuntu and Fedora.
 const KEYRINGS: [&str; 3] = [
     "/usr/share/keyrings/debian-archive-keyring.gpg",
     "/usr/share/keyrings/debian-archive-keyring.pgp",
     "/usr/share/distribution-gpg-keys/debian/debian-archive-keyring.gpg",
 ];
 
-/// The archive that this machine's apt fetches from, over TLS whatever apt uses.
-///
-/// # Errors
-/// Where there is no apt, or none of its sources is Debian's archive.
+/// The archive that apt uses on this host, over TLS whatever apt uses.
 pub fn archive_of_apt() -> Result<Endpoint> {
     let folder = Utf8Path::new("/etc/apt/sources.list.d").read_dir_utf8().into_iter().flatten().flatten();
     let files = folder.map(|entry| entry.path().to_owned()).chain(["/etc/apt/sources.list".into()]);
     let texts: Vec<String> = files.filter_map(|file| fs::read_to_string(file).ok()).collect();
     texts.iter().find_map(|text| archive_in(text)).context(
-        "this machine has no apt that fetches from Debian's archive; name a mirror with --debian-archive URL \
-         or XTASK_DEBIAN_ARCHIVE (https://www.debian.org/mirror/list has them)",
+        "apt has no source in Debian's archive on this host; name a mirror with --debian-archive URL or \
+         XTASK_DEBIAN_ARCHIVE (list: https://www.debian.org/mirror/list)",
     )
 }
 
@@ -55,25 +54,22 @@ pub struct Archive {
     http: Http,
     endpoint: Endpoint,
     release: String,
-    /// Whether the signature of the release was checked, in words.
+    /// Whether the signature of the release was checked, for messages.
     pub trust: String,
 }
 
 impl Archive {
-    /// Fetches the release and checks its signature, where gpgv and Debian's keys are installed.
-    /// `scratch` is an empty folder.
-    ///
-    /// # Errors
-    /// Where the archive does not answer, and where the signature is not Debian's.
+    /// Downloads the release, and checks its signature if gpgv and Debian's keys are installed.
+    /// `scratch` is an empty directory.
     pub fn open(endpoint: &Endpoint, scratch: &Utf8Path) -> Result<Self> {
         let http = Http::default();
         let release = endpoint.join(&format!("dists/{SUITE}/InRelease"));
         let signed = http.get(&release, LARGEST_RELEASE_BYTES).with_context(|| {
-            format!("Debian's archive at {endpoint} cannot be read; name a mirror with --debian-archive URL")
+            format!("Debian's archive at {endpoint} cannot be read; name another mirror with --debian-archive URL")
         })?;
         let signed_file = scratch.join("InRelease");
         fs::write(&signed_file, &signed).with_context(|| format!("cannot write {signed_file}"))?;
-        let (release, trust) = match checker() {
+        let (release, trust) = match signature_check() {
             Ok(gpgv) => (signed_part(gpgv, &signed_file)?, "signature checked by gpgv".to_owned()),
             Err(missing) => (String::from_utf8(signed)?, format!("signature not checked, {missing}; trusted by TLS")),
         };
@@ -81,9 +77,6 @@ impl Archive {
     }
 
     /// The list of packages for an architecture.
-    ///
-    /// # Errors
-    /// Where it cannot be had, or is not the one that the release names.
     pub fn list(&self, architecture: &str, scratch: &Utf8Path) -> Result<String> {
         let folder = format!("main/binary-{architecture}");
         let described = described_in(&self.release, &format!("{folder}/Packages.gz")).map_err(Error::msg)?;
@@ -99,10 +92,7 @@ impl Archive {
         Ok(list)
     }
 
-    /// Fetches a package, and unpacks its files into a tar archive in `scratch`.
-    ///
-    /// # Errors
-    /// Where it cannot be had, is not the one that the list names, or cannot be unpacked.
+    /// Downloads a package, and unpacks its files into a tar archive in `scratch`.
     pub fn package(&self, package: &Package, scratch: &Utf8Path) -> Result<Utf8PathBuf> {
         let deb = scratch.join(format!("{}.deb", package.file.sha256));
         self.download(&package.file, &deb)?;
@@ -119,7 +109,10 @@ impl Archive {
 
     fn download(&self, described: &Described, into: &Utf8Path) -> Result<()> {
         let Described { path, size_bytes, sha256 } = described;
-        ensure!(*size_bytes <= LARGEST_PACKAGE_BYTES, "{path} is said to have {size_bytes} bytes; it is refused");
+        ensure!(
+            *size_bytes <= LARGEST_PACKAGE_BYTES,
+            "{path} has {size_bytes} bytes by its index, more than the limit of {LARGEST_PACKAGE_BYTES}"
+        );
         let mut progress = Progress::new("debian", Unit::Bytes);
         progress.set_total(*size_bytes);
         let body = self.http.open(&self.endpoint.join(path))?.take(size_bytes + 1);
@@ -130,18 +123,16 @@ impl Archive {
         let (_, found) = hashed.finish();
         if (received, &found) != (*size_bytes, sha256) {
             bail!(
-                "{path} of Debian's archive is not what its index names, and was thrown away\n  \
-                 named:    {size_bytes} bytes, SHA-256 {sha256}\n  received: {received} bytes, SHA-256 {found}"
+                "{path} of Debian's archive does not match its index and is not used; try again, or another mirror \
+                 with --debian-archive URL\n  expected: {size_bytes} bytes, SHA-256 {sha256}\n  \
+                 received: {received} bytes, SHA-256 {found}"
             );
         }
         Ok(())
     }
 }
 
-/// The package of that name, with what it is called in a message.
-///
-/// # Errors
-/// Where the list lacks it.
+/// The package of that name; prints its version.
 pub fn find(list: &str, name: &str) -> Result<Package> {
     let package = package_in(list, name).map_err(|error| Error::msg(format!("Debian {SUITE}: {error}")))?;
     print_status("debian", format_args!("{} {}", package.name, package.version));
@@ -149,24 +140,25 @@ pub fn find(list: &str, name: &str) -> Result<Package> {
 }
 
 /// gpgv with Debian's keys, or what is missing for it.
-fn checker() -> Result<Run, &'static str> {
+fn signature_check() -> Result<Run, &'static str> {
     let gpgv = host::on_path("gpgv").ok_or("gpgv is not installed")?;
     let keyring = KEYRINGS.iter().find(|path| Utf8Path::new(path).is_file());
     let keyring = keyring.ok_or("debian-archive-keyring is not installed")?;
     Ok(Run::new(gpgv).args(["--keyring", keyring]))
 }
 
-/// The text that the signature covers, and nothing that stands around it.
+/// The text that the signature covers, without anything around it.
 fn signed_part(gpgv: Run, signed: &Utf8Path) -> Result<String> {
     let text = signed.with_extension("text");
     let check = gpgv.args(["--status-fd", "1", "--output", text.as_str(), signed.as_str()]);
     let output = check.output()?;
     let status = String::from_utf8_lossy(&output.stdout);
     let has = |word: &str| status.lines().any(|line| line.starts_with(&format!("[GNUPG:] {word} ")));
-    // A release has a signature by each key in use; an older set of keys knows only some of them.
+    // A release is signed by each key in use; an older keyring has only some of them.
     if !has("VALIDSIG") || has("BADSIG") {
         bail!(
-            "the release of Debian's archive is not signed by Debian, as far as the keys of this machine tell\n{}",
+            "the release of Debian's archive is not signed by Debian, by the keys on this host; update \
+             debian-archive-keyring, or name another mirror with --debian-archive URL\n{}",
             output.stderr.trim_end()
         );
     }

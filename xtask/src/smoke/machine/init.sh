@@ -1,52 +1,52 @@
 #!/bin/busybox sh
-# The first process of the machine that `cargo xtask smoke --level machine` boots. The files of the
-# image are in /image, and /settings has what depends on the image: its command and environment.
-# Each line `smoke: <seconds> <phase> <detail>` on the console is read by the host.
+# The first process of the machine that `cargo xtask smoke --level machine` boots. The image's files
+# are in /image; /settings has the image's command and environment.
+# The host reads each line `smoke: <seconds> <phase> <detail>` on the console.
 /bin/busybox --install -s /bin
 export PATH=/bin
 mount -t proc proc /proc
 mount -t sysfs sys /sys
 mount -t devtmpfs dev /dev
 
-say() {
+status() {
   echo "smoke: $(cut -d ' ' -f 1 /proc/uptime) $*"
 }
 
 power_off() {
-  # What the builds made, and the daemon's log, as a tar archive that begins where the disk begins.
+  # The results of the builds and the daemon's log, as a tar archive from the start of the disk.
   (cd /context && touch riscv64.tar both.tar && cp /daemon.log . && tar -cf /dev/vda riscv64.tar both.tar daemon.log)
   sync
-  say end
+  status end
   poweroff -f
 }
 
 fail() {
-  say failed "$@"
-  echo '--- what buildkitd said'
+  status failed "$@"
+  echo '--- the last lines of buildkitd'
   tail -n 40 /daemon.log
   power_off
 }
 
-# What /settings sets, here so that a shell checker knows it.
+# Set by /settings; declared here for shellcheck.
 modules='' limit_seconds=300 daemon_limit_seconds=200
 # shellcheck source=/dev/null
 . /settings
 touch /daemon.log
-say userspace "$(uname -r)"
-# Where the host is gone and nobody ends this machine, it ends itself.
+status userspace "$(uname -r)"
+# If the host process is gone, nothing else ends this machine.
 (sleep "$limit_seconds" && poweroff -f) &
 
 for module in $modules; do
   insmod "/modules/$module.ko.xz" || fail userspace "the kernel module $module cannot be loaded"
 done
-# Source: scripts/qemu-binfmt-conf.sh of QEMU; F keeps the emulator open, so that it works in containers.
+# Source: scripts/qemu-binfmt-conf.sh of QEMU; with F the kernel keeps the emulator open, so it works in containers.
 mount -t binfmt_misc binfmt_misc /proc/sys/fs/binfmt_misc
 printf '%s' ':qemu-x86_64:M::\x7fELF\x02\x01\x01\x00\x00\x00\x00\x00\x00\x00\x00\x00\x02\x00\x3e\x00:\xff\xff\xff\xff\xff\xfe\xfe\xfc\xff\xff\xff\xff\xff\xff\xff\xff\xfe\xff\xff\xff:/bin/qemu-x86_64:OCF' \
   >/proc/sys/fs/binfmt_misc/register || fail userspace 'binfmt_misc refuses the emulator of amd64'
 ip link set lo up
 
-# What an engine sets up for a privileged container: a root that is a mount of its own, the
-# kernel's file systems, folders in memory, and a volume.
+# What an engine sets up for a privileged container: a root that is a mount point, the kernel's
+# file systems, directories in memory, and a volume.
 mount --bind /image /image
 for folder in proc sys dev run tmp mnt var/lib/buildkit; do mkdir -p "/image/$folder"; done
 mount -t sysfs sys /image/sys
@@ -57,10 +57,10 @@ mount -t devpts devpts /image/dev/pts
 for folder in dev/shm run tmp var/lib/buildkit; do mount -t tmpfs tmpfs "/image/$folder"; done
 mount --bind /context /image/mnt
 
-# The image's own command as process 1 of namespaces of its own.
+# The image's command as process 1 of new namespaces.
 unshare -m -p -u -i -f /bin/sh -c '. /settings && mount -t proc proc /image/proc && daemon' >/daemon.log 2>&1 &
 daemon_pid=$!
-# The client takes seconds to start under emulation, at the daemon's cost: it is not started in vain.
+# The client takes seconds to start under emulation and slows the daemon down: wait for the socket first.
 socket=/image/run/buildkit/buildkitd.sock
 echo "there is no ${socket#/image}" >/workers
 until [ -S "$socket" ] && client debug workers >/workers 2>&1; do
@@ -71,22 +71,22 @@ until [ -S "$socket" ] && client debug workers >/workers 2>&1; do
   [ "$(cut -d . -f 1 /proc/uptime)" -lt "$daemon_limit_seconds" ] || fail daemon "it does not answer: $(tail -n 1 /workers)"
   sleep 0.2
 done
-say daemon "$(awk 'NR == 2 { print $2 }' /workers)"
+status daemon "$(awk 'NR == 2 { print $2 }' /workers)"
 
 build() {
   client build --progress plain --frontend dockerfile.v0 --local context=/mnt --local dockerfile=/mnt \
     --opt "platform=$2" --output "type=oci,dest=/mnt/$1.tar,compression=uncompressed" >/build.log 2>&1
-  status=$?
+  exit_status=$?
   cat /build.log
-  [ "$status" = 0 ] || fail "$1" "$(tail -n 1 /build.log)"
-  say "$1" "$2"
+  [ "$exit_status" = 0 ] || fail "$1" "$(tail -n 1 /build.log)"
+  status "$1" "$2"
 }
 build riscv64 linux/riscv64
 build both linux/riscv64,linux/amd64
 
-# `unshare` is the parent of the image's init, and hands its exit status on.
+# `unshare` is the parent of the image's init, and returns its exit status.
 read -r init_pid _ <"/proc/$daemon_pid/task/$daemon_pid/children"
 kill -TERM "$init_pid" || fail stopped "process $daemon_pid has no child"
 wait "$daemon_pid"
-say stopped "$?"
+status stopped "$?"
 power_off

@@ -1,7 +1,7 @@
-//! The host's side of the init path. An engine that is asked for an init (`docker run --init`,
-//! buildx always) mounts a file of its own machine over /sbin/docker-init of the container. Where
-//! that file is dynamically linked and the image lacks its ELF interpreter, the kernel answers ENOENT,
-//! and the message names the one file that is there. This tells it beforehand.
+//! The checks of the host's init. With `docker run --init`, and always under buildx, the engine mounts a file
+//! of its own host over /sbin/docker-init of the container. If that file is dynamically linked and the image
+//! does not have its ELF interpreter, the kernel returns ENOENT, and the message names docker-init, which is
+//! there. These checks predict the fault and name its cause.
 
 use oci::elf::Format;
 use oci::file_tree::FileTree;
@@ -10,32 +10,33 @@ use oci::loader::Missing;
 use crate::dist::check::Check;
 use crate::engine::Kind;
 use crate::verify_tini::host_init::{Found, HostInit, Source};
+use crate::verify_tini::image_checks::DOCKER_INIT;
 
 const IS_FOUND: &str = "host-init";
 const FITS: &str = "host-init-in-image";
 
-/// The names of its two checks.
 pub const NAMES: [&str; 2] = [IS_FOUND, FITS];
 
-/// What the engine's init is, and whether it starts in the image whose files are given.
+/// Checks what the engine's init is, and whether it can start in the image with the files `tree`.
 pub fn checks(kind: Kind, found: &Found, tree: &FileTree) -> [Check; 2] {
     let init = match found {
         Found::Here(init) => init,
         Found::Elsewhere(machine) => {
             let why = format!(
-                "the engine runs on another machine, {machine}; run this there, or give its init with --host-init FILE"
+                "the engine runs on another machine, {machine}; run verify-tini there, or name a copy of its init with \
+                 --host-init FILE"
             );
             return NAMES.map(|name| Check::not_run(name, &why));
         }
         Found::Absent(binary) => {
-            let cure = match kind {
+            let fix = match kind {
                 Kind::Docker => {
                     "ln -s \"$(command -v tini-static)\" /usr/local/bin/docker-init (Debian's package tini has tini-static)"
                 }
                 Kind::Podman => "apt-get install catatonit",
             };
             let why =
-                format!("the engine has no {binary} on this machine, so `--init` cannot work here at all; {cure}");
+                format!("the engine has no {binary} on this host, so `--init` cannot work here with any image; {fix}");
             let verdict = if kind == Kind::Docker { Check::fail } else { Check::not_run };
             return [verdict(IS_FOUND, why), Check::not_run(FITS, format!("there is no {binary}"))];
         }
@@ -45,32 +46,32 @@ pub fn checks(kind: Kind, found: &Found, tree: &FileTree) -> [Check; 2] {
         Format::Elf(linkage) => linkage,
         Format::Damaged(why) => {
             return [
-                Check::fail(IS_FOUND, format!("{shown} is damaged: {why}")),
+                Check::fail(IS_FOUND, format!("{shown} is damaged: {why}; {}", fix(kind, init))),
                 Check::not_run(FITS, "it is damaged"),
             ];
         }
         Format::Script(_) | Format::Data => {
-            let why = format!("{shown} is no ELF program; {}", cure(kind, init));
-            return [Check::fail(IS_FOUND, why), Check::not_run(FITS, "it is no ELF program")];
+            let why = format!("{shown} is not an ELF program; {}", fix(kind, init));
+            return [Check::fail(IS_FOUND, why), Check::not_run(FITS, "it is not an ELF program")];
         }
     };
     let how = match &linkage.interpreter {
         _ if linkage.is_static() => "statically linked".to_owned(),
-        Some(interpreter) => format!("dynamically linked, for the interpreter {interpreter}"),
+        Some(interpreter) => format!("dynamically linked, with the ELF interpreter {interpreter}"),
         None => "dynamically linked".to_owned(),
     };
     let is_found = Check::pass(IS_FOUND, format!("{shown} ({}) is for {}, {how}", init.reason, linkage.machine));
     let fits = match linkage.loads_in(tree, init.path.as_str()) {
         Ok(_) if linkage.is_static() => {
-            Check::pass(FITS, "a static init needs no file of the image: it starts in this one and in any other")
+            Check::pass(FITS, "a statically linked init needs no file of the image: it can start in any image")
         }
         Ok(needed) => Check::pass(
             FITS,
             format!(
-                "this image happens to hold what the init needs ({}); an image without it (Alpine, scratch, another \
-                 architecture) would fail under --init on this host: {}",
+                "this image happens to have the files that the init needs ({}); an image without them (Alpine, scratch, \
+                 another architecture) would fail under --init on this host; {}",
                 needed.join(", "),
-                cure(kind, init)
+                fix(kind, init)
             ),
         ),
         Err(missing) => Check::fail(FITS, prediction(kind, init, &missing)),
@@ -78,10 +79,10 @@ pub fn checks(kind: Kind, found: &Found, tree: &FileTree) -> [Check; 2] {
     [is_found, fits]
 }
 
-/// What will be seen, why it misleads, and what to do.
+/// The error that will appear, its real cause, and the fix.
 fn prediction(kind: Kind, init: &HostInit, missing: &Missing) -> String {
     let (command, mounted) = match kind {
-        Kind::Docker => ("docker", crate::verify_tini::contents::DOCKER_INIT),
+        Kind::Docker => ("docker", DOCKER_INIT),
         Kind::Podman => ("podman", "/run/podman-init"),
     };
     let file = &init.real;
@@ -90,48 +91,49 @@ fn prediction(kind: Kind, init: &HostInit, missing: &Missing) -> String {
             format!("exec {mounted}: no such file or directory"),
             format!(
                 "the file that is missing is not {mounted}: the engine mounts this host's {file} there, the kernel \
-                 looks inside the image for the ELF interpreter that this file names, and {why}"
+                 looks in the image for the ELF interpreter that this file names, and {why}"
             ),
         ),
         Missing::Library { name, why, .. } => (
             format!("{mounted}: error while loading shared libraries: {name}"),
             format!(
-                "the engine mounts this host's {file} there, and its library {name} is looked for in the image ({why})"
+                "the engine mounts this host's {file} there, and the loader looks for its library {name} in the image \
+                 ({why})"
             ),
         ),
     };
-    let cure = cure(kind, init);
+    let fix = fix(kind, init);
     format!(
         "`{command} run --init` of this image, and buildx with it, will fail on this host with `{message}`; {cause}. No \
-         symlink in the image mends that; the cure is a static init on the host: {cure}"
+         symlink in the image can fix this; the host needs a statically linked init: {fix}"
     )
 }
 
-fn cure(kind: Kind, init: &HostInit) -> String {
+fn fix(kind: Kind, init: &HostInit) -> String {
     match (kind, init.source) {
         (Kind::Podman, _) => "apt-get install --reinstall catatonit (Debian's is static)".to_owned(),
         (Kind::Docker, Source::Configured) => {
-            "set \"init-path\" to tini-static (Debian: /usr/bin/tini-static, of the package tini) in daemon.json or in \
-             --init-path, and restart the engine"
+            "set \"init-path\" in daemon.json (or --init-path) to tini-static (Debian: /usr/bin/tini-static, in the \
+             package tini), and restart the engine"
                 .to_owned()
         }
         (Kind::Docker, Source::Found) => format!(
-            "ln -sf \"$(command -v tini-static)\" {} (docker-init -> tini-static, of Debian's package tini); the next \
-             container uses it, no restart needed",
+            "ln -sf \"$(command -v tini-static)\" {} (docker-init -> tini-static, in Debian's package tini); it takes effect \
+             for the next container, without a restart",
             init.path
         ),
         (Kind::Docker, Source::Given) => {
-            "make docker-init there a link to tini-static (of Debian's package tini)".to_owned()
+            "on that host, make docker-init a link to tini-static (in Debian's package tini)".to_owned()
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use fakes::sample_image::{Item, LOADER, RISCV, X86_64, elf, good, layer};
+
     use super::*;
     use crate::dist::check::Verdict;
-    use crate::verify_tini::host_init::Source;
-    use fakes::sample_image::{Item, RISCV, X86_64, elf, good, layer};
 
     const X86_LOADER: &str = "/lib64/ld-linux-x86-64.so.2";
 
@@ -141,17 +143,17 @@ mod tests {
         Found::Here(HostInit { path, real: "/usr/bin/tini".into(), reason: "a test".to_owned(), source, format })
     }
 
-    fn judged(found: &Found, items: &[Item]) -> [(Verdict, String); 2] {
+    fn run_checks(found: &Found, items: &[Item]) -> [(Verdict, String); 2] {
         let mut tree = FileTree::default();
-        tree.apply(layer(items).as_slice()).expect("an honest layer");
+        tree.apply(layer(items).as_slice()).expect("a valid layer");
         checks(Kind::Docker, found, &tree).map(|check| (check.verdict, check.evidence))
     }
 
     #[test]
-    fn a_dynamic_init_and_an_image_without_its_interpreter_is_foretold() {
+    fn the_failure_of_a_dynamic_init_in_an_image_without_its_interpreter_is_predicted() {
         let only_static = [Item::File("usr/bin/tini", 0o755, elf(X86_64, None, &[]))];
         for image in [&only_static[..], &good()] {
-            let [found, fits] = judged(&init(X86_64, Some(X86_LOADER), Source::Found), image);
+            let [found, fits] = run_checks(&init(X86_64, Some(X86_LOADER), Source::Found), image);
             assert_eq!((found.0, fits.0), (Verdict::Pass, Verdict::Fail));
             for part in [
                 "`exec /sbin/docker-init: no such file or directory`",
@@ -162,28 +164,28 @@ mod tests {
                 assert!(fits.1.contains(part), "{part} is not in: {}", fits.1);
             }
         }
-        let [_, fits] = judged(&init(X86_64, Some(X86_LOADER), Source::Configured), &only_static);
+        let [_, fits] = run_checks(&init(X86_64, Some(X86_LOADER), Source::Configured), &only_static);
         assert!(fits.1.contains("daemon.json"), "{}", fits.1);
     }
 
     #[test]
-    fn a_static_init_starts_anywhere() {
-        let [found, fits] = judged(&init(X86_64, None, Source::Found), &good());
+    fn a_static_init_can_start_in_any_image() {
+        let [found, fits] = run_checks(&init(X86_64, None, Source::Found), &good());
         assert_eq!((found.0, fits.0), (Verdict::Pass, Verdict::Pass));
         assert!(found.1.contains("for x86-64, statically linked"), "{}", found.1);
     }
 
     #[test]
-    fn a_dynamic_init_whose_loader_and_libraries_the_image_has_passes_with_a_warning() {
-        let native = init(RISCV, Some(fakes::sample_image::LOADER), Source::Found);
-        let [_, fits] = judged(&native, &good());
+    fn a_dynamic_init_passes_with_a_warning_if_the_image_has_its_loader_and_libraries() {
+        let native = init(RISCV, Some(LOADER), Source::Found);
+        let [_, fits] = run_checks(&native, &good());
         assert_eq!(fits.0, Verdict::Pass);
-        assert!(fits.1.starts_with("this image happens to hold"), "{}", fits.1);
+        assert!(fits.1.starts_with("this image happens to have"), "{}", fits.1);
         let without_libc: Vec<_> = good()
             .into_iter()
             .filter(|item| !matches!(item, Item::File("usr/lib/riscv64-linux-gnu/libc.so.6", ..)))
             .collect();
-        let [_, fits] = judged(&native, &without_libc);
+        let [_, fits] = run_checks(&native, &without_libc);
         assert!(
             fits.0 == Verdict::Fail && fits.1.contains("error while loading shared libraries: libc.so.6"),
             "{}",
@@ -192,11 +194,11 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_looked_at_says_why() {
-        let [found, fits] = judged(&Found::Elsewhere("board (Debian)".to_owned()), &good());
+    fn an_init_that_cannot_be_checked_gives_the_reason() {
+        let [found, fits] = run_checks(&Found::Elsewhere("board (Debian)".to_owned()), &good());
         assert_eq!((found.0, fits.0), (Verdict::NotRun, Verdict::NotRun));
         assert!(found.1.contains("another machine, board (Debian)"));
-        let [found, fits] = judged(&Found::Absent("docker-init".to_owned()), &good());
+        let [found, fits] = run_checks(&Found::Absent("docker-init".to_owned()), &good());
         assert_eq!((found.0, fits.0), (Verdict::Fail, Verdict::NotRun));
     }
 }

