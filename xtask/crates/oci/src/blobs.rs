@@ -10,10 +10,8 @@ use camino::{Utf8Path, Utf8PathBuf};
 use serde::de::DeserializeOwned;
 
 use crate::digest::{Digest, sha256_of};
-use crate::documents::{Compression, Descriptor, LARGEST_DOCUMENT_BYTES};
-
-/// An image has a few dozen.
-pub const MOST_MEMBERS: usize = 10_000;
+use crate::documents::{Compression, Descriptor};
+use crate::limits::{ARCHIVE_MEMBERS, DOCUMENT_BYTES};
 
 /// Where the blobs are.
 #[derive(Debug)]
@@ -73,7 +71,7 @@ impl Store {
                 let target = String::from_utf8_lossy(&target).trim_start_matches("../").to_owned();
                 members.insert(name, Member::Link(target));
             }
-            ensure!(members.len() <= MOST_MEMBERS, "the archive has more than {MOST_MEMBERS} members");
+            ensure!(members.len() <= ARCHIVE_MEMBERS, "the archive has more than {ARCHIVE_MEMBERS} members");
         }
         Ok(Self::Archive { path: path.to_owned(), members })
     }
@@ -118,7 +116,7 @@ impl Store {
     /// Where it is missing, too large or damaged.
     pub fn bytes(&self, name: &str, described: Option<&Descriptor>) -> Result<Vec<u8>> {
         let (content, size_bytes) = self.reader(name)?;
-        ensure!(size_bytes <= LARGEST_DOCUMENT_BYTES, "{name} has {size_bytes} bytes; it is refused");
+        ensure!(size_bytes <= DOCUMENT_BYTES, "{name} has {size_bytes} bytes; the limit is {DOCUMENT_BYTES}");
         if let Some(descriptor) = described {
             self.check(name, descriptor)?;
         }

@@ -9,9 +9,6 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::digest::Digest;
 
-/// No manifest, index or configuration in use is near this; a larger one is no such document.
-pub const LARGEST_DOCUMENT_BYTES: u64 = 4 << 20;
-
 /// Content of the file `oci-layout`.
 pub const OCI_LAYOUT: &str = "{\"imageLayoutVersion\":\"1.0.0\"}";
 /// The index of a layout, its entry.

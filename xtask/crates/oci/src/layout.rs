@@ -14,18 +14,17 @@ use anyhow::{Context, Result, anyhow, bail, ensure};
 use camino::{Utf8Path, Utf8PathBuf};
 use flate2::read::MultiGzDecoder;
 
-use crate::blobs::{MOST_MEMBERS, Store};
-use crate::digest::{Digest, HashingWriter, Sha256, copy, sha256_of};
+use crate::blobs::Store;
+use crate::digest::{Digest, HashingReader, HashingWriter, copy, sha256_of};
 use crate::documents::{Compression, Config, Descriptor, INDEX, Index, Manifest, Platform, SavedImage};
 use crate::file_tree::{FileTree, Node};
 use crate::layer::members::{self, Kind};
+use crate::limits::{IMAGE_BYTES, LAYERS};
+
+mod manifests;
 
 /// The folder of the blobs in a layout.
 pub const BLOBS: &str = "blobs/sha256";
-const MOST_LAYERS: usize = 512;
-const DEEPEST_INDEX: usize = 4;
-/// All layers of an image, uncompressed; gzip packs a thousand to one.
-const LARGEST_IMAGE_BYTES: u64 = 64 << 30;
 
 /// One image.
 #[derive(Debug)]
@@ -40,6 +39,8 @@ pub struct Image {
     pub config_json: Vec<u8>,
     store: Store,
     layers: Vec<Layer>,
+    /// [`IMAGE_BYTES`], or less in a test.
+    limit_bytes: u64,
 }
 
 /// One layer: the blob that it is in, and the digest of the tar archive therein.
@@ -73,8 +74,8 @@ impl Image {
 
     fn of_layout(store: Store) -> Result<Self> {
         let index: Index = store.document("index.json", None)?;
-        let mut found = Vec::new();
-        collect(&store, &index, 0, &mut found)?;
+        let mut found = manifests::of_index(&store, &index)?;
+        ensure!(!found.is_empty(), "it holds no image");
         found.dedup_by(|one, other| one.digest == other.digest);
         let chosen = match found.as_slice() {
             [only] => only,
@@ -90,7 +91,8 @@ impl Image {
         };
         let manifest: Manifest = store.document(&chosen.digest.blob(), Some(chosen))?;
         let (config, config_json) = config_of(&store, &manifest.config.digest.blob(), Some(&manifest.config))?;
-        ensure!(manifest.layers.len() <= MOST_LAYERS, "it has {} layers", manifest.layers.len());
+        let stored_bytes = manifest.layers.iter().fold(0_u64, |sum, layer| sum.saturating_add(layer.size));
+        must_be_within(manifest.layers.len(), stored_bytes)?;
         ensure!(manifest.layers.len() == config.rootfs.diff_ids.len(), "manifest and configuration differ in layers");
         let mut layers = Vec::new();
         for (descriptor, diff_id) in manifest.layers.iter().zip(&config.rootfs.diff_ids) {
@@ -99,7 +101,15 @@ impl Image {
             store.check(&blob, descriptor)?;
             layers.push(Layer { blob, compression, diff_id: diff_id.clone() });
         }
-        Ok(Self { digest: chosen.digest.clone(), form: "OCI image layout", config, config_json, store, layers })
+        Ok(Self {
+            digest: chosen.digest.clone(),
+            form: "OCI image layout",
+            config,
+            config_json,
+            store,
+            layers,
+            limit_bytes: IMAGE_BYTES,
+        })
     }
 
     fn of_saved(store: Store) -> Result<Self> {
@@ -107,7 +117,7 @@ impl Image {
         let [saved] = images.as_slice() else { bail!("it holds {} images; save a single one", images.len()) };
         let (config, config_json) = config_of(&store, &saved.config, None)?;
         let digest = Digest::from(sha256_of(&mut config_json.as_slice())?);
-        ensure!(saved.layers.len() <= MOST_LAYERS, "it has {} layers", saved.layers.len());
+        must_be_within(saved.layers.len(), 0)?;
         ensure!(saved.layers.len() == config.rootfs.diff_ids.len(), "list and configuration differ in layers");
         let mut layers = Vec::new();
         for (blob, diff_id) in saved.layers.iter().zip(&config.rootfs.diff_ids) {
@@ -117,7 +127,7 @@ impl Image {
             let compression = Compression::of_magic(&head).map_err(|error| anyhow!(error))?;
             layers.push(Layer { blob: blob.clone(), compression, diff_id: diff_id.clone() });
         }
-        Ok(Self { digest, form: "docker save archive", config, config_json, store, layers })
+        Ok(Self { digest, form: "docker save archive", config, config_json, store, layers, limit_bytes: IMAGE_BYTES })
     }
 
     /// Lays all layers over each other, and compares each with its digest on the way.
@@ -126,14 +136,20 @@ impl Image {
     /// Where a layer is not what its digest says, or is one that no honest builder makes.
     pub fn files(&self) -> Result<FileTree> {
         let mut tree = FileTree::default();
-        let mut left_bytes = LARGEST_IMAGE_BYTES;
+        // One more than the limit is read, to tell an image of that size from a larger one.
+        let mut left_bytes = self.limit_bytes + 1;
         for (number, layer) in self.layers.iter().enumerate() {
             let name = || format!("layer {} of {}, {}", number + 1, self.layers.len(), layer.blob);
-            let mut content = Hashed::new(self.layer(layer)?.take(left_bytes));
-            tree.apply(&mut content).map_err(|error| anyhow!(error)).with_context(name)?;
+            let mut content = HashingReader::new(self.layer(layer)?.take(left_bytes));
+            let applied = tree.apply(&mut content);
+            let is_too_large = |size_bytes| size_bytes == left_bytes;
+            let too_large =
+                || format!("{}: the image has more than {} bytes, which is the limit", name(), self.limit_bytes);
+            ensure!(!is_too_large(content.size_bytes()), too_large());
+            applied.map_err(|error| anyhow!(error)).with_context(name)?;
             let (size_bytes, sha256) = content.finish().with_context(name)?;
+            ensure!(!is_too_large(size_bytes), too_large());
             left_bytes -= size_bytes;
-            ensure!(left_bytes > 0, "{}: the image is larger than {LARGEST_IMAGE_BYTES} bytes; it is refused", name());
             ensure!(
                 Digest::from(sha256) == layer.diff_id,
                 "{}: its content is not the {} of the configuration",
@@ -189,7 +205,13 @@ impl Image {
     pub fn unpack(&self, index: usize, place: &Utf8Path) -> Result<()> {
         let layer = &self.layers[index];
         let mut out = HashingWriter::new(File::create(place).with_context(|| format!("cannot make {place}"))?);
-        copy(&mut self.layer(layer)?, &mut out).with_context(|| format!("cannot write {place}"))?;
+        let mut content = self.layer(layer)?.take(self.limit_bytes + 1);
+        let size_bytes = copy(&mut content, &mut out).with_context(|| format!("cannot write {place}"))?;
+        ensure!(
+            size_bytes <= self.limit_bytes,
+            "layer {index} has more than {} bytes, which is the limit",
+            self.limit_bytes
+        );
         let found = Digest::from(out.finish().1);
         ensure!(found == layer.diff_id, "layer {index} has {found}, and the configuration says {}", layer.diff_id);
         Ok(())
@@ -221,47 +243,10 @@ fn config_of(store: &Store, name: &str, described: Option<&Descriptor>) -> Resul
     Ok((config, bytes))
 }
 
-/// The manifests that an index leads to.
-fn collect(store: &Store, index: &Index, depth: usize, found: &mut Vec<Descriptor>) -> Result<()> {
-    ensure!(depth < DEEPEST_INDEX && found.len() < MOST_MEMBERS, "its lists of images have no end");
-    for descriptor in index.manifests.iter().filter(|descriptor| !descriptor.is_attestation()) {
-        if descriptor.is_index() {
-            let inner: Index = store.document(&descriptor.digest.blob(), Some(descriptor))?;
-            collect(store, &inner, depth + 1, found)?;
-        } else {
-            found.push(descriptor.clone());
-        }
-    }
-    ensure!(depth > 0 || !found.is_empty(), "it holds no image");
+fn must_be_within(layers: usize, stored_bytes: u64) -> Result<()> {
+    ensure!(layers <= LAYERS, "it has {layers} layers; the limit is {LAYERS}");
+    ensure!(stored_bytes <= IMAGE_BYTES, "its layers have {stored_bytes} bytes; the limit is {IMAGE_BYTES}");
     Ok(())
-}
-
-/// A reader that takes the SHA-256 of all that passes through.
-struct Hashed<R> {
-    inner: R,
-    hasher: HashingWriter<std::io::Sink>,
-    size_bytes: u64,
-}
-
-impl<R: Read> Hashed<R> {
-    fn new(inner: R) -> Self {
-        Self { inner, hasher: HashingWriter::new(std::io::sink()), size_bytes: 0 }
-    }
-
-    /// Reads what is left; returns how much there was in all, and its digest.
-    fn finish(mut self) -> std::io::Result<(u64, Sha256)> {
-        copy(&mut self, &mut std::io::sink())?;
-        Ok((self.size_bytes, self.hasher.finish().1))
-    }
-}
-
-impl<R: Read> Read for Hashed<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
-        let count = self.inner.read(buffer)?;
-        std::io::Write::write_all(&mut self.hasher, &buffer[..count])?;
-        self.size_bytes += count as u64;
-        Ok(count)
-    }
 }
 
 /// Reads a layout back: its index names the manifest `digest`, and each blob is there with the size
@@ -298,42 +283,4 @@ pub fn paths_in(folder: &Utf8Path) -> Result<Vec<Utf8PathBuf>> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use fakes::sample_image::{ENTRYPOINT, Item, config, layer};
-
-    #[test]
-    fn contents_are_those_of_the_files_that_are_left() {
-        let file = |path, content: &str| Item::File(path, 0o644, content.into());
-        let tars = [
-            layer(&[file("a", "one"), Item::HardLink("again", "a"), file("b", "two")]),
-            layer(&[file("b", "three"), file("c", "four")]),
-        ];
-        let diff_ids =
-            tars.clone().map(|tar| Digest::from(sha256_of(&mut tar.as_slice()).expect("memory")).to_string());
-        let config = config(&ENTRYPOINT, &diff_ids).to_string();
-        let list = r#"[{"Config":"c.json","Layers":["0/layer.tar","1/layer.tar"]}]"#;
-        let folder = std::env::temp_dir().join(format!("xtask-layout-{}", std::process::id()));
-        let folder = Utf8PathBuf::try_from(folder).expect("UTF-8");
-        for (name, content) in [
-            ("0/layer.tar", tars[0].as_slice()),
-            ("1/layer.tar", &tars[1]),
-            ("c.json", config.as_bytes()),
-            ("manifest.json", list.as_bytes()),
-        ] {
-            let path = folder.join(name);
-            std::fs::create_dir_all(path.parent().expect("is in the folder")).expect("is made");
-            std::fs::write(path, content).expect("is written");
-        }
-        let image = Image::open(&folder).expect("an image");
-        let tree = image.files().expect("honest layers");
-        let mut seen = Vec::new();
-        let visit = |paths: &[&str], _: &Node, content: &mut dyn Read| {
-            seen.push(format!("{}={}", paths.join(","), std::io::read_to_string(content)?));
-            Ok(())
-        };
-        image.contents(&tree, |path, _| path != "c", visit).expect("is read");
-        assert_eq!(seen, ["a,again=one", "b=three"]);
-        std::fs::remove_dir_all(&folder).expect("is removed");
-    }
-}
+mod tests;

@@ -4,9 +4,7 @@
 use std::fmt;
 
 use crate::file_tree::{FileTree, Kind, Node};
-
-/// As the kernel counts them (`MAXSYMLINKS`).
-pub(super) const MOST_LINKS: usize = 40;
+use crate::limits::{PATH_LOOKUP_BYTES, SYMLINKS};
 
 /// A path that leads nowhere, and how far it led.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,6 +13,8 @@ pub enum DeadEnd {
     Missing(Vec<String>),
     /// The links lead in a circle.
     Loop(Vec<String>),
+    /// Following it takes more than the limit, given in bytes of the paths looked up.
+    TooMuch(String),
 }
 
 impl fmt::Display for DeadEnd {
@@ -27,6 +27,7 @@ impl fmt::Display for DeadEnd {
                 }
                 None => out.write_str("it is not in the image"),
             },
+            Self::TooMuch(path) => write!(out, "following {path:.80} takes more look-ups than the limit allows"),
             Self::Loop(way) => {
                 write!(out, "{} is a link that leads in a circle", way.first().map_or("", String::as_str))
             }
@@ -41,14 +42,19 @@ impl FileTree {
     /// # Errors
     /// Where it leads nowhere.
     pub fn resolve(&self, path: &str) -> Result<(String, &Node), DeadEnd> {
-        let real = self.follow(path, true)?;
+        self.resolve_within(path, &mut { PATH_LOOKUP_BYTES })
+    }
+
+    /// The same, taking what it looks up from `left_bytes`.
+    pub(crate) fn resolve_within(&self, path: &str, left_bytes: &mut usize) -> Result<(String, &Node), DeadEnd> {
+        let real = self.follow(path, true, left_bytes)?;
         let name = self.names.get(&real).ok_or_else(|| DeadEnd::Missing(vec![format!("/{real}")]))?;
         Ok((format!("/{real}"), &self.nodes[name.node]))
     }
 
     /// Walks a path. The result is a name of this tree, or, where only its end is not there yet, a
     /// name that can be given.
-    pub(super) fn follow(&self, path: &str, follows_last: bool) -> Result<String, DeadEnd> {
+    pub(super) fn follow(&self, path: &str, follows_last: bool, left_bytes: &mut usize) -> Result<String, DeadEnd> {
         let shown = if path.starts_with('/') { path.to_owned() } else { format!("/{path}") };
         let mut way = vec![shown];
         let mut at: Vec<String> = Vec::new();
@@ -60,6 +66,7 @@ impl FileTree {
             }
             at.push(part);
             let here = at.join("/");
+            *left_bytes = left_bytes.checked_sub(here.len()).ok_or_else(|| DeadEnd::TooMuch(path.to_owned()))?;
             let is_last = rest.is_empty();
             match self.names.get(&here).map(|name| &self.nodes[name.node].kind) {
                 Some(Kind::Symlink(target)) if follows_last || !is_last => {
@@ -71,7 +78,7 @@ impl FileTree {
                     rest.extend(parts(target));
                     let ahead: Vec<&str> = at.iter().chain(rest.iter().rev()).map(String::as_str).collect();
                     way.push(format!("/{}", ahead.join("/")));
-                    if way.len() > MOST_LINKS {
+                    if way.len() > SYMLINKS {
                         return Err(DeadEnd::Loop(way));
                     }
                 }

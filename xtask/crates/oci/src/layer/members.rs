@@ -5,12 +5,7 @@ use std::io::Read;
 
 use tar::{Archive, EntryType, PaxExtensions};
 
-/// A name or a set of PAX records larger than this is an attack.
-const LARGEST_EXTENSION_BYTES: u64 = 1 << 20;
-/// `PATH_MAX` of Linux.
-const LONGEST_PATH_BYTES: usize = 4096;
-/// Debian's largest images have a tenth of this.
-const MOST_MEMBERS: usize = 1_000_000;
+use crate::limits::{EXTENSION_BYTES, MEMBERS, PATH_BYTES};
 
 /// One member of a layer.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -73,8 +68,8 @@ pub fn read(layer: impl Read, mut each: impl FnMut(Member, &mut dyn Read) -> Res
     let mut extensions = Extensions::default();
     for (ordinal, entry) in archive.entries().map_err(unreadable)?.raw(true).enumerate() {
         let mut entry = entry.map_err(unreadable)?;
-        if ordinal >= MOST_MEMBERS {
-            return Err(format!("the layer has more than {MOST_MEMBERS} members"));
+        if ordinal >= MEMBERS {
+            return Err(format!("the layer has more than {MEMBERS} members"));
         }
         let kind = entry.header().entry_type();
         if matches!(
@@ -93,10 +88,10 @@ pub fn read(layer: impl Read, mut each: impl FnMut(Member, &mut dyn Read) -> Res
 
 fn extension(entry: &mut (impl Read + ?Sized)) -> Result<Vec<u8>, String> {
     let mut bytes = Vec::new();
-    let mut limited = entry.take(LARGEST_EXTENSION_BYTES + 1);
+    let mut limited = entry.take(EXTENSION_BYTES + 1);
     limited.read_to_end(&mut bytes).map_err(|error| format!("a header of the layer is cut short: {error}"))?;
-    if bytes.len() as u64 > LARGEST_EXTENSION_BYTES {
-        return Err(format!("a header of the layer is larger than {LARGEST_EXTENSION_BYTES} bytes; it is refused"));
+    if bytes.len() as u64 > EXTENSION_BYTES {
+        return Err(format!("a header of the layer is larger than {EXTENSION_BYTES} bytes; it is refused"));
     }
     Ok(bytes)
 }
@@ -180,7 +175,7 @@ fn member(header: &tar::Header, extensions: Extensions, ordinal: usize) -> Resul
 fn text(bytes: &[u8]) -> Result<String, String> {
     let text = std::str::from_utf8(bytes)
         .map_err(|_| format!("the name {:?} is not UTF-8", String::from_utf8_lossy(bytes)))?;
-    if text.len() > LONGEST_PATH_BYTES || text.contains('\0') {
+    if text.len() > PATH_BYTES || text.contains('\0') {
         return Err(format!("a name in the layer is no path ({} bytes): {:.40}…", text.len(), text));
     }
     Ok(text.to_owned())
