@@ -5,12 +5,13 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{BufReader, Read, Seek, SeekFrom};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 use camino::{Utf8Path, Utf8PathBuf};
 use serde::de::DeserializeOwned;
 
 use crate::digest::{Digest, sha256_of};
 use crate::documents::{Compression, Descriptor};
+use crate::layer::members::{Kind, Member as TarMember, read_file};
 use crate::limits::{ARCHIVE_MEMBERS, DOCUMENT_BYTES};
 
 /// Where the blobs are.
@@ -57,22 +58,24 @@ impl Store {
         }
         file.rewind()?;
         let mut members = BTreeMap::new();
-        let mut archive = tar::Archive::new(file);
-        let unreadable = "it is no folder and no tar archive";
-        for member in archive.entries_with_seek().context(unreadable)?.raw(true) {
-            let member = member.context(unreadable)?;
-            let name = String::from_utf8_lossy(&member.path_bytes()).trim_start_matches("./").to_owned();
-            let kind = member.header().entry_type();
-            if kind.is_file() {
-                let (offset, size_bytes) = (member.raw_file_position(), member.size());
-                members.insert(name, Member::Span { offset, size_bytes });
-            } else if let (true, Some(target)) = (kind.is_symlink(), member.link_name_bytes()) {
+        let each = |member: TarMember, _: &mut dyn Read| {
+            match member.kind {
+                Kind::File => {
+                    let (offset, size_bytes) = (member.offset_bytes, member.size_bytes);
+                    members.insert(member.path, Member::Span { offset, size_bytes });
+                }
                 // `docker save` stores a layer that occurs twice as a link: `../<id>/layer.tar`.
-                let target = String::from_utf8_lossy(&target).trim_start_matches("../").to_owned();
-                members.insert(name, Member::Link(target));
+                Kind::Symlink(target) => {
+                    let target = target.trim_start_matches("../").to_owned();
+                    members.insert(member.path, Member::Link(target));
+                }
+                _ => {}
             }
-            ensure!(members.len() <= ARCHIVE_MEMBERS, "the archive has more than {ARCHIVE_MEMBERS} members");
-        }
+            Ok(())
+        };
+        read_file(file, ARCHIVE_MEMBERS, each)
+            .map_err(|error| anyhow!(error))
+            .context("it is neither a directory nor a tar archive of an image")?;
         Ok(Self::Archive { path: path.to_owned(), members })
     }
 

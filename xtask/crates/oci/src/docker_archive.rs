@@ -43,6 +43,9 @@ fn append(tar: &mut Builder<impl Write>, name: &str, size_bytes: u64, content: i
     let mut header = Header::new_ustar();
     header.set_size(size_bytes);
     header.set_mode(0o644);
+    header.set_uid(0);
+    header.set_gid(0);
+    header.set_mtime(0);
     tar.append_data(&mut header, name, content)?;
     Ok(())
 }

@@ -223,6 +223,8 @@ impl FileTree {
                         modified_epoch: 0,
                         size_bytes: 0,
                         ordinal: usize::MAX,
+                        offset_bytes: 0,
+                        attributes: Vec::new(),
                     };
                     let node = self.new_node(layer, folder, &mut std::io::empty())?;
                     self.put(here.clone(), Name { node, layer })?;

@@ -1,11 +1,15 @@
-//! The members of one layer, a tar archive that may be hostile: long names and PAX records are read
-//! here, within limits, because the tar crate would read a gigabyte of either into memory.
+//! The members of a tar archive that may be hostile: a layer, or an archive that holds an image. This is the
+//! only reader of tar archives here. Long names and PAX records are read within limits, because the
+//! tar crate would read a gigabyte of either into memory.
 
-use std::io::Read;
+use std::io::{Read, Seek};
 
-use tar::{Archive, EntryType, PaxExtensions};
+use tar::{Archive, Entries, EntryType, PaxExtensions};
 
-use crate::limits::{EXTENSION_BYTES, MEMBERS, PATH_BYTES};
+use crate::limits::{EXTENSION_BYTES, MEMBERS, PATH_BYTES, TEXT_BYTES};
+
+/// Prefix of the PAX records that are extended attributes of a file.
+pub const ATTRIBUTE: &str = "SCHILY.xattr.";
 
 /// One member of a layer.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,6 +30,19 @@ pub struct Member {
     pub size_bytes: u64,
     /// Its number among the members of its layer, by which its content is found again.
     pub ordinal: usize,
+    /// Where its content begins in the archive, in bytes.
+    pub offset_bytes: u64,
+    /// Extended attributes by name, without the prefix of their PAX records, sorted.
+    pub attributes: Vec<(String, Vec<u8>)>,
+}
+
+impl Member {
+    /// Bytes of its names and attributes.
+    fn text_bytes(&self) -> usize {
+        let link_bytes = if let Kind::Symlink(link) | Kind::HardLink(link) = &self.kind { link.len() } else { 0 };
+        let attributes = self.attributes.iter().map(|(name, value)| name.len() + value.len() + size_of::<Self>());
+        self.path.len() + link_bytes + attributes.sum::<usize>()
+    }
 }
 
 /// What a member or a file of an image is.
@@ -56,20 +73,44 @@ struct Extensions {
     gid: Option<u64>,
     modified_epoch: Option<u64>,
     size_bytes: Option<u64>,
+    attributes: Vec<(String, Vec<u8>)>,
 }
 
-/// Reads an uncompressed layer and hands each member to `each`, with its content.
+/// Reads an uncompressed layer from a stream and hands each member to `each`, with its content.
 ///
 /// # Errors
-/// Where it is no tar archive, is cut short, or has what no honest layer has; and those of `each`.
-pub fn read(layer: impl Read, mut each: impl FnMut(Member, &mut dyn Read) -> Result<(), String>) -> Result<(), String> {
-    let unreadable = |error: std::io::Error| format!("the layer cannot be read as a tar archive: {error}");
+/// If it is no tar archive, is cut short, or has what no honest layer has; and those of `each`.
+pub fn read(layer: impl Read, each: impl FnMut(Member, &mut dyn Read) -> Result<(), String>) -> Result<(), String> {
     let mut archive = Archive::new(layer);
+    read_entries(archive.entries().map_err(|error| unreadable(&error))?, MEMBERS, each)
+}
+
+/// The same for an archive in a file: content that `each` does not read is skipped, and there are at most
+/// `most_members`.
+pub(crate) fn read_file(
+    archive: impl Read + Seek,
+    most_members: usize,
+    each: impl FnMut(Member, &mut dyn Read) -> Result<(), String>,
+) -> Result<(), String> {
+    let mut archive = Archive::new(archive);
+    read_entries(archive.entries_with_seek().map_err(|error| unreadable(&error))?, most_members, each)
+}
+
+fn unreadable(error: &std::io::Error) -> String {
+    format!("it cannot be read as a tar archive: {error}")
+}
+
+fn read_entries<R: Read>(
+    entries: Entries<'_, R>,
+    most_members: usize,
+    mut each: impl FnMut(Member, &mut dyn Read) -> Result<(), String>,
+) -> Result<(), String> {
     let mut extensions = Extensions::default();
-    for (ordinal, entry) in archive.entries().map_err(unreadable)?.raw(true).enumerate() {
-        let mut entry = entry.map_err(unreadable)?;
-        if ordinal >= MEMBERS {
-            return Err(format!("the layer has more than {MEMBERS} members"));
+    let mut text_bytes = 0;
+    for (ordinal, entry) in entries.raw(true).enumerate() {
+        let mut entry = entry.map_err(|error| unreadable(&error))?;
+        if ordinal >= most_members {
+            return Err(format!("the archive has more than {most_members} members, which is the limit"));
         }
         let kind = entry.header().entry_type();
         if matches!(
@@ -80,7 +121,12 @@ pub fn read(layer: impl Read, mut each: impl FnMut(Member, &mut dyn Read) -> Res
             extensions.take(kind, &bytes)?;
             continue;
         }
-        let member = member(entry.header(), std::mem::take(&mut extensions), ordinal)?;
+        let mut member = member(entry.header(), std::mem::take(&mut extensions), ordinal)?;
+        member.offset_bytes = entry.raw_file_position();
+        text_bytes += member.text_bytes();
+        if text_bytes > TEXT_BYTES {
+            return Err(format!("the names in the archive have more than {TEXT_BYTES} bytes, which is the limit"));
+        }
         each(member, &mut entry)?;
     }
     Ok(())
@@ -127,7 +173,11 @@ impl Extensions {
                 b"mtime" => self.modified_epoch = Some(number()?),
                 b"size" => self.size_bytes = Some(number()?),
                 key if key.starts_with(b"GNU.sparse.") => return Err(SPARSE.to_owned()),
-                _ => {}
+                key => {
+                    if let Some(name) = key.strip_prefix(ATTRIBUTE.as_bytes()) {
+                        self.attributes.push((text(name)?, record.value_bytes().to_owned()));
+                    }
+                }
             }
         }
         Ok(())
@@ -138,6 +188,13 @@ const SPARSE: &str = "the layer has a sparse file, which engines do not read ali
 
 fn member(header: &tar::Header, extensions: Extensions, ordinal: usize) -> Result<Member, String> {
     let malformed = |error: std::io::Error| format!("a header of the layer is malformed: {error}");
+    let raw = header.as_old();
+    // Go's tar reads a field that was left blank as 0, and with it so do engines.
+    let number = |field: &[u8], read: std::io::Result<u64>| {
+        if field.iter().all(|byte| b"\0 ".contains(byte)) { Ok(0) } else { read.map_err(malformed) }
+    };
+    let mut attributes = extensions.attributes;
+    attributes.sort();
     let path = extensions.path.map_or_else(|| text(&header.path_bytes()), Ok)?;
     let size_bytes = header.entry_size().map_err(malformed)?;
     if extensions.size_bytes.is_some_and(|said| said != size_bytes) {
@@ -164,11 +221,13 @@ fn member(header: &tar::Header, extensions: Extensions, ordinal: usize) -> Resul
         path: clean(&path)?,
         kind,
         mode: header.mode().map_err(malformed)? & 0o7777,
-        uid: extensions.uid.map_or_else(|| header.uid().map_err(malformed), Ok)?,
-        gid: extensions.gid.map_or_else(|| header.gid().map_err(malformed), Ok)?,
-        modified_epoch: extensions.modified_epoch.map_or_else(|| header.mtime().map_err(malformed), Ok)?,
+        uid: extensions.uid.map_or_else(|| number(&raw.uid, header.uid()), Ok)?,
+        gid: extensions.gid.map_or_else(|| number(&raw.gid, header.gid()), Ok)?,
+        modified_epoch: extensions.modified_epoch.map_or_else(|| number(&raw.mtime, header.mtime()), Ok)?,
         size_bytes,
         ordinal,
+        offset_bytes: 0,
+        attributes,
     })
 }
 
