@@ -35,3 +35,6 @@ pub mod limits;
 pub mod loader;
 pub mod reference;
 pub mod referrers;
+
+#[cfg(test)]
+mod properties;
