@@ -11,8 +11,10 @@ use camino::Utf8Path;
 use crate::os::host;
 use crate::os::process::{Output, Run};
 
-pub mod build_output;
-pub mod image_builder;
+mod build_output;
+mod image_builder;
+
+pub use image_builder::{Build, Builder};
 
 /// A healthy engine answers a question at once; one that hangs is reported.
 const QUESTION_LIMIT: Duration = Duration::from_secs(30);

@@ -17,14 +17,13 @@ use crate::dist::Dist;
 use crate::dist::image_tags::{REPOSITORY, image_tags};
 use crate::dist::names::LAYOUT;
 use crate::dist::record::ImageRecord;
-use crate::engine::image_builder::{Build, Builder};
-use crate::engine::{Choice, Engine};
+use crate::engine::{Build, Builder, Choice, Engine};
 use crate::os::files::{self, Staging};
 use crate::os::terminal::{print_status, size};
 
-pub mod dockerfile;
+mod dockerfile;
 mod inputs;
-pub mod layout;
+mod layout;
 
 /// Name in the engine of an image that is being made; the tag tells folders apart.
 const PARTIAL: &str = "xtask-partial";
@@ -151,8 +150,8 @@ fn make(dist: &Dist, inputs: &Inputs, engine: &Engine, lock: &BuildLock) -> Resu
     print_status("layout", "layers in canonical form, compressed");
     let tags: Vec<String> = image_tags(source).iter().map(ToString::to_string).collect();
     let staging = Staging::new(&dist.folder.join(LAYOUT))?;
-    let wanted = layout::Wanted { source, inputs, base_digest: base_digest.as_deref(), tag: &tags[0] };
-    let (digest, size_bytes) = layout::write(&archive, scratch.path(), staging.path(), &wanted)?;
+    let contents = layout::Contents { source, inputs, base_digest: base_digest.as_deref(), tag: &tags[0] };
+    let (digest, size_bytes) = layout::write(&archive, scratch.path(), staging.path(), &contents)?;
     let record = ImageRecord {
         layout: LAYOUT.to_owned(),
         digest,

@@ -20,7 +20,7 @@ const BUILD_LIMIT: Duration = Duration::from_secs(3 * 60 * 60);
 const PLATFORM: &str = "linux/riscv64";
 
 /// What kernel and engine need to run riscv64 programs on another processor.
-pub const EMULATION_CURE: &str = "docker run --privileged --rm tonistiigi/binfmt --install riscv64\n\
+const EMULATION_FIX: &str = "docker run --privileged --rm tonistiigi/binfmt --install riscv64\n\
     or, on Debian and Ubuntu:\n  sudo apt-get install --yes qemu-user-static binfmt-support";
 
 /// What builds in an engine.
@@ -106,10 +106,10 @@ impl<'a> Builder<'a> {
             // The engine is elsewhere: where it cannot emulate, the build says so.
             Binfmt::Unknown if !matches!(self.way, Way::Buildx { .. }) => Ok(()),
             Binfmt::NotFixed => bail!(
-                "qemu-riscv64 is registered here without the flag F, so that containers do not find it; register it anew:\n  {EMULATION_CURE}"
+                "qemu-riscv64 is registered here without the flag F, so that containers do not find it; register it anew:\n  {EMULATION_FIX}"
             ),
             Binfmt::Absent | Binfmt::Unknown => bail!(
-                "{} cannot run riscv64 programs on {}; register the emulator with the kernel:\n  {EMULATION_CURE}",
+                "{} cannot run riscv64 programs on {}; register the emulator with the kernel:\n  {EMULATION_FIX}",
                 self.describe(),
                 self.engine.architecture
             ),
@@ -182,7 +182,7 @@ impl<'a> Builder<'a> {
                 format!("the disk of the engine is full; `{} system df` shows what can go", self.engine.kind.command())
             }
             Some(Cause::NoEmulation) => {
-                format!("riscv64 programs do not run there; register the emulator with its kernel:\n  {EMULATION_CURE}")
+                format!("riscv64 programs do not run there; register the emulator with its kernel:\n  {EMULATION_FIX}")
             }
             None => match fs::write(build.log, &said) {
                 Ok(()) => format!("all that it said is in {}", build.log),
