@@ -202,3 +202,15 @@ fn one_path_that_links_make_long_is_given_up() {
     let mut left_bytes = 8;
     assert_eq!(honest.resolve_within("/a/b/c", &mut left_bytes), Err(DeadEnd::TooMuch("/a/b/c".to_owned())));
 }
+
+#[test]
+fn a_blank_field_of_a_header_is_zero() {
+    let mut header = tar::Header::new_ustar();
+    header.set_path("a").expect("fits");
+    header.set_size(0);
+    header.set_cksum();
+    let mut tree = FileTree::default();
+    tree.apply(&header.as_bytes()[..]).expect("an honest layer");
+    let node = tree.resolve("a").expect("is there").1;
+    assert_eq!((node.mode, node.uid, node.gid, node.modified_epoch), (0, 0, 0, 0));
+}

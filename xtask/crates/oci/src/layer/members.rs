@@ -16,17 +16,13 @@ pub const ATTRIBUTE: &str = "SCHILY.xattr.";
 pub struct Member {
     /// Its path from the root, without a slash at either end; empty for the root itself.
     pub path: String,
-    /// What it is.
     pub kind: Kind,
     /// Permission bits, with setuid, setgid and sticky.
     pub mode: u32,
-    /// Owner.
     pub uid: u64,
-    /// Group.
     pub gid: u64,
     /// Modification time in seconds since 1970.
     pub modified_epoch: u64,
-    /// Size in bytes.
     pub size_bytes: u64,
     /// Its number among the members of its layer, by which its content is found again.
     pub ordinal: usize,
@@ -64,7 +60,7 @@ pub enum Kind {
     Fifo,
 }
 
-/// What GNU's long names and PAX records say of the member after them.
+/// GNU's long names and PAX records, which apply to the member after them.
 #[derive(Default)]
 struct Extensions {
     path: Option<String>,
@@ -78,8 +74,7 @@ struct Extensions {
 
 /// Reads an uncompressed layer from a stream and hands each member to `each`, with its content.
 ///
-/// # Errors
-/// If it is no tar archive, is cut short, or has what no honest layer has; and those of `each`.
+/// Fails if it is not a tar archive, is cut short, is malformed or exceeds a limit, or if `each` fails.
 pub fn read(layer: impl Read, each: impl FnMut(Member, &mut dyn Read) -> Result<(), String>) -> Result<(), String> {
     let mut archive = Archive::new(layer);
     read_entries(archive.entries().map_err(|error| unreadable(&error))?, MEMBERS, each)
@@ -161,7 +156,7 @@ impl Extensions {
             let number = || {
                 let text = std::str::from_utf8(record.value_bytes()).ok();
                 let whole = text.and_then(|text| text.split('.').next());
-                whole.and_then(|text| text.parse().ok()).ok_or("a PAX header of the layer has a number that is none")
+                whole.and_then(|text| text.parse().ok()).ok_or("a PAX header of the layer has a malformed number")
             };
             match record.key_bytes() {
                 b"path" => self.path = Some(text(record.value_bytes())?),
@@ -184,25 +179,25 @@ impl Extensions {
     }
 }
 
-const SPARSE: &str = "the layer has a sparse file, which engines do not read alike; it is refused";
+const SPARSE: &str = "the layer has a sparse file, which engines read differently; it is refused";
 
 fn member(header: &tar::Header, extensions: Extensions, ordinal: usize) -> Result<Member, String> {
     let malformed = |error: std::io::Error| format!("a header of the layer is malformed: {error}");
     let raw = header.as_old();
-    // Go's tar reads a field that was left blank as 0, and with it so do engines.
-    let number = |field: &[u8], read: std::io::Result<u64>| {
-        if field.iter().all(|byte| b"\0 ".contains(byte)) { Ok(0) } else { read.map_err(malformed) }
-    };
+    // Go's tar reads a blank field as 0, and so do engines.
+    let is_blank = |field: &[u8]| field.iter().all(|byte| b"\0 ".contains(byte));
+    let number =
+        |field: &[u8], read: std::io::Result<u64>| if is_blank(field) { Ok(0) } else { read.map_err(malformed) };
     let mut attributes = extensions.attributes;
     attributes.sort();
     let path = extensions.path.map_or_else(|| text(&header.path_bytes()), Ok)?;
     let size_bytes = header.entry_size().map_err(malformed)?;
     if extensions.size_bytes.is_some_and(|said| said != size_bytes) {
-        return Err(format!("{path:?} is said to have two sizes; it is refused"));
+        return Err(format!("{path:?} has two different sizes; it is refused"));
     }
     let link = || extensions.link.clone().map_or_else(|| text(&header.link_name_bytes().unwrap_or_default()), Ok);
     let numbers = || {
-        let number = |value: Option<u32>| value.ok_or_else(|| format!("the device {path:?} has no number"));
+        let number = |value: Option<u32>| value.ok_or_else(|| format!("the device {path:?} has no device number"));
         let [major, minor] = [header.device_major(), header.device_minor()].map(|field| field.map_err(malformed));
         Ok::<_, String>((number(major?)?, number(minor?)?))
     };
@@ -220,7 +215,7 @@ fn member(header: &tar::Header, extensions: Extensions, ordinal: usize) -> Resul
     Ok(Member {
         path: clean(&path)?,
         kind,
-        mode: header.mode().map_err(malformed)? & 0o7777,
+        mode: number(&raw.mode, header.mode().map(u64::from))?.try_into().unwrap_or(u32::MAX) & 0o7777,
         uid: extensions.uid.map_or_else(|| number(&raw.uid, header.uid()), Ok)?,
         gid: extensions.gid.map_or_else(|| number(&raw.gid, header.gid()), Ok)?,
         modified_epoch: extensions.modified_epoch.map_or_else(|| number(&raw.mtime, header.mtime()), Ok)?,
@@ -235,7 +230,7 @@ fn text(bytes: &[u8]) -> Result<String, String> {
     let text = std::str::from_utf8(bytes)
         .map_err(|_| format!("the name {:?} is not UTF-8", String::from_utf8_lossy(bytes)))?;
     if text.len() > PATH_BYTES || text.contains('\0') {
-        return Err(format!("a name in the layer is no path ({} bytes): {:.40}…", text.len(), text));
+        return Err(format!("a name in the layer is not a path ({} bytes): {:.40}…", text.len(), text));
     }
     Ok(text.to_owned())
 }
