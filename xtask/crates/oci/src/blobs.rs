@@ -20,24 +20,14 @@ pub enum Store {
     /// An image layout, unpacked.
     Folder(Utf8PathBuf),
     /// A tar archive, with its members by name.
-    Archive {
-        /// The archive.
-        path: Utf8PathBuf,
-        /// What is in it.
-        members: BTreeMap<String, Member>,
-    },
+    Archive { path: Utf8PathBuf, members: BTreeMap<String, Member> },
 }
 
 /// A member of an archive that holds an image.
 #[derive(Clone, Debug)]
 pub enum Member {
     /// A file: where its content begins in the archive, and its length, in bytes.
-    Span {
-        /// From the beginning of the archive.
-        offset: u64,
-        /// Length.
-        size_bytes: u64,
-    },
+    Span { offset: u64, size_bytes: u64 },
     /// A further name of another member.
     Link(String),
 }
@@ -45,8 +35,7 @@ pub enum Member {
 impl Store {
     /// Opens a folder, or lists an archive.
     ///
-    /// # Errors
-    /// Where it is neither.
+    /// Fails if it is neither.
     pub fn open(path: &Utf8Path) -> Result<Self> {
         if path.is_dir() {
             return Ok(Self::Folder(path.to_owned()));
@@ -97,9 +86,6 @@ impl Store {
     }
 
     /// A blob as a stream, with its length in bytes.
-    ///
-    /// # Errors
-    /// Where there is none of that name.
     pub fn reader(&self, name: &str) -> Result<(Box<dyn Read>, u64)> {
         // Names come from the image, and the store may be a folder: nothing outside it is opened.
         ensure!(!name.split('/').any(|part| part == "..") && !name.starts_with('/'), "{name} leads out of the image");
@@ -113,10 +99,7 @@ impl Store {
         Ok((Box::new(BufReader::with_capacity(256 << 10, file).take(size_bytes)), size_bytes))
     }
 
-    /// A document, whole, compared with what describes it.
-    ///
-    /// # Errors
-    /// Where it is missing, too large or damaged.
+    /// A whole document, compared with its descriptor.
     pub fn bytes(&self, name: &str, described: Option<&Descriptor>) -> Result<Vec<u8>> {
         let (content, size_bytes) = self.reader(name)?;
         ensure!(size_bytes <= DOCUMENT_BYTES, "{name} has {size_bytes} bytes; the limit is {DOCUMENT_BYTES}");
@@ -129,18 +112,12 @@ impl Store {
     }
 
     /// The same, parsed.
-    ///
-    /// # Errors
-    /// Likewise, and where it is not what it should be.
     pub fn document<T: DeserializeOwned>(&self, name: &str, described: Option<&Descriptor>) -> Result<T> {
         let bytes = self.bytes(name, described)?;
-        serde_json::from_slice(&bytes).with_context(|| format!("{name} is not what it should be"))
+        serde_json::from_slice(&bytes).with_context(|| format!("{name} is malformed"))
     }
 
-    /// Compares a blob with what describes it.
-    ///
-    /// # Errors
-    /// Where it differs.
+    /// Compares a blob with its descriptor.
     pub fn check(&self, name: &str, described: &Descriptor) -> Result<()> {
         let (mut content, size_bytes) = self.reader(name)?;
         ensure!(size_bytes == described.size, "{name} has {size_bytes} bytes, and {} were announced", described.size);

@@ -50,7 +50,7 @@ impl fmt::Display for Sha256 {
     }
 }
 
-/// A digest in the form of OCI, `sha256:` and 64 hexadecimal digits. No other algorithm is taken.
+/// A digest in the form of OCI, `sha256:` and 64 hexadecimal digits. No other algorithm is accepted.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Digest(Sha256);
@@ -92,9 +92,6 @@ impl fmt::Display for Digest {
 }
 
 /// Size in bytes and digest of a file, read in constant memory.
-///
-/// # Errors
-/// Where it cannot be read.
 pub fn file_digest(path: &Utf8Path) -> Result<(u64, Sha256)> {
     let file = File::open(path).with_context(|| format!("cannot open {path}"))?;
     HashingReader::new(file).finish().with_context(|| format!("cannot read {path}"))
@@ -106,9 +103,6 @@ pub fn sha256(bytes: &[u8]) -> Sha256 {
 }
 
 /// Copies all, in pieces of 256 KiB.
-///
-/// # Errors
-/// As reading and writing do.
 pub fn copy(from: &mut impl Read, to: &mut impl Write) -> std::io::Result<u64> {
     let mut buffer = vec![0; 256 << 10];
     let mut total_bytes = 0;
@@ -190,9 +184,6 @@ impl<R: Read> Read for HashingReader<R> {
 }
 
 /// The digest of a stream.
-///
-/// # Errors
-/// Where it cannot be read.
 pub fn sha256_of(content: &mut impl Read) -> Result<Sha256> {
     Ok(HashingReader::new(content).finish()?.1)
 }

@@ -12,10 +12,10 @@ use elf::file::Class;
 
 use crate::limits::{DYNAMIC_ENTRIES, LIBRARIES, PATH_BYTES, SEGMENTS};
 
-/// What the first bytes of a file say of how it is run.
+/// How a file is run, from its first bytes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Format {
-    /// Nothing: data.
+    /// It is not run: data.
     #[default]
     Data,
     /// A script, with the interpreter that its `#!` line names.
@@ -31,11 +31,11 @@ pub enum Format {
 pub struct Linkage {
     /// Processor: `e_machine`, word size in bits, and whether the low byte comes first.
     pub machine: Machine,
-    /// The dynamic loader that the kernel starts it with; none for a static program and a library.
+    /// The dynamic loader that the kernel starts it with; `None` for a static program or a library.
     pub interpreter: Option<String>,
-    /// Libraries it asks for, `DT_NEEDED`.
+    /// Libraries that it loads, `DT_NEEDED`.
     pub needed: Vec<String>,
-    /// Folders it wants them looked for in first, `DT_RUNPATH` or `DT_RPATH`.
+    /// Directories to search for them first, `DT_RUNPATH` or `DT_RPATH`.
     pub search: Vec<String>,
 }
 
@@ -46,11 +46,9 @@ pub struct Machine {
     pub number: u16,
     /// 32 or 64.
     pub bits: u8,
-    /// Byte order.
     pub is_little_endian: bool,
 }
 
-/// The processor that all this is for.
 pub const RISCV64: Machine = Machine { number: EM_RISCV, bits: 64, is_little_endian: true };
 
 impl std::fmt::Display for Machine {
@@ -69,7 +67,7 @@ impl std::fmt::Display for Machine {
 }
 
 impl Format {
-    /// Reads a whole file, or at least its first line where it is no ELF.
+    /// Reads a whole file, or only its first line if it is not ELF.
     pub fn of(content: &[u8]) -> Self {
         if content.starts_with(b"\x7fELF") {
             return Linkage::parse(content).map_or_else(Self::Damaged, Self::Elf);
@@ -117,7 +115,7 @@ impl Linkage {
                 return Err(format!("its interpreter has {} bytes; the limit is {PATH_BYTES}", bytes.len()));
             }
             let path = std::str::from_utf8(bytes.strip_suffix(b"\0").unwrap_or(bytes));
-            found.interpreter = Some(path.map_err(|_| "its interpreter is no path")?.to_owned());
+            found.interpreter = Some(path.map_err(|_| "its interpreter is not UTF-8")?.to_owned());
         }
         let Some(dynamic) = segments.iter().find(|segment| segment.p_type == PT_DYNAMIC) else { return Ok(found) };
         let bytes = elf.segment_data(&dynamic).map_err(bad)?;
@@ -168,8 +166,8 @@ fn string_at(table: &[u8], offset: u64) -> Result<&str, String> {
     std::str::from_utf8(&head[..end]).map_err(|_| "a name in its dynamic section is not UTF-8".to_owned())
 }
 
-/// The loader goes by the segments alone, and so does this: section headers may have been stripped,
-/// or stand at the end of a file of which only the beginning was read.
+/// The loader uses only the segments, and so does this: section headers may have been stripped, or be
+/// at the end of a file of which only the beginning was read.
 /// Offsets of `e_shoff` and `e_shnum`: the ELF headers of the System V gABI.
 fn without_sections(content: &[u8]) -> Vec<u8> {
     let mut content = content.to_vec();

@@ -1,6 +1,6 @@
-//! The files of an image: its layers laid over each other as an engine does, with whiteouts, hard
-//! links and links between folders. Only metadata is kept, and what [`Format`] says; content is
-//! streamed past, so that memory grows with the number of files and never with their size.
+//! The files of an image: its layers applied in order as an engine does, with whiteouts, hard links and
+//! links between directories. Only metadata and the [`Format`] are kept; content is streamed, so
+//! memory grows with the number of files and not with their size.
 
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -38,13 +38,11 @@ struct Name {
 /// A file, folder, link or device, under one name or several.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Node {
-    /// What it is; never [`Kind::HardLink`].
+    /// Never [`Kind::HardLink`].
     pub kind: Kind,
     /// Permission bits, with setuid, setgid and sticky.
     pub mode: u32,
-    /// Owner.
     pub uid: u64,
-    /// Group.
     pub gid: u64,
     /// Modification time in seconds since 1970.
     pub modified_epoch: u64,
@@ -57,17 +55,16 @@ pub struct Node {
 }
 
 impl Node {
-    /// Whether it is a file that anybody may execute.
+    /// Whether it is a file that someone may execute.
     pub fn is_executable(&self) -> bool {
         self.kind == Kind::File && self.mode & 0o111 != 0
     }
 }
 
 impl FileTree {
-    /// Lays one more layer, uncompressed, over those before it.
+    /// Applies one more layer, uncompressed.
     ///
-    /// # Errors
-    /// Where the layer is no tar archive, or one that no honest builder makes.
+    /// Fails if the layer is not a tar archive, is malformed or exceeds a limit.
     pub fn apply(&mut self, layer: impl Read) -> Result<(), String> {
         let number = self.layers;
         self.layers += 1;
@@ -183,7 +180,7 @@ impl FileTree {
         Ok(())
     }
 
-    /// The real path of a folder in which a layer puts something; made where the layer left it out.
+    /// The real path of a folder in which a layer puts something, created if the layer left it out.
     fn make_folder(&mut self, path: &str, layer: usize) -> Result<String, String> {
         let mut at = String::new();
         let mut rest = parts(path);
@@ -211,7 +208,9 @@ impl FileTree {
                     rest.extend(parts(&target));
                 }
                 Some(_) => {
-                    return Err(format!("{path:?} is said to be a folder, and {here:?} is a file; it is refused"));
+                    return Err(format!(
+                        "{path:?} is used as a directory, and {here:?} is a file; the layer is refused"
+                    ));
                 }
                 None => {
                     let folder = Member {
@@ -251,7 +250,7 @@ impl FileTree {
         let seen = self.inside(folder).inspect(|_| steps += 1);
         let doomed: Vec<String> = seen.filter(is_lower).map(|(path, _)| path.clone()).collect();
         self.count_removal_steps(steps + 1)?;
-        // From the leaves up: a folder stays where this layer put something into it.
+        // From the leaves up: a folder stays if this layer put something into it.
         for path in doomed.iter().rev() {
             if self.inside(path).next().is_none() {
                 self.names.remove(path);

@@ -1,5 +1,5 @@
-//! Images as files: an OCI image layout in a folder or in a tar archive, or what `docker save` of an
-//! older engine wrote. Every blob is compared with its digest before anything in it is believed.
+//! Images in files: an OCI image layout in a directory or a tar archive, or an archive from `docker save`
+//! of an older engine. Every blob is compared with its digest before its content is used.
 #![allow(
     clippy::disallowed_methods,
     clippy::disallowed_types,
@@ -29,13 +29,12 @@ pub const BLOBS: &str = "blobs/sha256";
 /// One image.
 #[derive(Debug)]
 pub struct Image {
-    /// Digest of the manifest; of the configuration where there is no manifest (`docker save`).
+    /// Digest of the manifest, or of the configuration if there is no manifest (`docker save`).
     pub digest: Digest,
-    /// What kind of file it was read from.
+    /// The format that it was read from.
     pub form: &'static str,
-    /// Its configuration.
     pub config: Config,
-    /// The configuration as it stands in its blob.
+    /// The bytes of the configuration.
     pub config_json: Vec<u8>,
     store: Store,
     layers: Vec<Layer>,
@@ -52,10 +51,9 @@ struct Layer {
 }
 
 impl Image {
-    /// Opens the image in a folder or an archive; where it holds several, the one for linux/riscv64.
+    /// Opens the image in a folder or an archive. If it holds several, the one for linux/riscv64 is taken.
     ///
-    /// # Errors
-    /// Where it is no image, where a blob is missing or is not what its digest says.
+    /// Fails if it is not an image, or if a blob is missing or does not match its digest.
     pub fn open(path: &Utf8Path) -> Result<Self> {
         Self::read(path).with_context(|| format!("{path} is not an image that can be read"))
     }
@@ -93,7 +91,10 @@ impl Image {
         let (config, config_json) = config_of(&store, &manifest.config.digest.blob(), Some(&manifest.config))?;
         let stored_bytes = manifest.layers.iter().fold(0_u64, |sum, layer| sum.saturating_add(layer.size));
         must_be_within(manifest.layers.len(), stored_bytes)?;
-        ensure!(manifest.layers.len() == config.rootfs.diff_ids.len(), "manifest and configuration differ in layers");
+        ensure!(
+            manifest.layers.len() == config.rootfs.diff_ids.len(),
+            "manifest and configuration have different numbers of layers"
+        );
         let mut layers = Vec::new();
         for (descriptor, diff_id) in manifest.layers.iter().zip(&config.rootfs.diff_ids) {
             let blob = descriptor.digest.blob();
@@ -118,7 +119,10 @@ impl Image {
         let (config, config_json) = config_of(&store, &saved.config, None)?;
         let digest = Digest::from(sha256_of(&mut config_json.as_slice())?);
         must_be_within(saved.layers.len(), 0)?;
-        ensure!(saved.layers.len() == config.rootfs.diff_ids.len(), "list and configuration differ in layers");
+        ensure!(
+            saved.layers.len() == config.rootfs.diff_ids.len(),
+            "manifest.json and the configuration have different numbers of layers"
+        );
         let mut layers = Vec::new();
         for (blob, diff_id) in saved.layers.iter().zip(&config.rootfs.diff_ids) {
             let (content, _) = store.reader(blob)?;
@@ -130,10 +134,9 @@ impl Image {
         Ok(Self { digest, form: "docker save archive", config, config_json, store, layers, limit_bytes: IMAGE_BYTES })
     }
 
-    /// Lays all layers over each other, and compares each with its digest on the way.
+    /// Applies all layers, and compares each with its digest.
     ///
-    /// # Errors
-    /// Where a layer is not what its digest says, or is one that no honest builder makes.
+    /// Fails if a layer does not match its digest, is malformed or exceeds a limit.
     pub fn files(&self) -> Result<FileTree> {
         let mut tree = FileTree::default();
         // One more than the limit is read, to tell an image of that size from a larger one.
@@ -152,7 +155,7 @@ impl Image {
             left_bytes -= size_bytes;
             ensure!(
                 Digest::from(sha256) == layer.diff_id,
-                "{}: its content is not the {} of the configuration",
+                "{}: its content does not match {}, the digest in the configuration",
                 name(),
                 layer.diff_id
             );
@@ -162,9 +165,6 @@ impl Image {
 
     /// Streams the content of every file that `is_wanted`, once, in the order in which they are stored.
     /// `visit` gets all the paths that the file has in `tree`.
-    ///
-    /// # Errors
-    /// Where a layer cannot be read, and those of `visit`.
     pub fn contents(
         &self,
         tree: &FileTree,
@@ -200,11 +200,10 @@ impl Image {
     /// Writes a layer, as a tar archive that is not compressed, to `place`, and compares it with the
     /// digest that the configuration gives.
     ///
-    /// # Errors
-    /// Where it is another, or the disk is full.
+    /// Fails if it is another, or the disk is full.
     pub fn unpack(&self, index: usize, place: &Utf8Path) -> Result<()> {
         let layer = &self.layers[index];
-        let mut out = HashingWriter::new(File::create(place).with_context(|| format!("cannot make {place}"))?);
+        let mut out = HashingWriter::new(File::create(place).with_context(|| format!("cannot create {place}"))?);
         let mut content = self.layer(layer)?.take(self.limit_bytes + 1);
         let size_bytes = copy(&mut content, &mut out).with_context(|| format!("cannot write {place}"))?;
         ensure!(
@@ -213,14 +212,15 @@ impl Image {
             self.limit_bytes
         );
         let found = Digest::from(out.finish().1);
-        ensure!(found == layer.diff_id, "layer {index} has {found}, and the configuration says {}", layer.diff_id);
+        ensure!(
+            found == layer.diff_id,
+            "layer {index} has the digest {found}, but the configuration has {}",
+            layer.diff_id
+        );
         Ok(())
     }
 
     /// Every layer as it is stored, with a name for it: what goes into an archive for `docker load`.
-    ///
-    /// # Errors
-    /// Where a blob cannot be opened.
     pub fn blobs(&self) -> impl Iterator<Item = Result<(String, u64, Box<dyn Read + '_>)>> {
         self.layers.iter().map(|layer| {
             let (content, size_bytes) = self.store.reader(&layer.blob)?;
@@ -239,7 +239,7 @@ impl Image {
 
 fn config_of(store: &Store, name: &str, described: Option<&Descriptor>) -> Result<(Config, Vec<u8>)> {
     let bytes = store.bytes(name, described)?;
-    let config = serde_json::from_slice(&bytes).with_context(|| format!("{name} is no image configuration"))?;
+    let config = serde_json::from_slice(&bytes).with_context(|| format!("{name} is not an image configuration"))?;
     Ok((config, bytes))
 }
 
@@ -252,13 +252,14 @@ fn must_be_within(layers: usize, stored_bytes: u64) -> Result<()> {
 /// Reads a layout back: its index names the manifest `digest`, and each blob is there with the size
 /// and the digest that name it, and nothing else is.
 ///
-/// # Errors
-/// Names the first blob that differs.
+/// Fails at the first blob that differs.
 pub fn verify(folder: &Utf8Path, digest: &Digest) -> Result<Manifest> {
     let store = Store::open(folder)?;
-    let index: Index = store.document(INDEX, None).with_context(|| format!("{folder} is no image layout"))?;
-    let [described] = index.manifests.as_slice() else { bail!("{folder} does not name {digest}, and that alone") };
-    ensure!(described.digest == *digest, "{folder} does not name {digest}, and that alone");
+    let index: Index = store.document(INDEX, None).with_context(|| format!("{folder} is not an image layout"))?;
+    let [described] = index.manifests.as_slice() else {
+        bail!("the index of {folder} must name {digest} and nothing else")
+    };
+    ensure!(described.digest == *digest, "the index of {folder} must name {digest} and nothing else");
     let manifest: Manifest = store.document(&digest.blob(), Some(described)).with_context(|| folder.to_string())?;
     let mut known = BTreeSet::new();
     for blob in manifest.blobs().chain([described]) {
@@ -273,9 +274,6 @@ pub fn verify(folder: &Utf8Path, digest: &Digest) -> Result<Manifest> {
 }
 
 /// The paths in a folder.
-///
-/// # Errors
-/// If it cannot be listed.
 pub fn paths_in(folder: &Utf8Path) -> Result<Vec<Utf8PathBuf>> {
     let entries: std::io::Result<Vec<_>> = folder.read_dir_utf8().and_then(Iterator::collect);
     let entries = entries.with_context(|| format!("cannot list {folder}"))?;

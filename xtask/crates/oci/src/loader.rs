@@ -1,5 +1,5 @@
-//! What the dynamic loader needs to start a program: its interpreter and its libraries, looked for
-//! among the files of an image as the loaders of glibc and musl do.
+//! What the dynamic loader needs to start a program: its interpreter and its libraries, searched for in an
+//! image as the loaders of glibc and musl do.
 
 use std::collections::VecDeque;
 
@@ -8,11 +8,10 @@ use crate::file_tree::{DeadEnd, FileTree};
 use crate::limits::{LIBRARIES, LOOKUP_BYTES, PATH_BYTES, PROCESSORS};
 
 impl Linkage {
-    /// Looks for its interpreter and for all libraries, and theirs, among the files of an image,
-    /// where the program stands at `path`. Returns the paths at which they are.
+    /// Finds its interpreter and all libraries, and theirs, in an image that has the program at `path`.
+    /// Returns their paths.
     ///
-    /// # Errors
-    /// [`Missing`], which is what the program would die of.
+    /// Fails with what is [`Missing`], which is why the program would not start.
     pub fn loads_in(&self, tree: &FileTree, path: &str) -> Result<Vec<String>, Missing> {
         let built_in = built_in_directories(tree);
         let mut left_bytes = LOOKUP_BYTES;
@@ -103,7 +102,7 @@ fn find_library<'t>(
     Err(other.unwrap_or_else(|| "it is nowhere in the image".to_owned()))
 }
 
-/// What a program lacks in an image.
+/// What a program needs and an image does not have.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Missing {
     /// Its dynamic loader: the kernel answers ENOENT, and names the program, not the loader.
@@ -115,7 +114,6 @@ pub enum Missing {
     },
     /// A library: the loader says so, and exits 127.
     Library {
-        /// Its name.
         name: String,
         /// Which program or library asks for it.
         user: String,

@@ -1,12 +1,12 @@
-//! Walking a path through a tree as in a container whose root it is: links are followed, and none
-//! leads out.
+//! Resolving a path in a tree as in a container whose root it is: links are followed, and none leads
+//! out of it.
 
 use std::fmt;
 
 use crate::file_tree::{FileTree, Kind, Node};
 use crate::limits::{PATH_LOOKUP_BYTES, SYMLINKS};
 
-/// A path that leads nowhere, and how far it led.
+/// A path that cannot be resolved, and how far it could.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DeadEnd {
     /// Nothing is at that path, to which the links before it lead.
@@ -36,11 +36,8 @@ impl fmt::Display for DeadEnd {
 }
 
 impl FileTree {
-    /// What a path leads to, links followed as in a container whose root this is; with the path at
-    /// which it really is, beginning with a slash.
-    ///
-    /// # Errors
-    /// Where it leads nowhere.
+    /// The node at a path, links followed as in a container whose root this is, and its real path, which
+    /// begins with a slash.
     pub fn resolve(&self, path: &str) -> Result<(String, &Node), DeadEnd> {
         self.resolve_within(path, &mut { PATH_LOOKUP_BYTES })
     }
@@ -52,7 +49,7 @@ impl FileTree {
         Ok((format!("/{real}"), &self.nodes[name.node]))
     }
 
-    /// Walks a path. The result is a name of this tree, or, where only its end is not there yet, a
+    /// Walks a path. The result is a name of this tree, or, if only its last part is missing, a
     /// name that can be given.
     pub(super) fn follow(&self, path: &str, follows_last: bool, left_bytes: &mut usize) -> Result<String, DeadEnd> {
         let shown = if path.starts_with('/') { path.to_owned() } else { format!("/{path}") };

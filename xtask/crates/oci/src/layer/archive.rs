@@ -1,4 +1,4 @@
-//! Layers as files: a tar archive read into entries, and written from them in the canonical form.
+//! Layers in files: a tar archive read into entries, and written from entries in canonical form.
 #![allow(clippy::disallowed_types, reason = "reads and writes files")]
 
 use std::fs::File;
@@ -18,8 +18,7 @@ const LEVEL: u32 = 6;
 
 /// Everything in a layer.
 ///
-/// # Errors
-/// If it is not a tar archive, or exceeds a limit.
+/// Fails if it is not a tar archive, or exceeds a limit.
 pub fn read(layer: &Utf8Path) -> Result<Vec<Entry>> {
     let file = File::open(layer).with_context(|| format!("cannot open {layer}"))?;
     let mut entries = Vec::new();
@@ -58,9 +57,6 @@ pub struct Written {
 }
 
 /// Compresses a layer as it is.
-///
-/// # Errors
-/// Where it cannot be read or written.
 pub fn compress(layer: &Utf8Path, blob: &Utf8Path) -> Result<Written> {
     let mut file = File::open(layer).with_context(|| format!("cannot open {layer}"))?;
     write_blob(blob, |mut out| {
@@ -70,9 +66,6 @@ pub fn compress(layer: &Utf8Path, blob: &Utf8Path) -> Result<Written> {
 }
 
 /// Writes entries, whose content is in `layer`, as a layer of their own.
-///
-/// # Errors
-/// As [`compress`].
 pub fn rewrite(layer: &Utf8Path, entries: &[Entry], blob: &Utf8Path) -> Result<Written> {
     let mut file = File::open(layer).with_context(|| format!("cannot open {layer}"))?;
     write_blob(blob, |out| {
@@ -116,12 +109,12 @@ fn append(tar: &mut tar::Builder<impl Write>, entry: &Entry, file: &mut File) ->
             header.set_entry_type(EntryType::Link);
             tar.append_link(&mut header, &entry.path, target)?;
         }
-        Kind::Special => bail!("it is a device or a pipe, which no package makes"),
+        Kind::Special => bail!("it is a device or a pipe, which our layers never contain"),
     }
     Ok(())
 }
 
-/// Takes the digest on both sides of gzip, whose header has no time and no system in it.
+/// Takes the digest before and after gzip, whose header has neither time nor operating system.
 fn write_blob(blob: &Utf8Path, fill: impl FnOnce(&mut dyn Write) -> Result<()>) -> Result<Written> {
     let write = || -> Result<Written> {
         let file = HashingWriter::new(BufWriter::new(File::create(blob)?));
