@@ -40,7 +40,7 @@ Examples:
 
 Standard output is the path of the layout or, with --json, an object with `layout` (its path),
 `unchanged` (true if nothing had to be built) and `image` (the record in metadata.json: digest,
-size_bytes, tags, base, engine). If the inputs have not changed, nothing is built; to build again
+size_bytes, tags, base_name, engine …). If the inputs have not changed, nothing is built; to build again
 with Debian's newest packages, remove the layout. Exit status: 0 built or unchanged, 1 failed,
 2 bad arguments.")]
 pub struct Image {
