@@ -1,6 +1,6 @@
 //! The container engine, docker or podman, whichever answers: found, and made to load, save and
-//! remove images. Each refusal is one message with the line that mends it, and each call ends, at the
-//! latest, at its limit.
+//! remove images. Each failure is one message with the command that fixes it, and each call has a
+//! time limit.
 
 use std::str::FromStr;
 use std::time::Duration;
@@ -11,11 +11,13 @@ use camino::Utf8Path;
 use crate::os::host;
 use crate::os::process::{Output, Run};
 
-pub mod build_output;
-pub mod image_builder;
+mod build_output;
+mod image_builder;
 
-/// A healthy engine answers a question at once; one that hangs is reported.
-const QUESTION_LIMIT: Duration = Duration::from_secs(30);
+pub use image_builder::{Build, Builder};
+
+/// A healthy engine answers a query at once; one that hangs is reported.
+const QUERY_LIMIT: Duration = Duration::from_secs(30);
 /// Several hundred megabytes, on the slow disk of a small board.
 const TRANSFER_LIMIT: Duration = Duration::from_secs(30 * 60);
 
@@ -33,14 +35,11 @@ pub enum Choice {
 /// The engines that are known here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// Docker Engine.
     Docker,
-    /// Podman.
     Podman,
 }
 
 impl Kind {
-    /// Its command.
     pub fn command(self) -> &'static str {
         match self {
             Self::Docker => "docker",
@@ -66,31 +65,29 @@ impl FromStr for Choice {
 /// An engine that answers and is new enough.
 #[derive(Clone, Debug)]
 pub struct Engine {
-    /// Which one.
     pub kind: Kind,
-    /// Its version: of the server, not of the client.
+    /// Version of the server, not of the client.
     pub version: String,
-    /// The processor that it runs on, as it says itself: `x86_64`, `amd64`, `riscv64`.
+    /// The processor that it runs on, as it reports it: `x86_64`, `amd64`, `riscv64`.
     pub architecture: String,
 }
 
 impl Engine {
     /// The engine that was asked for, or the first that answers.
     ///
-    /// # Errors
-    /// Where it is absent, down or too old: each says so, and what to do.
+    /// Fails if it is missing, down or too old; the message says what to do.
     pub fn find(choice: Choice) -> Result<Self> {
         match choice {
-            Choice::Only(kind) => Self::ask(kind),
+            Choice::Only(kind) => Self::query(kind),
             Choice::None => bail!("--engine none"),
-            Choice::Auto => Self::ask(Kind::Docker)
-                .or_else(|docker| Self::ask(Kind::Podman).map_err(|podman| anyhow!("{docker:#}\n{podman:#}"))),
+            Choice::Auto => Self::query(Kind::Docker)
+                .or_else(|docker| Self::query(Kind::Podman).map_err(|podman| anyhow!("{docker:#}\n{podman:#}"))),
         }
     }
 
-    fn ask(kind: Kind) -> Result<Self> {
+    fn query(kind: Kind) -> Result<Self> {
         let command = kind.command();
-        let (name, install, form, mend, oldest) = match kind {
+        let (name, install, format, fix, oldest) = match kind {
             Kind::Docker => (
                 "Docker Engine",
                 "see https://docs.docker.com/engine/install/, or take `--engine podman`",
@@ -109,56 +106,46 @@ impl Engine {
         if host::on_path(command).is_none() {
             bail!("{command} is not installed; {install}");
         }
-        let output = Run::new(command).args(form).limit(QUESTION_LIMIT).output()?;
+        let output = Run::new(command).args(format).limit(QUERY_LIMIT).output()?;
         if !output.status.success() {
-            bail!("{name} does not answer; {mend}\n  {}", output.stderr.lines().next().unwrap_or_default());
+            bail!("{name} does not answer; {fix}\n  {}", output.stderr.lines().next().unwrap_or_default());
         }
         let text = String::from_utf8_lossy(&output.stdout).trim().to_owned();
         let parts = text.split_once(' ').filter(|(version, _)| !version.is_empty());
-        let (version, architecture) = parts.with_context(|| format!("{command} gave {text:?} for its version"))?;
+        let (version, architecture) = parts.with_context(|| format!("{command} reported {text:?} as its version"))?;
         must_be_new_enough(name, version, oldest)?;
         Ok(Self { kind, version: version.to_owned(), architecture: architecture.to_owned() })
     }
 
     /// A call of the engine's command.
     pub fn run<S: Into<String>>(&self, arguments: impl IntoIterator<Item = S>) -> Run {
-        Run::new(self.kind.command()).args(arguments).limit(QUESTION_LIMIT)
+        Run::new(self.kind.command()).args(arguments).limit(QUERY_LIMIT)
     }
 
-    /// Asks the engine for one field of `info`.
-    ///
-    /// # Errors
-    /// Where it does not answer.
-    pub fn info(&self, form: &str) -> Result<String> {
-        self.run(["info", "--format", form]).read()
+    /// One field of the engine's `info`.
+    pub fn info(&self, format: &str) -> Result<String> {
+        self.run(["info", "--format", format]).read()
     }
 
     /// Reads an archive in the form of `docker save`, with its names, into the engine.
-    ///
-    /// # Errors
-    /// What the engine says.
     pub fn load(&self, archive: &Utf8Path) -> Result<()> {
         self.run(["image", "load", "--input", archive.as_str()]).limit(TRANSFER_LIMIT).read().map(|_| ())
     }
 
     /// Writes an image of the engine into an archive, in the form of `docker save`.
     ///
-    /// # Errors
-    /// Where the engine has no such image, above all.
+    /// Fails if the engine has no such image.
     pub fn save(&self, image: &str, archive: &Utf8Path) -> Result<()> {
-        let form: &[&str] = if self.kind == Kind::Podman { &["--format", "docker-archive"] } else { &[] };
-        let save = self.run(["image", "save"]).args(form.iter().copied()).args(["--output", archive.as_str(), image]);
+        let format: &[&str] = if self.kind == Kind::Podman { &["--format", "docker-archive"] } else { &[] };
+        let save = self.run(["image", "save"]).args(format.iter().copied()).args(["--output", archive.as_str(), image]);
         let output = save.limit(TRANSFER_LIMIT).output()?;
         succeeded(&output).with_context(|| {
             let command = self.kind.command();
-            format!("{image:?} is neither a folder or file here nor an image that {command} has; `{command} pull {image}` fetches it")
+            format!("{image:?} is neither a file or directory nor an image in {command}; `{command} pull {image}` fetches it")
         })
     }
 
-    /// Removes an image by its name; none is there after it.
-    ///
-    /// # Errors
-    /// Where the engine refuses.
+    /// Removes an image by its name, if it is there.
     pub fn remove(&self, image: &str) -> Result<()> {
         if self.run(["image", "inspect", image]).output()?.status.success() {
             self.run(["image", "rm", "--force", image]).limit(TRANSFER_LIMIT).read()?;

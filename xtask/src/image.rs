@@ -1,4 +1,4 @@
-//! `cargo xtask image`: from `dist/<version>/` to an OCI image layout in it, whichever engine is here.
+//! `cargo xtask image`: builds an OCI image layout in `dist/<version>/`, with docker or podman.
 #![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "reads and writes files")]
 
 use std::fs::File;
@@ -17,58 +17,56 @@ use crate::dist::Dist;
 use crate::dist::image_tags::{REPOSITORY, image_tags};
 use crate::dist::names::LAYOUT;
 use crate::dist::record::ImageRecord;
-use crate::engine::image_builder::{Build, Builder};
-use crate::engine::{Choice, Engine};
+use crate::engine::{Build, Builder, Choice, Engine};
 use crate::os::files::{self, Staging};
 use crate::os::terminal::{print_status, size};
 
-pub mod dockerfile;
+mod dockerfile;
 mod inputs;
-pub mod layout;
+mod layout;
 
-/// Name in the engine of an image that is being made; the tag tells folders apart.
+/// Name in the engine of an image that is being built; its tag is derived from the directory.
 const PARTIAL: &str = "xtask-partial";
 
-/// Build the container image of dist/<version>/ as an OCI layout in image/ of it
+/// Build the container image of dist/<version>/, as an OCI layout in dist/<version>/image/
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
   cargo xtask image                           of the only build in dist/
-  cargo xtask image --dist dist/v0.32.2       of that one
-  cargo xtask image --load                    and put it into the engine, under its own names
-  cargo xtask image --base debian@sha256:…    on a base that cannot move
-  cargo xtask image --engine podman --json    the record of it, as JSON on standard output
+  cargo xtask image --dist dist/v0.32.2       of this build
+  cargo xtask image --load                    and load it into the engine, under the names it is published under
+  cargo xtask image --base debian@sha256:…    on a base pinned by its digest
+  cargo xtask image --engine podman --json    with podman, and the result as JSON
 
-The layout that was made is printed on standard output. A second run that would make the same thing
-does nothing; remove the layout to have it built again with Debian's newest packages. Exit status: 0
-made or already there, 1 failed, 2 bad arguments.")]
+Standard output is the path of the layout or, with --json, an object with `layout` (its path),
+`unchanged` (true if nothing had to be built) and `image` (the record in metadata.json: digest,
+size_bytes, tags, base_name, engine …). If the inputs have not changed, nothing is built; to build again
+with Debian's newest packages, remove the layout. Exit status: 0 built or unchanged, 1 failed,
+2 bad arguments.")]
 pub struct Image {
-    /// Folder that `cargo xtask build` made [default: the only one in dist/ of this checkout]
+    /// Directory created by `cargo xtask build` [default: the only one in dist/ of this checkout]
     #[arg(long, value_name = "DIR")]
     dist: Option<Utf8PathBuf>,
-    /// What builds: auto, docker (with buildx or without) or podman
+    /// Engine to build with: auto, docker (with or without buildx) or podman
     #[arg(long, value_name = "ENGINE", default_value = "auto")]
     engine: Choice,
-    /// Base image, a Debian of the release trixie or newer
+    /// Base image: Debian trixie or newer
     #[arg(long, value_name = "IMAGE", default_value = "debian:trixie-slim")]
     base: ImageName,
-    /// Put the image into the engine too
+    /// Load the image into the engine too
     #[arg(long)]
     load: bool,
-    /// Print the record of the image as JSON
+    /// Print the result as JSON
     #[arg(long)]
     json: bool,
 }
 
 /// Runs the task in the checkout at `root`.
-///
-/// # Errors
-/// Each step's own: the folder, the engine, the build, the disk.
 pub fn run(root: &Utf8Path, arguments: &Image) -> Result<()> {
     let dist = Dist::open(root, arguments.dist.as_deref())?;
     let folder = dist.folder.canonicalize_utf8().with_context(|| format!("{} is gone", dist.folder))?;
     let lock = BuildLock::take(root, &folder)?;
-    // What another run did while this one waited counts.
+    // Another run may have built it while this one waited.
     let dist = Dist::open(root, Some(&folder))?;
     let inputs = Inputs::read(root, &dist, &arguments.base)?;
     let layout = folder.join(LAYOUT);
@@ -86,12 +84,12 @@ pub fn run(root: &Utf8Path, arguments: &Image) -> Result<()> {
     report(&layout, &record, is_old, arguments.json)
 }
 
-/// What a run holds while it makes the image of one folder, and no other run does.
+/// Held while the image of one directory is built, so that no other run builds it.
 struct BuildLock {
     lock: File,
-    /// Name in the engine of the image in the making.
+    /// Name of the image in the engine while it is built.
     partial: String,
-    /// Where a failed build leaves what it said.
+    /// File for the output of a failed build.
     log: Utf8PathBuf,
 }
 
@@ -100,13 +98,13 @@ impl BuildLock {
         let name = &sha256(folder.as_str().as_bytes()).to_string()[..12];
         let work = root.join("target/image");
         let lock = files::lock(&work.join(format!("{name}.lock")), || {
-            print_status("image", "another run is making this image; waiting for it");
+            print_status("image", "another run is building this image; waiting for it");
         })?;
         Ok(Self { lock, partial: format!("{PARTIAL}:{name}"), log: work.join(format!("{name}.log")) })
     }
 }
 
-/// The record of a layout that already is what these inputs make, every blob of it unharmed.
+/// The record of a layout that was made from these inputs, if every blob in it is intact.
 fn present(layout: &Utf8Path, dist: &Dist, inputs: &Inputs) -> Option<ImageRecord> {
     let record = dist.record.image.clone().filter(|record| record.inputs == inputs.digest)?;
     oci::layout::verify(layout, &record.digest).ok().map(|_| record)
@@ -117,7 +115,7 @@ fn make(dist: &Dist, inputs: &Inputs, engine: &Engine, lock: &BuildLock) -> Resu
     dist.verify()?;
     let builder = Builder::of(engine)?;
     builder.must_run_riscv64()?;
-    // A killed run left these; the lock says that no other is alive.
+    // Left by a killed run: the lock excludes a live one.
     engine.remove(&lock.partial)?;
     let scratch = Staging::new(&dist.folder.join("image-build"))?;
     let context = scratch.path().join("context");
@@ -151,8 +149,8 @@ fn make(dist: &Dist, inputs: &Inputs, engine: &Engine, lock: &BuildLock) -> Resu
     print_status("layout", "layers in canonical form, compressed");
     let tags: Vec<String> = image_tags(source).iter().map(ToString::to_string).collect();
     let staging = Staging::new(&dist.folder.join(LAYOUT))?;
-    let wanted = layout::Wanted { source, inputs, base_digest: base_digest.as_deref(), tag: &tags[0] };
-    let (digest, size_bytes) = layout::write(&archive, scratch.path(), staging.path(), &wanted)?;
+    let contents = layout::Contents { source, inputs, base_digest: base_digest.as_deref(), tag: &tags[0] };
+    let (digest, size_bytes) = layout::write(&archive, scratch.path(), staging.path(), &contents)?;
     let record = ImageRecord {
         layout: LAYOUT.to_owned(),
         digest,
@@ -189,7 +187,7 @@ fn load(engine: &Engine, layout: &Utf8Path, record: &ImageRecord) -> Result<()> 
 }
 
 fn report(layout: &Utf8Path, record: &ImageRecord, is_old: bool, json: bool) -> Result<()> {
-    let done = if is_old { "is already of these inputs; nothing to do" } else { "is ready" };
+    let done = if is_old { "is up to date; nothing to do" } else { "is ready" };
     print_status(
         "image",
         format_args!("{} {done}: {} ({})", record.tags.join(", "), record.digest, size(record.size_bytes)),

@@ -11,7 +11,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-/// A folder with stubs on PATH, and the script with its places moved into that folder.
+/// A directory with stubs on PATH, and the script with its paths moved into that directory.
 struct Stage(PathBuf);
 
 const SOCKET: &str = "--addr unix:///run/buildkit/buildkitd.sock";
@@ -54,8 +54,8 @@ impl Stage {
         run.expect("sh is here")
     }
 
-    /// What the entrypoint makes of these arguments: standard output, without its end.
-    fn says(&self, arguments: &[&str]) -> String {
+    /// The output of the entrypoint with these arguments, without the last newline.
+    fn output_of(&self, arguments: &[&str]) -> String {
         let output = self.run(&self.0.join("entrypoint"), arguments);
         assert!(output.status.success(), "{output:?}");
         String::from_utf8(output.stdout).expect("is text").trim_end().to_owned()
@@ -80,17 +80,17 @@ fn script_path(name: &str) -> PathBuf {
 #[test]
 fn no_argument_and_leading_flags_start_the_daemon() {
     let stage = Stage::new("flags");
-    assert_eq!(stage.says(&[]), "buildkitd");
-    assert_eq!(stage.says(&[""]), "buildkitd", "an empty word is no command");
+    assert_eq!(stage.output_of(&[]), "buildkitd");
+    assert_eq!(stage.output_of(&[""]), "buildkitd", "an empty word is no command");
     let of_buildx = "--allow-insecure-entitlement=network.host";
-    assert_eq!(stage.says(&[of_buildx]), format!("buildkitd {of_buildx}"));
-    assert_eq!(stage.says(&["--config", "/etc/x.toml"]), "buildkitd --config /etc/x.toml");
+    assert_eq!(stage.output_of(&[of_buildx]), format!("buildkitd {of_buildx}"));
+    assert_eq!(stage.output_of(&["--config", "/etc/x.toml"]), "buildkitd --config /etc/x.toml");
 }
 
 #[test]
 fn a_command_is_run_as_it_is() {
     let stage = Stage::new("command");
-    assert_eq!(stage.says(&["printf", "%s|", "a b", "--addr", "tcp://x"]), "a b|--addr|tcp://x|");
+    assert_eq!(stage.output_of(&["printf", "%s|", "a b", "--addr", "tcp://x"]), "a b|--addr|tcp://x|");
     let output = stage.run(&stage.0.join("entrypoint"), &["sh", "-c", "exit 42"]);
     assert_eq!(output.status.code(), Some(42), "the exit status is the command's");
     let output = stage.run(&stage.0.join("entrypoint"), &["no-such-command-here"]);
@@ -103,23 +103,23 @@ fn the_daemon_has_its_socket_beside_every_address() {
     for form in [&["--addr", "tcp://0.0.0.0:1234"][..], &["--addr=tcp://0.0.0.0:1234"], &["-addr", "unix:///x.sock"]] {
         let mut arguments = vec!["buildkitd"];
         arguments.extend(form);
-        assert_eq!(stage.says(&arguments), format!("buildkitd {} {SOCKET}", form.join(" ")));
-        assert_eq!(stage.says(form), format!("buildkitd {} {SOCKET}", form.join(" ")));
+        assert_eq!(stage.output_of(&arguments), format!("buildkitd {} {SOCKET}", form.join(" ")));
+        assert_eq!(stage.output_of(form), format!("buildkitd {} {SOCKET}", form.join(" ")));
     }
     for form in [SOCKET.to_owned(), SOCKET.replace(' ', "=")] {
         let arguments: Vec<&str> = form.split(' ').chain(["--debug"]).collect();
-        assert_eq!(stage.says(&arguments), format!("buildkitd {form} --debug"), "it is not added twice");
+        assert_eq!(stage.output_of(&arguments), format!("buildkitd {form} --debug"), "it is not added twice");
     }
     stage.stub("id", "echo 1000");
-    assert_eq!(stage.says(&["--addr", "tcp://x"]), "buildkitd --addr tcp://x", "another user cannot make it");
+    assert_eq!(stage.output_of(&["--addr", "tcp://x"]), "buildkitd --addr tcp://x", "another user cannot make it");
 }
 
 #[test]
 fn version_and_help_are_left_alone() {
     let stage = Stage::new("version");
     stage.write("certs/ca.pem", "");
-    assert_eq!(stage.says(&["buildkitd", "--version"]), "buildkitd --version");
-    assert_eq!(stage.says(&["--addr", "tcp://x", "--help"]), "buildkitd --addr tcp://x --help");
+    assert_eq!(stage.output_of(&["buildkitd", "--version"]), "buildkitd --version");
+    assert_eq!(stage.output_of(&["--addr", "tcp://x", "--help"]), "buildkitd --addr tcp://x --help");
 }
 
 #[test]
@@ -136,25 +136,25 @@ fn certificates_turn_on_mutual_tls_and_some_of_them_are_refused() {
     stage.write("certs/cert.pem", "");
     stage.write("certs/key.pem", "");
     let flags = format!("--tlscacert {certs}/ca.pem --tlscert {certs}/cert.pem --tlskey {certs}/key.pem");
-    assert_eq!(stage.says(&["--addr", "tcp://x"]), format!("buildkitd --addr tcp://x {SOCKET} {flags}"));
+    assert_eq!(stage.output_of(&["--addr", "tcp://x"]), format!("buildkitd --addr tcp://x {SOCKET} {flags}"));
     assert_eq!(
-        stage.says(&["--debug"]),
+        stage.output_of(&["--debug"]),
         format!("buildkitd --debug {flags}"),
         "the configuration file may name a port"
     );
     let own = "--tlscert=/c --tlskey=/k";
-    assert_eq!(stage.says(&own.split(' ').collect::<Vec<_>>()), format!("buildkitd {own}"), "flags come first");
+    assert_eq!(stage.output_of(&own.split(' ').collect::<Vec<_>>()), format!("buildkitd {own}"), "flags come first");
 }
 
 #[test]
-fn on_cgroup_v2_a_namespace_is_made_where_it_can_be() {
+fn on_cgroup_v2_a_namespace_is_made_if_it_can_be() {
     let stage = Stage::new("cgroup");
     stage.stub("unshare", "echo \"unshare $1 $2\"; shift 2; exec \"$@\"");
     stage.stub("umount", "echo \"umount $*\"");
     stage.stub("mount", "echo \"mount $*\"");
-    assert_eq!(stage.says(&["--debug"]), "buildkitd --debug", "cgroup v1 needs nothing");
+    assert_eq!(stage.output_of(&["--debug"]), "buildkitd --debug", "cgroup v1 needs nothing");
     stage.write("cgroup/cgroup.controllers", "");
-    assert_eq!(stage.says(&["--debug"]), "buildkitd --debug", "at the root there is a namespace already");
+    assert_eq!(stage.output_of(&["--debug"]), "buildkitd --debug", "at the root there is a namespace already");
 
     stage.write("proc/cgroup", "0::/kubepods/pod1\n");
     let tree = stage.0.join("cgroup");
@@ -162,7 +162,7 @@ fn on_cgroup_v2_a_namespace_is_made_where_it_can_be() {
     stage.write("proc/mounts", &format!("proc /proc proc rw 0 0\ncgroup2 {tree} cgroup2 ro,nosuid,nsdelegate 0 0\n"));
     let made =
         format!("unshare --cgroup --mount\numount {tree}\nmount -t cgroup2 -o ro,nosuid,nsdelegate cgroup2 {tree}");
-    assert_eq!(stage.says(&["--debug"]), format!("{made}\n{made}\nbuildkitd --debug"), "tried first, then done");
+    assert_eq!(stage.output_of(&["--debug"]), format!("{made}\n{made}\nbuildkitd --debug"), "tried first, then done");
 
     stage.stub("umount", "exit 32");
     let output = stage.run(&stage.0.join("entrypoint"), &["--debug"]);
@@ -185,7 +185,7 @@ fn a_daemon_for_one_command_ends_with_it() {
     assert!(stdout.starts_with("--addr unix:///") && stdout.ends_with("build --progress plain\n"), "{stdout}");
     let started = fs::read_to_string(stage.0.join("started")).expect("the daemon was started");
     let process = started.split(' ').next().expect("its number").to_owned();
-    assert!(!Path::new("/proc").join(process).exists(), "the daemon outlives the command");
+    assert!(!Path::new("/proc").join(process).exists(), "the daemon still runs after the command");
     let left: Vec<_> = fs::read_dir(&stage.0).expect("lists").flatten().map(|entry| entry.file_name()).collect();
     assert!(!left.iter().any(|name| name.to_string_lossy().starts_with("tmp.")), "{left:?}");
 

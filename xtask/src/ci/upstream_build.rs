@@ -10,8 +10,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use crate::ci::checks::{cargo, followed};
 use crate::ci::{Outcome, Row};
 use crate::dist::names::{METADATA, SHA256SUMS};
-use crate::engine::image_builder::Builder;
-use crate::engine::{Choice, Engine};
+use crate::engine::{Builder, Choice, Engine};
 use crate::upstream::Upstream;
 
 const UPSTREAM_LIMIT: Duration = Duration::from_secs(20);

@@ -1,10 +1,9 @@
-//! What builders print while they build, as far as it tells something: how far they are, what the
-//! base is, and why they failed.
+//! The output of builders: how far they are, what the base is, and why they failed.
 
-/// How much of what a failed build said is repeated.
+/// How many lines of a failed build's output are repeated.
 const LAST_LINES: usize = 15;
 
-/// Why a build failed, where a person can mend that.
+/// A reason for a failed build that a person can fix.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cause {
     /// Nothing more can be written.
@@ -13,21 +12,21 @@ pub enum Cause {
     NoEmulation,
 }
 
-/// The cause in what a failed build said.
-pub fn cause(said: &str) -> Option<Cause> {
-    let said = said.to_lowercase();
-    if said.contains("no space left on device") {
+/// The cause in the output of a failed build.
+pub fn cause(output: &str) -> Option<Cause> {
+    let output = output.to_lowercase();
+    if output.contains("no space left on device") {
         Some(Cause::DiskIsFull)
-    } else if said.contains("exec format error") {
+    } else if output.contains("exec format error") {
         Some(Cause::NoEmulation)
     } else {
         None
     }
 }
 
-/// The last lines that say something, indented by two.
-pub fn last_lines(said: &str) -> String {
-    let lines: Vec<&str> = said.lines().filter(|line| !line.trim().is_empty()).collect();
+/// The last lines that are not empty, indented by two.
+pub fn last_lines(output: &str) -> String {
+    let lines: Vec<&str> = output.lines().filter(|line| !line.trim().is_empty()).collect();
     lines[lines.len().saturating_sub(LAST_LINES)..].join("\n  ")
 }
 

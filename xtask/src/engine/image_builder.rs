@@ -1,5 +1,5 @@
-//! What builds an image in an engine: buildx with the engine's own BuildKit, the engine's older
-//! builder, or podman's; asked beforehand whether riscv64 programs run there.
+//! The builders of an engine: buildx with the engine's own BuildKit, the engine's older builder, or
+//! podman's; checked first for whether riscv64 programs run there.
 #![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "reads and writes files")]
 
 use std::fs::{self, File};
@@ -20,12 +20,12 @@ const BUILD_LIMIT: Duration = Duration::from_secs(3 * 60 * 60);
 const PLATFORM: &str = "linux/riscv64";
 
 /// What kernel and engine need to run riscv64 programs on another processor.
-pub const EMULATION_CURE: &str = "docker run --privileged --rm tonistiigi/binfmt --install riscv64\n\
+const EMULATION_FIX: &str = "docker run --privileged --rm tonistiigi/binfmt --install riscv64\n\
     or, on Debian and Ubuntu:\n  sudo apt-get install --yes qemu-user-static binfmt-support";
 
-/// What builds in an engine.
+/// The kinds of builder.
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Way {
+enum Method {
     /// The engine's own BuildKit, driven by buildx of that version; the builder's name.
     Buildx { version: String, name: String },
     /// The builder of Docker Engine from before BuildKit.
@@ -38,78 +38,72 @@ enum Way {
 #[derive(Debug)]
 pub struct Builder<'a> {
     engine: &'a Engine,
-    way: Way,
+    method: Method,
 }
 
 /// What to build.
 #[derive(Debug)]
 pub struct Build<'a> {
-    /// Folder with all that the Dockerfile copies.
+    /// Directory with everything that the Dockerfile copies.
     pub context: &'a Utf8Path,
-    /// The Dockerfile.
     pub dockerfile: &'a Utf8Path,
-    /// Build arguments.
     pub arguments: &'a [(&'a str, &'a str)],
     /// Name of the base image.
     pub base: &'a ImageName,
     /// Name that the image gets in the engine.
     pub tag: &'a str,
-    /// Where all that a failed build said is written.
+    /// File for the whole output of a failed build.
     pub log: &'a Utf8Path,
 }
 
 impl<'a> Builder<'a> {
     /// The best builder that the engine has.
-    ///
-    /// # Errors
-    /// Where the engine's command cannot be run.
     pub fn of(engine: &'a Engine) -> Result<Self> {
         if engine.kind == Kind::Podman {
-            return Ok(Self { engine, way: Way::Podman });
+            return Ok(Self { engine, method: Method::Podman });
         }
         let buildx = engine.run(["buildx", "version"]).output()?;
-        let way = if buildx.status.success() {
+        let method = if buildx.status.success() {
             // "github.com/docker/buildx v0.13.1 788433953…"
             let text = String::from_utf8_lossy(&buildx.stdout).into_owned();
             let version = text.split_whitespace().nth(1).unwrap_or("of no version").trim_start_matches('v').to_owned();
             let context = engine.run(["context", "show"]).read();
-            Way::Buildx { version, name: context.unwrap_or_else(|_| "default".to_owned()) }
+            Method::Buildx { version, name: context.unwrap_or_else(|_| "default".to_owned()) }
         } else {
             note(
-                "docker has no buildx here; the engine's older builder does it (Debian: docker-buildx, elsewhere docker-buildx-plugin)",
+                "docker has no buildx here; using the engine's older builder (to use buildx, install docker-buildx on Debian, docker-buildx-plugin elsewhere)",
             );
-            Way::Classic
+            Method::Classic
         };
-        Ok(Self { engine, way })
+        Ok(Self { engine, method })
     }
 
     /// Name and version of what builds: `docker 20.10.24+dfsg1, buildx 0.13.1`.
     pub fn describe(&self) -> String {
         let version = &self.engine.version;
-        match &self.way {
-            Way::Buildx { version: buildx, .. } => format!("docker {version}, buildx {buildx}"),
-            Way::Classic => format!("docker {version}, classic builder"),
-            Way::Podman => format!("podman {version}"),
+        match &self.method {
+            Method::Buildx { version: buildx, .. } => format!("docker {version}, buildx {buildx}"),
+            Method::Classic => format!("docker {version}, classic builder"),
+            Method::Podman => format!("podman {version}"),
         }
     }
 
-    /// Makes sure, before anything is built, that riscv64 programs run in this engine.
+    /// Checks, before anything is built, that riscv64 programs run in this engine.
     ///
-    /// # Errors
-    /// Where they do not; the message has the line that mends it.
+    /// Fails if they do not; the message has the command that fixes it.
     pub fn must_run_riscv64(&self) -> Result<()> {
         if self.engine.architecture == "riscv64" || self.lists_riscv64()? {
             return Ok(());
         }
         match Binfmt::here() {
             Binfmt::Fixed => Ok(()),
-            // The engine is elsewhere: where it cannot emulate, the build says so.
-            Binfmt::Unknown if !matches!(self.way, Way::Buildx { .. }) => Ok(()),
+            // The engine is on another machine: if it cannot emulate, the build fails and says so.
+            Binfmt::Unknown if !matches!(self.method, Method::Buildx { .. }) => Ok(()),
             Binfmt::NotFixed => bail!(
-                "qemu-riscv64 is registered here without the flag F, so that containers do not find it; register it anew:\n  {EMULATION_CURE}"
+                "qemu-riscv64 is registered here without the flag F, so containers do not find it; register it again:\n  {EMULATION_FIX}"
             ),
             Binfmt::Absent | Binfmt::Unknown => bail!(
-                "{} cannot run riscv64 programs on {}; register the emulator with the kernel:\n  {EMULATION_CURE}",
+                "{} cannot run riscv64 programs on {}; register the emulator with the kernel:\n  {EMULATION_FIX}",
                 self.describe(),
                 self.engine.architecture
             ),
@@ -118,18 +112,17 @@ impl<'a> Builder<'a> {
 
     /// Whether buildx says that the engine's own BuildKit runs riscv64 programs.
     fn lists_riscv64(&self) -> Result<bool> {
-        let Way::Buildx { name, .. } = &self.way else { return Ok(false) };
-        let told =
+        let Method::Buildx { name, .. } = &self.method else { return Ok(false) };
+        let output =
             self.engine.run(["buildx", "inspect", name]).read().context("buildx cannot see the engine's builder")?;
-        let platforms = told.lines().filter_map(|line| line.trim().strip_prefix("Platforms:"));
+        let platforms = output.lines().filter_map(|line| line.trim().strip_prefix("Platforms:"));
         Ok(platforms.flat_map(|list| list.split(',')).any(|name| name.trim().trim_end_matches('*') == PLATFORM))
     }
 
     /// Builds for linux/riscv64 with the newest base and nothing from a cache, and returns the
-    /// digest that the base's name resolved to, where it is told. The caller holds `lock`.
+    /// digest that the base's name resolved to, if the builder reports it. The caller holds `lock`.
     ///
-    /// # Errors
-    /// Where the build fails; the message ends with the last that it said.
+    /// Fails if the build fails; the message ends with the last lines of its output.
     pub fn build(&self, build: &Build<'_>, lock: &File) -> Result<Option<String>> {
         let mut progress = Progress::new("build", Unit::Count("steps"));
         let (mut from, mut done) = (None, 0);
@@ -158,14 +151,14 @@ impl<'a> Builder<'a> {
     }
 
     fn build_run(&self, build: &Build<'_>) -> Run {
-        let run = match &self.way {
-            Way::Buildx { name, .. } => {
+        let run = match &self.method {
+            Method::Buildx { name, .. } => {
                 let own = ["buildx", "build", "--builder", name, "--load", "--progress", "plain", "--pull"];
                 // Attestations would make an index of the image.
                 self.engine.run(own).env("BUILDX_NO_DEFAULT_ATTESTATIONS", "1")
             }
-            Way::Classic => self.engine.run(["build", "--rm", "--force-rm", "--pull"]).env("DOCKER_BUILDKIT", "0"),
-            Way::Podman => self.engine.run(["build", "--force-rm", "--pull=always"]),
+            Method::Classic => self.engine.run(["build", "--rm", "--force-rm", "--pull"]).env("DOCKER_BUILDKIT", "0"),
+            Method::Podman => self.engine.run(["build", "--force-rm", "--pull=always"]),
         };
         let run = run.args(["--no-cache", "--platform", PLATFORM, "--file", build.dockerfile.as_str()]);
         let run = build
@@ -176,37 +169,40 @@ impl<'a> Builder<'a> {
     }
 
     fn explain(&self, output: &Output, build: &Build<'_>) -> String {
-        let said = String::from_utf8_lossy(&output.stdout).into_owned() + &output.stderr;
-        let fix = match build_output::cause(&said) {
+        let text = String::from_utf8_lossy(&output.stdout).into_owned() + &output.stderr;
+        let fix = match build_output::cause(&text) {
             Some(Cause::DiskIsFull) => {
-                format!("the disk of the engine is full; `{} system df` shows what can go", self.engine.kind.command())
+                format!(
+                    "the disk of the engine is full; `{} system df` shows what can be removed",
+                    self.engine.kind.command()
+                )
             }
             Some(Cause::NoEmulation) => {
-                format!("riscv64 programs do not run there; register the emulator with its kernel:\n  {EMULATION_CURE}")
+                format!("riscv64 programs do not run there; register the emulator with its kernel:\n  {EMULATION_FIX}")
             }
-            None => match fs::write(build.log, &said) {
-                Ok(()) => format!("all that it said is in {}", build.log),
-                Err(error) => format!("all that it said cannot be written to {}: {error}", build.log),
+            None => match fs::write(build.log, &text) {
+                Ok(()) => format!("its whole output is in {}", build.log),
+                Err(error) => format!("its output cannot be written to {}: {error}", build.log),
             },
         };
-        let (who, status, last) = (self.describe(), output.status, build_output::last_lines(&said));
-        format!("{who} could not build the image ({status}): {fix}\nwhat it said last:\n  {last}")
+        let (who, status, last) = (self.describe(), output.status, build_output::last_lines(&text));
+        format!("{who} could not build the image ({status}): {fix}\nlast lines of its output:\n  {last}")
     }
 
-    /// The digest of the base that a builder left in the engine's store, where it does.
+    /// The digest of the base in the engine's store, if the builder left it there.
     fn base_digest(&self, base: &ImageName) -> Option<String> {
-        if matches!(self.way, Way::Buildx { .. }) {
+        if matches!(self.method, Method::Buildx { .. }) {
             return None;
         }
-        let told = self.engine.run([
+        let output = self.engine.run([
             "image",
             "inspect",
             "--format",
             "{{range .RepoDigests}}{{println .}}{{end}}",
             base.as_str(),
         ]);
-        let told = told.read().ok()?;
-        let digest = told.lines().find_map(|line| line.split_once('@'))?.1;
+        let output = output.read().ok()?;
+        let digest = output.lines().find_map(|line| line.split_once('@'))?.1;
         digest.starts_with("sha256:").then(|| digest.to_owned())
     }
 }

@@ -1,4 +1,4 @@
-//! What has to be known of our own Dockerfile: which of its instructions make layers, in order.
+//! Which instructions of our Dockerfile make layers, in order.
 
 /// The instructions of the last stage that make a layer, each on one line.
 pub fn layers(text: &str) -> Vec<String> {

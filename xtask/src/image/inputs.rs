@@ -1,5 +1,5 @@
-//! All that goes into an image but Debian's packages: read, named by one digest, and staged as the
-//! context of the build, with the modes and times that it has on every machine.
+//! Everything that goes into an image except Debian's packages: read, identified by one digest, and
+//! staged as the build context with the same modes and times on every machine.
 #![allow(clippy::disallowed_methods, reason = "reads and writes files")]
 
 use std::fs;
@@ -15,13 +15,12 @@ use crate::image::dockerfile;
 use crate::os::files::{self, MODE_PROGRAM};
 
 const DOCKERFILE: &str = "Dockerfile.buildkit-riscv64";
-/// What the Dockerfile copies of the checkout.
+/// Files of the checkout that the Dockerfile copies.
 const SCRIPTS: [&str; 2] = ["image/entrypoint", "image/buildctl-daemonless.sh"];
-/// Changes when the same files would make another layout: the form of layers, their compression,
-/// the manifest.
+/// Increased when the same files would make another layout: other layers, compression or manifest.
 const FORM: &str = "1";
 
-/// The inputs.
+/// See the file's head.
 #[derive(Debug)]
 pub struct Inputs {
     /// Digest of them all.
@@ -36,9 +35,6 @@ pub struct Inputs {
 
 impl Inputs {
     /// Reads them from the checkout at `root` and from the record of the build.
-    ///
-    /// # Errors
-    /// Where a file is missing.
     pub fn read(root: &Utf8Path, dist: &Dist, base: &ImageName) -> Result<Self> {
         let read = |name: &str| {
             let path = root.join(name);
@@ -60,10 +56,7 @@ impl Inputs {
         Ok(Self { digest, base: base.clone(), instructions, dockerfile, scripts })
     }
 
-    /// Makes the context: the same paths as in a checkout with its `dist/`. Returns the Dockerfile.
-    ///
-    /// # Errors
-    /// Where it cannot be written.
+    /// Writes the context, with the same paths as in a checkout with its `dist/`. Returns the Dockerfile.
     pub fn stage(&self, context: &Utf8Path, dist: &Dist) -> Result<Utf8PathBuf> {
         let modified = files::instant(dist.record.source.source_date_epoch);
         let commands = Utf8Path::new("dist").join(dist.record.source.version.to_string());

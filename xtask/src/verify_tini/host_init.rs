@@ -6,7 +6,8 @@ use std::io::Read;
 
 use anyhow::{Context, Result};
 use camino::{Utf8Path, Utf8PathBuf};
-use oci::elf::{Format, LARGEST_BYTES};
+use oci::elf::Format;
+use oci::limits::ELF_BYTES;
 
 use crate::engine::{Engine, Kind};
 use crate::os::host;
@@ -67,7 +68,7 @@ impl HostInit {
         let real = path.canonicalize_utf8().with_context(|| format!("the init {path} does not exist"))?;
         let mut content = Vec::new();
         File::open(&real)
-            .and_then(|file| file.take(LARGEST_BYTES).read_to_end(&mut content))
+            .and_then(|file| file.take(ELF_BYTES).read_to_end(&mut content))
             .with_context(|| format!("cannot read the init {real}"))?;
         let format = Format::of(&content);
         Ok(Self { path: path.to_owned(), real, reason: reason.to_owned(), source, format })

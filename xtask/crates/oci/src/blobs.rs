@@ -5,15 +5,14 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{BufReader, Read, Seek, SeekFrom};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 use camino::{Utf8Path, Utf8PathBuf};
 use serde::de::DeserializeOwned;
 
 use crate::digest::{Digest, sha256_of};
-use crate::documents::{Compression, Descriptor, LARGEST_DOCUMENT_BYTES};
-
-/// An image has a few dozen.
-pub const MOST_MEMBERS: usize = 10_000;
+use crate::documents::{Compression, Descriptor};
+use crate::layer::members::{Kind, Member as TarMember, read_file};
+use crate::limits::{ARCHIVE_MEMBERS, DOCUMENT_BYTES};
 
 /// Where the blobs are.
 #[derive(Debug)]
@@ -21,24 +20,14 @@ pub enum Store {
     /// An image layout, unpacked.
     Folder(Utf8PathBuf),
     /// A tar archive, with its members by name.
-    Archive {
-        /// The archive.
-        path: Utf8PathBuf,
-        /// What is in it.
-        members: BTreeMap<String, Member>,
-    },
+    Archive { path: Utf8PathBuf, members: BTreeMap<String, Member> },
 }
 
 /// A member of an archive that holds an image.
 #[derive(Clone, Debug)]
 pub enum Member {
     /// A file: where its content begins in the archive, and its length, in bytes.
-    Span {
-        /// From the beginning of the archive.
-        offset: u64,
-        /// Length.
-        size_bytes: u64,
-    },
+    Span { offset: u64, size_bytes: u64 },
     /// A further name of another member.
     Link(String),
 }
@@ -46,8 +35,7 @@ pub enum Member {
 impl Store {
     /// Opens a folder, or lists an archive.
     ///
-    /// # Errors
-    /// Where it is neither.
+    /// Fails if it is neither.
     pub fn open(path: &Utf8Path) -> Result<Self> {
         if path.is_dir() {
             return Ok(Self::Folder(path.to_owned()));
@@ -59,22 +47,24 @@ impl Store {
         }
         file.rewind()?;
         let mut members = BTreeMap::new();
-        let mut archive = tar::Archive::new(file);
-        let unreadable = "it is no folder and no tar archive";
-        for member in archive.entries_with_seek().context(unreadable)?.raw(true) {
-            let member = member.context(unreadable)?;
-            let name = String::from_utf8_lossy(&member.path_bytes()).trim_start_matches("./").to_owned();
-            let kind = member.header().entry_type();
-            if kind.is_file() {
-                let (offset, size_bytes) = (member.raw_file_position(), member.size());
-                members.insert(name, Member::Span { offset, size_bytes });
-            } else if let (true, Some(target)) = (kind.is_symlink(), member.link_name_bytes()) {
+        let each = |member: TarMember, _: &mut dyn Read| {
+            match member.kind {
+                Kind::File => {
+                    let (offset, size_bytes) = (member.offset_bytes, member.size_bytes);
+                    members.insert(member.path, Member::Span { offset, size_bytes });
+                }
                 // `docker save` stores a layer that occurs twice as a link: `../<id>/layer.tar`.
-                let target = String::from_utf8_lossy(&target).trim_start_matches("../").to_owned();
-                members.insert(name, Member::Link(target));
+                Kind::Symlink(target) => {
+                    let target = target.trim_start_matches("../").to_owned();
+                    members.insert(member.path, Member::Link(target));
+                }
+                _ => {}
             }
-            ensure!(members.len() <= MOST_MEMBERS, "the archive has more than {MOST_MEMBERS} members");
-        }
+            Ok(())
+        };
+        read_file(file, ARCHIVE_MEMBERS, each)
+            .map_err(|error| anyhow!(error))
+            .context("it is neither a directory nor a tar archive of an image")?;
         Ok(Self::Archive { path: path.to_owned(), members })
     }
 
@@ -96,9 +86,6 @@ impl Store {
     }
 
     /// A blob as a stream, with its length in bytes.
-    ///
-    /// # Errors
-    /// Where there is none of that name.
     pub fn reader(&self, name: &str) -> Result<(Box<dyn Read>, u64)> {
         // Names come from the image, and the store may be a folder: nothing outside it is opened.
         ensure!(!name.split('/').any(|part| part == "..") && !name.starts_with('/'), "{name} leads out of the image");
@@ -112,13 +99,10 @@ impl Store {
         Ok((Box::new(BufReader::with_capacity(256 << 10, file).take(size_bytes)), size_bytes))
     }
 
-    /// A document, whole, compared with what describes it.
-    ///
-    /// # Errors
-    /// Where it is missing, too large or damaged.
+    /// A whole document, compared with its descriptor.
     pub fn bytes(&self, name: &str, described: Option<&Descriptor>) -> Result<Vec<u8>> {
         let (content, size_bytes) = self.reader(name)?;
-        ensure!(size_bytes <= LARGEST_DOCUMENT_BYTES, "{name} has {size_bytes} bytes; it is refused");
+        ensure!(size_bytes <= DOCUMENT_BYTES, "{name} has {size_bytes} bytes; the limit is {DOCUMENT_BYTES}");
         if let Some(descriptor) = described {
             self.check(name, descriptor)?;
         }
@@ -128,18 +112,12 @@ impl Store {
     }
 
     /// The same, parsed.
-    ///
-    /// # Errors
-    /// Likewise, and where it is not what it should be.
     pub fn document<T: DeserializeOwned>(&self, name: &str, described: Option<&Descriptor>) -> Result<T> {
         let bytes = self.bytes(name, described)?;
-        serde_json::from_slice(&bytes).with_context(|| format!("{name} is not what it should be"))
+        serde_json::from_slice(&bytes).with_context(|| format!("{name} is malformed"))
     }
 
-    /// Compares a blob with what describes it.
-    ///
-    /// # Errors
-    /// Where it differs.
+    /// Compares a blob with its descriptor.
     pub fn check(&self, name: &str, described: &Descriptor) -> Result<()> {
         let (mut content, size_bytes) = self.reader(name)?;
         ensure!(size_bytes == described.size, "{name} has {size_bytes} bytes, and {} were announced", described.size);

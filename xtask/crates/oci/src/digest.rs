@@ -50,7 +50,7 @@ impl fmt::Display for Sha256 {
     }
 }
 
-/// A digest in the form of OCI, `sha256:` and 64 hexadecimal digits. No other algorithm is taken.
+/// A digest in the form of OCI, `sha256:` and 64 hexadecimal digits. No other algorithm is accepted.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Digest(Sha256);
@@ -92,14 +92,9 @@ impl fmt::Display for Digest {
 }
 
 /// Size in bytes and digest of a file, read in constant memory.
-///
-/// # Errors
-/// Where it cannot be read.
 pub fn file_digest(path: &Utf8Path) -> Result<(u64, Sha256)> {
-    let mut file = File::open(path).with_context(|| format!("cannot open {path}"))?;
-    let mut hashed = HashingWriter::new(std::io::sink());
-    let size_bytes = copy(&mut file, &mut hashed).with_context(|| format!("cannot read {path}"))?;
-    Ok((size_bytes, hashed.finish().1))
+    let file = File::open(path).with_context(|| format!("cannot open {path}"))?;
+    HashingReader::new(file).finish().with_context(|| format!("cannot read {path}"))
 }
 
 /// Digest of bytes in memory.
@@ -108,9 +103,6 @@ pub fn sha256(bytes: &[u8]) -> Sha256 {
 }
 
 /// Copies all, in pieces of 256 KiB.
-///
-/// # Errors
-/// As reading and writing do.
 pub fn copy(from: &mut impl Read, to: &mut impl Write) -> std::io::Result<u64> {
     let mut buffer = vec![0; 256 << 10];
     let mut total_bytes = 0;
@@ -157,14 +149,43 @@ impl<W: Write> Write for HashingWriter<W> {
     }
 }
 
+/// A reader that takes the SHA-256 of all that passes through.
+pub struct HashingReader<R> {
+    inner: R,
+    hasher: Hasher,
+    size_bytes: u64,
+}
+
+impl<R: Read> HashingReader<R> {
+    /// Wraps `inner`.
+    pub fn new(inner: R) -> Self {
+        Self { inner, hasher: Hasher::new(&SHA256), size_bytes: 0 }
+    }
+
+    /// How much was read so far.
+    pub fn size_bytes(&self) -> u64 {
+        self.size_bytes
+    }
+
+    /// Reads what is left; returns how much there was in all, and its digest.
+    pub fn finish(mut self) -> std::io::Result<(u64, Sha256)> {
+        copy(&mut self, &mut std::io::sink())?;
+        Ok((self.size_bytes, Sha256::from_bytes(self.hasher.finish().as_ref())))
+    }
+}
+
+impl<R: Read> Read for HashingReader<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let count = self.inner.read(buffer)?;
+        self.hasher.update(&buffer[..count]);
+        self.size_bytes += count as u64;
+        Ok(count)
+    }
+}
+
 /// The digest of a stream.
-///
-/// # Errors
-/// Where it cannot be read.
 pub fn sha256_of(content: &mut impl Read) -> Result<Sha256> {
-    let mut hashed = HashingWriter::new(std::io::sink());
-    copy(content, &mut hashed)?;
-    Ok(hashed.finish().1)
+    Ok(HashingReader::new(content).finish()?.1)
 }
 
 #[cfg(test)]

@@ -14,10 +14,9 @@ use crate::digest::sha256_of;
 use crate::layout::Image;
 
 /// Writes `image` into `archive`, to be loaded under these names. Layers stay compressed: engines
-/// unpack them as they load.
+/// decompress them while loading.
 ///
-/// # Errors
-/// Where the image cannot be read or the archive not be written.
+/// Fails if the image cannot be read or the archive not be written.
 pub fn write(image: &Image, names: &[String], archive: &Utf8Path) -> Result<()> {
     let write = || -> Result<()> {
         let mut tar = Builder::new(BufWriter::with_capacity(256 << 10, File::create(archive)?));
@@ -36,13 +35,16 @@ pub fn write(image: &Image, names: &[String], archive: &Utf8Path) -> Result<()> 
         tar.into_inner()?.flush()?;
         Ok(())
     };
-    write().with_context(|| format!("cannot write {archive}, from which the engine is to load the image"))
+    write().with_context(|| format!("cannot write {archive} for the engine to load"))
 }
 
 fn append(tar: &mut Builder<impl Write>, name: &str, size_bytes: u64, content: impl Read) -> Result<()> {
     let mut header = Header::new_ustar();
     header.set_size(size_bytes);
     header.set_mode(0o644);
+    header.set_uid(0);
+    header.set_gid(0);
+    header.set_mtime(0);
     tar.append_data(&mut header, name, content)?;
     Ok(())
 }

@@ -1,6 +1,6 @@
 //! The documents of an OCI image (image-spec 1.1, "Image Layout", "Image Manifest", "Image Index",
 //! "Image Configuration"), their Docker counterparts, and what `docker save` wrote before it knew
-//! them. Only the fields that are looked at here are read; what is read is checked as it is parsed.
+//! them. Only the fields that are used here are read, and they are checked as they are parsed.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -8,9 +8,6 @@ use std::fmt;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::digest::Digest;
-
-/// No manifest, index or configuration in use is near this; a larger one is no such document.
-pub const LARGEST_DOCUMENT_BYTES: u64 = 4 << 20;
 
 /// Content of the file `oci-layout`.
 pub const OCI_LAYOUT: &str = "{\"imageLayoutVersion\":\"1.0.0\"}";
@@ -36,9 +33,8 @@ pub struct Descriptor {
     /// What the blob is.
     #[serde(default)]
     pub media_type: String,
-    /// Its digest.
     pub digest: Digest,
-    /// Its size in bytes.
+    /// In bytes.
     pub size: u64,
     /// For a referrer of an image, in a list of them: what it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -73,14 +69,14 @@ impl Descriptor {
         [INDEX_TYPE, "application/vnd.docker.distribution.manifest.list.v2+json"].contains(&self.media_type.as_str())
     }
 
-    /// Whether it is what buildx attaches to an image (provenance, SBOM), and no image.
+    /// Whether it is what buildx attaches to an image (provenance, SBOM), and not an image.
     pub fn is_attestation(&self) -> bool {
         self.annotations.contains_key(ATTESTATION)
             || self.platform.as_ref().is_some_and(|platform| platform.os == "unknown")
     }
 }
 
-/// Some tools write `null` for no annotations.
+/// Some tools write `null` if there are no annotations.
 fn null_as_empty<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<String, String>, D::Error> {
     Ok(Option::deserialize(deserializer)?.unwrap_or_default())
 }
@@ -114,7 +110,6 @@ pub struct Index {
     /// Always 2.
     #[serde(default)]
     pub schema_version: u32,
-    /// Its own media type.
     #[serde(default)]
     pub media_type: String,
     /// The manifests, or further indexes.
@@ -140,14 +135,11 @@ pub struct Manifest {
     /// Always 2.
     #[serde(default)]
     pub schema_version: u32,
-    /// Its own media type.
     #[serde(default)]
     pub media_type: String,
-    /// The configuration.
     pub config: Descriptor,
     /// The layers, the lowest first.
     pub layers: Vec<Descriptor>,
-    /// What the image says of itself to a registry.
     #[serde(default, deserialize_with = "null_as_empty")]
     pub annotations: BTreeMap<String, String>,
 }
@@ -184,7 +176,6 @@ pub struct Config {
     /// What a container of it runs.
     #[serde(default)]
     pub config: Execution,
-    /// Its layers.
     pub rootfs: RootFs,
 }
 
@@ -203,7 +194,7 @@ impl Execution {
         self.entrypoint.as_deref().unwrap_or_default()
     }
 
-    /// The command that a container gets where none is given.
+    /// The command that a container runs if none is given.
     pub fn cmd(&self) -> &[String] {
         self.cmd.as_deref().unwrap_or_default()
     }
@@ -239,8 +230,7 @@ pub enum Compression {
 impl Compression {
     /// From the media type of a layer.
     ///
-    /// # Errors
-    /// Names what is not read here, zstd above all.
+    /// Fails for a type that is not supported, such as zstd; the message names it.
     pub fn of_media_type(media_type: &str) -> Result<Self, String> {
         let is_docker = media_type.starts_with("application/vnd.docker.image.rootfs.");
         match media_type.rsplit_once(".tar") {
@@ -248,14 +238,13 @@ impl Compression {
             Some((_, "+gzip")) => Ok(Self::Gzip),
             Some((_, ".gzip")) if is_docker => Ok(Self::Gzip),
             Some((_, "+zstd")) => Err(ZSTD.to_owned()),
-            _ => Err(format!("a layer is of type {media_type:?}, which is not read here")),
+            _ => Err(format!("a layer is of type {media_type:?}, which is not supported")),
         }
     }
 
     /// From the first bytes of a layer.
     ///
-    /// # Errors
-    /// Where they are those of zstd.
+    /// Fails if they are those of zstd.
     pub fn of_magic(head: &[u8]) -> Result<Self, String> {
         match head {
             [0x1f, 0x8b, ..] => Ok(Self::Gzip),

@@ -10,15 +10,12 @@ use elf::dynamic::DynamicTable;
 use elf::endian::AnyEndian;
 use elf::file::Class;
 
-/// A libc has a tenth of this; of larger files, only the beginning is looked into.
-pub const LARGEST_BYTES: u64 = 32 << 20;
-/// No program in use asks for as many.
-pub const MOST_LIBRARIES: usize = 256;
+use crate::limits::{DYNAMIC_ENTRIES, LIBRARIES, PATH_BYTES, SEGMENTS};
 
-/// What the first bytes of a file say of how it is run.
+/// How a file is run, from its first bytes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Format {
-    /// Nothing: data.
+    /// It is not run: data.
     #[default]
     Data,
     /// A script, with the interpreter that its `#!` line names.
@@ -34,11 +31,11 @@ pub enum Format {
 pub struct Linkage {
     /// Processor: `e_machine`, word size in bits, and whether the low byte comes first.
     pub machine: Machine,
-    /// The dynamic loader that the kernel starts it with; none for a static program and a library.
+    /// The dynamic loader that the kernel starts it with; `None` for a static program or a library.
     pub interpreter: Option<String>,
-    /// Libraries it asks for, `DT_NEEDED`.
+    /// Libraries that it loads, `DT_NEEDED`.
     pub needed: Vec<String>,
-    /// Folders it wants them looked for in first, `DT_RUNPATH` or `DT_RPATH`.
+    /// Directories to search for them first, `DT_RUNPATH` or `DT_RPATH`.
     pub search: Vec<String>,
 }
 
@@ -49,11 +46,9 @@ pub struct Machine {
     pub number: u16,
     /// 32 or 64.
     pub bits: u8,
-    /// Byte order.
     pub is_little_endian: bool,
 }
 
-/// The processor that all this is for.
 pub const RISCV64: Machine = Machine { number: EM_RISCV, bits: 64, is_little_endian: true };
 
 impl std::fmt::Display for Machine {
@@ -72,7 +67,7 @@ impl std::fmt::Display for Machine {
 }
 
 impl Format {
-    /// Reads a whole file, or at least its first line where it is no ELF.
+    /// Reads a whole file, or only its first line if it is not ELF.
     pub fn of(content: &[u8]) -> Self {
         if content.starts_with(b"\x7fELF") {
             return Linkage::parse(content).map_or_else(Self::Damaged, Self::Elf);
@@ -81,6 +76,18 @@ impl Format {
         let line = rest.split(|byte| *byte == b'\n').next().unwrap_or_default();
         let line = String::from_utf8_lossy(line).trim().to_owned();
         Self::Script(line.split([' ', '\t']).next().unwrap_or_default().to_owned())
+    }
+
+    /// Size of the text in it, in bytes.
+    pub(crate) fn text_bytes(&self) -> usize {
+        match self {
+            Self::Data => 0,
+            Self::Script(text) | Self::Damaged(text) => text.len(),
+            Self::Elf(linkage) => {
+                let lists = linkage.needed.iter().chain(&linkage.search).chain(&linkage.interpreter);
+                lists.map(|text| text.len() + size_of::<String>()).sum()
+            }
+        }
     }
 }
 
@@ -99,14 +106,23 @@ impl Linkage {
             ..Self::default()
         };
         let Some(segments) = elf.segments() else { return Ok(found) };
+        if segments.len() > SEGMENTS {
+            return Err(format!("it has {} program headers; the limit is {SEGMENTS}", segments.len()));
+        }
         for segment in segments.iter().filter(|segment| segment.p_type == PT_INTERP) {
             let bytes = elf.segment_data(&segment).map_err(bad)?;
+            if bytes.len() > PATH_BYTES {
+                return Err(format!("its interpreter has {} bytes; the limit is {PATH_BYTES}", bytes.len()));
+            }
             let path = std::str::from_utf8(bytes.strip_suffix(b"\0").unwrap_or(bytes));
-            found.interpreter = Some(path.map_err(|_| "its interpreter is no path")?.to_owned());
+            found.interpreter = Some(path.map_err(|_| "its interpreter is not UTF-8")?.to_owned());
         }
         let Some(dynamic) = segments.iter().find(|segment| segment.p_type == PT_DYNAMIC) else { return Ok(found) };
         let bytes = elf.segment_data(&dynamic).map_err(bad)?;
         let table = DynamicTable::new(header.endianness, header.class, bytes);
+        if table.iter().nth(DYNAMIC_ENTRIES).is_some() {
+            return Err(format!("its dynamic section has more than {DYNAMIC_ENTRIES} entries, which is the limit"));
+        }
         let value = |tag| table.iter().find(|entry| entry.d_tag == tag).map(|entry| entry.d_val());
         let (Some(address), Some(size_bytes)) = (value(DT_STRTAB), value(DT_STRSZ)) else { return Ok(found) };
         let strings = segments
@@ -116,16 +132,17 @@ impl Linkage {
             .and_then(|start| Some(usize::try_from(start).ok()?..usize::try_from(start.checked_add(size_bytes)?).ok()?))
             .and_then(|range| content.get(range))
             .ok_or("its dynamic strings are in none of its segments")?;
-        let strings = elf::string_table::StringTable::new(strings);
         for entry in table.iter() {
-            let name = || strings.get(usize::try_from(entry.d_val()).unwrap_or(usize::MAX)).map_err(bad);
+            let name = || string_at(strings, entry.d_val());
             match entry.d_tag {
                 DT_NEEDED => found.needed.push(name()?.to_owned()),
                 DT_RPATH | DT_RUNPATH => found.search.extend(name()?.split(':').map(str::to_owned)),
                 _ => {}
             }
-            if found.needed.len() > MOST_LIBRARIES {
-                return Err(format!("it asks for more than {MOST_LIBRARIES} libraries"));
+            if found.needed.len() > LIBRARIES || found.search.len() > LIBRARIES {
+                return Err(format!(
+                    "it names more than {LIBRARIES} libraries or directories of them, which is the limit"
+                ));
             }
         }
         Ok(found)
@@ -137,8 +154,20 @@ impl Linkage {
     }
 }
 
-/// The loader goes by the segments alone, and so does this: section headers may have been stripped,
-/// or stand at the end of a file of which only the beginning was read.
+/// The string that begins at an offset of the table, which is read no further than the longest path.
+fn string_at(table: &[u8], offset: u64) -> Result<&str, String> {
+    let rest = usize::try_from(offset).ok().and_then(|offset| table.get(offset..));
+    let rest = rest.ok_or("its dynamic section names a string outside its table")?;
+    let head = &rest[..rest.len().min(PATH_BYTES + 1)];
+    let end = head.iter().position(|byte| *byte == 0);
+    let end = end.ok_or_else(|| {
+        format!("a name in its dynamic section is longer than {PATH_BYTES} bytes, which is the limit")
+    })?;
+    std::str::from_utf8(&head[..end]).map_err(|_| "a name in its dynamic section is not UTF-8".to_owned())
+}
+
+/// The loader uses only the segments, and so does this: section headers may have been stripped, or be
+/// at the end of a file of which only the beginning was read.
 /// Offsets of `e_shoff` and `e_shnum`: the ELF headers of the System V gABI.
 fn without_sections(content: &[u8]) -> Vec<u8> {
     let mut content = content.to_vec();
@@ -179,5 +208,33 @@ mod tests {
         for length in 4..whole.len() {
             assert!(!matches!(Format::of(&whole[..length]), Format::Data | Format::Script(_)));
         }
+    }
+
+    fn damage(content: &[u8]) -> String {
+        match Format::of(content) {
+            Format::Damaged(why) => why,
+            other => panic!("{other:?} was accepted"),
+        }
+    }
+
+    #[test]
+    fn long_names_that_many_entries_share_are_refused() {
+        let long = "x".repeat(PATH_BYTES + 1);
+        let why = damage(&elf(RISCV, None, &[long.as_str(); 200]));
+        assert_eq!(why, "a name in its dynamic section is longer than 4096 bytes, which is the limit");
+        let longest = "x".repeat(PATH_BYTES);
+        assert_eq!(linkage(RISCV, None, &[&longest]).needed, [longest]);
+    }
+
+    #[test]
+    fn what_a_program_has_too_much_of_is_named_with_the_limit() {
+        assert!(damage(&elf(RISCV, None, &["a"; LIBRARIES + 1])).contains("more than 256 libraries"));
+        assert!(damage(&elf(RISCV, None, &["a"; DYNAMIC_ENTRIES])).contains("more than 4096 entries"));
+        assert!(damage(&elf(RISCV, Some(&"i".repeat(PATH_BYTES)), &[])).contains("interpreter has 4097 bytes"));
+        let mut program = elf(RISCV, None, &["a"]);
+        program.resize(program.len() + 56 * 2 * SEGMENTS, 0);
+        // `e_phnum`, as the System V gABI places it.
+        program[56..58].copy_from_slice(&129_u16.to_le_bytes());
+        assert_eq!(damage(&program), "it has 129 program headers; the limit is 128");
     }
 }

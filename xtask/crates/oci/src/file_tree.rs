@@ -1,23 +1,20 @@
-//! The files of an image: its layers laid over each other as an engine does, with whiteouts, hard
-//! links and links between folders. Only metadata is kept, and what [`Format`] says; content is
-//! streamed past, so that memory grows with the number of files and never with their size.
+//! The files of an image: its layers applied in order as an engine does, with whiteouts, hard links and
+//! links between directories. Only metadata and the [`Format`] are kept; content is streamed, so
+//! memory grows with the number of files and not with their size.
 
 use std::collections::BTreeMap;
 use std::io::Read;
 
-use path::{MOST_LINKS, parts};
+pub(crate) use path::DeadEnd;
+use path::parts;
 
-use crate::elf::{Format, LARGEST_BYTES};
+use crate::elf::Format;
 use crate::layer::members::{self, Kind, Member};
+use crate::limits::{
+    ELF_BYTES, FILES, LOOKUP_BYTES, MEMBERS, PATH_LOOKUP_BYTES, REMOVAL_STEPS, SCRIPT_LINE_BYTES, SYMLINKS, TEXT_BYTES,
+};
 
 mod path;
-
-/// Debian's largest images have a tenth of this.
-const MOST_FILES: usize = 1_000_000;
-/// A hundred bytes for each of them.
-const MOST_NAME_BYTES: usize = 100 * MOST_FILES;
-/// A `#!` line that is longer is cut by the kernel.
-const HEAD_BYTES: u64 = 256;
 
 /// The files of an image, by path.
 #[derive(Debug, Default)]
@@ -25,7 +22,10 @@ pub struct FileTree {
     names: BTreeMap<String, Name>,
     nodes: Vec<Node>,
     layers: usize,
-    name_bytes: usize,
+    members: usize,
+    text_bytes: usize,
+    removal_steps: usize,
+    lookup_bytes: usize,
 }
 
 /// One name of a file, and the layer that gave it.
@@ -38,13 +38,11 @@ struct Name {
 /// A file, folder, link or device, under one name or several.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Node {
-    /// What it is; never [`Kind::HardLink`].
+    /// Never [`Kind::HardLink`].
     pub kind: Kind,
     /// Permission bits, with setuid, setgid and sticky.
     pub mode: u32,
-    /// Owner.
     pub uid: u64,
-    /// Group.
     pub gid: u64,
     /// Modification time in seconds since 1970.
     pub modified_epoch: u64,
@@ -57,17 +55,16 @@ pub struct Node {
 }
 
 impl Node {
-    /// Whether it is a file that anybody may execute.
+    /// Whether it is a file that someone may execute.
     pub fn is_executable(&self) -> bool {
         self.kind == Kind::File && self.mode & 0o111 != 0
     }
 }
 
 impl FileTree {
-    /// Lays one more layer, uncompressed, over those before it.
+    /// Applies one more layer, uncompressed.
     ///
-    /// # Errors
-    /// Where the layer is no tar archive, or one that no honest builder makes.
+    /// Fails if the layer is not a tar archive, is malformed or exceeds a limit.
     pub fn apply(&mut self, layer: impl Read) -> Result<(), String> {
         let number = self.layers;
         self.layers += 1;
@@ -81,25 +78,27 @@ impl FileTree {
 
     /// The names in a folder.
     pub fn children(&self, folder: &str) -> impl Iterator<Item = &str> {
-        let real = self.follow(folder, true).ok();
+        let real = self.follow(folder, true, &mut { PATH_LOOKUP_BYTES }).ok();
         let length = real.as_deref().map_or(0, |real| below(real).len());
         let inside = real.into_iter().flat_map(|real| self.inside(&real).map(|(path, _)| path));
         inside.map(move |path| &path[length..]).filter(|name| !name.contains('/'))
     }
 
     fn add(&mut self, layer: usize, member: Member, content: &mut dyn Read) -> Result<(), String> {
+        self.members += 1;
+        if self.members > MEMBERS {
+            return Err(format!("the layers have more than {MEMBERS} members, which is the limit"));
+        }
         let (folder, name) = member.path.rsplit_once('/').unwrap_or(("", &member.path));
         let folder = self.make_folder(folder, layer)?;
         if name == ".wh..wh..opq" {
-            self.remove_below(&folder, layer);
-            return Ok(());
+            return self.remove_below(&folder, layer);
         }
         if let Some(hidden) = name.strip_prefix(".wh.") {
             if hidden.is_empty() || hidden == "." || hidden == ".." {
                 return Err(format!("the whiteout {:?} names nothing; such a layer is refused", member.path));
             }
-            self.remove(&format!("{}{hidden}", below(&folder)), layer);
-            return Ok(());
+            return self.remove(&format!("{}{hidden}", below(&folder)), layer);
         }
         let path = format!("{}{name}", below(&folder));
         let node = match &member.kind {
@@ -112,6 +111,11 @@ impl FileTree {
     fn new_node(&mut self, layer: usize, member: Member, content: &mut dyn Read) -> Result<usize, String> {
         let is_file = member.kind == Kind::File;
         let format = if is_file { format_of(content)? } else { Format::Data };
+        let link_bytes = if let Kind::Symlink(target) = &member.kind { target.len() } else { 0 };
+        self.keep_text(link_bytes + format.text_bytes())?;
+        if self.nodes.len() >= FILES {
+            return Err(format!("the image has more than {FILES} files, which is the limit"));
+        }
         self.nodes.push(Node {
             kind: member.kind,
             mode: member.mode,
@@ -125,9 +129,15 @@ impl FileTree {
         Ok(self.nodes.len() - 1)
     }
 
-    fn link_target(&self, path: &str, target: &str) -> Result<usize, String> {
+    fn link_target(&mut self, path: &str, target: &str) -> Result<usize, String> {
         let refuse = || format!("{path:?} is a hard link to {target:?}, which is no file before it; it is refused");
-        let real = self.follow(target, false).map_err(|_| refuse())?;
+        let mut left_bytes = LOOKUP_BYTES - self.lookup_bytes;
+        let real = self.follow(target, false, &mut left_bytes);
+        self.lookup_bytes = LOOKUP_BYTES - left_bytes;
+        let real = real.map_err(|end| match end {
+            DeadEnd::TooMuch(_) => too_many_lookups(),
+            DeadEnd::Missing(_) | DeadEnd::Loop(_) => refuse(),
+        })?;
         let name = self.names.get(&real).ok_or_else(refuse)?;
         if self.nodes[name.node].kind == Kind::Directory {
             return Err(refuse());
@@ -148,15 +158,29 @@ impl FileTree {
                 self.names.remove(path);
             });
         }
-        self.name_bytes += path.len();
-        if self.nodes.len() > MOST_FILES || self.name_bytes > MOST_NAME_BYTES {
-            return Err(format!("the image has more than {MOST_FILES} files, or names without end; it is refused"));
-        }
+        self.keep_text(path.len())?;
         self.names.insert(path, name);
         Ok(())
     }
 
-    /// The real path of a folder in which a layer puts something; made where the layer left it out.
+    /// Counts text that stays in memory. What is overwritten later counts too.
+    fn keep_text(&mut self, size_bytes: usize) -> Result<(), String> {
+        self.text_bytes += size_bytes;
+        if self.text_bytes > TEXT_BYTES {
+            return Err(format!("the names in the image have more than {TEXT_BYTES} bytes, which is the limit"));
+        }
+        Ok(())
+    }
+
+    fn count_removal_steps(&mut self, count: usize) -> Result<(), String> {
+        self.removal_steps += count;
+        if self.removal_steps > REMOVAL_STEPS {
+            return Err(format!("its whiteouts hide or search more than {REMOVAL_STEPS} names, which is the limit"));
+        }
+        Ok(())
+    }
+
+    /// The real path of a folder in which a layer puts something, created if the layer left it out.
     fn make_folder(&mut self, path: &str, layer: usize) -> Result<String, String> {
         let mut at = String::new();
         let mut rest = parts(path);
@@ -167,11 +191,15 @@ impl FileTree {
                 continue;
             }
             let here = format!("{}{part}", below(&at));
+            self.lookup_bytes += here.len();
+            if self.lookup_bytes > LOOKUP_BYTES {
+                return Err(too_many_lookups());
+            }
             match self.names.get(&here).map(|name| self.nodes[name.node].kind.clone()) {
                 Some(Kind::Directory) => at = here,
                 Some(Kind::Symlink(target)) => {
                     links += 1;
-                    if links > MOST_LINKS {
+                    if links > SYMLINKS {
                         return Err(format!("{path:?} is reached by links that lead in a circle; it is refused"));
                     }
                     if target.starts_with('/') {
@@ -180,7 +208,9 @@ impl FileTree {
                     rest.extend(parts(&target));
                 }
                 Some(_) => {
-                    return Err(format!("{path:?} is said to be a folder, and {here:?} is a file; it is refused"));
+                    return Err(format!(
+                        "{path:?} is used as a directory, and {here:?} is a file; the layer is refused"
+                    ));
                 }
                 None => {
                     let folder = Member {
@@ -192,6 +222,8 @@ impl FileTree {
                         modified_epoch: 0,
                         size_bytes: 0,
                         ordinal: usize::MAX,
+                        offset_bytes: 0,
+                        attributes: Vec::new(),
                     };
                     let node = self.new_node(layer, folder, &mut std::io::empty())?;
                     self.put(here.clone(), Name { node, layer })?;
@@ -203,23 +235,28 @@ impl FileTree {
     }
 
     /// Removes what lower layers put at a path and below it.
-    fn remove(&mut self, path: &str, layer: usize) {
-        self.remove_below(path, layer);
+    fn remove(&mut self, path: &str, layer: usize) -> Result<(), String> {
+        self.remove_below(path, layer)?;
         let is_lower = self.names.get(path).is_some_and(|name| name.layer < layer);
         if is_lower && self.inside(path).next().is_none() {
             self.names.remove(path);
         }
+        Ok(())
     }
 
-    fn remove_below(&mut self, folder: &str, layer: usize) {
+    fn remove_below(&mut self, folder: &str, layer: usize) -> Result<(), String> {
+        let mut steps = 0;
         let is_lower = |(_, name): &(&String, &Name)| name.layer < layer;
-        let doomed: Vec<String> = self.inside(folder).filter(is_lower).map(|(path, _)| path.clone()).collect();
-        // From the leaves up: a folder stays where this layer put something into it.
+        let seen = self.inside(folder).inspect(|_| steps += 1);
+        let doomed: Vec<String> = seen.filter(is_lower).map(|(path, _)| path.clone()).collect();
+        self.count_removal_steps(steps + 1)?;
+        // From the leaves up: a folder stays if this layer put something into it.
         for path in doomed.iter().rev() {
             if self.inside(path).next().is_none() {
                 self.names.remove(path);
             }
         }
+        Ok(())
     }
 
     /// All names below a real path.
@@ -230,6 +267,10 @@ impl FileTree {
     }
 }
 
+fn too_many_lookups() -> String {
+    format!("its paths take more than {LOOKUP_BYTES} bytes of look-ups, which is the limit")
+}
+
 /// What every path in a folder begins with.
 fn below(folder: &str) -> String {
     if folder.is_empty() { String::new() } else { format!("{folder}/") }
@@ -237,7 +278,7 @@ fn below(folder: &str) -> String {
 
 fn format_of(content: &mut dyn Read) -> Result<Format, String> {
     let mut bytes = Vec::new();
-    for limit in [HEAD_BYTES, LARGEST_BYTES] {
+    for limit in [SCRIPT_LINE_BYTES, ELF_BYTES] {
         let read = content.take(limit).read_to_end(&mut bytes);
         read.map_err(|error| format!("a file of the layer is cut short: {error}"))?;
         if !bytes.starts_with(b"\x7fELF") {

@@ -4,12 +4,11 @@
 use std::fmt;
 use std::str::FromStr;
 
-/// A name with only what engines allow in one; whether there is such an image, they know.
+/// A name with only the characters that engines allow. Whether there is such an image is not checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ImageName(String);
 
 impl ImageName {
-    /// The name.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -23,7 +22,7 @@ impl FromStr for ImageName {
         if text.starts_with(|c: char| c.is_ascii_alphanumeric()) && text.len() <= 512 && text.chars().all(is_legal) {
             Ok(Self(text.to_owned()))
         } else {
-            Err(format!("{text:?} is no name of an image (debian:trixie-slim, debian@sha256:…)"))
+            Err(format!("{text:?} is not an image name (debian:trixie-slim, debian@sha256:…)"))
         }
     }
 }

@@ -1,5 +1,5 @@
-//! Images as files: an OCI image layout in a folder or in a tar archive, or what `docker save` of an
-//! older engine wrote. Every blob is compared with its digest before anything in it is believed.
+//! Images in files: an OCI image layout in a directory or a tar archive, or an archive from `docker save`
+//! of an older engine. Every blob is compared with its digest before its content is used.
 #![allow(
     clippy::disallowed_methods,
     clippy::disallowed_types,
@@ -14,32 +14,32 @@ use anyhow::{Context, Result, anyhow, bail, ensure};
 use camino::{Utf8Path, Utf8PathBuf};
 use flate2::read::MultiGzDecoder;
 
-use crate::blobs::{MOST_MEMBERS, Store};
-use crate::digest::{Digest, HashingWriter, Sha256, copy, sha256_of};
+use crate::blobs::Store;
+use crate::digest::{Digest, HashingReader, HashingWriter, copy, sha256_of};
 use crate::documents::{Compression, Config, Descriptor, INDEX, Index, Manifest, Platform, SavedImage};
 use crate::file_tree::{FileTree, Node};
 use crate::layer::members::{self, Kind};
+use crate::limits::{IMAGE_BYTES, LAYERS};
+
+mod manifests;
 
 /// The folder of the blobs in a layout.
 pub const BLOBS: &str = "blobs/sha256";
-const MOST_LAYERS: usize = 512;
-const DEEPEST_INDEX: usize = 4;
-/// All layers of an image, uncompressed; gzip packs a thousand to one.
-const LARGEST_IMAGE_BYTES: u64 = 64 << 30;
 
 /// One image.
 #[derive(Debug)]
 pub struct Image {
-    /// Digest of the manifest; of the configuration where there is no manifest (`docker save`).
+    /// Digest of the manifest, or of the configuration if there is no manifest (`docker save`).
     pub digest: Digest,
-    /// What kind of file it was read from.
+    /// The format that it was read from.
     pub form: &'static str,
-    /// Its configuration.
     pub config: Config,
-    /// The configuration as it stands in its blob.
+    /// The bytes of the configuration.
     pub config_json: Vec<u8>,
     store: Store,
     layers: Vec<Layer>,
+    /// [`IMAGE_BYTES`], or less in a test.
+    limit_bytes: u64,
 }
 
 /// One layer: the blob that it is in, and the digest of the tar archive therein.
@@ -51,10 +51,9 @@ struct Layer {
 }
 
 impl Image {
-    /// Opens the image in a folder or an archive; where it holds several, the one for linux/riscv64.
+    /// Opens the image in a folder or an archive. If it holds several, the one for linux/riscv64 is taken.
     ///
-    /// # Errors
-    /// Where it is no image, where a blob is missing or is not what its digest says.
+    /// Fails if it is not an image, or if a blob is missing or does not match its digest.
     pub fn open(path: &Utf8Path) -> Result<Self> {
         Self::read(path).with_context(|| format!("{path} is not an image that can be read"))
     }
@@ -73,8 +72,8 @@ impl Image {
 
     fn of_layout(store: Store) -> Result<Self> {
         let index: Index = store.document("index.json", None)?;
-        let mut found = Vec::new();
-        collect(&store, &index, 0, &mut found)?;
+        let mut found = manifests::of_index(&store, &index)?;
+        ensure!(!found.is_empty(), "it holds no image");
         found.dedup_by(|one, other| one.digest == other.digest);
         let chosen = match found.as_slice() {
             [only] => only,
@@ -90,8 +89,12 @@ impl Image {
         };
         let manifest: Manifest = store.document(&chosen.digest.blob(), Some(chosen))?;
         let (config, config_json) = config_of(&store, &manifest.config.digest.blob(), Some(&manifest.config))?;
-        ensure!(manifest.layers.len() <= MOST_LAYERS, "it has {} layers", manifest.layers.len());
-        ensure!(manifest.layers.len() == config.rootfs.diff_ids.len(), "manifest and configuration differ in layers");
+        let stored_bytes = manifest.layers.iter().fold(0_u64, |sum, layer| sum.saturating_add(layer.size));
+        must_be_within(manifest.layers.len(), stored_bytes)?;
+        ensure!(
+            manifest.layers.len() == config.rootfs.diff_ids.len(),
+            "manifest and configuration have different numbers of layers"
+        );
         let mut layers = Vec::new();
         for (descriptor, diff_id) in manifest.layers.iter().zip(&config.rootfs.diff_ids) {
             let blob = descriptor.digest.blob();
@@ -99,7 +102,15 @@ impl Image {
             store.check(&blob, descriptor)?;
             layers.push(Layer { blob, compression, diff_id: diff_id.clone() });
         }
-        Ok(Self { digest: chosen.digest.clone(), form: "OCI image layout", config, config_json, store, layers })
+        Ok(Self {
+            digest: chosen.digest.clone(),
+            form: "OCI image layout",
+            config,
+            config_json,
+            store,
+            layers,
+            limit_bytes: IMAGE_BYTES,
+        })
     }
 
     fn of_saved(store: Store) -> Result<Self> {
@@ -107,8 +118,11 @@ impl Image {
         let [saved] = images.as_slice() else { bail!("it holds {} images; save a single one", images.len()) };
         let (config, config_json) = config_of(&store, &saved.config, None)?;
         let digest = Digest::from(sha256_of(&mut config_json.as_slice())?);
-        ensure!(saved.layers.len() <= MOST_LAYERS, "it has {} layers", saved.layers.len());
-        ensure!(saved.layers.len() == config.rootfs.diff_ids.len(), "list and configuration differ in layers");
+        must_be_within(saved.layers.len(), 0)?;
+        ensure!(
+            saved.layers.len() == config.rootfs.diff_ids.len(),
+            "manifest.json and the configuration have different numbers of layers"
+        );
         let mut layers = Vec::new();
         for (blob, diff_id) in saved.layers.iter().zip(&config.rootfs.diff_ids) {
             let (content, _) = store.reader(blob)?;
@@ -117,26 +131,31 @@ impl Image {
             let compression = Compression::of_magic(&head).map_err(|error| anyhow!(error))?;
             layers.push(Layer { blob: blob.clone(), compression, diff_id: diff_id.clone() });
         }
-        Ok(Self { digest, form: "docker save archive", config, config_json, store, layers })
+        Ok(Self { digest, form: "docker save archive", config, config_json, store, layers, limit_bytes: IMAGE_BYTES })
     }
 
-    /// Lays all layers over each other, and compares each with its digest on the way.
+    /// Applies all layers, and compares each with its digest.
     ///
-    /// # Errors
-    /// Where a layer is not what its digest says, or is one that no honest builder makes.
+    /// Fails if a layer does not match its digest, is malformed or exceeds a limit.
     pub fn files(&self) -> Result<FileTree> {
         let mut tree = FileTree::default();
-        let mut left_bytes = LARGEST_IMAGE_BYTES;
+        // One more than the limit is read, to tell an image of that size from a larger one.
+        let mut left_bytes = self.limit_bytes + 1;
         for (number, layer) in self.layers.iter().enumerate() {
             let name = || format!("layer {} of {}, {}", number + 1, self.layers.len(), layer.blob);
-            let mut content = Hashed::new(self.layer(layer)?.take(left_bytes));
-            tree.apply(&mut content).map_err(|error| anyhow!(error)).with_context(name)?;
+            let mut content = HashingReader::new(self.layer(layer)?.take(left_bytes));
+            let applied = tree.apply(&mut content);
+            let is_too_large = |size_bytes| size_bytes == left_bytes;
+            let too_large =
+                || format!("{}: the image has more than {} bytes, which is the limit", name(), self.limit_bytes);
+            ensure!(!is_too_large(content.size_bytes()), too_large());
+            applied.map_err(|error| anyhow!(error)).with_context(name)?;
             let (size_bytes, sha256) = content.finish().with_context(name)?;
+            ensure!(!is_too_large(size_bytes), too_large());
             left_bytes -= size_bytes;
-            ensure!(left_bytes > 0, "{}: the image is larger than {LARGEST_IMAGE_BYTES} bytes; it is refused", name());
             ensure!(
                 Digest::from(sha256) == layer.diff_id,
-                "{}: its content is not the {} of the configuration",
+                "{}: its content does not match {}, the digest in the configuration",
                 name(),
                 layer.diff_id
             );
@@ -146,9 +165,6 @@ impl Image {
 
     /// Streams the content of every file that `is_wanted`, once, in the order in which they are stored.
     /// `visit` gets all the paths that the file has in `tree`.
-    ///
-    /// # Errors
-    /// Where a layer cannot be read, and those of `visit`.
     pub fn contents(
         &self,
         tree: &FileTree,
@@ -184,21 +200,27 @@ impl Image {
     /// Writes a layer, as a tar archive that is not compressed, to `place`, and compares it with the
     /// digest that the configuration gives.
     ///
-    /// # Errors
-    /// Where it is another, or the disk is full.
+    /// Fails if it is another, or the disk is full.
     pub fn unpack(&self, index: usize, place: &Utf8Path) -> Result<()> {
         let layer = &self.layers[index];
-        let mut out = HashingWriter::new(File::create(place).with_context(|| format!("cannot make {place}"))?);
-        copy(&mut self.layer(layer)?, &mut out).with_context(|| format!("cannot write {place}"))?;
+        let mut out = HashingWriter::new(File::create(place).with_context(|| format!("cannot create {place}"))?);
+        let mut content = self.layer(layer)?.take(self.limit_bytes + 1);
+        let size_bytes = copy(&mut content, &mut out).with_context(|| format!("cannot write {place}"))?;
+        ensure!(
+            size_bytes <= self.limit_bytes,
+            "layer {index} has more than {} bytes, which is the limit",
+            self.limit_bytes
+        );
         let found = Digest::from(out.finish().1);
-        ensure!(found == layer.diff_id, "layer {index} has {found}, and the configuration says {}", layer.diff_id);
+        ensure!(
+            found == layer.diff_id,
+            "layer {index} has the digest {found}, but the configuration has {}",
+            layer.diff_id
+        );
         Ok(())
     }
 
     /// Every layer as it is stored, with a name for it: what goes into an archive for `docker load`.
-    ///
-    /// # Errors
-    /// Where a blob cannot be opened.
     pub fn blobs(&self) -> impl Iterator<Item = Result<(String, u64, Box<dyn Read + '_>)>> {
         self.layers.iter().map(|layer| {
             let (content, size_bytes) = self.store.reader(&layer.blob)?;
@@ -217,63 +239,27 @@ impl Image {
 
 fn config_of(store: &Store, name: &str, described: Option<&Descriptor>) -> Result<(Config, Vec<u8>)> {
     let bytes = store.bytes(name, described)?;
-    let config = serde_json::from_slice(&bytes).with_context(|| format!("{name} is no image configuration"))?;
+    let config = serde_json::from_slice(&bytes).with_context(|| format!("{name} is not an image configuration"))?;
     Ok((config, bytes))
 }
 
-/// The manifests that an index leads to.
-fn collect(store: &Store, index: &Index, depth: usize, found: &mut Vec<Descriptor>) -> Result<()> {
-    ensure!(depth < DEEPEST_INDEX && found.len() < MOST_MEMBERS, "its lists of images have no end");
-    for descriptor in index.manifests.iter().filter(|descriptor| !descriptor.is_attestation()) {
-        if descriptor.is_index() {
-            let inner: Index = store.document(&descriptor.digest.blob(), Some(descriptor))?;
-            collect(store, &inner, depth + 1, found)?;
-        } else {
-            found.push(descriptor.clone());
-        }
-    }
-    ensure!(depth > 0 || !found.is_empty(), "it holds no image");
+fn must_be_within(layers: usize, stored_bytes: u64) -> Result<()> {
+    ensure!(layers <= LAYERS, "it has {layers} layers; the limit is {LAYERS}");
+    ensure!(stored_bytes <= IMAGE_BYTES, "its layers have {stored_bytes} bytes; the limit is {IMAGE_BYTES}");
     Ok(())
-}
-
-/// A reader that takes the SHA-256 of all that passes through.
-struct Hashed<R> {
-    inner: R,
-    hasher: HashingWriter<std::io::Sink>,
-    size_bytes: u64,
-}
-
-impl<R: Read> Hashed<R> {
-    fn new(inner: R) -> Self {
-        Self { inner, hasher: HashingWriter::new(std::io::sink()), size_bytes: 0 }
-    }
-
-    /// Reads what is left; returns how much there was in all, and its digest.
-    fn finish(mut self) -> std::io::Result<(u64, Sha256)> {
-        copy(&mut self, &mut std::io::sink())?;
-        Ok((self.size_bytes, self.hasher.finish().1))
-    }
-}
-
-impl<R: Read> Read for Hashed<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
-        let count = self.inner.read(buffer)?;
-        std::io::Write::write_all(&mut self.hasher, &buffer[..count])?;
-        self.size_bytes += count as u64;
-        Ok(count)
-    }
 }
 
 /// Reads a layout back: its index names the manifest `digest`, and each blob is there with the size
 /// and the digest that name it, and nothing else is.
 ///
-/// # Errors
-/// Names the first blob that differs.
+/// Fails at the first blob that differs.
 pub fn verify(folder: &Utf8Path, digest: &Digest) -> Result<Manifest> {
     let store = Store::open(folder)?;
-    let index: Index = store.document(INDEX, None).with_context(|| format!("{folder} is no image layout"))?;
-    let [described] = index.manifests.as_slice() else { bail!("{folder} does not name {digest}, and that alone") };
-    ensure!(described.digest == *digest, "{folder} does not name {digest}, and that alone");
+    let index: Index = store.document(INDEX, None).with_context(|| format!("{folder} is not an image layout"))?;
+    let [described] = index.manifests.as_slice() else {
+        bail!("the index of {folder} must name {digest} and nothing else")
+    };
+    ensure!(described.digest == *digest, "the index of {folder} must name {digest} and nothing else");
     let manifest: Manifest = store.document(&digest.blob(), Some(described)).with_context(|| folder.to_string())?;
     let mut known = BTreeSet::new();
     for blob in manifest.blobs().chain([described]) {
@@ -288,9 +274,6 @@ pub fn verify(folder: &Utf8Path, digest: &Digest) -> Result<Manifest> {
 }
 
 /// The paths in a folder.
-///
-/// # Errors
-/// If it cannot be listed.
 pub fn paths_in(folder: &Utf8Path) -> Result<Vec<Utf8PathBuf>> {
     let entries: std::io::Result<Vec<_>> = folder.read_dir_utf8().and_then(Iterator::collect);
     let entries = entries.with_context(|| format!("cannot list {folder}"))?;
@@ -298,42 +281,4 @@ pub fn paths_in(folder: &Utf8Path) -> Result<Vec<Utf8PathBuf>> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use fakes::sample_image::{ENTRYPOINT, Item, config, layer};
-
-    #[test]
-    fn contents_are_those_of_the_files_that_are_left() {
-        let file = |path, content: &str| Item::File(path, 0o644, content.into());
-        let tars = [
-            layer(&[file("a", "one"), Item::HardLink("again", "a"), file("b", "two")]),
-            layer(&[file("b", "three"), file("c", "four")]),
-        ];
-        let diff_ids =
-            tars.clone().map(|tar| Digest::from(sha256_of(&mut tar.as_slice()).expect("memory")).to_string());
-        let config = config(&ENTRYPOINT, &diff_ids).to_string();
-        let list = r#"[{"Config":"c.json","Layers":["0/layer.tar","1/layer.tar"]}]"#;
-        let folder = std::env::temp_dir().join(format!("xtask-layout-{}", std::process::id()));
-        let folder = Utf8PathBuf::try_from(folder).expect("UTF-8");
-        for (name, content) in [
-            ("0/layer.tar", tars[0].as_slice()),
-            ("1/layer.tar", &tars[1]),
-            ("c.json", config.as_bytes()),
-            ("manifest.json", list.as_bytes()),
-        ] {
-            let path = folder.join(name);
-            std::fs::create_dir_all(path.parent().expect("is in the folder")).expect("is made");
-            std::fs::write(path, content).expect("is written");
-        }
-        let image = Image::open(&folder).expect("an image");
-        let tree = image.files().expect("honest layers");
-        let mut seen = Vec::new();
-        let visit = |paths: &[&str], _: &Node, content: &mut dyn Read| {
-            seen.push(format!("{}={}", paths.join(","), std::io::read_to_string(content)?));
-            Ok(())
-        };
-        image.contents(&tree, |path, _| path != "c", visit).expect("is read");
-        assert_eq!(seen, ["a,again=one", "b=three"]);
-        std::fs::remove_dir_all(&folder).expect("is removed");
-    }
-}
+mod tests;

@@ -31,6 +31,10 @@ pub mod file_tree;
 pub mod image_name;
 pub mod layer;
 pub mod layout;
+pub mod limits;
 pub mod loader;
 pub mod reference;
 pub mod referrers;
+
+#[cfg(test)]
+mod properties;

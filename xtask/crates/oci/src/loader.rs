@@ -1,22 +1,25 @@
-//! What the dynamic loader needs to start a program: its interpreter and its libraries, looked for
-//! among the files of an image as the loaders of glibc and musl do.
+//! What the dynamic loader needs to start a program: its interpreter and its libraries, searched for in an
+//! image as the loaders of glibc and musl do.
 
 use std::collections::VecDeque;
 
-use crate::elf::{Format, Linkage, MOST_LIBRARIES, Machine};
-use crate::file_tree::FileTree;
+use crate::elf::{Format, Linkage, Machine};
+use crate::file_tree::{DeadEnd, FileTree};
+use crate::limits::{LIBRARIES, LOOKUP_BYTES, PATH_BYTES, PROCESSORS};
 
 impl Linkage {
-    /// Looks for its interpreter and for all libraries, and theirs, among the files of an image,
-    /// where the program stands at `path`. Returns the paths at which they are.
+    /// Finds its interpreter and all libraries, and theirs, in an image that has the program at `path`.
+    /// Returns their paths.
     ///
-    /// # Errors
-    /// [`Missing`], which is what the program would die of.
+    /// Fails with what is [`Missing`], which is why the program would not start.
     pub fn loads_in(&self, tree: &FileTree, path: &str) -> Result<Vec<String>, Missing> {
+        let built_in = built_in_directories(tree);
+        let mut left_bytes = LOOKUP_BYTES;
         let mut found = Vec::new();
         if let Some(interpreter) = &self.interpreter {
             let missing = |why: String| Missing::Interpreter { path: interpreter.clone(), why };
-            let (place, node) = tree.resolve(interpreter).map_err(|error| missing(error.to_string()))?;
+            let (place, node) =
+                tree.resolve_within(interpreter, &mut left_bytes).map_err(|error| missing(error.to_string()))?;
             match &node.format {
                 Format::Elf(linkage) if linkage.machine == self.machine => found.push(place),
                 Format::Elf(linkage) => return Err(missing(format!("{place} is for {}", linkage.machine))),
@@ -25,39 +28,50 @@ impl Linkage {
         }
         let mut waiting: VecDeque<(String, &Self)> = VecDeque::from([(path.to_owned(), self)]);
         while let Some((user, linkage)) = waiting.pop_front() {
+            let mut directories = linkage.search_from(&user);
+            directories.extend_from_slice(&built_in);
             for name in &linkage.needed {
-                let folders = self.folders(tree, linkage, &user);
-                let (place, library) = find_library(tree, name, &folders, self.machine)
+                let (place, library) = find_library(tree, name, &directories, self.machine, &mut left_bytes)
                     .map_err(|why| Missing::Library { name: name.clone(), user: user.clone(), why })?;
                 if !found.contains(&place) {
                     found.push(place.clone());
                     waiting.push_back((place, library));
                 }
             }
-            if found.len() > MOST_LIBRARIES {
+            if found.len() > LIBRARIES {
                 return Err(Missing::Library {
-                    name: "…".to_owned(), user, why: "there is no end of them".to_owned()
+                    name: "…".to_owned(),
+                    user,
+                    why: format!("it loads more than {LIBRARIES} libraries, which is the limit"),
                 });
             }
         }
         Ok(found)
     }
 
-    /// Where the loaders of glibc and musl look: what `user` names, then the folders that both have
-    /// built in or in their configuration, with Debian's and Fedora's additions for each processor.
-    fn folders(&self, tree: &FileTree, user_linkage: &Self, user: &str) -> Vec<String> {
-        let origin = user.rsplit_once('/').map_or("", |(folder, _)| folder);
-        let own =
-            user_linkage.search.iter().map(|folder| folder.replace("$ORIGIN", origin).replace("${ORIGIN}", origin));
-        let mut folders: Vec<String> = own.collect();
-        for base in ["/usr/local/lib", "/lib", "/usr/lib", "/lib64", "/usr/lib64", "/lib64/lp64d", "/usr/lib64/lp64d"] {
-            folders.push(base.to_owned());
-            folders.extend(
-                tree.children(base).filter(|name| name.contains("-linux-")).map(|name| format!("{base}/{name}")),
-            );
-        }
-        folders
+    /// The directories that a program or library at `path` names itself.
+    fn search_from(&self, path: &str) -> Vec<String> {
+        let origin = path.rsplit_once('/').map_or("", |(directory, _)| directory);
+        let fits = |name: &&String| {
+            let origins = name.matches("$ORIGIN").count() + name.matches("${ORIGIN}").count();
+            name.len() + origins * origin.len() <= PATH_BYTES
+        };
+        // A longer one cannot be opened.
+        let names = self.search.iter().filter(fits);
+        names.map(|name| name.replace("$ORIGIN", origin).replace("${ORIGIN}", origin)).collect()
     }
+}
+
+/// The directories that glibc and musl search by default, with Debian's and Fedora's for each processor.
+/// Listing one reads every name below it, so this is done once for a program.
+fn built_in_directories(tree: &FileTree) -> Vec<String> {
+    let mut directories = Vec::new();
+    for base in ["/usr/local/lib", "/lib", "/usr/lib", "/lib64", "/usr/lib64", "/lib64/lp64d", "/usr/lib64/lp64d"] {
+        directories.push(base.to_owned());
+        let for_processors = tree.children(base).filter(|name| name.contains("-linux-")).take(PROCESSORS);
+        directories.extend(for_processors.map(|name| format!("{base}/{name}")));
+    }
+    directories
 }
 
 fn find_library<'t>(
@@ -65,6 +79,7 @@ fn find_library<'t>(
     name: &str,
     folders: &[String],
     machine: Machine,
+    left_bytes: &mut usize,
 ) -> Result<(String, &'t Linkage), String> {
     let candidates = if name.contains('/') {
         vec![name.to_owned()]
@@ -73,7 +88,11 @@ fn find_library<'t>(
     };
     let mut other = None;
     for candidate in candidates {
-        let Ok((place, node)) = tree.resolve(&candidate) else { continue };
+        let (place, node) = match tree.resolve_within(&candidate, left_bytes) {
+            Ok(found) => found,
+            Err(end @ DeadEnd::TooMuch(_)) => return Err(end.to_string()),
+            Err(DeadEnd::Missing(_) | DeadEnd::Loop(_)) => continue,
+        };
         match &node.format {
             Format::Elf(linkage) if linkage.machine == machine => return Ok((place, linkage)),
             Format::Elf(linkage) => other = Some(format!("{place} is for {}", linkage.machine)),
@@ -83,7 +102,7 @@ fn find_library<'t>(
     Err(other.unwrap_or_else(|| "it is nowhere in the image".to_owned()))
 }
 
-/// What a program lacks in an image.
+/// What a program needs and an image does not have.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Missing {
     /// Its dynamic loader: the kernel answers ENOENT, and names the program, not the loader.
@@ -95,7 +114,6 @@ pub enum Missing {
     },
     /// A library: the loader says so, and exits 127.
     Library {
-        /// Its name.
         name: String,
         /// Which program or library asks for it.
         user: String,

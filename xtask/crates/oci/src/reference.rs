@@ -1,4 +1,4 @@
-//! What an image is asked for by in its repository: a tag or a digest.
+//! References to an image in its repository: a tag or a digest.
 
 use std::fmt;
 use std::str::FromStr;
@@ -7,7 +7,7 @@ use serde::{Serialize, Serializer};
 
 use crate::digest::Digest;
 
-/// The most bytes that a tag has.
+/// The longest tag that is allowed.
 pub const LONGEST_TAG_BYTES: usize = 128;
 
 /// A tag: a letter, digit or underscore, then at most 127 more of these, dots and dashes.
@@ -48,7 +48,7 @@ impl FromStr for ImageTag {
         if text.len() <= LONGEST_TAG_BYTES && text.starts_with(is_word) && text.chars().all(is_legal) {
             Ok(Self(text.to_owned()))
         } else {
-            Err(format!("{text:?} is no tag of an image (letters, digits and `._-`, at most {LONGEST_TAG_BYTES})"))
+            Err(format!("{text:?} is not an image tag (letters, digits and `._-`, at most {LONGEST_TAG_BYTES})"))
         }
     }
 }
@@ -65,7 +65,7 @@ impl Serialize for ImageTag {
     }
 }
 
-/// What a manifest is asked for by.
+/// A reference to a manifest.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reference {
     /// A name that may later refer to another image.

@@ -1,5 +1,5 @@
-//! What is attached to an image in a registry: documents that name it as their subject (an SBOM, a
-//! provenance), and the index that lists them where the registry does not.
+//! Documents attached to an image in a registry, which name it as their subject (an SBOM, a
+//! provenance), and the index that lists them if the registry does not.
 
 use std::collections::BTreeMap;
 
@@ -23,13 +23,9 @@ const TITLE: &str = "org.opencontainers.image.title";
 pub struct Attachment {
     /// What it is: `application/spdx+json`.
     pub artifact_type: String,
-    /// Its name.
     pub file_name: String,
-    /// Its digest.
     pub digest: Digest,
-    /// Its size in bytes.
     pub size_bytes: u64,
-    /// What is said of it in the registry.
     pub annotations: BTreeMap<String, String>,
 }
 
@@ -64,27 +60,26 @@ impl Attachment {
     }
 }
 
-/// The tag under which the index of a subject's referrers lies where the registry makes none.
+/// The tag under which the index of a subject's referrers is stored if the registry makes none.
 /// Source: the OCI distribution specification 1.1, "Referrers Tag Schema".
 pub fn fallback_tag(subject: &Digest) -> ImageTag {
     format!("sha256-{}", subject.sha256()).parse().expect("a digest is made of what a tag may have")
 }
 
-/// The referrers of one type in a list, which need not be filtered already; none where it is no list.
-/// What has a digest of another algorithm is none of ours and is passed over.
+/// The referrers of one type in a list, which need not be filtered already; `None` if it is not a list.
+/// Entries with a digest of another algorithm are not ours and are skipped.
 pub fn of_type(index: &[u8], artifact_type: &str) -> Option<Vec<Descriptor>> {
     let index: Value = serde_json::from_slice(index).ok()?;
     let known = index.get("manifests")?.as_array()?.iter().filter_map(|entry| Descriptor::deserialize(entry).ok());
     Some(known.filter(|referrer| referrer.artifact_type.as_deref() == Some(artifact_type)).collect())
 }
 
-/// The index with one more referrer; none where it is there already. What others wrote into it is
+/// The index with one more referrer, or `None` if it is listed already. What others wrote into it is
 /// kept as it is, known here or not.
 ///
-/// # Errors
-/// Where `index` is there and is no index: it is someone else's, and stays.
+/// Fails if `index` is given and is not an index: it is someone else's, and is not overwritten.
 pub fn with_referrer(index: Option<&[u8]>, referrer: &Descriptor) -> Result<Option<Vec<u8>>, String> {
-    let none = "what lies there is no image index";
+    let none = "what is stored there is not an image index";
     let mut index: Value = match index {
         Some(bytes) => serde_json::from_slice(bytes).map_err(|_| none)?,
         None => json!({ "schemaVersion": 2, "mediaType": INDEX_TYPE, "manifests": [] }),

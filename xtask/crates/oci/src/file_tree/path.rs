@@ -1,20 +1,20 @@
-//! Walking a path through a tree as in a container whose root it is: links are followed, and none
-//! leads out.
+//! Resolving a path in a tree as in a container whose root it is: links are followed, and none leads
+//! out of it.
 
 use std::fmt;
 
 use crate::file_tree::{FileTree, Kind, Node};
+use crate::limits::{PATH_LOOKUP_BYTES, SYMLINKS};
 
-/// As the kernel counts them (`MAXSYMLINKS`).
-pub(super) const MOST_LINKS: usize = 40;
-
-/// A path that leads nowhere, and how far it led.
+/// A path that cannot be resolved, and how far it could.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DeadEnd {
     /// Nothing is at that path, to which the links before it lead.
     Missing(Vec<String>),
     /// The links lead in a circle.
     Loop(Vec<String>),
+    /// Following it takes more than the limit, given in bytes of the paths looked up.
+    TooMuch(String),
 }
 
 impl fmt::Display for DeadEnd {
@@ -27,6 +27,7 @@ impl fmt::Display for DeadEnd {
                 }
                 None => out.write_str("it is not in the image"),
             },
+            Self::TooMuch(path) => write!(out, "following {path:.80} takes more look-ups than the limit allows"),
             Self::Loop(way) => {
                 write!(out, "{} is a link that leads in a circle", way.first().map_or("", String::as_str))
             }
@@ -35,20 +36,22 @@ impl fmt::Display for DeadEnd {
 }
 
 impl FileTree {
-    /// What a path leads to, links followed as in a container whose root this is; with the path at
-    /// which it really is, beginning with a slash.
-    ///
-    /// # Errors
-    /// Where it leads nowhere.
+    /// The node at a path, links followed as in a container whose root this is, and its real path, which
+    /// begins with a slash.
     pub fn resolve(&self, path: &str) -> Result<(String, &Node), DeadEnd> {
-        let real = self.follow(path, true)?;
+        self.resolve_within(path, &mut { PATH_LOOKUP_BYTES })
+    }
+
+    /// The same, taking what it looks up from `left_bytes`.
+    pub(crate) fn resolve_within(&self, path: &str, left_bytes: &mut usize) -> Result<(String, &Node), DeadEnd> {
+        let real = self.follow(path, true, left_bytes)?;
         let name = self.names.get(&real).ok_or_else(|| DeadEnd::Missing(vec![format!("/{real}")]))?;
         Ok((format!("/{real}"), &self.nodes[name.node]))
     }
 
-    /// Walks a path. The result is a name of this tree, or, where only its end is not there yet, a
+    /// Walks a path. The result is a name of this tree, or, if only its last part is missing, a
     /// name that can be given.
-    pub(super) fn follow(&self, path: &str, follows_last: bool) -> Result<String, DeadEnd> {
+    pub(super) fn follow(&self, path: &str, follows_last: bool, left_bytes: &mut usize) -> Result<String, DeadEnd> {
         let shown = if path.starts_with('/') { path.to_owned() } else { format!("/{path}") };
         let mut way = vec![shown];
         let mut at: Vec<String> = Vec::new();
@@ -60,6 +63,7 @@ impl FileTree {
             }
             at.push(part);
             let here = at.join("/");
+            *left_bytes = left_bytes.checked_sub(here.len()).ok_or_else(|| DeadEnd::TooMuch(path.to_owned()))?;
             let is_last = rest.is_empty();
             match self.names.get(&here).map(|name| &self.nodes[name.node].kind) {
                 Some(Kind::Symlink(target)) if follows_last || !is_last => {
@@ -71,7 +75,7 @@ impl FileTree {
                     rest.extend(parts(target));
                     let ahead: Vec<&str> = at.iter().chain(rest.iter().rev()).map(String::as_str).collect();
                     way.push(format!("/{}", ahead.join("/")));
-                    if way.len() > MOST_LINKS {
+                    if way.len() > SYMLINKS {
                         return Err(DeadEnd::Loop(way));
                     }
                 }

@@ -153,3 +153,64 @@ fn a_layer_cut_anywhere_never_panics() {
     }
     FileTree::default().apply(&whole[..700]).expect_err("cut within a file");
 }
+
+fn refused_by(tree: &mut FileTree, items: &[Item]) -> String {
+    tree.apply(layer(items).as_slice()).expect_err("exceeds a limit")
+}
+
+#[test]
+fn each_limit_of_an_image_is_named_in_its_refusal() {
+    let files = [file("a/x", ""), file("a/y", "")];
+    let mut tree = FileTree { members: MEMBERS - 1, ..FileTree::default() };
+    assert_eq!(refused_by(&mut tree, &files), "the layers have more than 1000000 members, which is the limit");
+    let mut tree = FileTree { text_bytes: TEXT_BYTES - 3, ..FileTree::default() };
+    assert_eq!(
+        refused_by(&mut tree, &files),
+        "the names in the image have more than 50331648 bytes, which is the limit"
+    );
+    let mut tree = FileTree { lookup_bytes: LOOKUP_BYTES - 1, ..FileTree::default() };
+    assert!(refused_by(&mut tree, &files).contains("more than 1073741824 bytes of look-ups"));
+    let mut tree = FileTree { lookup_bytes: LOOKUP_BYTES - 1, ..FileTree::default() };
+    assert!(
+        refused_by(&mut tree, &[file("a", ""), Item::HardLink("b", "a"), Item::HardLink("c", "a")])
+            .contains("look-ups")
+    );
+}
+
+#[test]
+fn opaque_markers_without_end_are_refused_before_they_cost_much() {
+    let mut tree = FileTree { removal_steps: REMOVAL_STEPS - 10, ..FileTree::default() };
+    let items = [file("a/1", ""), file("a/2", ""), file("a/3", "")];
+    let opaque: Vec<Item> = (0..4).map(|_| file("a/.wh..wh..opq", "")).collect();
+    let refusal = refused_by(&mut tree, &items.into_iter().chain(opaque).collect::<Vec<_>>());
+    assert_eq!(refusal, "its whiteouts hide or search more than 5000000 names, which is the limit");
+    assert!(tree.removal_steps <= REMOVAL_STEPS + 4, "it stops at once");
+}
+
+#[test]
+fn the_text_of_links_and_elf_files_counts_with_the_names() {
+    use fakes::sample_image::{LOADER, RISCV, elf};
+    let text_of = |item: Item| tree(&[&[item]]).expect("an honest image").text_bytes;
+    assert_eq!(text_of(Item::Symlink("a", "bcd")), 4);
+    let program = text_of(Item::File("a", 0o755, elf(RISCV, Some(LOADER), &["libc.so.6"])));
+    assert!(program > 1 + LOADER.len() + "libc.so.6".len(), "{program}");
+}
+
+#[test]
+fn one_path_that_links_make_long_is_given_up() {
+    let honest = tree(&[&[file("a/b/c", "")]]).expect("an honest image");
+    let mut left_bytes = 8;
+    assert_eq!(honest.resolve_within("/a/b/c", &mut left_bytes), Err(DeadEnd::TooMuch("/a/b/c".to_owned())));
+}
+
+#[test]
+fn a_blank_field_of_a_header_is_zero() {
+    let mut header = tar::Header::new_ustar();
+    header.set_path("a").expect("fits");
+    header.set_size(0);
+    header.set_cksum();
+    let mut tree = FileTree::default();
+    tree.apply(&header.as_bytes()[..]).expect("an honest layer");
+    let node = tree.resolve("a").expect("is there").1;
+    assert_eq!((node.mode, node.uid, node.gid, node.modified_epoch), (0, 0, 0, 0));
+}

@@ -1,63 +1,49 @@
-//! Layers as files: a tar archive read into entries, and written from them in the canonical form.
+//! Layers in files: a tar archive read into entries, and written from entries in canonical form.
 #![allow(clippy::disallowed_types, reason = "reads and writes files")]
 
 use std::fs::File;
 use std::io::{BufReader, BufWriter, Read, Seek, SeekFrom, Write};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use camino::Utf8Path;
 use flate2::{Compression, GzBuilder};
 use tar::EntryType;
 
 use crate::digest::{Digest, HashingWriter, copy};
 use crate::layer::canonical::{Entry, Kind};
+use crate::layer::members::{self, ATTRIBUTE, Member};
+use crate::limits::MEMBERS;
 
-/// Prefix of the PAX records that are extended attributes of a file.
-const ATTRIBUTE: &str = "SCHILY.xattr.";
 const LEVEL: u32 = 6;
 
 /// Everything in a layer.
 ///
-/// # Errors
-/// Where it is no tar archive, or has a name in it that is not UTF-8.
+/// Fails if it is not a tar archive, or exceeds a limit.
 pub fn read(layer: &Utf8Path) -> Result<Vec<Entry>> {
     let file = File::open(layer).with_context(|| format!("cannot open {layer}"))?;
-    let mut tar = tar::Archive::new(BufReader::new(file));
     let mut entries = Vec::new();
-    for entry in tar.entries_with_seek().with_context(|| format!("{layer} is no tar archive"))? {
-        let mut entry = entry.with_context(|| format!("{layer} is no whole tar archive"))?;
-        let path = text(&entry.path_bytes())?.trim_start_matches("./").trim_matches('/').to_owned();
-        let link = |entry: &tar::Entry<'_, _>| -> Result<String> {
-            text(&entry.link_name_bytes().with_context(|| format!("{path} is a link to nothing"))?)
+    let each = |member: Member, _: &mut dyn Read| {
+        let kind = match member.kind {
+            members::Kind::File => Kind::File { size_bytes: member.size_bytes, offset_bytes: member.offset_bytes },
+            members::Kind::Directory => Kind::Folder,
+            members::Kind::Symlink(target) => Kind::Symlink(target),
+            members::Kind::HardLink(target) => Kind::HardLink(target),
+            members::Kind::CharacterDevice(..) | members::Kind::BlockDevice(..) | members::Kind::Fifo => Kind::Special,
         };
-        let kind = match entry.header().entry_type() {
-            EntryType::Regular | EntryType::Continuous => {
-                Kind::File { size_bytes: entry.size(), offset_bytes: entry.raw_file_position() }
-            }
-            EntryType::Directory => Kind::Folder,
-            EntryType::Symlink => Kind::Symlink(link(&entry)?),
-            EntryType::Link => Kind::HardLink(link(&entry)?.trim_start_matches("./").trim_matches('/').to_owned()),
-            EntryType::XGlobalHeader => continue,
-            _ => Kind::Special,
-        };
-        let mut attributes = Vec::new();
-        for record in entry.pax_extensions()?.into_iter().flatten() {
-            let record = record?;
-            if let Some(name) = record.key()?.strip_prefix(ATTRIBUTE) {
-                attributes.push((name.to_owned(), record.value_bytes().to_owned()));
-            }
-        }
-        attributes.sort();
-        let header = entry.header();
-        let (mode, owner) = (header.mode()? & 0o7777, (header.uid()?, header.gid()?));
-        entries.push(Entry { modified_epoch: header.mtime()?, path, kind, mode, owner, attributes });
-    }
+        entries.push(Entry {
+            path: member.path,
+            kind,
+            mode: member.mode,
+            owner: (member.uid, member.gid),
+            modified_epoch: member.modified_epoch,
+            attributes: member.attributes,
+        });
+        Ok(())
+    };
+    members::read_file(BufReader::new(file), MEMBERS, each)
+        .map_err(|error| anyhow!(error))
+        .with_context(|| format!("cannot read the layer {layer}"))?;
     Ok(entries)
-}
-
-fn text(bytes: &[u8]) -> Result<String> {
-    String::from_utf8(bytes.to_owned())
-        .with_context(|| format!("a layer has a name that is not UTF-8: {}", String::from_utf8_lossy(bytes)))
 }
 
 /// A layer that was written.
@@ -71,9 +57,6 @@ pub struct Written {
 }
 
 /// Compresses a layer as it is.
-///
-/// # Errors
-/// Where it cannot be read or written.
 pub fn compress(layer: &Utf8Path, blob: &Utf8Path) -> Result<Written> {
     let mut file = File::open(layer).with_context(|| format!("cannot open {layer}"))?;
     write_blob(blob, |mut out| {
@@ -83,9 +66,6 @@ pub fn compress(layer: &Utf8Path, blob: &Utf8Path) -> Result<Written> {
 }
 
 /// Writes entries, whose content is in `layer`, as a layer of their own.
-///
-/// # Errors
-/// As [`compress`].
 pub fn rewrite(layer: &Utf8Path, entries: &[Entry], blob: &Utf8Path) -> Result<Written> {
     let mut file = File::open(layer).with_context(|| format!("cannot open {layer}"))?;
     write_blob(blob, |out| {
@@ -129,12 +109,12 @@ fn append(tar: &mut tar::Builder<impl Write>, entry: &Entry, file: &mut File) ->
             header.set_entry_type(EntryType::Link);
             tar.append_link(&mut header, &entry.path, target)?;
         }
-        Kind::Special => bail!("it is a device or a pipe, which no package makes"),
+        Kind::Special => bail!("it is a device or a pipe, which our layers never contain"),
     }
     Ok(())
 }
 
-/// Takes the digest on both sides of gzip, whose header has no time and no system in it.
+/// Takes the digest before and after gzip, whose header has neither time nor operating system.
 fn write_blob(blob: &Utf8Path, fill: impl FnOnce(&mut dyn Write) -> Result<()>) -> Result<Written> {
     let write = || -> Result<Written> {
         let file = HashingWriter::new(BufWriter::new(File::create(blob)?));

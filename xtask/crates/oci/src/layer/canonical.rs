@@ -1,6 +1,6 @@
-//! A layer of the image in one canonical form: engines differ in what they put into a layer beside
-//! what the Dockerfile did (folders that did not change, mount points, whiteouts of things that
-//! never were, the order), and two builds differ in times. What is left is the same for all.
+//! The canonical form of a layer. Engines add different entries to what the Dockerfile did (unchanged
+//! directories, mount points, whiteouts of paths that never existed), in different orders, and two
+//! builds differ in times. The canonical form is the same for all of them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,18 +9,15 @@ use std::collections::{BTreeMap, BTreeSet};
 pub enum Kind {
     /// A file, with its size and where its content begins in the archive.
     File {
-        /// Size in bytes.
         size_bytes: u64,
-        /// Offset in bytes.
         offset_bytes: u64,
     },
-    /// A folder.
     Folder,
-    /// A symbolic link and what it says.
+    /// A symbolic link and its target.
     Symlink(String),
     /// Another name of a file of the same layer.
     HardLink(String),
-    /// A device or a pipe: a base may have one, our layers never.
+    /// A device or a pipe, which only a base may have.
     Special,
 }
 
@@ -29,7 +26,6 @@ pub enum Kind {
 pub struct Entry {
     /// Path without a slash at either end.
     pub path: String,
-    /// What it is.
     pub kind: Kind,
     /// Permission bits, set-user-id, set-group-id and sticky included.
     pub mode: u32,
@@ -49,8 +45,8 @@ const OPAQUE: &str = ".wh..wh..opq";
 /// Files that an engine mounts over while it builds; an empty one in a layer is what is left of that.
 const MOUNT_POINTS: [&str; 4] = ["etc/hostname", "etc/hosts", "etc/resolv.conf", "run/.containerenv"];
 
-/// All that the layers so far amount to: of folders what can be told apart, of other entries that
-/// they are there.
+/// The result of the layers so far: for directories the metadata that is compared, for other entries
+/// only that they exist.
 #[derive(Debug, Default)]
 pub struct Tree(BTreeMap<String, Option<Folder>>);
 

@@ -1,36 +1,44 @@
-//! The members of one layer, a tar archive that may be hostile: long names and PAX records are read
-//! here, within limits, because the tar crate would read a gigabyte of either into memory.
+//! The members of a tar archive that may be hostile: a layer, or an archive that holds an image. This is the
+//! only reader of tar archives here. Long names and PAX records are read within limits, because the
+//! tar crate would read a gigabyte of either into memory.
 
-use std::io::Read;
+use std::io::{Read, Seek};
 
-use tar::{Archive, EntryType, PaxExtensions};
+use tar::{Archive, Entries, EntryType, PaxExtensions};
 
-/// A name or a set of PAX records larger than this is an attack.
-const LARGEST_EXTENSION_BYTES: u64 = 1 << 20;
-/// `PATH_MAX` of Linux.
-const LONGEST_PATH_BYTES: usize = 4096;
-/// Debian's largest images have a tenth of this.
-const MOST_MEMBERS: usize = 1_000_000;
+use crate::limits::{EXTENSION_BYTES, MEMBERS, PATH_BYTES, TEXT_BYTES};
+
+/// Prefix of the PAX records that are extended attributes of a file.
+pub const ATTRIBUTE: &str = "SCHILY.xattr.";
 
 /// One member of a layer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Member {
     /// Its path from the root, without a slash at either end; empty for the root itself.
     pub path: String,
-    /// What it is.
     pub kind: Kind,
     /// Permission bits, with setuid, setgid and sticky.
     pub mode: u32,
-    /// Owner.
     pub uid: u64,
-    /// Group.
     pub gid: u64,
     /// Modification time in seconds since 1970.
     pub modified_epoch: u64,
-    /// Size in bytes.
     pub size_bytes: u64,
     /// Its number among the members of its layer, by which its content is found again.
     pub ordinal: usize,
+    /// Where its content begins in the archive, in bytes.
+    pub offset_bytes: u64,
+    /// Extended attributes by name, without the prefix of their PAX records, sorted.
+    pub attributes: Vec<(String, Vec<u8>)>,
+}
+
+impl Member {
+    /// Bytes of its names and attributes.
+    fn text_bytes(&self) -> usize {
+        let link_bytes = if let Kind::Symlink(link) | Kind::HardLink(link) = &self.kind { link.len() } else { 0 };
+        let attributes = self.attributes.iter().map(|(name, value)| name.len() + value.len() + size_of::<Self>());
+        self.path.len() + link_bytes + attributes.sum::<usize>()
+    }
 }
 
 /// What a member or a file of an image is.
@@ -52,7 +60,7 @@ pub enum Kind {
     Fifo,
 }
 
-/// What GNU's long names and PAX records say of the member after them.
+/// GNU's long names and PAX records, which apply to the member after them.
 #[derive(Default)]
 struct Extensions {
     path: Option<String>,
@@ -61,20 +69,43 @@ struct Extensions {
     gid: Option<u64>,
     modified_epoch: Option<u64>,
     size_bytes: Option<u64>,
+    attributes: Vec<(String, Vec<u8>)>,
 }
 
-/// Reads an uncompressed layer and hands each member to `each`, with its content.
+/// Reads an uncompressed layer from a stream and hands each member to `each`, with its content.
 ///
-/// # Errors
-/// Where it is no tar archive, is cut short, or has what no honest layer has; and those of `each`.
-pub fn read(layer: impl Read, mut each: impl FnMut(Member, &mut dyn Read) -> Result<(), String>) -> Result<(), String> {
-    let unreadable = |error: std::io::Error| format!("the layer cannot be read as a tar archive: {error}");
+/// Fails if it is not a tar archive, is cut short, is malformed or exceeds a limit, or if `each` fails.
+pub fn read(layer: impl Read, each: impl FnMut(Member, &mut dyn Read) -> Result<(), String>) -> Result<(), String> {
     let mut archive = Archive::new(layer);
+    read_entries(archive.entries().map_err(|error| unreadable(&error))?, MEMBERS, each)
+}
+
+/// The same for an archive in a file: content that `each` does not read is skipped, and there are at most
+/// `most_members`.
+pub(crate) fn read_file(
+    archive: impl Read + Seek,
+    most_members: usize,
+    each: impl FnMut(Member, &mut dyn Read) -> Result<(), String>,
+) -> Result<(), String> {
+    let mut archive = Archive::new(archive);
+    read_entries(archive.entries_with_seek().map_err(|error| unreadable(&error))?, most_members, each)
+}
+
+fn unreadable(error: &std::io::Error) -> String {
+    format!("it cannot be read as a tar archive: {error}")
+}
+
+fn read_entries<R: Read>(
+    entries: Entries<'_, R>,
+    most_members: usize,
+    mut each: impl FnMut(Member, &mut dyn Read) -> Result<(), String>,
+) -> Result<(), String> {
     let mut extensions = Extensions::default();
-    for (ordinal, entry) in archive.entries().map_err(unreadable)?.raw(true).enumerate() {
-        let mut entry = entry.map_err(unreadable)?;
-        if ordinal >= MOST_MEMBERS {
-            return Err(format!("the layer has more than {MOST_MEMBERS} members"));
+    let mut text_bytes = 0;
+    for (ordinal, entry) in entries.raw(true).enumerate() {
+        let mut entry = entry.map_err(|error| unreadable(&error))?;
+        if ordinal >= most_members {
+            return Err(format!("the archive has more than {most_members} members, which is the limit"));
         }
         let kind = entry.header().entry_type();
         if matches!(
@@ -85,7 +116,12 @@ pub fn read(layer: impl Read, mut each: impl FnMut(Member, &mut dyn Read) -> Res
             extensions.take(kind, &bytes)?;
             continue;
         }
-        let member = member(entry.header(), std::mem::take(&mut extensions), ordinal)?;
+        let mut member = member(entry.header(), std::mem::take(&mut extensions), ordinal)?;
+        member.offset_bytes = entry.raw_file_position();
+        text_bytes += member.text_bytes();
+        if text_bytes > TEXT_BYTES {
+            return Err(format!("the names in the archive have more than {TEXT_BYTES} bytes, which is the limit"));
+        }
         each(member, &mut entry)?;
     }
     Ok(())
@@ -93,10 +129,10 @@ pub fn read(layer: impl Read, mut each: impl FnMut(Member, &mut dyn Read) -> Res
 
 fn extension(entry: &mut (impl Read + ?Sized)) -> Result<Vec<u8>, String> {
     let mut bytes = Vec::new();
-    let mut limited = entry.take(LARGEST_EXTENSION_BYTES + 1);
+    let mut limited = entry.take(EXTENSION_BYTES + 1);
     limited.read_to_end(&mut bytes).map_err(|error| format!("a header of the layer is cut short: {error}"))?;
-    if bytes.len() as u64 > LARGEST_EXTENSION_BYTES {
-        return Err(format!("a header of the layer is larger than {LARGEST_EXTENSION_BYTES} bytes; it is refused"));
+    if bytes.len() as u64 > EXTENSION_BYTES {
+        return Err(format!("a header of the layer is larger than {EXTENSION_BYTES} bytes; it is refused"));
     }
     Ok(bytes)
 }
@@ -120,7 +156,7 @@ impl Extensions {
             let number = || {
                 let text = std::str::from_utf8(record.value_bytes()).ok();
                 let whole = text.and_then(|text| text.split('.').next());
-                whole.and_then(|text| text.parse().ok()).ok_or("a PAX header of the layer has a number that is none")
+                whole.and_then(|text| text.parse().ok()).ok_or("a PAX header of the layer has a malformed number")
             };
             match record.key_bytes() {
                 b"path" => self.path = Some(text(record.value_bytes())?),
@@ -132,25 +168,36 @@ impl Extensions {
                 b"mtime" => self.modified_epoch = Some(number()?),
                 b"size" => self.size_bytes = Some(number()?),
                 key if key.starts_with(b"GNU.sparse.") => return Err(SPARSE.to_owned()),
-                _ => {}
+                key => {
+                    if let Some(name) = key.strip_prefix(ATTRIBUTE.as_bytes()) {
+                        self.attributes.push((text(name)?, record.value_bytes().to_owned()));
+                    }
+                }
             }
         }
         Ok(())
     }
 }
 
-const SPARSE: &str = "the layer has a sparse file, which engines do not read alike; it is refused";
+const SPARSE: &str = "the layer has a sparse file, which engines read differently; it is refused";
 
 fn member(header: &tar::Header, extensions: Extensions, ordinal: usize) -> Result<Member, String> {
     let malformed = |error: std::io::Error| format!("a header of the layer is malformed: {error}");
+    let raw = header.as_old();
+    // Go's tar reads a blank field as 0, and so do engines.
+    let is_blank = |field: &[u8]| field.iter().all(|byte| b"\0 ".contains(byte));
+    let number =
+        |field: &[u8], read: std::io::Result<u64>| if is_blank(field) { Ok(0) } else { read.map_err(malformed) };
+    let mut attributes = extensions.attributes;
+    attributes.sort();
     let path = extensions.path.map_or_else(|| text(&header.path_bytes()), Ok)?;
     let size_bytes = header.entry_size().map_err(malformed)?;
     if extensions.size_bytes.is_some_and(|said| said != size_bytes) {
-        return Err(format!("{path:?} is said to have two sizes; it is refused"));
+        return Err(format!("{path:?} has two different sizes; it is refused"));
     }
     let link = || extensions.link.clone().map_or_else(|| text(&header.link_name_bytes().unwrap_or_default()), Ok);
     let numbers = || {
-        let number = |value: Option<u32>| value.ok_or_else(|| format!("the device {path:?} has no number"));
+        let number = |value: Option<u32>| value.ok_or_else(|| format!("the device {path:?} has no device number"));
         let [major, minor] = [header.device_major(), header.device_minor()].map(|field| field.map_err(malformed));
         Ok::<_, String>((number(major?)?, number(minor?)?))
     };
@@ -168,20 +215,22 @@ fn member(header: &tar::Header, extensions: Extensions, ordinal: usize) -> Resul
     Ok(Member {
         path: clean(&path)?,
         kind,
-        mode: header.mode().map_err(malformed)? & 0o7777,
-        uid: extensions.uid.map_or_else(|| header.uid().map_err(malformed), Ok)?,
-        gid: extensions.gid.map_or_else(|| header.gid().map_err(malformed), Ok)?,
-        modified_epoch: extensions.modified_epoch.map_or_else(|| header.mtime().map_err(malformed), Ok)?,
+        mode: number(&raw.mode, header.mode().map(u64::from))?.try_into().unwrap_or(u32::MAX) & 0o7777,
+        uid: extensions.uid.map_or_else(|| number(&raw.uid, header.uid()), Ok)?,
+        gid: extensions.gid.map_or_else(|| number(&raw.gid, header.gid()), Ok)?,
+        modified_epoch: extensions.modified_epoch.map_or_else(|| number(&raw.mtime, header.mtime()), Ok)?,
         size_bytes,
         ordinal,
+        offset_bytes: 0,
+        attributes,
     })
 }
 
 fn text(bytes: &[u8]) -> Result<String, String> {
     let text = std::str::from_utf8(bytes)
         .map_err(|_| format!("the name {:?} is not UTF-8", String::from_utf8_lossy(bytes)))?;
-    if text.len() > LONGEST_PATH_BYTES || text.contains('\0') {
-        return Err(format!("a name in the layer is no path ({} bytes): {:.40}…", text.len(), text));
+    if text.len() > PATH_BYTES || text.contains('\0') {
+        return Err(format!("a name in the layer is not a path ({} bytes): {:.40}…", text.len(), text));
     }
     Ok(text.to_owned())
 }
