@@ -15,6 +15,8 @@ mod checks;
 mod linters;
 mod openapi;
 mod rehearsal;
+mod skips;
+mod tools;
 mod upstream_build;
 mod workflows;
 
@@ -22,15 +24,22 @@ mod workflows;
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
-  cargo xtask ci                      everything, with a table at the end
-  cargo xtask ci --only clippy        one check (can be given several times)
+  cargo xtask ci                       every check, with a table at the end
+  cargo xtask ci --only clippy         one check (can be given several times)
+  cargo xtask ci --install --strict    as the project's own CI runs it
 
-What cannot run here is reported as skipped, with the reason. Exit status: 0 if nothing failed, 1 if
-something did.")]
+A check that cannot run on this machine is skipped, and the table says why. Exit status: 0 if no check
+failed, 1 if one did.")]
 pub struct Ci {
-    /// Run this check alone; can be given several times [default: all]
+    /// Run only this check; can be given several times [default: all]
     #[arg(long, value_name = "CHECK", value_enum)]
     only: Vec<Name>,
+    /// First install what the checks need: into target/ci/tools, and with apt-get on Debian and Ubuntu
+    #[arg(long)]
+    install: bool,
+    /// Count a skipped check as failed, except the few that the source allows by name
+    #[arg(long)]
+    strict: bool,
     /// Print the table as JSON
     #[arg(long)]
     json: bool,
@@ -96,7 +105,7 @@ impl Row {
 /// # Errors
 /// Where a check could not even be started.
 pub fn run(root: &Utf8Path, arguments: &Ci) -> Result<ExitCode> {
-    let mut rows = Vec::new();
+    let mut rows = if arguments.install { install(root) } else { Vec::new() };
     for name in Name::value_variants() {
         if !arguments.only.is_empty() && !arguments.only.contains(name) {
             continue;
@@ -116,6 +125,9 @@ pub fn run(root: &Utf8Path, arguments: &Ci) -> Result<ExitCode> {
         rows.extend(found.with_context(|| format!("the check {title} could not run"))?);
         end_group();
     }
+    if arguments.strict {
+        skips::apply_strict(&mut rows);
+    }
     let total = |word: &str| rows.iter().filter(|row| row.word() == word).map(|row| row.count).sum::<u64>();
     let (passed, failed, skipped) = (total("passed"), total("failed"), total("skipped"));
     if arguments.json {
@@ -125,6 +137,13 @@ pub fn run(root: &Utf8Path, arguments: &Ci) -> Result<ExitCode> {
         println!("\n{passed} passed, {failed} failed, {skipped} skipped");
     }
     Ok(if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn install(root: &Utf8Path) -> Vec<Row> {
+    group("install");
+    let rows = tools::install(root);
+    end_group();
+    rows
 }
 
 fn as_table(rows: &[Row]) -> String {

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use camino::Utf8Path;
 
-use crate::ci::{Outcome, Row};
+use crate::ci::{Outcome, Row, tools};
 use crate::go::version::GoVersion;
 use crate::go::{PAGE, Sources};
 use crate::http::endpoint::Endpoint;
@@ -112,6 +112,7 @@ pub fn cargo(root: &Utf8Path) -> Run {
     // is not for the next one: build scripts that watch these variables would run anew.
     let run = Run::new(std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned())).directory(root).limit(LIMIT);
     let of_package = |name: &String| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_");
+    let run = run.env("PATH", tools::search_path(root));
     std::env::vars_os().filter_map(|(name, _)| name.into_string().ok()).filter(of_package).fold(run, Run::env_remove)
 }
 

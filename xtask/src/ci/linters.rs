@@ -1,5 +1,5 @@
 //! Our own rules for workflows, then outside linters and validators, each run where it is installed and
-//! where there is something for it to read. CONTRIBUTING and `.ci/run` say how they are had.
+//! where there is something for it to read. `cargo xtask ci --install` installs them.
 #![allow(clippy::disallowed_methods, reason = "reads and writes files and asks the clock")]
 
 use std::fs;
@@ -8,10 +8,9 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 use camino::{Utf8Path, Utf8PathBuf};
 
-use crate::ci::{Outcome, Row, openapi, workflows};
+use crate::ci::{Outcome, Row, openapi, tools, workflows};
 use crate::dist::names;
 use crate::git::git;
-use crate::os::host;
 use crate::os::process::Run;
 
 const LIMIT: Duration = Duration::from_secs(5 * 60);
@@ -73,10 +72,12 @@ fn lint(root: &Utf8Path, linter: &Linter, tracked: &[Utf8PathBuf]) -> Result<Row
     if files.is_empty() && linter.reads != Reads::Workspace {
         return row(Outcome::Skipped("there is nothing for it to read yet".to_owned()));
     }
-    let Some(program) = host::on_path(linter.program) else {
+    let Some(program) = tools::find(root, linter.program) else {
         return row(Outcome::Skipped("not installed".to_owned()));
     };
     let run = Run::new(program).args(linter.arguments.iter().copied()).directory(root).limit(LIMIT);
+    // actionlint starts shellcheck.
+    let run = run.env("PATH", tools::search_path(root));
     // One SBOM at a time: its validator takes no more.
     let runs: Vec<Run> = match linter.reads {
         Reads::Sboms => files.iter().map(|file| run.clone().arg(file.as_str())).collect(),
@@ -86,7 +87,7 @@ fn lint(root: &Utf8Path, linter: &Linter, tracked: &[Utf8PathBuf]) -> Result<Row
         let output = run.output()?;
         if !output.status.success() {
             eprint!("{}{}", String::from_utf8_lossy(&output.stdout), output.stderr);
-            return row(Outcome::Failed(format!("`{run}` found something ({})", output.status)));
+            return row(Outcome::Failed(format!("it found something ({}); see above", output.status)));
         }
     }
     row(Outcome::Passed(match files.len() {

@@ -13,12 +13,9 @@ use fakes::github::Exchange;
 use serde_json::{Map, Value, json};
 
 use crate::ci::checks::{cargo, followed};
-use crate::ci::{Outcome, Row};
-use crate::os::host;
+use crate::ci::{Outcome, Row, tools};
 use crate::os::process::Run;
 
-/// The description, and the validator of JSON schemas; `.ci/run` gets both.
-const DESCRIPTION: &str = "target/ci/tools/openapi/api.github.com.json";
 const VALIDATOR: &str = "check-jsonschema";
 const LIMIT: Duration = Duration::from_secs(5 * 60);
 /// Statuses that every operation may answer, and the description of few of them mentions.
@@ -31,11 +28,11 @@ const REMOVED: [&str; 1] = ["assignee"];
 pub fn run(root: &Utf8Path) -> Result<Row> {
     let started = Instant::now();
     let row = |outcome| Ok(Row::new("openapi", outcome, started));
-    let path = root.join(DESCRIPTION);
+    let path = tools::openapi_description(root);
     if !path.is_file() {
-        return row(Outcome::Skipped(format!("GitHub's description is not at {DESCRIPTION}")));
+        return row(Outcome::Skipped("GitHub's OpenAPI description is not installed".to_owned()));
     }
-    let Some(validator) = host::on_path(VALIDATOR) else {
+    let Some(validator) = tools::find(root, VALIDATOR) else {
         return row(Outcome::Skipped(format!("{VALIDATOR} is not installed")));
     };
     let folder = root.join("target/ci/openapi");
