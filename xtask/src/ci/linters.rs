@@ -50,7 +50,7 @@ const LINTERS: [Linter; 9] = [
     Linter { program: "pyspdxtools", arguments: &["--infile"], reads: Reads::Sboms },
     Linter {
         program: "cargo-deny",
-        arguments: &["--offline", "check", "licenses", "bans", "sources"],
+        arguments: &["--locked", "check", "licenses", "bans", "sources"],
         reads: Reads::Workspace,
     },
     Linter { program: "cargo-machete", arguments: &["xtask"], reads: Reads::Workspace },
