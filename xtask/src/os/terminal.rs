@@ -4,6 +4,7 @@
 
 use std::fmt::Display;
 use std::io::Read;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use console::{style, user_attended_stderr};
@@ -12,9 +13,28 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 /// Between two lines of progress where no terminal is.
 const LINE_EVERY: Duration = Duration::from_secs(15);
 
+/// Whether status and progress are left out. Set once, before a task begins.
+static IS_QUIET: AtomicBool = AtomicBool::new(false);
+
+/// Sets what `--quiet` and `--color` ask for. Without a choice of colour it is up to the terminal and to
+/// `NO_COLOR`, `CLICOLOR` and `CLICOLOR_FORCE`.
+pub fn configure(is_quiet: bool, is_colored: Option<bool>) {
+    IS_QUIET.store(is_quiet, Ordering::Relaxed);
+    if let Some(is_colored) = is_colored {
+        console::set_colors_enabled(is_colored);
+        console::set_colors_enabled_stderr(is_colored);
+    }
+}
+
+fn is_quiet() -> bool {
+    IS_QUIET.load(Ordering::Relaxed)
+}
+
 /// Says one step: a word in a column, and what about it.
 pub fn print_status(step: &str, text: impl Display) {
-    eprintln!("{} {text}", style(format!("{step:>9}")).for_stderr().green().bold());
+    if !is_quiet() {
+        eprintln!("{} {text}", style(format!("{step:>9}")).for_stderr().green().bold());
+    }
 }
 
 /// Says what a person should know and nothing fails for.
@@ -113,7 +133,7 @@ pub struct Progress {
 impl Progress {
     /// Begins, with nothing done and no total known.
     pub fn new(step: &'static str, unit: Unit) -> Self {
-        let bar = user_attended_stderr().then(|| {
+        let bar = (user_attended_stderr() && !is_quiet()).then(|| {
             let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr_with_hz(10));
             let form = "{prefix:.green.bold} [{bar:28.cyan}] {msg} {elapsed}";
             bar.set_style(
@@ -164,6 +184,7 @@ impl Progress {
     pub fn print(&self, line: &str) {
         match &self.bar {
             Some(bar) => bar.suspend(|| eprintln!("{line}")),
+            None if is_quiet() => {}
             None => eprintln!("{line}"),
         }
     }
