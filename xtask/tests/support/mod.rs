@@ -17,6 +17,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 pub mod page;
 pub mod refusal;
+pub mod schema;
 
 /// The public URL in `.gitmodules`; git's `insteadOf` leads it to the small upstream.
 pub const URL: &str = "https://upstream.example/moby/buildkit.git";
