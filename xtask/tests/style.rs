@@ -43,3 +43,24 @@ fn no_file_is_too_large() {
         assert!(lines <= most, "{} has {lines} lines, more than {most}", path.display());
     }
 }
+
+/// Relative links of the documents; an address or an anchor of the same page is not looked up.
+#[test]
+fn links_between_documents_lead_to_files() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("a checkout");
+    let folders = ["", "docs", "docs/dev", "xtask"].map(|folder| root.join(folder));
+    let documents = folders.iter().flat_map(|folder| fs::read_dir(folder).expect("lists").flatten());
+    let mut count = 0;
+    for path in documents.map(|entry| entry.path()).filter(|path| path.extension().is_some_and(|end| end == "md")) {
+        let text = fs::read_to_string(&path).expect("is read");
+        for link in text.split("](").skip(1).filter_map(|rest| rest.split_once(')')).map(|(link, _)| link) {
+            let file = link.split('#').next().unwrap_or_default();
+            if !file.is_empty() && !file.contains("://") {
+                let folder = path.parent().expect("a folder");
+                assert!(folder.join(file).exists(), "{} links to {link}", path.display());
+                count += 1;
+            }
+        }
+    }
+    assert!(count > 30, "only {count} links were found");
+}
