@@ -1,4 +1,4 @@
-//! `cargo xtask ci`: everything that must hold for a change, in one table at the end.
+//! `cargo xtask ci`: every check that a change has to pass, in one table at the end.
 
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -45,26 +45,26 @@ pub struct Ci {
     json: bool,
 }
 
-/// The checks, in the order in which they run: what is quick to fail first.
+/// In the order in which they run: what fails fast comes first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Name {
-    /// rustfmt would change nothing
+    /// rustfmt changes nothing
     Format,
-    /// clippy has no warning
+    /// clippy warns of nothing
     Clippy,
-    /// the pinned release of the real upstream, built twice to the same bytes
+    /// the pinned upstream release builds twice to the same bytes
     Build,
-    /// the rules of the workflows; shellcheck, shfmt, actionlint, zizmor, hadolint and others, those that are installed
+    /// our rules for workflows; shellcheck, shfmt, actionlint, zizmor, hadolint and others, if installed
     Linters,
-    /// the image of that release, and what proves it, where an engine runs riscv64 programs
+    /// the image of that release builds and passes verify-tini and smoke, if an engine runs riscv64 programs
     Image,
-    /// every request of the whole train broken in every way, and the train run again
+    /// the rehearsal passes with each fault in each of its requests
     Rehearse,
-    /// unit tests, front-door tests, and the rules of the house; some of them look at that image
+    /// all tests pass; some of them read that image
     Tests,
 }
 
-/// How one check, or one test within it, came out.
+/// The result of one check, or of one test within it.
 enum Outcome {
     Passed(String),
     Failed(String),
@@ -76,7 +76,7 @@ struct Row {
     name: String,
     outcome: Outcome,
     took: Duration,
-    /// How many it stands for: a run of tests stands for all of them.
+    /// How many results the row stands for: a run of tests is one row.
     count: u64,
 }
 
@@ -100,10 +100,7 @@ impl Row {
     }
 }
 
-/// Runs the task in the checkout at `root`.
-///
-/// # Errors
-/// Where a check could not even be started.
+/// Fails if a check cannot be started.
 pub fn run(root: &Utf8Path, arguments: &Ci) -> Result<ExitCode> {
     let mut rows = if arguments.install { install(root) } else { Vec::new() };
     for name in Name::value_variants() {

@@ -1,11 +1,11 @@
-//! Rules of style that the compiler does not check: every file says what it is for, and none grows
-//! out of sight. What may touch the world is checked by clippy (`clippy.toml`).
-#![allow(clippy::disallowed_methods, reason = "reads and writes files")]
+//! Rules of style that the compiler does not check: every file says what it is for, none grows too long, and
+//! links between documents work. Clippy checks which modules touch the world (`clippy.toml`).
+#![allow(clippy::disallowed_methods, reason = "reads files")]
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Unit tests, which stand at the end of a file, are not counted.
+/// Unit tests at the end of a file are not counted.
 const MOST_LINES: usize = 300;
 const MOST_LINES_OF_MAIN: usize = 80;
 
@@ -30,7 +30,7 @@ fn sources() -> Vec<(PathBuf, String)> {
 #[test]
 fn every_file_says_what_it_is_for() {
     for (path, text) in sources() {
-        assert!(text.starts_with("//! "), "{} does not open with a paragraph of //!", path.display());
+        assert!(text.starts_with("//! "), "{} does not begin with a //! paragraph", path.display());
     }
 }
 
@@ -44,7 +44,7 @@ fn no_file_is_too_large() {
     }
 }
 
-/// Relative links of the documents; an address or an anchor of the same page is not looked up.
+/// Relative links only; anchors are not checked.
 #[test]
 fn links_between_documents_lead_to_files() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("a checkout");

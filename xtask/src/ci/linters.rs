@@ -1,6 +1,6 @@
-//! Our own rules for workflows, then outside linters and validators, each run where it is installed and
-//! where there is something for it to read. `cargo xtask ci --install` installs them.
-#![allow(clippy::disallowed_methods, reason = "reads and writes files and asks the clock")]
+//! Our own rules for workflows, then linters and validators by others. A linter runs if it is installed and
+//! has files to read; `cargo xtask ci --install` installs them.
+#![allow(clippy::disallowed_methods, reason = "reads files and the clock")]
 
 use std::fs;
 use std::time::{Duration, Instant};
@@ -15,7 +15,7 @@ use crate::os::process::Run;
 
 const LIMIT: Duration = Duration::from_secs(5 * 60);
 
-/// One linter, and which files of the checkout it reads.
+/// One linter, and which files it reads.
 struct Linter {
     program: &'static str,
     arguments: &'static [&'static str],
@@ -24,15 +24,15 @@ struct Linter {
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Reads {
-    /// Scripts that begin with `#!` and a shell.
+    /// Scripts whose first line names a shell.
     Shell,
     /// Workflows of GitHub Actions.
     Workflows,
     /// Dockerfiles.
     Dockerfiles,
-    /// SBOMs of what has been built.
+    /// SBOMs in `dist/`.
     Sboms,
-    /// The workspace, by itself.
+    /// The workspace; it finds the files itself.
     Workspace,
 }
 
@@ -56,7 +56,6 @@ const LINTERS: [Linter; 9] = [
     Linter { program: "cargo-machete", arguments: &["xtask"], reads: Reads::Workspace },
 ];
 
-/// Runs them all.
 pub fn run(root: &Utf8Path) -> Result<Vec<Row>> {
     let listed = git(root, ["ls-files", "--cached", "--others", "--exclude-standard"]).read()?;
     let tracked: Vec<Utf8PathBuf> =
@@ -70,7 +69,7 @@ fn lint(root: &Utf8Path, linter: &Linter, tracked: &[Utf8PathBuf]) -> Result<Row
     let row = |outcome| Ok(Row::new(linter.program, outcome, started));
     let files = files_for(root, linter.reads, tracked);
     if files.is_empty() && linter.reads != Reads::Workspace {
-        return row(Outcome::Skipped("there is nothing for it to read yet".to_owned()));
+        return row(Outcome::Skipped("there are no files for it to read".to_owned()));
     }
     let Some(program) = tools::find(root, linter.program) else {
         return row(Outcome::Skipped("not installed".to_owned()));
@@ -78,7 +77,7 @@ fn lint(root: &Utf8Path, linter: &Linter, tracked: &[Utf8PathBuf]) -> Result<Row
     let run = Run::new(program).args(linter.arguments.iter().copied()).directory(root).limit(LIMIT);
     // actionlint starts shellcheck.
     let run = run.env("PATH", tools::search_path(root));
-    // One SBOM at a time: its validator takes no more.
+    // The SBOM validator takes one file at a time.
     let runs: Vec<Run> = match linter.reads {
         Reads::Sboms => files.iter().map(|file| run.clone().arg(file.as_str())).collect(),
         _ => vec![run.args(files.iter().map(|file| file.as_str()))],

@@ -1,5 +1,5 @@
 //! The rules of this project's workflows: what keeps logic, tokens and strangers' code apart.
-#![allow(clippy::disallowed_methods, reason = "reads and writes files and asks the clock")]
+#![allow(clippy::disallowed_methods, reason = "reads files and the clock")]
 
 use std::fs;
 use std::time::Instant;
@@ -36,7 +36,7 @@ const EXPECTED: [(&str, &[Expected]); 3] = [
     ),
 ];
 
-/// Reads the workflows among the files of the checkout at `root`.
+/// Checks the workflows at `paths`, relative to `root`.
 pub fn check(root: &Utf8Path, paths: &[Utf8PathBuf]) -> Result<Row> {
     let started = Instant::now();
     let read = |path: &Utf8PathBuf| {
@@ -149,7 +149,7 @@ fn of_job(name: &Node, job: &Node) -> Vec<(usize, String)> {
     missing.map(fault).collect()
 }
 
-/// No quotes, variables, operators or expressions: what a shell could read in more than one way is for xtask.
+/// No quotes, variables, operators or expressions: what a shell could read in more than one way belongs in xtask.
 fn is_task(command: &str) -> bool {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || " ./=_-".contains(c);
     command.starts_with("cargo xtask ") && command.chars().all(is_plain)
@@ -192,14 +192,14 @@ jobs:
 ";
 
     #[test]
-    fn a_workflow_that_keeps_the_rules_has_no_fault() {
+    fn a_workflow_that_follows_the_rules_has_no_fault() {
         assert_eq!(faults("ci.yml", GOOD), Vec::<String>::new());
         assert_eq!(faults("ci.yml", &(GOOD.to_owned() + "env:\n  A: b\n")), Vec::<String>::new());
     }
 
-    /// Each rule, by a change that breaks it alone, and a word of what is then said.
+    /// Each rule: a change that breaks it, and how the fault then begins.
     #[test]
-    fn each_rule_is_seen_to_be_broken() {
+    fn a_broken_rule_is_found_by_name_and_line() {
         let run = "run: cargo xtask ci\n";
         for (from, to, said) in [
             ("permissions: {} # none", "permissions: read-all", "ci.yml:1: needs `permissions: {}`"),
@@ -245,9 +245,9 @@ jobs:
         }
     }
 
-    /// A step that runs anything else is found wherever it stands, and nothing that is read makes the rules panic.
+    /// One damaged character anywhere neither hides a step that runs another command nor makes the rules panic.
     #[test]
-    fn no_damage_to_a_workflow_hides_another_command_or_panics() {
+    fn no_damage_hides_another_command_or_panics() {
         arbtest::arbtest(|source| {
             let mut lines: Vec<String> = GOOD.lines().map(str::to_owned).collect();
             let (at, what): (usize, u8) = (source.int_in_range(0..=lines.len() - 1)?, source.arbitrary()?);
@@ -264,7 +264,7 @@ jobs:
     }
 
     #[test]
-    fn schedule_title_and_input_are_held_to_the_seed() {
+    fn schedule_title_and_input_are_as_ordered() {
         let found = faults("buildkit-weekly-build.yml", GOOD);
         assert_eq!(found.len(), 3, "{found:?}");
         assert!(found.iter().any(|fault| fault.contains("30 6 * * 0")), "{found:?}");
