@@ -28,14 +28,14 @@ fn sources() -> Vec<(PathBuf, String)> {
 }
 
 #[test]
-fn every_file_says_what_it_is_for() {
+fn every_file_begins_with_its_purpose() {
     for (path, text) in sources() {
         assert!(text.starts_with("//! "), "{} does not begin with a //! paragraph", path.display());
     }
 }
 
 #[test]
-fn no_file_is_too_large() {
+fn no_file_is_too_long() {
     let package = Path::new(env!("CARGO_MANIFEST_DIR"));
     for (path, text) in sources().into_iter().filter(|(path, _)| !path.starts_with(package.join("tests"))) {
         let most = if path == package.join("src/main.rs") { MOST_LINES_OF_MAIN } else { MOST_LINES };

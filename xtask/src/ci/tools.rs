@@ -1,7 +1,7 @@
 //! What the checks need beyond rustup, git and a C compiler: packages of Debian and Ubuntu, linters
 //! from Python packages, a cargo tool, and GitHub's OpenAPI description from an npm package. This is
 //! the only list of them and of their versions; `.ci/run` and `.github/workflows/ci.yml` install from it.
-#![allow(clippy::disallowed_methods, reason = "reads and writes files, reads the environment and asks the clock")]
+#![allow(clippy::disallowed_methods, reason = "reads and writes files, reads the environment and the clock")]
 
 use std::fs;
 use std::time::{Duration, Instant};
@@ -195,6 +195,6 @@ fn unpacked_openapi(work: &Utf8Path) -> Result<Utf8PathBuf> {
 fn execute(what: &str, run: &Run) -> Result<()> {
     print_status("install", what);
     let output = followed(&run.clone().limit(LIMIT))?;
-    ensure!(output.status.success(), "`{run}` failed ({})", output.status);
+    ensure!(output.status.success(), "`{what}` failed ({}); see above", output.status);
     Ok(())
 }

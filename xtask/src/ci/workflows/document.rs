@@ -1,4 +1,4 @@
-//! A YAML document whose values know their lines, so that a rule can say where it is broken. It also
+//! A YAML document whose values know their lines, so that a fault names its line. It also
 //! notes what is not in the one plain style of this project's workflows.
 
 use yaml_rust2::parser::{Event, MarkedEventReceiver, Parser};
