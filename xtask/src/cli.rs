@@ -1,8 +1,8 @@
-//! Arguments that several tasks share.
+//! Arguments of every task, and those that several tasks share.
 
 use anyhow::{Context, Error, Result};
 use camino::Utf8Path;
-use clap::Args;
+use clap::{Args, ValueEnum};
 
 use crate::credentials::{TOKEN_VARIABLES, token};
 use crate::git::read_only;
@@ -10,6 +10,40 @@ use crate::github::GitHub;
 use crate::github::repository::Repository;
 use crate::http::endpoint::Endpoint;
 use crate::os::process::run;
+use crate::os::terminal;
+
+/// What can stand before or after any task.
+#[derive(Args)]
+pub struct Global {
+    /// Print the commits of this checkout and of the BuildKit that it pins
+    #[arg(short = 'V', long)]
+    pub version: bool,
+    /// Print no status and no progress, only results, notes and errors
+    #[arg(short, long, global = true)]
+    quiet: bool,
+    /// When to colour the output; `auto` asks the terminal, `NO_COLOR` and `CLICOLOR_FORCE`
+    #[arg(long, global = true, value_name = "WHEN", value_enum, default_value_t = Color::Auto)]
+    color: Color,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Color {
+    Auto,
+    Always,
+    Never,
+}
+
+impl Global {
+    /// Sets up the terminal for the whole run.
+    pub fn apply(&self) {
+        let is_colored = match self.color {
+            Color::Auto => None,
+            Color::Always => Some(true),
+            Color::Never => Some(false),
+        };
+        terminal::configure(self.quiet, is_colored);
+    }
+}
 
 /// The repository that a task works on, and the API where it is found.
 #[derive(Args)]

@@ -12,7 +12,7 @@ use serde_json::json;
 
 use crate::doctor::requirements::{Family, Requirement};
 use crate::os::host;
-use crate::os::process::{Event, Run};
+use crate::os::process::{Event, run};
 use crate::os::terminal::print_status;
 
 mod checks;
@@ -87,8 +87,9 @@ fn install(findings: &[Finding]) -> Result<()> {
         return Ok(());
     }
     let apt = match host::on_path("sudo") {
-        Some(_) => Run::new("sudo").arg("apt-get"),
-        None => Run::new("apt-get"),
+        // It may ask for a password.
+        Some(_) => run!("sudo apt-get").in_foreground(),
+        None => run!("apt-get"),
     };
     for run in [apt.clone().arg("update"), apt.args(["install", "--yes", "--no-install-recommends"]).args(packages)] {
         print_status("install", &run);

@@ -1,4 +1,5 @@
-//! Repository automation of docker-for-riscv64, `cargo xtask <task>`: calls the one task, a file each.
+//! `cargo xtask <task>`: parses the command line and calls one task. Each task is a file of its own.
+
 use std::process::ExitCode;
 
 use anyhow::Result;
@@ -27,16 +28,17 @@ mod release;
 mod smoke;
 mod upstream;
 mod verify_tini;
+mod version;
 
-/// Upstream BuildKit, made trustworthy for RISC-V.
-///
-/// Each task takes a folder dist/<version>/ or makes one, and can be run on its own. Long work shows its progress on standard error; standard output is data.
+/// Build, test and publish BuildKit for linux/riscv64
 #[derive(Parser)]
 #[command(bin_name = "cargo xtask", arg_required_else_help = true, disable_help_subcommand = true)]
-#[command(after_help = "`cargo xtask <TASK> --help` has examples; xtask/README.md has the whole pipeline.")]
+#[command(after_help = "`cargo xtask <COMMAND> --help` has examples; xtask/README.md describes the whole pipeline.")]
 struct Xtask {
+    #[command(flatten)]
+    global: cli::Global,
     #[command(subcommand)]
-    task: Task,
+    task: Option<Task>,
 }
 
 #[derive(Subcommand)]
@@ -55,30 +57,24 @@ enum Task {
 }
 
 fn main() -> ExitCode {
-    let task = Xtask::parse().task;
-    let ended = os::interrupt::install().and_then(|()| run(task)).unwrap_or_else(|error| {
-        os::terminal::print_error(&error);
-        ExitCode::FAILURE
-    });
-    os::interrupt::end_if_received();
-    ended
+    os::interrupt::with_signals(|| run(&Xtask::parse())).unwrap_or_else(|error| os::terminal::print_error(&error))
 }
 
-fn run(task: Task) -> Result<ExitCode> {
-    let root = os::checkout::root;
+fn run(Xtask { global, task }: &Xtask) -> Result<ExitCode> {
+    global.apply();
+    let root = &os::checkout::root()?;
+    let Some(task) = task else { return version::run(root, global, Xtask::command()) };
     match task {
-        Task::Build(arguments) => build::run(&root()?, &arguments),
-        Task::Image(arguments) => image::run(&root()?, &arguments).map(|()| ExitCode::SUCCESS),
-        Task::VerifyTini(arguments) => verify_tini::run(&root()?, &arguments),
-        Task::Smoke(arguments) => smoke::run(&root()?, &arguments),
-        Task::Release(arguments) => release::run(&root()?, &arguments),
-        Task::CheckUpstream(arguments) => check_upstream::run(&root()?, &arguments),
-        Task::Rehearse(arguments) => rehearse::run(&root()?, &arguments),
-        Task::Doctor(arguments) => doctor::run(&root()?, &arguments),
-        Task::Clean(arguments) => clean::run(&root()?, &arguments).map(|()| ExitCode::SUCCESS),
-        Task::Ci(arguments) => ci::run(&root()?, &arguments),
-        Task::Completions(arguments) => Ok(completions::run(Xtask::command(), &arguments)),
+        Task::Build(arguments) => build::run(root, arguments),
+        Task::Image(arguments) => image::run(root, arguments).map(|()| ExitCode::SUCCESS),
+        Task::VerifyTini(arguments) => verify_tini::run(root, arguments),
+        Task::Smoke(arguments) => smoke::run(root, arguments),
+        Task::Release(arguments) => release::run(root, arguments),
+        Task::CheckUpstream(arguments) => check_upstream::run(root, arguments),
+        Task::Rehearse(arguments) => rehearse::run(root, arguments),
+        Task::Doctor(arguments) => doctor::run(root, arguments),
+        Task::Clean(arguments) => clean::run(root, arguments).map(|()| ExitCode::SUCCESS),
+        Task::Ci(arguments) => ci::run(root, arguments),
+        Task::Completions(arguments) => Ok(completions::run(Xtask::command(), arguments)),
     }
 }
-#[cfg(test)]
-mod mutation;

@@ -6,6 +6,8 @@ pub mod files;
 pub mod github_actions;
 pub mod host;
 pub mod interrupt;
+#[cfg(test)]
+pub mod mutation;
 pub mod process;
 pub mod shell;
 pub mod terminal;

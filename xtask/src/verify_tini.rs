@@ -19,6 +19,7 @@ use crate::dist::check::{Check, Verdict};
 use crate::dist::record::Proof;
 use crate::dist::{Dist, check_table};
 use crate::engine::{Choice, Engine, Kind};
+use crate::os::interrupt::Cleanup;
 use crate::os::{checkout, clock, files, host, terminal};
 use crate::verify_tini::host_init::{Found, HostInit, Source};
 
@@ -180,7 +181,7 @@ fn container_checks(engine: &Engine, subject: &Subject, root: &Utf8Path, scratch
     let platform = subject.image.config.platform.to_string();
     let containers = Containers::new(engine, reference, platform, &owner);
     containers.remove_leftovers()?;
-    let loaded = subject.reference.is_none().then(|| Loaded { engine, tag: &tag });
+    let loaded = subject.reference.is_none().then(|| Loaded { engine, tag: &tag, _cleanup: Cleanup::announce() });
     if loaded.is_some() {
         let archive = Scratch(scratch.join("image.tar"));
         docker_archive::write(&subject.image, std::slice::from_ref(&tag), &archive.0)?;
@@ -193,12 +194,13 @@ fn container_checks(engine: &Engine, subject: &Subject, root: &Utf8Path, scratch
 struct Loaded<'a> {
     engine: &'a Engine,
     tag: &'a str,
+    _cleanup: Cleanup,
 }
 
 impl Drop for Loaded<'_> {
     fn drop(&mut self) {
         // The next run uses the same name, and removes what cannot be removed now.
-        let _ = self.engine.run(["rmi", "--force", self.tag]).output();
+        let _ = self.engine.run(["rmi", "--force", self.tag]).cleans_up().output();
     }
 }
 

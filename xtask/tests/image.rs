@@ -225,6 +225,7 @@ fn what_engines_and_clocks_add_is_not_in_the_layout() {
         archive(&saved, &[vec![base.clone(), packages], rest(time).into()].concat(), "riscv64");
         let output = checkout.image(&["--engine", "docker", "--json"]);
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        support::schema::must_match("what_engines_and_clocks_add_is_not_in_the_layout", "image", &output.stdout);
         let report: serde_json::Value = serde_json::from_slice(&output.stdout).expect("is JSON");
         fs::remove_dir_all(checkout.0.join("dist/v0.32.2/image")).expect("is there");
         report["image"]["digest"].as_str().expect("has a digest").to_owned()

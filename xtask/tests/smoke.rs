@@ -215,6 +215,7 @@ fn a_missing_runc_fails_the_check_of_its_name() {
     with_file(&image, &scratch.0, "usr/sbin/.wh.runc", "");
     let output = smoke(&["--level", "exec", "--json", scratch.0.to_str().expect("UTF-8")]).output().expect("runs");
     assert_eq!(output.status.code(), Some(1));
+    support::schema::must_match("a_missing_runc_is_named_by_exec", "smoke", &output.stdout);
     assert_check(&output, "runc-runs: fail: ", "runc is not in the image");
     assert_check(&output, "buildkitd-runs: pass: ", "v");
     assert_check(&output, "tini-runs: pass: ", "tini version");

@@ -1,11 +1,11 @@
-//! Rules of style that the compiler does not check: every file says what it is for, and none grows
-//! out of sight. What may touch the world is checked by clippy (`clippy.toml`).
-#![allow(clippy::disallowed_methods, reason = "reads and writes files")]
+//! Rules of style that the compiler does not check: every file says what it is for, none grows too long, and
+//! links between documents work. Clippy checks which modules touch the world (`clippy.toml`).
+#![allow(clippy::disallowed_methods, reason = "reads files")]
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Unit tests, which stand at the end of a file, are not counted.
+/// Unit tests at the end of a file are not counted.
 const MOST_LINES: usize = 300;
 const MOST_LINES_OF_MAIN: usize = 80;
 
@@ -28,14 +28,14 @@ fn sources() -> Vec<(PathBuf, String)> {
 }
 
 #[test]
-fn every_file_says_what_it_is_for() {
+fn every_file_begins_with_its_purpose() {
     for (path, text) in sources() {
-        assert!(text.starts_with("//! "), "{} does not open with a paragraph of //!", path.display());
+        assert!(text.starts_with("//! "), "{} does not begin with a //! paragraph", path.display());
     }
 }
 
 #[test]
-fn no_file_is_too_large() {
+fn no_file_is_too_long() {
     let package = Path::new(env!("CARGO_MANIFEST_DIR"));
     for (path, text) in sources().into_iter().filter(|(path, _)| !path.starts_with(package.join("tests"))) {
         let most = if path == package.join("src/main.rs") { MOST_LINES_OF_MAIN } else { MOST_LINES };
@@ -61,4 +61,25 @@ fn every_file_is_declared_as_a_module() {
         let is_declared = texts.into_iter().any(|text| text.lines().any(|line| line.ends_with(&declaration)));
         assert!(is_declared, "{} is no module: its parent has no `{declaration}`", path.display());
     }
+}
+
+/// Relative links only; anchors are not checked.
+#[test]
+fn links_between_documents_lead_to_files() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("a checkout");
+    let folders = ["", "docs", "docs/dev", "xtask"].map(|folder| root.join(folder));
+    let documents = folders.iter().flat_map(|folder| fs::read_dir(folder).expect("lists").flatten());
+    let mut count = 0;
+    for path in documents.map(|entry| entry.path()).filter(|path| path.extension().is_some_and(|end| end == "md")) {
+        let text = fs::read_to_string(&path).expect("is read");
+        for link in text.split("](").skip(1).filter_map(|rest| rest.split_once(')')).map(|(link, _)| link) {
+            let file = link.split('#').next().unwrap_or_default();
+            if !file.is_empty() && !file.contains("://") {
+                let folder = path.parent().expect("a folder");
+                assert!(folder.join(file).exists(), "{} links to {link}", path.display());
+                count += 1;
+            }
+        }
+    }
+    assert!(count > 30, "only {count} links were found");
 }

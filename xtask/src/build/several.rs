@@ -22,7 +22,9 @@ pub fn run(builder: &Builder<'_>, refs: &[Option<UpstreamRef>], json: bool) -> R
         let built = builder.build(wanted.as_ref());
         match &built {
             Ok(built) => built.print_status(builder.root),
-            Err(error) => print_error(error),
+            Err(error) => {
+                print_error(error);
+            }
         }
         done.push((name, built, started.elapsed()));
     }

@@ -1,12 +1,12 @@
-//! The checks that need cargo and the project alone.
-#![allow(clippy::disallowed_methods, reason = "reads the environment and asks the clock")]
+//! The checks that need only cargo.
+#![allow(clippy::disallowed_methods, reason = "reads the environment and the clock")]
 
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use camino::Utf8Path;
 
-use crate::ci::{Outcome, Row};
+use crate::ci::{Outcome, Row, tools};
 use crate::go::version::GoVersion;
 use crate::go::{PAGE, Sources};
 use crate::http::endpoint::Endpoint;
@@ -14,14 +14,14 @@ use crate::os::process::{Event, Output, Run};
 use crate::os::terminal::print_status;
 use crate::upstream::Upstream;
 
-/// Cold compilation, and a cold Go cache on a slow machine.
+/// Long enough for a cold compilation and a cold Go cache on a slow machine.
 const LIMIT: Duration = Duration::from_secs(60 * 60);
 /// The oldest Go that the small upstream of the tests compiles with.
 const TESTS_NEED_GO: &str = "1.21";
 
 /// `cargo fmt --check`.
 pub fn format(root: &Utf8Path) -> Result<Vec<Row>> {
-    one(root, "format", &["fmt", "--all", "--check"], "rustfmt would change nothing")
+    one(root, "format", &["fmt", "--all", "--check"], "rustfmt changes nothing")
 }
 
 /// `cargo clippy`, warnings denied.
@@ -42,7 +42,7 @@ fn one(root: &Utf8Path, name: &str, arguments: &[&str], good: &str) -> Result<Ve
     Ok(vec![Row::new(name, outcome, started)])
 }
 
-/// All tests. Those that cannot run say so in a line `SKIPPED name: reason`, and count as that.
+/// All tests. A test that cannot run prints `SKIPPED name: reason`, and counts as skipped.
 pub fn tests(root: &Utf8Path) -> Result<Vec<Row>> {
     let started = Instant::now();
     let mut run = cargo(root).args(["test", "--locked", "--workspace", "--no-fail-fast"]);
@@ -93,7 +93,7 @@ fn skipped(stderr: &str) -> Vec<(String, String)> {
     lines.map(|(name, reason)| (name.to_owned(), reason.to_owned())).collect()
 }
 
-/// A Go for the tests: one that the pinned release can be built with, where that is known.
+/// A Go for the tests: one that can build the pinned release, if its version is known.
 fn go_for_tests(root: &Utf8Path) -> Result<String> {
     let pinned = Upstream::of(root).and_then(|upstream| upstream.pinned_go_version());
     let wanted: GoVersion = match pinned {
@@ -106,16 +106,17 @@ fn go_for_tests(root: &Utf8Path) -> Result<String> {
     Ok(sources.find(wanted)?.program.into_string())
 }
 
-/// A call of cargo in the checkout.
+/// A cargo command in the checkout, with the installed tools on its PATH.
 pub fn cargo(root: &Utf8Path) -> Run {
-    // The cargo that runs us is the one of the pinned toolchain. What it tells us of this package
-    // is not for the next one: build scripts that watch these variables would run anew.
+    // The cargo that runs us is that of the pinned toolchain. The variables that it sets for this package are
+    // removed: build scripts that watch them would run again.
     let run = Run::new(std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned())).directory(root).limit(LIMIT);
     let of_package = |name: &String| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_");
+    let run = run.env("PATH", tools::search_path(root));
     std::env::vars_os().filter_map(|(name, _)| name.into_string().ok()).filter(of_package).fold(run, Run::env_remove)
 }
 
-/// Runs it with its narration passed through.
+/// Runs it, and passes its standard error on line by line.
 pub fn followed(run: &Run) -> Result<Output> {
     run.follow(None, |event| {
         if let Event::Line(line) = event {
@@ -136,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn a_skip_is_told_by_name_and_reason() {
+    fn a_skipped_test_has_a_name_and_a_reason() {
         let skips = skipped("noise\nSKIPPED kill: no Go: none\ntest x ... SKIPPED y: z\n");
         let expected = [("kill", "no Go: none"), ("y", "z")];
         assert_eq!(skips, expected.map(|(name, reason)| (name.to_owned(), reason.to_owned())));

@@ -1,6 +1,6 @@
-//! Our own rules for workflows, then outside linters and validators, each run where it is installed and
-//! where there is something for it to read. CONTRIBUTING and `.ci/run` say how they are had.
-#![allow(clippy::disallowed_methods, reason = "reads and writes files and asks the clock")]
+//! Our own rules for workflows, then linters and validators by others. A linter runs if it is installed and
+//! has files to read; `cargo xtask ci --install` installs them.
+#![allow(clippy::disallowed_methods, reason = "reads files and the clock")]
 
 use std::fs;
 use std::time::{Duration, Instant};
@@ -8,15 +8,14 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 use camino::{Utf8Path, Utf8PathBuf};
 
-use crate::ci::{Outcome, Row, openapi, workflows};
+use crate::ci::{Outcome, Row, openapi, tools, workflows};
 use crate::dist::names;
 use crate::git::read_only;
-use crate::os::host;
 use crate::os::process::{Run, run};
 
 const LIMIT: Duration = Duration::from_secs(5 * 60);
 
-/// One linter, and which files of the checkout it reads.
+/// One linter, and which files it reads.
 struct Linter {
     program: &'static str,
     arguments: &'static [&'static str],
@@ -25,15 +24,15 @@ struct Linter {
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Reads {
-    /// Scripts that begin with `#!` and a shell.
+    /// Scripts whose first line names a shell.
     Shell,
     /// Workflows of GitHub Actions.
     Workflows,
     /// Dockerfiles.
     Dockerfiles,
-    /// SBOMs of what has been built.
+    /// SBOMs in `dist/`.
     Sboms,
-    /// The workspace, by itself.
+    /// The workspace; it finds the files itself.
     Workspace,
 }
 
@@ -51,13 +50,12 @@ const LINTERS: [Linter; 9] = [
     Linter { program: "pyspdxtools", arguments: &["--infile"], reads: Reads::Sboms },
     Linter {
         program: "cargo-deny",
-        arguments: &["--offline", "check", "licenses", "bans", "sources"],
+        arguments: &["--locked", "check", "licenses", "bans", "sources"],
         reads: Reads::Workspace,
     },
     Linter { program: "cargo-machete", arguments: &["xtask"], reads: Reads::Workspace },
 ];
 
-/// Runs them all.
 pub fn run(root: &Utf8Path) -> Result<Vec<Row>> {
     let listed = read_only(root, run!("git ls-files --cached --others --exclude-standard")).read()?;
     let tracked: Vec<Utf8PathBuf> =
@@ -71,13 +69,15 @@ fn lint(root: &Utf8Path, linter: &Linter, tracked: &[Utf8PathBuf]) -> Result<Row
     let row = |outcome| Ok(Row::new(linter.program, outcome, started));
     let files = files_for(root, linter.reads, tracked);
     if files.is_empty() && linter.reads != Reads::Workspace {
-        return row(Outcome::Skipped("there is nothing for it to read yet".to_owned()));
+        return row(Outcome::Skipped("there are no files for it to read".to_owned()));
     }
-    let Some(program) = host::on_path(linter.program) else {
+    let Some(program) = tools::find(root, linter.program) else {
         return row(Outcome::Skipped("not installed".to_owned()));
     };
     let run = Run::new(program).args(linter.arguments.iter().copied()).directory(root).limit(LIMIT);
-    // One SBOM at a time: its validator takes no more.
+    // actionlint starts shellcheck.
+    let run = run.env("PATH", tools::search_path(root));
+    // The SBOM validator takes one file at a time.
     let runs: Vec<Run> = match linter.reads {
         Reads::Sboms => files.iter().map(|file| run.clone().arg(file.as_str())).collect(),
         _ => vec![run.args(files.iter().map(|file| file.as_str()))],
@@ -86,7 +86,7 @@ fn lint(root: &Utf8Path, linter: &Linter, tracked: &[Utf8PathBuf]) -> Result<Row
         let output = run.output()?;
         if !output.status.success() {
             eprint!("{}{}", String::from_utf8_lossy(&output.stdout), output.stderr);
-            return row(Outcome::Failed(format!("`{run}` found something ({})", output.status)));
+            return row(Outcome::Failed(format!("it found something ({}); see above", output.status)));
         }
     }
     row(Outcome::Passed(match files.len() {

@@ -1,7 +1,7 @@
-//! What a rehearsal exchanges with the double of GitHub, held against GitHub's own OpenAPI
-//! description: the operation, its parameters, the status, both bodies. All bodies go into one
-//! document and what each must be into one JSON schema, so that the validator runs once.
-#![allow(clippy::disallowed_methods, reason = "reads and writes files and asks the clock")]
+//! Checks what a rehearsal exchanges with the fake GitHub against GitHub's own OpenAPI description: the
+//! operation, its parameters, the status, both bodies. All bodies go into one document and their schemas
+//! into one JSON schema, so that the validator runs once.
+#![allow(clippy::disallowed_methods, reason = "reads and writes files and reads the clock")]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -13,33 +13,29 @@ use fakes::github::Exchange;
 use serde_json::{Map, Value, json};
 
 use crate::ci::checks::{cargo, followed};
-use crate::ci::{Outcome, Row};
-use crate::os::host;
+use crate::ci::{Outcome, Row, tools};
 use crate::os::process::Run;
 
-/// The description, and the validator of JSON schemas; `.ci/run` gets both.
-const DESCRIPTION: &str = "target/ci/tools/openapi/api.github.com.json";
 const VALIDATOR: &str = "check-jsonschema";
 const LIMIT: Duration = Duration::from_secs(5 * 60);
-/// Statuses that every operation may answer, and the description of few of them mentions.
+/// Statuses that any operation may answer, although few descriptions mention them.
 const ANYWHERE: [u16; 4] = [304, 401, 403, 404];
-/// Fields that the description, which is of version 2022-11-28, demands, and version 2026-03-10 has
-/// no more. Source: GitHub REST API, "Breaking changes".
+/// Fields that the description, of version 2022-11-28, requires and that version 2026-03-10 no longer
+/// has. Source: GitHub REST API, "Breaking changes".
 const REMOVED: [&str; 1] = ["assignee"];
 
-/// Rehearses once and checks what was exchanged.
 pub fn run(root: &Utf8Path) -> Result<Row> {
     let started = Instant::now();
     let row = |outcome| Ok(Row::new("openapi", outcome, started));
-    let path = root.join(DESCRIPTION);
+    let path = tools::openapi_description(root);
     if !path.is_file() {
-        return row(Outcome::Skipped(format!("GitHub's description is not at {DESCRIPTION}")));
+        return row(Outcome::Skipped("GitHub's OpenAPI description is not installed".to_owned()));
     }
-    let Some(validator) = host::on_path(VALIDATOR) else {
+    let Some(validator) = tools::find(root, VALIDATOR) else {
         return row(Outcome::Skipped(format!("{VALIDATOR} is not installed")));
     };
     let folder = root.join("target/ci/openapi");
-    fs::create_dir_all(&folder).with_context(|| format!("cannot make {folder}"))?;
+    fs::create_dir_all(&folder).with_context(|| format!("cannot create {folder}"))?;
     let record = folder.join("exchanges.jsonl");
     let rehearsal = followed(&cargo(root).args(["xtask", "rehearse", "--record", record.as_str()]))?;
     if !rehearsal.status.success() {
@@ -65,17 +61,16 @@ pub fn run(root: &Utf8Path) -> Result<Row> {
     row(if output.status.success() && validation.objections.is_empty() && !exchanges.is_empty() {
         Outcome::Passed(format!("{} exchanges of {} operations", exchanges.len(), validation.operations))
     } else {
-        Outcome::Failed("the double or the client is not as GitHub describes itself; see above".to_owned())
+        Outcome::Failed("the fake or the client differs from GitHub's description; see above".to_owned())
     })
 }
 
-/// What there is to check.
 struct Validation {
-    /// For each place, what the bodies there must be.
+    /// The schema of the bodies at each place.
     schema: Value,
     /// The bodies by place, such as `GET /repos/{owner}/{repo}/releases answers 200`.
     bodies: Value,
-    /// What needs no schema to be wrong.
+    /// Exchanges that are wrong whatever their bodies.
     objections: BTreeSet<String>,
     operations: usize,
 }
@@ -105,7 +100,7 @@ impl Validation {
             let request = (format!("{operation} takes"), strict(sent), &exchange.request);
             let response = (format!("{operation} answers {status}"), body_of(answer).clone(), &exchange.response);
             for (place, schema, body) in [request, response] {
-                // What is no JSON by its description, an uploaded file for instance, is not looked at.
+                // A body that is not described as JSON, such as an uploaded file, is not checked.
                 if let (Some(body), false) = (body, schema.is_null()) {
                     schemas.insert(place.clone(), json!({"type": "array", "items": translated(&schema)}));
                     bodies.entry(place).or_default().push(body);
@@ -124,7 +119,7 @@ impl Validation {
     }
 }
 
-/// What `$ref` points at, or the value itself.
+/// The target of `$ref`, or the value itself.
 fn resolved<'a>(description: &'a Value, value: &'a Value) -> &'a Value {
     let pointer = value["$ref"].as_str().map(|reference| reference.trim_start_matches('#'));
     pointer.map_or(value, |pointer| description.pointer(pointer).unwrap_or(&Value::Null))
@@ -134,14 +129,14 @@ fn body_of(message: &Value) -> &Value {
     &message["content"]["application/json"]["schema"]
 }
 
-/// Names of an operation's parameters in the query.
+/// Names of an operation's query parameters.
 fn parameters<'a>(description: &'a Value, operation: &'a Value) -> BTreeSet<&'a str> {
     let all = operation["parameters"].as_array().into_iter().flatten();
     let in_query = all.map(|parameter| resolved(description, parameter)).filter(|parameter| parameter["in"] == "query");
     in_query.filter_map(|parameter| parameter["name"].as_str()).collect()
 }
 
-/// A schema that knows all its fields: a field that GitHub would ignore is a mistake of ours.
+/// A schema that allows no other fields: a field that GitHub ignores is a mistake of ours.
 fn strict(schema: &Value) -> Value {
     let mut schema = schema.clone();
     if schema["properties"].is_object() {
@@ -150,8 +145,7 @@ fn strict(schema: &Value) -> Value {
     schema
 }
 
-/// A schema of OpenAPI 3.0 as one of JSON Schema: what is `nullable` may be null, whatever else is
-/// said of it.
+/// A schema of OpenAPI 3.0 as JSON Schema: `nullable` becomes a choice with null.
 fn translated(schema: &Value) -> Value {
     match schema {
         Value::Array(all) => all.iter().map(translated).collect(),
@@ -161,7 +155,7 @@ fn translated(schema: &Value) -> Value {
             if let Some(required) = fields.get_mut("required").and_then(Value::as_array_mut) {
                 required.retain(|name| !REMOVED.iter().any(|removed| name == removed));
             }
-            // Where `nullable` is the name of a field it is a schema, and no truth value.
+            // If `nullable` is the name of a field, its value is a schema and not a boolean.
             let is_nullable = fields.get("nullable") == Some(&Value::Bool(true));
             if is_nullable { json!({"anyOf": [{"type": "null"}, fields]}) } else { Value::Object(fields) }
         }
@@ -169,7 +163,7 @@ fn translated(schema: &Value) -> Value {
     }
 }
 
-/// The schemas that are referred to, directly or by others.
+/// The schemas that are referred to, directly or through others.
 fn components(description: &Value, schemas: &Map<String, Value>) -> Map<String, Value> {
     let mut found = Map::new();
     let mut wanted = Vec::new();
@@ -206,7 +200,7 @@ mod tests {
         Exchange { method: method.to_owned(), template: "/things".to_owned(), query, status, request, response }
     }
 
-    /// Things that are listed and made.
+    /// A collection that can be listed and added to.
     fn description() -> Value {
         json!({
             "paths": {"/things": {
@@ -229,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn each_body_meets_what_is_said_of_its_place() {
+    fn each_body_is_checked_by_the_schema_of_its_place() {
         let validation =
             Validation::of(&description(), &[exchange("POST", 201, "", [json!({"name": "a"}), json!({"id": 1})])]);
         assert!(validation.objections.is_empty(), "{:?}", validation.objections);
@@ -239,11 +233,11 @@ mod tests {
         let components = &validation.schema["components"]["schemas"];
         assert_eq!(components["thing"]["required"], json!(["id"]));
         assert_eq!(components["owner"]["anyOf"][0]["type"], "null");
-        assert!(components["other"].is_null(), "it is not referred to");
+        assert!(components["other"].is_null(), "nothing refers to it");
     }
 
     #[test]
-    fn what_is_not_described_is_objected_to() {
+    fn an_exchange_that_is_not_described_is_an_objection() {
         let nothing = || [Value::Null, Value::Null];
         let exchanges = [
             exchange("GET", 200, "page", nothing()),

@@ -1,5 +1,5 @@
-//! The checks on the real upstream: its pinned release built twice, made an image, and proved.
-#![allow(clippy::disallowed_methods, reason = "reads and writes files and asks the clock")]
+//! The checks on the real upstream: its pinned release built twice, made into an image, and tested.
+#![allow(clippy::disallowed_methods, reason = "reads and removes files and reads the clock")]
 
 use std::fs;
 use std::time::{Duration, Instant};
@@ -15,7 +15,7 @@ use crate::upstream::Upstream;
 
 const UPSTREAM_LIMIT: Duration = Duration::from_secs(20);
 
-/// The pinned release, built to `dist/` and once more to another folder, with the same bytes.
+/// The pinned release, built to `dist/` and again to another directory, has the same bytes.
 pub fn build(root: &Utf8Path) -> Result<Vec<Row>> {
     let started = Instant::now();
     let row = |outcome| Ok(vec![Row::new("real build", outcome, started)]);
@@ -27,16 +27,16 @@ pub fn build(root: &Utf8Path) -> Result<Vec<Row>> {
         fs::remove_dir_all(&again).with_context(|| format!("cannot remove {again}"))?;
     }
     let (Some(first), Some(second)) = (built(root, &[])?, built(root, &["--out", again.as_str()])?) else {
-        return row(Outcome::Failed("it did not build; see above".to_owned()));
+        return row(Outcome::Failed("the build failed; see above".to_owned()));
     };
     row(if sums(&first)? == sums(&second)? {
-        Outcome::Passed(format!("{first}, twice the same bytes"))
+        Outcome::Passed(format!("{first}, the same bytes twice"))
     } else {
         Outcome::Failed(format!("{first} and {second} differ"))
     })
 }
 
-/// The image of that build, and what proves it.
+/// The image of that build passes `verify-tini` and all levels of `smoke`.
 pub fn image(root: &Utf8Path) -> Result<Vec<Row>> {
     let started = Instant::now();
     let no_engine = || Engine::find(Choice::Auto).and_then(|engine| Builder::of(&engine)?.must_run_riscv64()).err();
@@ -59,7 +59,7 @@ pub fn image(root: &Utf8Path) -> Result<Vec<Row>> {
     Ok(rows)
 }
 
-/// Why upstream's pinned commit cannot be had here, if it cannot.
+/// Why upstream's pinned commit cannot be fetched, if it cannot.
 fn unreachable(root: &Utf8Path) -> Option<String> {
     let at_hand = Upstream::of(root).and_then(|upstream| upstream.at_hand(UPSTREAM_LIMIT));
     at_hand.err().map(|error| first_line(&error))
@@ -69,14 +69,14 @@ fn first_line(error: &anyhow::Error) -> String {
     error.to_string().lines().next().unwrap_or_default().to_owned()
 }
 
-/// Runs `build`; the folder that it made, if it did.
+/// Runs `build`; returns its directory if it succeeds.
 fn built(root: &Utf8Path, arguments: &[&str]) -> Result<Option<Utf8PathBuf>> {
     let output = followed(&cargo(root).args(["xtask", "build"]).args(arguments.iter().copied()))?;
     let folder = String::from_utf8_lossy(&output.stdout).trim().into();
     Ok(output.status.success().then_some(folder))
 }
 
-/// Digests of what a build made; the record changes as more is known of the image.
+/// Digests of a build's files, without the record: that changes as the image is built and tested.
 fn sums(folder: &Utf8Path) -> Result<Vec<String>> {
     let path = folder.join(SHA256SUMS);
     let text = fs::read_to_string(&path).with_context(|| format!("cannot read {path}"))?;

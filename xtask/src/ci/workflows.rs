@@ -1,7 +1,5 @@
-//! The rules of this project's workflows, held without an installed tool. They are read line by line:
-//! a YAML library would be paid for by every contributor's build, and three files in one plain style
-//! do not need it. What is not in that style is a fault, so nothing hides from the rules.
-#![allow(clippy::disallowed_methods, reason = "reads and writes files and asks the clock")]
+//! The rules of this project's workflows: what keeps logic, tokens and strangers' code apart.
+#![allow(clippy::disallowed_methods, reason = "reads files and the clock")]
 
 use std::fs;
 use std::time::Instant;
@@ -9,23 +7,36 @@ use std::time::Instant;
 use anyhow::{Context, Result};
 use camino::{Utf8Path, Utf8PathBuf};
 
+use crate::ci::workflows::document::{Document, Node, Value};
 use crate::ci::{Outcome, Row};
 
-/// All workflows together; longer ones have logic in them that belongs into xtask.
+mod document;
+
+/// Of all workflows together; longer ones have logic that belongs in xtask.
 const MOST_LINES: usize = 150;
 
-/// The workflows that have to be there, and the lines that others rely on: users on the schedule,
-/// `check-upstream` on the title and the input.
-const WANTED: [(&str, &[&str]); 3] = [
+/// A path of keys, and the value at its end if that matters.
+type Expected = (&'static [&'static str], Option<&'static str>);
+
+/// The workflows that must exist, and what others rely on in them: users on the schedule, `check-upstream`
+/// on the title and the input.
+const EXPECTED: [(&str, &[Expected]); 3] = [
     ("ci.yml", &[]),
     (
         "buildkit-weekly-build.yml",
-        &["run-name: BuildKit ${{ inputs.buildkit_ref || 'master' }}", "- cron: \"30 6 * * 0\"", "buildkit_ref:"],
+        &[
+            (&["run-name"], Some("BuildKit ${{ inputs.buildkit_ref || 'master' }}")),
+            (&["on", "schedule", "cron"], Some("30 6 * * 0")),
+            (&["on", "workflow_dispatch", "inputs", "buildkit_ref"], None),
+        ],
     ),
-    ("track-buildkit-releases.yml", &["- cron: \"0 9 * * *\"", "workflow_dispatch:"]),
+    (
+        "track-buildkit-releases.yml",
+        &[(&["on", "schedule", "cron"], Some("0 9 * * *")), (&["on", "workflow_dispatch"], None)],
+    ),
 ];
 
-/// Reads the workflows among the files of the checkout at `root`.
+/// Checks the workflows at `paths`, relative to `root`.
 pub fn check(root: &Utf8Path, paths: &[Utf8PathBuf]) -> Result<Row> {
     let started = Instant::now();
     let read = |path: &Utf8PathBuf| {
@@ -49,8 +60,8 @@ fn lines_of(files: &[(String, String)]) -> usize {
 
 fn faults_of_all(files: &[(String, String)]) -> Vec<String> {
     let mut found: Vec<String> = files.iter().flat_map(|(name, text)| faults(name, text)).collect();
-    let missing = WANTED.iter().filter(|(wanted, _)| !files.iter().any(|(name, _)| name == wanted));
-    found.extend(missing.map(|(wanted, _)| format!("{wanted}: there is no such workflow")));
+    let missing = EXPECTED.iter().filter(|(expected, _)| !files.iter().any(|(name, _)| name == expected));
+    found.extend(missing.map(|(expected, _)| format!("{expected}: there is no such workflow")));
     if lines_of(files) > MOST_LINES {
         found.push(format!("the workflows have {} lines, more than {MOST_LINES}", lines_of(files)));
     }
@@ -59,139 +70,97 @@ fn faults_of_all(files: &[(String, String)]) -> Vec<String> {
 
 /// What is wrong with the workflow `text` of the file `name`, each as `name:line: what`.
 fn faults(name: &str, text: &str) -> Vec<String> {
-    let lines: Vec<Line> = text.lines().zip(1..).filter_map(|(line, number)| Line::parse(line, number)).collect();
-    let mut found: Vec<(usize, String)> = of_the_whole(name, &lines).into_iter().map(|what| (1, what)).collect();
-    let strangers = lines.iter().any(|line| line.names("pull_request"));
-    for (at, line) in lines.iter().enumerate() {
-        found.extend(of_line(line, &lines[at + 1..], strangers).map(|what| (line.number, what.to_owned())));
+    let Document { root, faults: mut found } = Document::parse(text);
+    if let Some(root) = root {
+        found.extend(of_document(name, &root, text));
     }
-    found.extend(of_jobs(&lines));
     found.sort();
     found.into_iter().map(|(number, what)| format!("{name}:{number}: {what}")).collect()
 }
 
-fn of_the_whole(name: &str, lines: &[Line]) -> Vec<String> {
-    let top = |text: &str| lines.iter().any(|line| line.indent == 0 && line.text.starts_with(text));
-    let wanted = WANTED.iter().find(|(file, _)| *file == name).map_or(&[][..], |(_, wanted)| wanted);
-    let missing = wanted.iter().filter(|text| !lines.iter().any(|line| line.text == **text));
-    let mut found: Vec<String> = missing.map(|text| format!("needs the line `{text}`")).collect();
-    if !top("permissions: {}") {
+fn of_document(name: &str, root: &Node, text: &str) -> Vec<(usize, String)> {
+    let mut found = Vec::new();
+    found.extend(of_top_level(name, root).into_iter().map(|what| (1, what)));
+    let events = root.get("on").map_or_else(Vec::new, Node::names);
+    let is_event = |node: &Node, name: &str| node.scalar() == Some(name);
+    let targets = events.iter().filter(|event| is_event(event, "pull_request_target"));
+    found.extend(targets.map(|event| (event.line, "runs strangers' changes with this repository's token".to_owned())));
+    let has_strangers = events.iter().any(|event| is_event(event, "pull_request"));
+    let lines: Vec<&str> = text.lines().collect();
+    for mapping in root.mappings() {
+        for (key, value) in mapping.entries() {
+            let line = lines.get(value.line - 1).copied().unwrap_or_default();
+            let what = of_entry(mapping, key.scalar().unwrap_or_default(), value.scalar(), line, has_strangers);
+            found.extend(what.map(|what| (key.line, what.to_owned())));
+        }
+    }
+    found.extend(root.get("jobs").map_or(&[][..], Node::entries).iter().flat_map(|(name, job)| of_job(name, job)));
+    found
+}
+
+fn of_top_level(name: &str, root: &Node) -> Vec<String> {
+    let expected = EXPECTED.iter().find(|(file, _)| *file == name).map_or(&[][..], |(_, expected)| expected);
+    let missing = expected.iter().filter(|(path, value)| {
+        !root.at(path).iter().any(|node| value.is_none_or(|value| node.scalar() == Some(value)))
+    });
+    let mut found: Vec<String> =
+        missing.map(|(path, value)| format!("needs `{}: {}`", path.join("."), value.unwrap_or_default())).collect();
+    if !root.get("permissions").is_some_and(|value| matches!(&value.value, Value::Map(entries) if entries.is_empty())) {
         found.push("needs `permissions: {}` at the top: each job names what it needs".to_owned());
     }
-    if !top("concurrency:") {
+    if root.get("concurrency").is_none() {
         found.push("needs `concurrency:` at the top: two runs at once do the same thing twice".to_owned());
     }
     found
 }
 
-/// What is wrong with one line, which `next` follow; `strangers` may have written what is run.
-fn of_line(line: &Line, next: &[Line], strangers: bool) -> Option<&'static str> {
-    let value = line.value();
-    let goes_on = next.first().is_some_and(|next| next.indent > line.key_indent());
-    let mut step = next.iter().take_while(|next| next.indent >= line.key_indent());
+/// What is wrong with one entry of `mapping`, whose value is in `line`; `value` is `None` for a list or a mapping.
+fn of_entry(mapping: &Node, key: &str, value: Option<&str>, line: &str, has_strangers: bool) -> Option<&'static str> {
+    let credentials = || mapping.get("with")?.get("persist-credentials")?.scalar();
+    let same_key = mapping.entries().iter().filter(|(other, _)| other.scalar() == Some(key));
     let rules = [
-        (line.is_odd(), "write it in block style, with plain keys and one-line values"),
+        (same_key.count() > 1, "the same key is there twice"),
         (
-            line.key() == "run" && (goes_on || !is_task(value)),
-            "`run:` is one line `cargo xtask …` of plain words, for xtask has the logic",
+            key == "run" && !value.is_some_and(|value| is_task(value) && line.contains(value)),
+            "`run:` is one line `cargo xtask …` of plain words: the logic is in xtask",
         ),
-        (line.key() == "shell", "a task needs no shell of its choice, which could be any program"),
+        (key == "shell", "a task needs no shell of its choice, which could be any program"),
         (
-            line.key() == "uses" && !is_pinned(value, line.comment),
+            key == "uses" && !value.is_some_and(|value| is_pinned(value, line)),
             "`uses:` is OWNER/NAME@ and a commit of 40 digits, then its version as `# v…`",
         ),
         (
-            value.starts_with("actions/checkout@") && !step.any(|next| next.text == "persist-credentials: false"),
+            key == "uses"
+                && value.is_some_and(|value| value.starts_with("actions/checkout@"))
+                && credentials() != Some("false"),
             "a checkout needs `persist-credentials: false`, or later steps can push",
         ),
-        (line.names("pull_request_target"), "runs strangers' changes with this repository's token"),
         (
-            strangers && line.key() == "runs-on" && value != "ubuntu-latest",
-            "strangers' changes run on GitHub's machines alone",
+            has_strangers && key == "runs-on" && value != Some("ubuntu-latest"),
+            "strangers' changes run on GitHub's machines only",
         ),
     ];
     rules.into_iter().find_map(|(is_broken, what)| is_broken.then_some(what))
 }
 
-fn of_jobs(lines: &[Line]) -> Vec<(usize, String)> {
-    let mut found = Vec::new();
-    let mut jobs =
-        lines.iter().skip_while(|line| line.text != "jobs:").skip(1).take_while(|line| line.indent > 0).peekable();
-    while let Some(job) = jobs.next() {
-        let mut keys = Vec::new();
-        while let Some(line) = jobs.next_if(|line| line.indent > job.indent) {
-            keys.extend((line.indent == job.indent + 2).then_some(line.key()));
-        }
-        for needed in ["permissions", "timeout-minutes"] {
-            if !keys.contains(&needed) {
-                found.push((job.number, format!("the job {} needs `{needed}:`", job.key())));
-            }
-        }
-    }
-    found
+fn of_job(name: &Node, job: &Node) -> Vec<(usize, String)> {
+    let missing = ["permissions", "timeout-minutes"].into_iter().filter(|needed| job.get(needed).is_none());
+    let fault = |needed| (name.line, format!("the job {} needs `{needed}:`", name.scalar().unwrap_or_default()));
+    missing.map(fault).collect()
 }
 
-/// A line that is more than a comment.
-struct Line<'a> {
-    number: usize,
-    indent: usize,
-    /// Without indentation and comment.
-    text: &'a str,
-    comment: &'a str,
-}
-
-impl<'a> Line<'a> {
-    fn parse(line: &'a str, number: usize) -> Option<Self> {
-        let indent = line.len() - line.trim_start().len();
-        let body = line.trim_start();
-        let (text, comment) =
-            if body.starts_with('#') { ("", body) } else { body.split_once(" #").unwrap_or((body, "")) };
-        (!text.trim().is_empty()).then(|| Self { number, indent, text: text.trim_end(), comment: comment.trim() })
-    }
-
-    /// The text behind the dash of a list's entry.
-    fn entry(&self) -> &'a str {
-        self.text.strip_prefix("- ").unwrap_or(self.text)
-    }
-
-    fn key(&self) -> &'a str {
-        self.entry().split_once(':').map_or("", |(key, _)| key.trim_end())
-    }
-
-    fn value(&self) -> &'a str {
-        self.entry().split_once(':').map_or("", |(_, value)| value.trim())
-    }
-
-    /// Where the key begins: what is indented further belongs to it.
-    fn key_indent(&self) -> usize {
-        self.indent + self.text.len() - self.entry().len()
-    }
-
-    /// Whether it is about this event, in whichever form of `on:`.
-    fn names(&self, event: &str) -> bool {
-        [self.key(), self.value(), self.entry()].contains(&event)
-    }
-
-    /// Whether it is not in the style that the rules can read: keys in quotes, mappings in braces, texts of
-    /// several lines, aliases and tabs could all carry a `run:` past them.
-    fn is_odd(&self) -> bool {
-        let begins = self.entry().starts_with(['"', '\'', '{', '[', '&', '*', '?', '!', '<', '\t']);
-        let holds = self.value().starts_with(['{', '[', '&', '*', '|', '>', '!']) && self.value() != "{}";
-        begins || holds && self.key() != "branches"
-    }
-}
-
-/// No quotes, variables, operators or expressions: what a shell could read in more than one way is for xtask.
+/// No quotes, variables, operators or expressions: what a shell could read in more than one way belongs in xtask.
 fn is_task(command: &str) -> bool {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || " ./=_-".contains(c);
     command.starts_with("cargo xtask ") && command.chars().all(is_plain)
 }
 
-fn is_pinned(action: &str, comment: &str) -> bool {
+/// The comment is no part of the YAML document: it is read from the line.
+fn is_pinned(action: &str, line: &str) -> bool {
     let commit = action.split_once('@').map_or("", |(_, commit)| commit);
     let is_commit = commit.len() == 40 && commit.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
-    let says_version = comment.strip_prefix('v').is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()));
-    is_commit && says_version
+    let comment = line.split_once(action).and_then(|(_, rest)| rest.trim_start().strip_prefix("# v"));
+    is_commit && comment.is_some_and(|version| version.starts_with(|c: char| c.is_ascii_digit()))
 }
 
 #[cfg(test)]
@@ -223,14 +192,14 @@ jobs:
 ";
 
     #[test]
-    fn a_workflow_that_keeps_the_rules_has_no_fault() {
+    fn a_workflow_that_follows_the_rules_has_no_fault() {
         assert_eq!(faults("ci.yml", GOOD), Vec::<String>::new());
         assert_eq!(faults("ci.yml", &(GOOD.to_owned() + "env:\n  A: b\n")), Vec::<String>::new());
     }
 
-    /// Each rule, by a change that breaks it alone, and a word of what is then said.
+    /// Each rule: a change that breaks it, and how the fault then begins.
     #[test]
-    fn each_rule_is_seen_to_be_broken() {
+    fn a_broken_rule_is_found_by_name_and_line() {
         let run = "run: cargo xtask ci\n";
         for (from, to, said) in [
             ("permissions: {} # none", "permissions: read-all", "ci.yml:1: needs `permissions: {}`"),
@@ -258,6 +227,17 @@ jobs:
                 "ci.yml:2: runs strangers'",
             ),
             ("runs-on: ubuntu-latest", "runs-on: self-hosted", "ci.yml:11: strangers' changes"),
+            ("runs-on: ubuntu-latest", "runs-on: [self-hosted]", "ci.yml:11: strangers' changes"),
+            ("  push:\n    branches: [main]\n", "  ? pull_request_target\n", "ci.yml:3: runs strangers' changes"),
+            (run, "run: cargo xtask ci\n      - run: &x cargo test\n", "ci.yml:20: `run:`"),
+            (run, "name: &x cargo xtask ci\n", "ci.yml:19: write it in block style"),
+            (run, "run: cargo xtask ci\n        <<: *x\n", "ci.yml:20: "),
+            (run, "run: cargo xtask ci\n      - uses: ./local\n", "ci.yml:20: `uses:`"),
+            (run, "run: \"cargo xtask ci\n          --only x\"\n", "ci.yml:19: `run:`"),
+            (run, "run: [cargo, xtask]\n", "ci.yml:19: `run:`"),
+            (run, "run: cargo xtask ci\n        run: cargo xtask ci\n", "ci.yml:20: the same key"),
+            ("jobs:\n", "jobs: [\n", "ci.yml:11: is not YAML: "),
+            ("jobs:\n", "---\njobs:\n", "ci.yml:1: holds 2 YAML documents"),
         ] {
             assert!(GOOD.contains(from), "{from}");
             let found = faults("ci.yml", &GOOD.replace(from, to));
@@ -265,8 +245,26 @@ jobs:
         }
     }
 
+    /// One damaged character anywhere neither hides a step that runs another command nor makes the rules panic.
     #[test]
-    fn schedule_title_and_input_are_held_to_the_seed() {
+    fn no_damage_hides_another_command_or_panics() {
+        arbtest::arbtest(|source| {
+            let mut lines: Vec<String> = GOOD.lines().map(str::to_owned).collect();
+            let (at, what): (usize, u8) = (source.int_in_range(0..=lines.len() - 1)?, source.arbitrary()?);
+            let piece = ["{", "[", "'", "\"", "&a ", "*a", "? ", "- ", "|", "\t", "#", ": "][usize::from(what) % 12];
+            let column = source.int_in_range(0..=lines[at].len())?;
+            if lines[at].is_char_boundary(column) {
+                lines[at].insert_str(column, piece);
+            }
+            lines.push("      - run: cargo test".to_owned());
+            let found = faults("ci.yml", &lines.join("\n"));
+            assert!(!found.is_empty(), "{lines:?}");
+            Ok(())
+        });
+    }
+
+    #[test]
+    fn schedule_title_and_input_are_as_ordered() {
         let found = faults("buildkit-weekly-build.yml", GOOD);
         assert_eq!(found.len(), 3, "{found:?}");
         assert!(found.iter().any(|fault| fault.contains("30 6 * * 0")), "{found:?}");

@@ -164,7 +164,7 @@ fn answers(url: &str) -> Result<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::mutation;
+    use crate::os::mutation;
 
     const DF: &str = "Filesystem     1024-blocks      Used Available Capacity Mounted on\n\
         //server/my share   102400    51200     51200      50% /mnt/my share\n";

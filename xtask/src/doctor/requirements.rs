@@ -201,7 +201,7 @@ impl Requirement {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::mutation;
+    use crate::os::mutation;
 
     #[test]
     fn the_family_comes_from_os_release() {

@@ -33,7 +33,7 @@ pub fn name() -> Option<String> {
 }
 
 /// The signals that this process was started to ignore, bit 0 for signal 1; none where the kernel does not say.
-/// Source: proc_pid_status(5), `SigIgn`.
+/// Source: `SigIgn` in `proc_pid_status(5)`.
 pub fn ignored_signals() -> u64 {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));

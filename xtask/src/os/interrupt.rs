@@ -13,6 +13,7 @@ use signal_hook::iterator::Signals;
 use signal_hook::low_level::{emulate_default_handler, signal_name};
 
 use crate::os::host;
+use crate::os::terminal::print_error;
 
 /// How long a task may take to remove what it made.
 const CLEANUP_LIMIT: Duration = Duration::from_secs(30);
@@ -43,12 +44,27 @@ impl Drop for Cleanup {
     }
 }
 
-/// From now on signals that would end this process are handled, except those that it was told to ignore, such
-/// as SIGHUP by `nohup`.
+/// Does a task's work. If a signal arrives meanwhile, the process ends by it once the task has removed what it
+/// made.
 ///
 /// # Errors
-/// If the system does not allow it.
-pub fn install() -> Result<()> {
+/// The task's own, and if the system does not allow signals to be handled.
+pub fn with_signals<T>(task: impl FnOnce() -> Result<T>) -> Result<T> {
+    install()?;
+    let ended = task();
+    let signal = RECEIVED.load(Ordering::SeqCst);
+    if signal != 0 {
+        if let Err(error) = &ended {
+            print_error(error);
+        }
+        end(signal);
+    }
+    ended
+}
+
+/// Signals that would end this process are handled from now on, except those that it was told to ignore, such
+/// as SIGHUP by `nohup`.
+fn install() -> Result<()> {
     let handled = [SIGHUP, SIGINT, SIGQUIT, SIGTERM].into_iter().filter(|signal| !is_ignored(*signal));
     let mut signals = Signals::new(handled).context("signals cannot be handled")?;
     std::thread::spawn(move || {
@@ -83,14 +99,6 @@ fn end(signal: i32) {
 /// Name of the signal that was received, if one was.
 pub fn received() -> Option<&'static str> {
     signal_name(RECEIVED.load(Ordering::SeqCst))
-}
-
-/// Ends this process if a signal was received: the task has removed what it made.
-pub fn end_if_received() {
-    match RECEIVED.load(Ordering::SeqCst) {
-        0 => {}
-        signal => end(signal),
-    }
 }
 
 /// A child was started in this process group.

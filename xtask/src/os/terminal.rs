@@ -4,6 +4,8 @@
 
 use std::fmt::Display;
 use std::io::Read;
+use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use console::{style, user_attended_stderr};
@@ -12,9 +14,28 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 /// Between two lines of progress where no terminal is.
 const LINE_EVERY: Duration = Duration::from_secs(15);
 
+/// Whether status and progress are left out. Set once, before a task begins.
+static IS_QUIET: AtomicBool = AtomicBool::new(false);
+
+/// Sets what `--quiet` and `--color` ask for. Without a choice of colour it is up to the terminal and to
+/// `NO_COLOR`, `CLICOLOR` and `CLICOLOR_FORCE`.
+pub fn configure(is_quiet: bool, is_colored: Option<bool>) {
+    IS_QUIET.store(is_quiet, Ordering::Relaxed);
+    if let Some(is_colored) = is_colored {
+        console::set_colors_enabled(is_colored);
+        console::set_colors_enabled_stderr(is_colored);
+    }
+}
+
+fn is_quiet() -> bool {
+    IS_QUIET.load(Ordering::Relaxed)
+}
+
 /// Says one step: a word in a column, and what about it.
 pub fn print_status(step: &str, text: impl Display) {
-    eprintln!("{} {text}", style(format!("{step:>9}")).for_stderr().green().bold());
+    if !is_quiet() {
+        eprintln!("{} {text}", style(format!("{step:>9}")).for_stderr().green().bold());
+    }
 }
 
 /// Says what a person should know and nothing fails for.
@@ -62,7 +83,7 @@ fn on_github_actions() -> bool {
 
 /// Says why the run failed; on GitHub Actions also as an annotation.
 /// Source: "Workflow commands for GitHub Actions", setting an error message.
-pub fn print_error(error: &anyhow::Error) {
+pub fn print_error(error: &anyhow::Error) -> ExitCode {
     let causes: String = error.chain().skip(1).map(|cause| format!("\n  because: {cause}")).collect();
     let message = format!("{error}{causes}");
     eprintln!("{} {message}", style("    error").for_stderr().red().bold());
@@ -70,6 +91,7 @@ pub fn print_error(error: &anyhow::Error) {
         let escaped = message.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A");
         eprintln!("::error::{escaped}");
     }
+    ExitCode::FAILURE
 }
 
 /// `1:05`, minutes and seconds.
@@ -122,7 +144,7 @@ pub struct Progress {
 impl Progress {
     /// Begins, with nothing done and no total known.
     pub fn new(step: &'static str, unit: Unit) -> Self {
-        let bar = user_attended_stderr().then(|| {
+        let bar = (user_attended_stderr() && !is_quiet()).then(|| {
             let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr_with_hz(10));
             let form = "{prefix:.green.bold} [{bar:28.cyan}] {msg} {elapsed}";
             bar.set_style(
@@ -173,6 +195,7 @@ impl Progress {
     pub fn print(&self, line: &str) {
         match &self.bar {
             Some(bar) => bar.suspend(|| eprintln!("{line}")),
+            None if is_quiet() => {}
             None => eprintln!("{line}"),
         }
     }

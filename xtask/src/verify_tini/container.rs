@@ -9,6 +9,7 @@ use anyhow::{Result, bail};
 
 use crate::dist::check::{Check, Verdict};
 use crate::engine::{Engine, Kind};
+use crate::os::interrupt::Cleanup;
 use crate::os::process::{Output, Run};
 use crate::os::shell::one_line;
 use crate::verify_tini::image_checks::BUILDX_FLAGS;
@@ -39,12 +40,13 @@ pub struct Containers<'a> {
 struct Container<'a> {
     engine: &'a Engine,
     name: String,
+    _cleanup: Cleanup,
 }
 
 impl Drop for Container<'_> {
     fn drop(&mut self) {
         // The next run removes what cannot be removed now.
-        let _ = self.engine.run(["rm", "--force", "--volumes", &self.name]).output();
+        let _ = self.engine.run(["rm", "--force", "--volumes", &self.name]).cleans_up().output();
     }
 }
 
@@ -152,7 +154,7 @@ impl<'a> Containers<'a> {
             .arg(self.image)
             .args(arguments.iter().copied())
             .limit(CONTAINER_LIMIT);
-        (Container { engine: self.engine, name }, run)
+        (Container { engine: self.engine, name, _cleanup: Cleanup::announce() }, run)
     }
 
     /// Runs a container to its end. Returns the command, for messages, and its output.

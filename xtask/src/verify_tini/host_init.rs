@@ -146,7 +146,7 @@ fn search(binary: &str, folders: &[&str], reason: &str) -> Result<Found> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::mutation;
+    use crate::os::mutation;
 
     #[test]
     fn the_answer_of_docker_info_is_read_whatever_is_missing() {

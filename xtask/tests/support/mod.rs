@@ -16,6 +16,7 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 pub mod page;
+pub mod schema;
 
 /// The public URL in `.gitmodules`; git's `insteadOf` leads it to the small upstream.
 pub const URL: &str = "https://upstream.example/moby/buildkit.git";

@@ -16,6 +16,7 @@ use oci::layout::Image;
 use crate::engine::Engine;
 use crate::os::checkout;
 use crate::os::host::Riscv64;
+use crate::os::interrupt::Cleanup;
 use crate::os::process::Run;
 use crate::os::terminal::note;
 use crate::smoke::builder::buildx_inspect::Inspection;
@@ -52,12 +53,13 @@ pub struct Builder<'a> {
     engine: &'a Engine,
     names: Names,
     work: Utf8PathBuf,
+    _cleanup: Cleanup,
 }
 
 impl<'a> Builder<'a> {
     /// Loads `image` into the engine, for a builder that keeps its files in `work`.
     pub fn new(engine: &'a Engine, root: &Utf8Path, work: &Utf8Path, image: &Image) -> Result<Self> {
-        let builder = Self { engine, names: Names::of(root)?, work: work.to_owned() };
+        let builder = Self { engine, names: Names::of(root)?, work: work.to_owned(), _cleanup: Cleanup::announce() };
         builder.remove_all().context("cannot remove what an earlier run left in the engine")?;
         let archive = builder.work.join("image.tar");
         docker_archive::write(image, std::slice::from_ref(&builder.names.image), &archive)?;
@@ -175,19 +177,21 @@ impl<'a> Builder<'a> {
     fn list(&self, kind: &str) -> Result<Vec<String>> {
         let filter = format!("name={}", self.names.builder);
         let arguments = if kind == "ps" { vec!["ps", "--all"] } else { vec!["volume", "ls"] };
-        let text = self.engine.run(arguments).args(["--quiet", "--filter", &filter]).read()?;
+        let text = self.engine.run(arguments).args(["--quiet", "--filter", &filter]).cleans_up().read()?;
         Ok(text.split_whitespace().map(str::to_owned).collect())
     }
 
     fn remove_all(&self) -> Result<()> {
         let remove = |command: &[&str], names: Vec<String>| match names.as_slice() {
             [] => Ok(()),
-            _ => self.engine.run(command.iter().copied()).args(names).limit(REMOVE_LIMIT).read().map(|_| ()),
+            _ => {
+                self.engine.run(command.iter().copied()).args(names).limit(REMOVE_LIMIT).cleans_up().read().map(|_| ())
+            }
         };
         remove(&["rm", "--force", "--volumes"], self.list("ps")?)?;
         remove(&["volume", "rm", "--force"], self.list("volume")?)?;
         for image in [&self.names.image, &self.names.built] {
-            let found = self.engine.run(["images", "--quiet", image]).read()?;
+            let found = self.engine.run(["images", "--quiet", image]).cleans_up().read()?;
             if !found.is_empty() {
                 remove(&["rmi", "--force"], vec![image.clone()])?;
             }

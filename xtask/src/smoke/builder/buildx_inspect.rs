@@ -36,7 +36,7 @@ impl Inspection {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::mutation;
+    use crate::os::mutation;
 
     #[test]
     fn old_and_new_output_of_buildx_is_read() {

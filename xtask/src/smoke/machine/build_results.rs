@@ -113,8 +113,8 @@ mod tests {
     use std::fs;
 
     use super::*;
-    use crate::mutation;
     use crate::os::files::Staging;
+    use crate::os::mutation;
 
     fn tar_of(members: &[(&str, &[u8])]) -> Vec<u8> {
         let mut tar = tar::Builder::new(Vec::new());

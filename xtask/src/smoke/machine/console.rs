@@ -74,7 +74,7 @@ pub fn plain(line: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::mutation;
+    use crate::os::mutation;
 
     #[test]
     fn status_lines_are_found_in_the_console() {

