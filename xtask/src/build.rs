@@ -236,5 +236,6 @@ fn present(folder: &Utf8Path, wanted: &Metadata) -> Option<Metadata> {
     let found = Dist::open(folder, Some(folder)).ok()?;
     let is_right = |name: &String| files::mode(&folder.join(name)).is_ok_and(|mode| mode == names::mode(name));
     let is_whole = names::files(&wanted.source.version).iter().all(is_right);
-    (is_whole && found.record.makes_the_same_as(wanted) && found.verify().is_ok()).then_some(found.record)
+    let is_unchanged = is_whole && found.has_its_sums() && found.verify().is_ok();
+    (is_unchanged && found.record.makes_the_same_as(wanted)).then_some(found.record)
 }

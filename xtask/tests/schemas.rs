@@ -71,6 +71,12 @@ fn what_build_prints_matches() {
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         must_match("what_build_prints_matches", "build", &output.stdout);
     }
+    let record = fs::read(checkout.dist("v0.1.0").join("metadata.json")).expect("is read");
+    must_match("what_build_prints_matches", "metadata", &record);
+    let several = checkout.xtask(&["build", "--json", "--ref", "v0.1.0", "--ref", "v9.9.9"]).output().expect("runs");
+    must_match("what_build_prints_matches", "build", &several.stdout);
+    let clean = checkout.bare_xtask(&["clean", "--json", "--keep", "0"]).output().expect("runs");
+    must_match("what_build_prints_matches", "clean", &clean.stdout);
 }
 
 #[test]
