@@ -22,7 +22,7 @@ use pipeline::Config;
 use report::Report;
 use serde_json::{Value, json};
 
-use crate::os::terminal::{Progress, Unit, note, print_error, print_status};
+use crate::os::terminal::{Progress, Unit, note, print_error, print_line, print_status};
 
 mod baseline;
 mod checkout;
@@ -176,7 +176,7 @@ fn this_program() -> Result<Utf8PathBuf> {
 fn report_json(baseline: &Baseline) -> Value {
     let [github, registry] = baseline.requests.each_ref().map(Vec::len);
     json!({
-        "acts": scenario::SCENARIO.len(),
+        "steps": scenario::SCENARIO.len(),
         "image": baseline.image.to_string(),
         "requests": { "github": github, "registry": registry },
         "state": baseline.states.last(),
@@ -188,17 +188,20 @@ fn report_json(baseline: &Baseline) -> Value {
 /// Prints the final state: the page of our first release, the first lines of the others, and the tags.
 fn print_result(baseline: &Baseline) {
     for (index, page) in baseline.pages.iter().enumerate() {
-        eprintln!();
+        print_line("");
         let head = if index == 0 { usize::MAX } else { 2 };
-        page.lines().take(head).for_each(|line| eprintln!("    │ {line}"));
+        page.lines().take(head).for_each(|line| print_line(format_args!("    │ {line}")));
     }
-    eprintln!("\n    {}", baseline.image);
+    print_line(format_args!("\n    {}", baseline.image));
     // Tags of the form sha256-… list what is attached to an image.
     let (lists, tags): (Vec<_>, Vec<_>) = baseline.tags.iter().partition(|(tag, _)| tag.contains(":sha256-"));
     for (tag, digest) in tags {
-        eprintln!("      {:<20} {digest}", tag.rsplit(':').next().unwrap_or_default());
+        print_line(format_args!("      {:<20} {digest}", tag.rsplit(':').next().unwrap_or_default()));
     }
-    eprintln!("      and {} tags of the form sha256-…, which list what is attached to each image", lists.len());
+    print_line(format_args!(
+        "      and {} tags of the form sha256-…, which list what is attached to each image",
+        lists.len()
+    ));
     let [github, registry] = baseline.requests.each_ref().map(Vec::len);
     print_status(
         "rehearsed",

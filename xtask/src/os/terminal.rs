@@ -38,6 +38,13 @@ pub fn print_status(step: &str, text: impl Display) {
     }
 }
 
+/// Prints a line of a task's own form, on standard error.
+pub fn print_line(text: impl Display) {
+    if !is_quiet() {
+        eprintln!("{text}");
+    }
+}
+
 /// Says what a person should know and nothing fails for.
 pub fn note(text: impl Display) {
     eprintln!("{} {text}", style("     note").for_stderr().yellow().bold());

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::os::terminal;
+use crate::os::terminal::{self, print_line};
 use crate::rehearse::faults::Fault;
 use crate::rehearse::faulty_runs::Outcome;
 
@@ -49,7 +49,10 @@ impl Report {
     /// Prints the table, and each pipeline that diverged with the command that reproduces it.
     pub fn print(&self) {
         let line = |name: &str, columns: [&str; 4]| {
-            eprintln!("  {name:<16} {:>8} {:>12} {:>12} {:>10}", columns[0], columns[1], columns[2], columns[3]);
+            print_line(format_args!(
+                "  {name:<16} {:>8} {:>12} {:>12} {:>10}",
+                columns[0], columns[1], columns[2], columns[3]
+            ));
         };
         line("fault", ["pipelines", "no rerun", "rerun", "diverged"]);
         let all = ("all", &self.all);

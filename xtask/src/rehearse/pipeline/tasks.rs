@@ -7,6 +7,7 @@ use anyhow::{Result, ensure};
 use serde_json::Value;
 
 use crate::os::process::{Event, Output, Run};
+use crate::os::terminal::print_line;
 use crate::rehearse::checkout;
 use crate::rehearse::pipeline::Pipeline;
 
@@ -117,7 +118,7 @@ impl Pipeline<'_> {
 
     pub(super) fn print(&self, line: &str) {
         if self.is_verbose {
-            eprintln!("            {line}");
+            print_line(format_args!("            {line}"));
         }
     }
 }
