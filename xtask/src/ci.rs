@@ -14,6 +14,7 @@ use crate::os::terminal::{clock, end_group, group, print_status};
 mod checks;
 mod linters;
 mod openapi;
+mod programs;
 mod rehearsal;
 mod skips;
 mod tools;

@@ -11,7 +11,6 @@ use std::time::Duration;
 use anyhow::{Context, Result, anyhow};
 use camino::{Utf8Path, Utf8PathBuf};
 
-use crate::dist::recipe::PACKAGE;
 use crate::git::read_only;
 use crate::go::version::GoVersion;
 use crate::os::clock;
@@ -21,7 +20,7 @@ use crate::os::terminal::{note, print_status};
 use crate::upstream::errors::{NotThere, Unreachable};
 use crate::upstream::git_ref::{CommitId, UpstreamRef};
 use crate::upstream::mirror::Mirror;
-use crate::upstream::source::Source;
+use crate::upstream::source::{PACKAGE, Source};
 use crate::upstream::submodule::Submodule;
 use crate::upstream::version::{ReleaseTag, Version};
 

@@ -8,9 +8,10 @@ use elf::abi::{EM_RISCV, ET_EXEC, PT_DYNAMIC, PT_INTERP};
 use elf::endian::AnyEndian;
 use elf::file::Class;
 
-use crate::dist::recipe::{GOARCH, PACKAGE};
+use crate::dist::recipe::GOARCH;
 use crate::go::build_info::BuildInfo;
 use crate::go::version::GoVersion;
+use crate::upstream::source::PACKAGE;
 
 /// The part of `e_flags` that names the floating-point calling convention, and its value for
 /// doubles in registers. Source: the RISC-V ELF psABI, "File Header".

@@ -1,21 +1,19 @@
 //! The checks that need only cargo.
 #![allow(clippy::disallowed_methods, reason = "reads the environment and the clock")]
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use anyhow::{Context, Result};
 use camino::Utf8Path;
 
-use crate::ci::{Outcome, Row, tools};
+use crate::ci::programs::{cargo, followed};
+use crate::ci::{Outcome, Row};
 use crate::go::version::GoVersion;
 use crate::go::{PAGE, Sources};
 use crate::http::endpoint::Endpoint;
-use crate::os::process::{Event, Output, Run};
 use crate::os::terminal::print_status;
 use crate::upstream::Upstream;
 
-/// Long enough for a cold compilation and a cold Go cache on a slow machine.
-const LIMIT: Duration = Duration::from_secs(60 * 60);
 /// The oldest Go that the small upstream of the tests compiles with.
 const TESTS_NEED_GO: &str = "1.21";
 
@@ -104,25 +102,6 @@ fn go_for_tests(root: &Utf8Path) -> Result<String> {
     let page: Endpoint = page.parse().map_err(anyhow::Error::msg).context("XTASK_GO_PAGE")?;
     let sources = Sources { named: None, downloads: &root.join("target/go"), page: &page };
     Ok(sources.find(wanted)?.program.into_string())
-}
-
-/// A cargo command in the checkout, with the installed tools on its PATH.
-pub fn cargo(root: &Utf8Path) -> Run {
-    // The cargo that runs us is that of the pinned toolchain. The variables that it sets for this package are
-    // removed: build scripts that watch them would run again.
-    let run = Run::new(std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned())).directory(root).limit(LIMIT);
-    let of_package = |name: &String| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_");
-    let run = run.env("PATH", tools::search_path(root));
-    std::env::vars_os().filter_map(|(name, _)| name.into_string().ok()).filter(of_package).fold(run, Run::env_remove)
-}
-
-/// Runs it, and passes its standard error on line by line.
-pub fn followed(run: &Run) -> Result<Output> {
-    run.follow(None, |event| {
-        if let Event::Line(line) = event {
-            eprintln!("{line}");
-        }
-    })
 }
 
 #[cfg(test)]

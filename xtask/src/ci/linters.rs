@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 use camino::{Utf8Path, Utf8PathBuf};
 
-use crate::ci::{Outcome, Row, openapi, tools, workflows};
+use crate::ci::{Outcome, Row, openapi, programs, tools, workflows};
 use crate::dist::names;
 use crate::git::read_only;
 use crate::os::process::{Run, run};
@@ -76,7 +76,7 @@ fn lint(root: &Utf8Path, linter: &Linter, tracked: &[Utf8PathBuf]) -> Result<Row
     };
     let run = Run::new(program).args(linter.arguments.iter().copied()).directory(root).limit(LIMIT);
     // actionlint starts shellcheck.
-    let run = run.env("PATH", tools::search_path(root));
+    let run = run.env("PATH", programs::search_path(root));
     // The SBOM validator takes one file at a time.
     let runs: Vec<Run> = match linter.reads {
         Reads::Sboms => files.iter().map(|file| run.clone().arg(file.as_str())).collect(),

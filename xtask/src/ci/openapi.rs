@@ -12,7 +12,7 @@ use camino::Utf8Path;
 use fakes::github::Exchange;
 use serde_json::{Map, Value, json};
 
-use crate::ci::checks::{cargo, followed};
+use crate::ci::programs::{cargo, followed};
 use crate::ci::{Outcome, Row, tools};
 use crate::os::process::Run;
 

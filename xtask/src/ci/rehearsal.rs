@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use camino::Utf8Path;
 use serde_json::Value;
 
-use crate::ci::checks::{cargo, followed};
+use crate::ci::programs::{cargo, followed};
 use crate::ci::{Outcome, Row};
 
 /// With fewer, most of the pipeline would not be covered.

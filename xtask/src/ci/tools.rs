@@ -10,7 +10,7 @@ use anyhow::{Context, Result, bail, ensure};
 use camino::{Utf8DirEntry, Utf8Path, Utf8PathBuf};
 use oci::digest::sha256_of;
 
-use crate::ci::checks::{cargo, followed};
+use crate::ci::programs::{bin_directories, cargo, followed, tools};
 use crate::ci::{Outcome, Row};
 use crate::os::host;
 use crate::os::process::Run;
@@ -80,20 +80,6 @@ pub fn openapi_description(root: &Utf8Path) -> Utf8PathBuf {
 pub fn find(root: &Utf8Path, program: &str) -> Option<Utf8PathBuf> {
     let installed = bin_directories(root).into_iter().map(|directory| directory.join(program));
     installed.into_iter().find(|path| host::is_executable(path)).or_else(|| host::on_path(program))
-}
-
-/// PATH with the programs installed here first.
-pub fn search_path(root: &Utf8Path) -> String {
-    let [python, crates] = bin_directories(root);
-    format!("{python}:{crates}:{}", std::env::var("PATH").unwrap_or_default())
-}
-
-fn tools(root: &Utf8Path) -> Utf8PathBuf {
-    root.join("target/ci/tools")
-}
-
-fn bin_directories(root: &Utf8Path) -> [Utf8PathBuf; 2] {
-    ["python/bin", "cargo/bin"].map(|below| tools(root).join(below))
 }
 
 fn debian_packages(_root: &Utf8Path) -> Result<String> {

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use camino::{Utf8Path, Utf8PathBuf};
 
-use crate::ci::checks::{cargo, followed};
+use crate::ci::programs::{cargo, followed};
 use crate::ci::{Outcome, Row};
 use crate::dist::names::{METADATA, SHA256SUMS};
 use crate::engine::{Builder, Choice, Engine};

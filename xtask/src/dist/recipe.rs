@@ -9,10 +9,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::dist::names::COMMANDS;
 use crate::upstream::git_ref::CommitId;
+use crate::upstream::source::PACKAGE;
 use crate::upstream::version::Version;
 
-/// The module that BuildKit is, and so the `Package` field of its version stamp.
-pub const PACKAGE: &str = "github.com/moby/buildkit";
 /// The architecture, as Go names it.
 pub const GOARCH: &str = "riscv64";
 /// `buildkitd`'s tags. Source: upstream's Dockerfile, the same from v0.14.0 to v0.32.2.

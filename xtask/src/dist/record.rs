@@ -5,9 +5,9 @@ use oci::digest::{Digest, Sha256};
 use serde::{Deserialize, Serialize};
 
 use crate::dist::check::Check;
-use crate::dist::recipe::{PACKAGE, Recipe};
+use crate::dist::recipe::Recipe;
 use crate::go::version::GoVersion;
-use crate::upstream::source::Source;
+use crate::upstream::source::{PACKAGE, Source};
 
 /// The form of the record; it changes when a reader of the old one would misread the new one.
 pub const SCHEMA: u32 = 1;

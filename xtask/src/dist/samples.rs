@@ -6,10 +6,10 @@ use crate::dist::check::Check;
 use crate::dist::image_tags::image_tags;
 use crate::dist::names;
 use crate::dist::proofs::REQUIRED;
-use crate::dist::recipe::PACKAGE;
 use crate::dist::record::{FileRecord, ImageRecord, Metadata, Proof};
 use crate::go::build_info::{BuildInfo, Module};
 use crate::upstream::git_ref::CommitId;
+use crate::upstream::source::PACKAGE;
 use crate::upstream::source::Source;
 use crate::upstream::version::Version;
 

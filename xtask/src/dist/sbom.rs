@@ -119,8 +119,8 @@ fn relationship(from: &str, kind: &str, to: &str) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::dist::recipe::PACKAGE;
     use crate::dist::{names, samples};
+    use crate::upstream::source::PACKAGE;
     use oci::digest::Sha256;
 
     fn sample() -> Value {

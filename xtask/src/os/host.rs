@@ -32,14 +32,6 @@ pub fn name() -> Option<String> {
     Some(name.trim().to_owned())
 }
 
-/// The signals that this process was started to ignore, bit 0 for signal 1; none where the kernel does not say.
-/// Source: `SigIgn` in `proc_pid_status(5)`.
-pub fn ignored_signals() -> u64 {
-    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
-    mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0)
-}
-
 /// The first executable file of that name on PATH.
 pub fn on_path(name: &str) -> Option<Utf8PathBuf> {
     let path = std::env::var_os("PATH")?;

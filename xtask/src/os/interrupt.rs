@@ -1,5 +1,6 @@
 //! Ctrl-C and its relatives: running children end, what a task made outside the checkout is removed, and
 //! the exit status is the signal's.
+#![allow(clippy::disallowed_methods, reason = "reads which signals are ignored")]
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicI32, AtomicUsize, Ordering};
@@ -12,7 +13,6 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
 use signal_hook::iterator::Signals;
 use signal_hook::low_level::{emulate_default_handler, signal_name};
 
-use crate::os::host;
 use crate::os::terminal::print_error;
 
 /// How long a task may take to remove what it made.
@@ -111,7 +111,11 @@ pub(super) fn ended(group: Pid) {
     GROUPS.lock().unwrap_or_else(PoisonError::into_inner).remove(&group.as_raw_nonzero().get());
 }
 
-/// Whether this process was started with a signal ignored.
+/// Whether this process was started with a signal ignored; not known on systems without `/proc`.
+/// Source: `SigIgn` in `proc_pid_status(5)`.
 fn is_ignored(signal: i32) -> bool {
-    host::ignored_signals() >> (signal - 1) & 1 == 1
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0);
+    mask >> (signal - 1) & 1 == 1
 }

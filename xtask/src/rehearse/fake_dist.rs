@@ -20,11 +20,11 @@ use crate::dist::image_config::{self, BuiltConfig, Facts};
 use crate::dist::image_tags::image_tags;
 use crate::dist::names::{COMMANDS, LAYOUT};
 use crate::dist::proofs::REQUIRED;
-use crate::dist::recipe::PACKAGE;
 use crate::dist::record::{ImageRecord, Metadata, Proof};
 use crate::dist::{Dist, assemble};
 use crate::go::build_info::{BuildInfo, Module};
 use crate::os::{clock, files};
+use crate::upstream::source::PACKAGE;
 use crate::upstream::source::Source;
 use crate::upstream::version::ReleaseTag;
 

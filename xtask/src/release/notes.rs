@@ -6,11 +6,11 @@ use std::fmt::Write as _;
 use crate::dist::check::Verdict;
 use crate::dist::names::{BUILDCTL, SHA256SUMS, tarball};
 use crate::dist::proofs::{self, count};
-use crate::dist::recipe::PACKAGE;
 use crate::dist::record::{ImageRecord, Metadata};
 use crate::dist::release_name::ReleaseName;
 use crate::github::repository::Repository;
 use crate::registry::repository::ImageRepository;
+use crate::upstream::source::PACKAGE;
 
 /// What the notes are written from.
 pub struct Facts<'a> {

@@ -5,6 +5,9 @@ use serde::{Deserialize, Serialize};
 use crate::upstream::git_ref::CommitId;
 use crate::upstream::version::Version;
 
+/// The module that BuildKit is, and so the `Package` field of its version stamp.
+pub const PACKAGE: &str = "github.com/moby/buildkit";
+
 /// What was to be built, before it was: two equal sources give equal bytes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Source {

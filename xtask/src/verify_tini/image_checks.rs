@@ -8,8 +8,8 @@ use crate::verify_tini::image_checks::elf::{starts, tini_runs};
 
 mod elf;
 
-/// The init of the image.
-pub const TINI: &str = "/usr/bin/tini";
+pub use elf::TINI;
+
 /// The path over which engines mount their own init, and by which users and tools call it.
 pub const DOCKER_INIT: &str = "/sbin/docker-init";
 /// The only argument with which buildx starts the container.

@@ -4,7 +4,9 @@ use oci::elf::{Format, RISCV64};
 use oci::file_tree::{FileTree, Node};
 
 use crate::dist::check::Check;
-use crate::verify_tini::image_checks::TINI;
+
+/// The init of the image.
+pub const TINI: &str = "/usr/bin/tini";
 
 /// Architecture, then interpreter and libraries: two checks, because the first fails with a wrong package and
 /// the second with a wrong base image.

@@ -1,0 +1,46 @@
+//! Programs that the checks run: cargo, and what `--install` has installed for them.
+#![allow(clippy::disallowed_methods, reason = "reads the environment")]
+
+use std::time::Duration;
+
+use anyhow::Result;
+use camino::{Utf8Path, Utf8PathBuf};
+
+use crate::os::process::{Event, Output, Run};
+
+/// Long enough for a cold compilation and a cold Go cache on a slow machine.
+const CARGO_LIMIT: Duration = Duration::from_secs(60 * 60);
+
+/// A cargo command in the checkout, with the installed tools on its PATH.
+pub fn cargo(root: &Utf8Path) -> Run {
+    // The cargo that runs us is that of the pinned toolchain. The variables that it sets for this package are
+    // removed: build scripts that watch them would run again.
+    let run =
+        Run::new(std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned())).directory(root).limit(CARGO_LIMIT);
+    let of_package = |name: &String| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_");
+    let run = run.env("PATH", search_path(root));
+    std::env::vars_os().filter_map(|(name, _)| name.into_string().ok()).filter(of_package).fold(run, Run::env_remove)
+}
+
+/// Runs it, and passes its standard error on line by line.
+pub fn followed(run: &Run) -> Result<Output> {
+    run.follow(None, |event| {
+        if let Event::Line(line) = event {
+            eprintln!("{line}");
+        }
+    })
+}
+
+/// PATH with the programs installed here first.
+pub fn search_path(root: &Utf8Path) -> String {
+    let [python, crates] = bin_directories(root);
+    format!("{python}:{crates}:{}", std::env::var("PATH").unwrap_or_default())
+}
+
+pub fn tools(root: &Utf8Path) -> Utf8PathBuf {
+    root.join("target/ci/tools")
+}
+
+pub fn bin_directories(root: &Utf8Path) -> [Utf8PathBuf; 2] {
+    ["python/bin", "cargo/bin"].map(|below| tools(root).join(below))
+}
