@@ -3,6 +3,7 @@
 #![allow(clippy::disallowed_methods, reason = "reads which signals are ignored")]
 
 use std::collections::BTreeSet;
+use std::io;
 use std::sync::atomic::{AtomicI32, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -101,9 +102,20 @@ pub fn received() -> Option<&'static str> {
     signal_name(RECEIVED.load(Ordering::SeqCst))
 }
 
-/// A child was started in this process group.
-pub(super) fn started(group: Pid) {
-    GROUPS.lock().unwrap_or_else(PoisonError::into_inner).insert(group.as_raw_nonzero().get());
+/// Starts a child, unless a signal was received and it is not one that `cleans_up`; `group_of` says in which
+/// process group it is. A signal that arrives meanwhile is handled after the group is known.
+pub(super) fn start<T>(
+    cleans_up: bool,
+    start: impl FnOnce() -> io::Result<T>,
+    group_of: impl FnOnce(&T) -> Option<Pid>,
+) -> io::Result<T> {
+    let mut groups = GROUPS.lock().unwrap_or_else(PoisonError::into_inner);
+    if let (Some(signal), false) = (received(), cleans_up) {
+        return Err(io::Error::other(format!("{signal} was received")));
+    }
+    let started = start()?;
+    groups.extend(group_of(&started).map(|group| group.as_raw_nonzero().get()));
+    Ok(started)
 }
 
 /// The child of this process group has ended.

@@ -247,9 +247,6 @@ impl Run {
     /// A child's standard input is the empty lock file where there is one: it reads as /dev/null
     /// does, and an advisory lock lasts until the last process that has the open file is gone.
     fn start(&self, lock: Option<&File>) -> Result<Running> {
-        if let (Some(signal), false) = (interrupt::received(), self.cleans_up) {
-            bail!("`{self}` is not started after {signal}");
-        }
         let mut command = Command::new(OsStr::new(&self.program));
         command.args(&self.arguments).stdout(Stdio::piped()).stderr(Stdio::piped());
         command.stdin(match lock {
@@ -272,7 +269,8 @@ impl Run {
             };
         }
         command.envs(self.hidden_environment.0.iter().map(|(name, value)| (name, value)));
-        Running::start(&mut command, self.in_foreground).with_context(|| format!("cannot start `{self}`"))
+        Running::start(&mut command, self.in_foreground, self.cleans_up)
+            .with_context(|| format!("cannot start `{self}`"))
     }
 }
 

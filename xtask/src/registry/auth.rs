@@ -112,7 +112,8 @@ pub fn token_url(
     scopes: &[String],
 ) -> Result<Url, String> {
     let registry = repository.endpoint();
-    let realm = registry.resolve(realm);
+    // A realm is an absolute URL; that it leaves TLS is found by resolving it.
+    let realm = realm.parse::<Url>().and_then(|_| registry.resolve(realm));
     let realm = realm.map_err(|error| format!("{registry} names no token service that can be trusted: {error}"))?;
     if registry.is_loopback() && !realm.is_loopback() {
         return Err(format!("{registry} is on this machine and sends credentials off it, to {}", realm.origin()));

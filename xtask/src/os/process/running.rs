@@ -5,7 +5,7 @@
 use std::io::{self, BufRead, BufReader, Read};
 use std::os::unix::process::CommandExt;
 use std::process::{Command, ExitStatus};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -18,6 +18,9 @@ use crate::os::process::{Event, LARGEST_OUTPUT_BYTES};
 /// How often a child that is followed gives a tick, output or not.
 const TICK: Duration = Duration::from_millis(500);
 
+/// How many pieces of output wait to be taken; a child that prints more waits as well.
+const MOST_WAITING: usize = 64;
+
 /// A child, and those that it started if it is in a process group of its own.
 #[derive(Clone, Debug)]
 pub(super) struct Running {
@@ -27,15 +30,16 @@ pub(super) struct Running {
 
 impl Running {
     /// Starts a child, in a process group of its own unless it is `in_foreground`.
-    pub fn start(command: &mut Command, in_foreground: bool) -> io::Result<Self> {
+    pub fn start(command: &mut Command, in_foreground: bool, cleans_up: bool) -> io::Result<Self> {
         if !in_foreground {
             command.process_group(0);
         }
-        let child = SharedChild::spawn(command)?;
-        let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
-        let group = pid.filter(|_| !in_foreground);
-        group.into_iter().for_each(interrupt::started);
-        Ok(Self { child: Arc::new(child), group })
+        let start = || {
+            let child = SharedChild::spawn(command)?;
+            let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
+            Ok(Self { child: Arc::new(child), group: pid.filter(|_| !in_foreground) })
+        };
+        interrupt::start(cleans_up, start, |running| running.group)
     }
 
     /// Reads both pipes to their ends, reports what comes, and waits for the child's end.
@@ -77,7 +81,7 @@ impl Running {
 
     /// Reads both pipes, each on a thread of its own.
     fn pieces(&self) -> Receiver<Piece> {
-        let (sender, receiver) = channel();
+        let (sender, receiver) = sync_channel(MOST_WAITING);
         let stdout = self.child.take_stdout().expect("standard output is piped");
         let stderr = self.child.take_stderr().expect("standard error is piped");
         let also = sender.clone();
@@ -111,7 +115,7 @@ enum Piece {
 }
 
 // If the receiver is gone, nobody waits for the child any more.
-fn send_bytes(mut pipe: impl Read, sender: &Sender<Piece>) {
+fn send_bytes(mut pipe: impl Read, sender: &SyncSender<Piece>) {
     let mut buffer = vec![0; 64 << 10];
     while let Ok(count @ 1..) = pipe.read(&mut buffer) {
         let _ = sender.send(Piece::Out(buffer[..count].to_vec()));
@@ -119,7 +123,7 @@ fn send_bytes(mut pipe: impl Read, sender: &Sender<Piece>) {
     let _ = sender.send(Piece::End);
 }
 
-fn send_lines(pipe: impl Read, sender: &Sender<Piece>) {
+fn send_lines(pipe: impl Read, sender: &SyncSender<Piece>) {
     let mut pipe = BufReader::new(pipe);
     let mut line = Vec::new();
     while let Ok(1..) = pipe.by_ref().take(1 << 20).read_until(b'\n', &mut line) {
