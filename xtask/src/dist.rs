@@ -45,8 +45,8 @@ impl Dist {
             None => only_one(&root.join("dist"))?,
         };
         let path = folder.join(METADATA);
-        let text = fs::read_to_string(&path)
-            .with_context(|| format!("{folder} is no folder that `cargo xtask build` made"))?;
+        let text =
+            fs::read_to_string(&path).with_context(|| format!("{folder} was not created by `cargo xtask build`"))?;
         let record: Metadata =
             serde_json::from_str(&text).with_context(|| format!("{path} is not the record of a build"))?;
         if record.schema != SCHEMA {
@@ -73,20 +73,35 @@ impl Dist {
     /// Adds a proof to the record in `folder`, in place of an older one of that name.
     ///
     /// # Errors
-    /// Where the record cannot be read or written.
+    /// If the record cannot be read or written.
     pub fn add_proof(folder: &Utf8Path, proof: Proof) -> Result<()> {
-        // Read again: another task may have added its own proof since.
+        Self::update(folder, |record| {
+            record.proofs.retain(|old| old.name != proof.name);
+            record.proofs.push(proof);
+        })
+    }
+
+    /// Changes the record in `folder`: read, changed and written while no other task can do so.
+    ///
+    /// # Errors
+    /// If the record cannot be read or written.
+    pub fn update(folder: &Utf8Path, change: impl FnOnce(&mut Metadata)) -> Result<()> {
+        let _lock = files::lock_directory(folder)?;
         let mut dist = Self::open(folder, Some(folder))?;
-        dist.record.proofs.retain(|old| old.name != proof.name);
-        dist.record.proofs.push(proof);
+        change(&mut dist.record);
         dist.save()
     }
 
-    /// Writes the record, and `SHA256SUMS` after it.
+    /// Writes the first record into a folder that no other task knows yet.
     ///
     /// # Errors
-    /// Where the folder cannot be written to.
-    pub fn save(&self) -> Result<()> {
+    /// If the folder cannot be written to.
+    pub fn create(folder: &Utf8Path, record: Metadata) -> Result<()> {
+        Self { folder: folder.to_owned(), record }.save()
+    }
+
+    /// Writes the record, and `SHA256SUMS` after it.
+    fn save(&self) -> Result<()> {
         let modified = files::instant(self.record.source.source_date_epoch);
         let text = serde_json::to_string_pretty(&self.record).context("the record cannot be written as JSON")? + "\n";
         files::replace(&self.folder.join(METADATA), text.as_bytes(), modified)?;
@@ -125,3 +140,56 @@ fn only_one(dist: &Utf8Path) -> Result<Utf8PathBuf> {
 
 #[cfg(test)]
 pub mod samples;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tasks_that_add_their_proofs_at_once_lose_none() {
+        let folder = std::env::temp_dir().join(format!("xtask-proofs-{}", std::process::id()));
+        let folder = Utf8PathBuf::try_from(folder).expect("UTF-8");
+        fs::create_dir_all(&folder).expect("is made");
+        let record = samples::proved_record();
+        let sample = record.proofs[0].clone();
+        Dist::create(&folder, Metadata { proofs: Vec::new(), ..record }).expect("is written");
+        std::thread::scope(|scope| {
+            for task in 0..4 {
+                let (folder, sample) = (&folder, &sample);
+                scope.spawn(move || {
+                    for number in 0..20 {
+                        let name = format!("{task} {number}");
+                        Dist::add_proof(folder, Proof { name, ..sample.clone() }).expect("is added");
+                    }
+                });
+            }
+        });
+        let dist = Dist::open(&folder, Some(&folder)).expect("is whole");
+        assert!(dist.record.proofs.len() == 80 && dist.has_its_sums());
+        fs::remove_dir_all(&folder).expect("is removed");
+    }
+
+    #[test]
+    fn a_record_with_an_impossible_date_is_refused() {
+        let text = serde_json::to_string(&samples::proved_record()).expect("is written");
+        serde_json::from_str::<Metadata>(&text).expect("is read");
+        for (from, to) in [("2026-08-04T12:27:40Z", "20"), ("\"v0.32.2\"", "\"..\""), ("v0.32.2-riscv64", "a b")] {
+            assert!(text.contains(from), "{from}");
+            serde_json::from_str::<Metadata>(&text.replace(from, to)).expect_err(to);
+        }
+    }
+
+    #[test]
+    fn no_record_is_read_with_a_panic_and_what_is_read_is_written_alike() {
+        let text = serde_json::to_string(&samples::proved_record()).expect("is written");
+        arbtest::arbtest(|source| {
+            let changed = crate::os::mutation::text(source, &text)?;
+            if let Ok(record) = serde_json::from_str::<Metadata>(&changed) {
+                let again = serde_json::to_string(&record).expect("is written");
+                assert_eq!(serde_json::from_str::<Metadata>(&again).ok(), Some(record));
+            }
+            Ok(())
+        })
+        .budget_ms(300);
+    }
+}

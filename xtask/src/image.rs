@@ -126,11 +126,12 @@ fn make(dist: &Dist, inputs: &Inputs, engine: &Engine, lock: &BuildLock) -> Resu
     );
     let source = &dist.record.source;
     let (version, revision) = (source.version.to_string(), source.commit.to_string());
+    let created = source.source_date.to_string();
     let arguments = [
         ("BASE", inputs.base.as_str()),
         ("VERSION", version.as_str()),
         ("REVISION", revision.as_str()),
-        ("CREATED", source.source_date.as_str()),
+        ("CREATED", created.as_str()),
     ];
     let build = Build {
         context: &context,
@@ -147,9 +148,9 @@ fn make(dist: &Dist, inputs: &Inputs, engine: &Engine, lock: &BuildLock) -> Resu
     saved?;
 
     print_status("layout", "layers in canonical form, compressed");
-    let tags: Vec<String> = image_tags(source).iter().map(ToString::to_string).collect();
+    let tags = image_tags(source);
     let staging = Staging::new(&dist.folder.join(LAYOUT))?;
-    let contents = layout::Contents { source, inputs, base_digest: base_digest.as_deref(), tag: &tags[0] };
+    let contents = layout::Contents { source, inputs, base_digest: base_digest.as_deref(), tag: &tags[0].to_string() };
     let (digest, size_bytes) = layout::write(&archive, scratch.path(), staging.path(), &contents)?;
     let record = ImageRecord {
         layout: LAYOUT.to_owned(),
@@ -163,16 +164,11 @@ fn make(dist: &Dist, inputs: &Inputs, engine: &Engine, lock: &BuildLock) -> Resu
     };
     oci::layout::verify(staging.path(), &record.digest)?;
     staging.publish()?;
-    record_in(dist, &record)?;
+    Dist::update(&dist.folder, |metadata| {
+        metadata.image = Some(record.clone());
+        metadata.proofs.retain(|proof| proof.image_digest == record.digest);
+    })?;
     Ok(record)
-}
-
-/// Writes the record, and drops the proofs of another image. The record is read anew: other tasks write to it too.
-fn record_in(dist: &Dist, image: &ImageRecord) -> Result<()> {
-    let mut dist = Dist::open(&dist.folder, Some(&dist.folder))?;
-    dist.record.image = Some(image.clone());
-    dist.record.proofs.retain(|proof| proof.image_digest == image.digest);
-    dist.save()
 }
 
 /// Puts the layout into the engine under the names that it is published under.
@@ -190,7 +186,7 @@ fn report(layout: &Utf8Path, record: &ImageRecord, is_old: bool, json: bool) -> 
     let done = if is_old { "is up to date; nothing to do" } else { "is ready" };
     print_status(
         "image",
-        format_args!("{} {done}: {} ({})", record.tags.join(", "), record.digest, size(record.size_bytes)),
+        format_args!("{} {done}: {} ({})", record.tags_text(), record.digest, size(record.size_bytes)),
     );
     if json {
         let report = json!({ "layout": layout, "unchanged": is_old, "image": record });

@@ -16,7 +16,8 @@ use crate::dist::check::{Check, Verdict};
 use crate::dist::record::Proof;
 use crate::dist::{Dist, check_table};
 use crate::http::endpoint::Endpoint;
-use crate::os::{clock, terminal};
+use crate::os::clock::Timestamp;
+use crate::os::terminal;
 
 mod builder;
 mod exec;
@@ -138,7 +139,7 @@ pub fn run(root: &Utf8Path, arguments: &Smoke) -> Result<ExitCode> {
     let subject = open(root, arguments)?;
     let mut proofs = Vec::new();
     for level in levels {
-        let (began, started) = (clock::now()?, Instant::now());
+        let (began, started) = (Timestamp::now()?, Instant::now());
         check_table::heading(&format!("{}: {} {}", level.name(), subject.shown, subject.image.digest));
         let source = subject.dist.as_ref().map(|dist| &dist.record.source);
         let outcome = match level {

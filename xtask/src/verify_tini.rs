@@ -19,8 +19,9 @@ use crate::dist::check::{Check, Verdict};
 use crate::dist::record::Proof;
 use crate::dist::{Dist, check_table};
 use crate::engine::{Choice, Engine, Kind};
+use crate::os::clock::Timestamp;
 use crate::os::interrupt::Cleanup;
-use crate::os::{checkout, clock, files, host, terminal};
+use crate::os::{checkout, files, host, terminal};
 use crate::verify_tini::host_init::{Found, HostInit, Source};
 
 mod container;
@@ -85,7 +86,7 @@ impl Drop for Scratch {
 /// If the image cannot be found or read, or the engine given with `--engine` does not answer. A failed check
 /// is not an error; it sets the exit status.
 pub fn run(root: &Utf8Path, arguments: &VerifyTini) -> Result<ExitCode> {
-    let (began, started) = (clock::now()?, Instant::now());
+    let (began, started) = (Timestamp::now()?, Instant::now());
     let scratch = root.join("target/verify-tini");
     let _lock = files::lock(&scratch.join("lock"), || terminal::note("waiting for another run of verify-tini"))?;
     let engine = Engine::find(arguments.engine);

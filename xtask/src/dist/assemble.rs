@@ -51,7 +51,7 @@ pub fn assemble(folder: &Utf8Path, record: &mut Metadata, build_infos: [BuildInf
     for name in [tarball.as_str(), &sbom, names::VERSION_TXT] {
         record.files.push(record_of(folder, name)?);
     }
-    Dist { folder: folder.to_owned(), record: record.clone() }.save()
+    Dist::create(folder, record.clone())
 }
 
 /// Size and digest of one file of the folder.

@@ -2,7 +2,7 @@
 
 use oci::reference::ImageTag;
 
-use crate::upstream::source::Source;
+use crate::upstream::source::{MASTER, Source, SourceRef};
 
 /// Where the image is published, without a tag.
 pub const REPOSITORY: &str = "ghcr.io/gounthar/buildkit-riscv64";
@@ -20,13 +20,13 @@ pub const REPOSITORY: &str = "ghcr.io/gounthar/buildkit-riscv64";
 /// never moves it. The date is that of the source, so that building an old commit again does
 /// not make it look new.
 pub fn image_tags(source: &Source) -> Vec<ImageTag> {
-    let date = source.day();
-    let named_by_version = [source.commit.to_string(), source.version.to_string()].contains(&source.r#ref)
-        || source.version.release_tag().is_some_and(|tag| tag.to_string() == source.r#ref);
-    match source.r#ref.as_str() {
-        _ if named_by_version => vec![ImageTag::fitting(&source.version.to_string(), "riscv64")],
-        "master" => vec![ImageTag::fitting("master", &date), ImageTag::latest()],
-        branch => vec![ImageTag::fitting(branch, &date)],
+    let date = source.source_date.day();
+    match &source.r#ref {
+        SourceRef::Release(_) | SourceRef::Commit(_) => {
+            vec![ImageTag::fitting(&source.version.to_string(), "riscv64")]
+        }
+        SourceRef::Master => vec![ImageTag::fitting(MASTER, &date), ImageTag::latest()],
+        SourceRef::Branch(branch) => vec![ImageTag::fitting(branch.as_str(), &date)],
     }
 }
 
@@ -37,7 +37,11 @@ mod tests {
     use oci::reference::LONGEST_TAG_BYTES;
 
     fn tags(r#ref: &str, version: &str) -> Vec<String> {
-        let source = Source { r#ref: r#ref.to_owned(), version: version.parse().expect(version), ..samples::source() };
+        let source = Source {
+            r#ref: r#ref.parse().expect(r#ref),
+            version: version.parse().expect(version),
+            ..samples::source()
+        };
         let tags = image_tags(&source);
         for tag in &tags {
             assert_eq!(tag.to_string().parse().as_ref(), Ok(tag), "is not a legal tag");

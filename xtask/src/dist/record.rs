@@ -2,11 +2,13 @@
 //! the memory of an earlier task.
 
 use oci::digest::{Digest, Sha256};
+use oci::reference::ImageTag;
 use serde::{Deserialize, Serialize};
 
 use crate::dist::check::Check;
 use crate::dist::recipe::Recipe;
 use crate::go::version::GoVersion;
+use crate::os::clock::Timestamp;
 use crate::upstream::source::{PACKAGE, Source};
 
 /// The form of the record; it changes when a reader of the old one would misread the new one.
@@ -43,8 +45,8 @@ pub struct ImageRecord {
     pub digest: Digest,
     /// Size of all blobs in bytes, as they are pulled.
     pub size_bytes: u64,
-    /// Tags that it is published under.
-    pub tags: Vec<String>,
+    /// Tags that it is published under, the lasting one first.
+    pub tags: Vec<ImageTag>,
     /// Name of the base image, as given to the engine.
     pub base_name: String,
     /// `sha256:…` of the manifest or index that the name of the base led to, where the engine told it.
@@ -62,8 +64,8 @@ pub struct Proof {
     pub name: String,
     /// Digest of the image manifest that was proved.
     pub image_digest: Digest,
-    /// When it began, RFC 3339 in UTC.
-    pub began: String,
+    /// When it began.
+    pub began: Timestamp,
     /// How long it took.
     pub seconds: u64,
     /// Name and version of each tool that took part.
@@ -81,6 +83,13 @@ pub struct FileRecord {
     pub size_bytes: u64,
     /// SHA-256 of the content.
     pub sha256: Sha256,
+}
+
+impl ImageRecord {
+    /// The tags in one line.
+    pub fn tags_text(&self) -> String {
+        self.tags.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+    }
 }
 
 impl Metadata {

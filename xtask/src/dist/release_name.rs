@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crate::upstream::source::Source;
+use crate::upstream::source::{Source, SourceRef};
 use crate::upstream::version::ReleaseTag;
 
 /// The git tag of a release of ours.
@@ -21,13 +21,9 @@ impl ReleaseName {
     /// # Errors
     /// For another branch, and for a commit of no release.
     pub fn of(source: &Source) -> Result<Self, String> {
-        if source.r#ref == "master" {
-            return Ok(Self::Development(source.day()));
-        }
-        match source.version.release_tag() {
-            Some(tag) if [tag.to_string(), source.commit.to_string()].contains(&source.r#ref) => {
-                Ok(Self::Upstream(tag))
-            }
+        match (&source.r#ref, source.version.release_tag()) {
+            (SourceRef::Master, _) => Ok(Self::Development(source.source_date.day())),
+            (SourceRef::Release(_) | SourceRef::Commit(_), Some(tag)) => Ok(Self::Upstream(tag)),
             _ => Err(format!(
                 "{} ({}) is neither a release of upstream nor master; only these are published",
                 source.r#ref, source.version
@@ -90,8 +86,11 @@ mod tests {
     #[test]
     fn the_name_follows_from_the_source_and_reads_back() {
         let named = |r#ref: &str, version: &str| {
-            let source =
-                Source { r#ref: r#ref.to_owned(), version: version.parse().expect(version), ..samples::source() };
+            let source = Source {
+                r#ref: r#ref.parse().expect(r#ref),
+                version: version.parse().expect(version),
+                ..samples::source()
+            };
             ReleaseName::of(&source).map(|name| {
                 assert_eq!(name.to_string().parse(), Ok(name.clone()));
                 format!("{name} {} {}", name.title(), name.is_prerelease())

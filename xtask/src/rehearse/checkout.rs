@@ -9,7 +9,7 @@ use camino::Utf8Path;
 use fakes::registry::TOKEN_PREFIX;
 
 use crate::http::authorization::Authorization;
-use crate::os::clock;
+use crate::os::clock::Timestamp;
 
 const REPOSITORY: &str = "octo-riscv/docker-for-riscv64";
 /// The commit of our repository that the workflow runs on.
@@ -69,7 +69,7 @@ pub fn repository(has_real_registry: bool) -> Result<String> {
     if !has_real_registry {
         return Ok(REPOSITORY.to_owned());
     }
-    let now: String = clock::now()?.chars().filter(char::is_ascii_digit).collect();
+    let now: String = Timestamp::now()?.to_string().chars().filter(char::is_ascii_digit).collect();
     Ok(REPOSITORY.replace('/', &format!("-{now}-{}/", std::process::id())))
 }
 

@@ -18,6 +18,7 @@ use crate::rehearse::fault_injector::{Fake, FaultInjector, Monitor, Monitored};
 use crate::rehearse::faults::{Schedule, Side};
 use crate::rehearse::fixtures::{Build, Fixtures, copy_tree};
 use crate::rehearse::scenario::{MASTER, Published, ScenarioStep};
+use crate::upstream::source::SourceRef;
 
 mod observe;
 mod tasks;
@@ -216,9 +217,12 @@ impl<'a> Pipeline<'a> {
         let mut builds = self.config.fixtures.builds().iter();
         let Some(tag) = r#ref.filter(|name| *name != MASTER) else {
             let published = |build: &&Build| self.page(build).is_some();
-            return builds.filter(|build| build.source.r#ref == MASTER).find(|build| !published(build)).cloned();
+            return builds
+                .filter(|build| build.source.r#ref == SourceRef::Master)
+                .find(|build| !published(build))
+                .cloned();
         };
-        builds.find(|build| build.source.r#ref == tag).cloned()
+        builds.find(|build| build.source.r#ref.to_string() == tag).cloned()
     }
 
     /// Takes a checkpoint. The checkout is copied to `copy`.

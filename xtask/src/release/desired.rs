@@ -54,7 +54,8 @@ pub fn read(dist: &Dist, repository: &Repository, registry: &str, provenance: Op
     }
     let facts = Facts { record, image, name: &name, repository, images: &images, has_provenance: provenance.is_some() };
     let notes = notes(&facts);
-    let tags = image.tags.iter().map(|tag| tag.parse().map_err(Error::msg)).collect::<Result<_>>()?;
+    let tags = image.tags.clone();
+    ensure!(!tags.is_empty(), "the image in {folder} has no tag; run `cargo xtask image` again");
     Ok(Desired {
         name,
         repository: repository.clone(),

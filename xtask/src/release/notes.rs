@@ -128,7 +128,7 @@ fn digests(facts: &Facts<'_>) -> String {
         text += &format!("| {} | {} | `{}` |\n", file.name, file.size_bytes, file.sha256);
     }
     let image = facts.image;
-    text += &format!("| the image, {} | {} | `{}` |\n", image.tags.join(", "), image.size_bytes, image.digest.sha256());
+    text += &format!("| the image, {} | {} | `{}` |\n", image.tags_text(), image.size_bytes, image.digest.sha256());
     text
 }
 
@@ -195,6 +195,7 @@ mod tests {
     use super::*;
     use crate::dist::samples;
     use crate::upstream::source::Source;
+    use crate::upstream::source::SourceRef;
 
     fn of(record: &Metadata, has_provenance: bool) -> String {
         let repository: Repository = "gounthar/docker-for-riscv64".parse().expect("a repository");
@@ -230,7 +231,7 @@ mod tests {
     #[test]
     fn master_is_linked_by_its_commit() {
         let mut record = samples::proved_record();
-        record.source = Source { r#ref: "master".to_owned(), ..record.source };
+        record.source = Source { r#ref: SourceRef::Master, ..record.source };
         let said = of(&record, true);
         let link = format!("[BuildKit's master](https://github.com/moby/buildkit/commits/{})", samples::commit());
         assert!(said.starts_with(&link) && said.contains("/download/buildkit-v20260804-dev/SHA256SUMS"), "{said}");

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 
 use crate::digest::Digest;
 
@@ -12,8 +12,11 @@ pub const LONGEST_TAG_BYTES: usize = 128;
 
 /// A tag: a letter, digit or underscore, then at most 127 more of these, dots and dashes.
 /// Source: the OCI distribution specification, "Pulling manifests".
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct ImageTag(String);
+
+crate::text_form!(ImageTag);
 
 impl ImageTag {
     /// `NAME-SUFFIX`, with a dash for each character that no tag has, and `NAME` cut if it is long.
@@ -56,12 +59,6 @@ impl FromStr for ImageTag {
 impl fmt::Display for ImageTag {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         out.write_str(&self.0)
-    }
-}
-
-impl Serialize for ImageTag {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
     }
 }
 
