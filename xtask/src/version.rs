@@ -8,7 +8,8 @@ use clap::Command;
 use clap::error::ErrorKind;
 
 use crate::cli::Global;
-use crate::os::process::Run;
+use crate::git::read_only;
+use crate::os::process::run;
 
 const SHORT_DIGITS: usize = 12;
 
@@ -18,7 +19,7 @@ pub fn run(root: &Utf8Path, global: &Global, mut command: Command) -> Result<Exi
     if !global.version {
         command.error(ErrorKind::MissingSubcommand, "name a task; `cargo xtask --help` lists them").exit();
     }
-    let commits = Run::new("git").args(["rev-parse", "HEAD", "HEAD:buildkit"]).directory(root).read()?;
+    let commits = read_only(root, run!("git rev-parse HEAD HEAD:buildkit")).read()?;
     let short = |commit: &str| commit.chars().take(SHORT_DIGITS).collect::<String>();
     let (checkout, buildkit) = commits.split_once('\n').context("git printed no second commit")?;
     println!("xtask {} (checkout {}, BuildKit {})", env!("CARGO_PKG_VERSION"), short(checkout), short(buildkit));

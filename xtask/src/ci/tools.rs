@@ -13,7 +13,7 @@ use oci::digest::sha256_of;
 use crate::ci::programs::{bin_directories, cargo, followed, tools};
 use crate::ci::{Outcome, Row};
 use crate::os::host;
-use crate::os::process::Run;
+use crate::os::process::{Run, run};
 use crate::os::terminal::print_status;
 
 /// Emulation, a riscv64 machine, and for the tests of the registry client a registry with passwords
@@ -86,7 +86,8 @@ fn debian_packages(_root: &Utf8Path) -> Result<String> {
     let Some(dpkg) = host::on_path("dpkg-query") else {
         return Ok("not a Debian or Ubuntu machine; `cargo xtask doctor` names its packages".to_owned());
     };
-    let status = Run::new(dpkg).args(["--show", "--showformat=${Package} ${db:Status-Status}\n"]).output()?;
+    let format = "--showformat=${Package} ${db:Status-Status}\n";
+    let status = run!("{dpkg} --show {format}").output()?;
     let status = String::from_utf8_lossy(&status.stdout).into_owned();
     let is_installed = |package: &str| status.lines().any(|line| line == format!("{package} installed"));
     let missing: Vec<&str> = DEBIAN_PACKAGES.into_iter().filter(|package| !is_installed(package)).collect();
@@ -94,8 +95,8 @@ fn debian_packages(_root: &Utf8Path) -> Result<String> {
         return Ok(format!("{} packages, all there", DEBIAN_PACKAGES.len()));
     }
     let apt = match host::on_path("sudo") {
-        Some(sudo) => Run::new(sudo).args(["DEBIAN_FRONTEND=noninteractive", "apt-get"]),
-        None => Run::new("apt-get").env("DEBIAN_FRONTEND", "noninteractive"),
+        Some(sudo) => run!("{sudo} DEBIAN_FRONTEND=noninteractive apt-get"),
+        None => run!("apt-get").env("DEBIAN_FRONTEND", "noninteractive"),
     };
     let apt = apt.args(["--quiet=2", "--option=DPkg::Lock::Timeout=300"]);
     execute("apt-get update", &apt.clone().arg("update"))?;
@@ -110,7 +111,7 @@ fn python_packages(root: &Utf8Path) -> Result<String> {
     let (installed, wanted) = (directory.join("installed"), PYTHON_PACKAGES.join("\n"));
     let is_installed = fs::read_to_string(&installed).is_ok_and(|text| text == wanted);
     if !is_installed {
-        let environment = Run::new("python3").args(["-m", "venv", "--clear", directory.as_str()]);
+        let environment = run!("python3 -m venv --clear {directory}");
         execute("python3 -m venv", &environment)?;
         execute(&format!("pip install {}", PYTHON_PACKAGES.join(" ")), &pip(&directory).args(PYTHON_PACKAGES))?;
         fs::write(&installed, wanted).with_context(|| format!("cannot write {installed}"))?;
@@ -120,7 +121,7 @@ fn python_packages(root: &Utf8Path) -> Result<String> {
 
 fn pip(environment: &Utf8Path) -> Run {
     let pip = environment.join("bin/pip");
-    Run::new(pip).args(["install", "--quiet", "--disable-pip-version-check"])
+    run!("{pip} install --quiet --disable-pip-version-check")
 }
 
 /// Unoptimised: it reads a few small files, and compiles in half the time.
@@ -153,19 +154,19 @@ fn unpacked_openapi(work: &Utf8Path) -> Result<Utf8PathBuf> {
     let mut path = std::env::var("PATH").unwrap_or_default();
     if host::on_path("npm").is_none() {
         let node = work.join("node");
-        execute("python3 -m venv", &Run::new("python3").args(["-m", "venv", node.as_str()]))?;
+        execute("python3 -m venv", &run!("python3 -m venv {node}"))?;
         execute(&format!("pip install {NODE_PACKAGE}"), &pip(&node).arg(NODE_PACKAGE))?;
         path = format!("{node}/bin:{path}");
     }
     let cache = work.join("cache");
-    let npm = Run::new("npm").env("PATH", path).args(["pack", "--silent", "--cache", cache.as_str()]);
-    let npm = npm.args(["--pack-destination", work.as_str(), OPENAPI_PACKAGE]);
+    let npm = run!("npm pack --silent --cache {cache} --pack-destination {work} {OPENAPI_PACKAGE}").env("PATH", path);
     execute(&format!("npm pack {OPENAPI_PACKAGE}"), &npm)?;
     let is_archive = |entry: &Utf8DirEntry| entry.file_name().ends_with(".tgz");
     let mut entries = work.read_dir_utf8().with_context(|| format!("cannot list {work}"))?.flatten();
     let Some(archive) = entries.find(is_archive) else { bail!("npm left no archive of {OPENAPI_PACKAGE}") };
     let member = format!("package/generated/{OPENAPI_FILE}");
-    let tar = Run::new("tar").args(["-xzf", archive.path().as_str(), "-C", work.as_str(), &member]);
+    let archive_path = archive.path();
+    let tar = run!("tar -xzf {archive_path} -C {work} {member}");
     execute(&format!("tar -xzf {}", archive.file_name()), &tar)?;
     let file = work.join(member);
     let content = fs::read(&file).with_context(|| format!("cannot read {file}"))?;

@@ -7,7 +7,7 @@ use std::os::unix::fs::PermissionsExt;
 
 use camino::{Utf8Path, Utf8PathBuf};
 
-use crate::os::process::Run;
+use crate::os::process::{Run, run};
 
 /// Where Linux lists the interpreters of foreign binaries.
 const BINFMT_MISC: &str = "/proc/sys/fs/binfmt_misc";
@@ -87,8 +87,8 @@ impl Riscv64 {
     /// A run of the riscv64 `program`, where it can run.
     pub fn run(&self, program: &Utf8Path) -> Option<Run> {
         match self {
-            Self::Natively | Self::Registered => Some(Run::new(program.as_str())),
-            Self::Emulated(qemu) => Some(Run::new(qemu.as_str()).arg(program.as_str())),
+            Self::Natively | Self::Registered => Some(run!("{program}")),
+            Self::Emulated(qemu) => Some(run!("{qemu} {program}")),
             Self::Nowhere => None,
         }
     }

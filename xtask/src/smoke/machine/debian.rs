@@ -14,7 +14,7 @@ use oci::digest::{HashingWriter, copy};
 use crate::http::Http;
 use crate::http::endpoint::Endpoint;
 use crate::os::host;
-use crate::os::process::Run;
+use crate::os::process::{Run, run};
 use crate::os::terminal::{Counted, Progress, Unit, print_status};
 use crate::smoke::machine::debian::index::{Described, archive_in, described_in, files_of, package_in};
 
@@ -100,7 +100,7 @@ impl Archive {
         let unpack = || -> Result<()> {
             let mut content = files_of(File::open(&deb)?).map_err(Error::msg)?;
             copy(&mut content, &mut File::create(&compressed)?)?;
-            Run::new("xz").args(["--decompress", compressed.as_str()]).limit(UNPACK_LIMIT).read()?;
+            run!("xz --decompress {compressed}").limit(UNPACK_LIMIT).read()?;
             Ok(fs::remove_file(&deb)?)
         };
         unpack().with_context(|| format!("cannot unpack Debian's package {}", package.name))?;
@@ -144,7 +144,7 @@ fn signature_check() -> Result<Run, &'static str> {
     let gpgv = host::on_path("gpgv").ok_or("gpgv is not installed")?;
     let keyring = KEYRINGS.iter().find(|path| Utf8Path::new(path).is_file());
     let keyring = keyring.ok_or("debian-archive-keyring is not installed")?;
-    Ok(Run::new(gpgv).args(["--keyring", keyring]))
+    Ok(run!("{gpgv} --keyring {keyring}"))
 }
 
 /// The text that the signature covers, without anything around it.

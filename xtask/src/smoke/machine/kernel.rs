@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use crate::dist::record::FileRecord;
 use crate::http::endpoint::Endpoint;
 use crate::os::files::{self, Staging};
-use crate::os::process::Run;
+use crate::os::process::run;
 use crate::os::terminal::print_status;
 use crate::smoke::machine::debian::{self, Archive, Package};
 use crate::smoke::machine::kernel_module;
@@ -176,7 +176,7 @@ fn modules(tar: &Utf8Path, folder: &Utf8Path) -> Result<Vec<String>> {
         for name in std::mem::take(&mut missing) {
             let file = folder.join(module_file(&name));
             ensure!(file.is_file(), "Debian's kernel has no module {name}");
-            let output = Run::new("xz").args(["--decompress", "--stdout", file.as_str()]).limit(XZ_LIMIT).output()?;
+            let output = run!("xz --decompress --stdout {file}").limit(XZ_LIMIT).output()?;
             let depends = kernel_module::depends(&output.stdout).map_err(Error::msg).context(file)?;
             needs.insert(name, depends);
         }

@@ -12,7 +12,7 @@ use anyhow::{Context, Result, ensure};
 use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::os::host;
-use crate::os::process::{Event, Run};
+use crate::os::process::{Event, Run, run};
 use crate::smoke::machine::console::LineSplitter;
 
 const PROGRAM: &str = "qemu-system-riscv64";
@@ -57,7 +57,7 @@ impl Machine {
                  Debian 12 and Ubuntu: apt-get install qemu-system-misc"
             )
         })?;
-        let text = Run::new(program.as_str()).arg("--version").read()?;
+        let text = run!("{program} --version").read()?;
         let version = text.lines().next().unwrap_or_default().trim_start_matches("QEMU emulator version ").to_owned();
         let can_open = || File::options().read(true).write(true).open("/dev/kvm").is_ok();
         Ok(Self { program, version, is_accelerated: (OS, ARCH) == ("linux", "riscv64") && can_open() })
@@ -84,19 +84,21 @@ impl Machine {
     }
 
     fn command(&self, boot: Boot<'_>) -> Run {
-        let processors = std::thread::available_parallelism().map_or(1, usize::from).min(MOST_PROCESSORS);
-        let machine = ["-nodefaults", "-display", "none", "-no-reboot", "-machine", "virt", "-m", MEMORY];
-        let run = Run::new(self.program.as_str()).args(machine).args(["-smp", &processors.to_string()]);
-        let run = if self.is_accelerated {
-            run.args(["-accel", "kvm", "-cpu", "host"])
+        let processors = std::thread::available_parallelism().map_or(1, usize::from).min(MOST_PROCESSORS).to_string();
+        let (program, kernel, initramfs) = (&self.program, boot.kernel, boot.initramfs);
+        let processor = if self.is_accelerated {
+            ["-accel", "kvm", "-cpu", "host"]
         } else {
-            run.args(["-accel", "tcg", "-bios", boot.firmware.as_str()])
+            ["-accel", "tcg", "-bios", boot.firmware.as_str()]
         };
-        run.args(["-kernel", boot.kernel.as_str(), "-initrd", boot.initramfs.as_str(), "-append", KERNEL_ARGUMENTS])
-            .args(["-serial", &format!("file:{}", option_value(boot.console))])
-            .args(["-drive", &format!("file={},format=raw,if=none,id=results", option_value(boot.disk))])
-            .args(["-device", "virtio-blk-device,drive=results"])
-            .limit(boot.limit)
+        let serial = format!("file:{}", option_value(boot.console));
+        let drive = format!("file={},format=raw,if=none,id=results", option_value(boot.disk));
+        run!(
+            "{program} -nodefaults -display none -no-reboot -machine virt -m {MEMORY} -smp {processors} {processor...}
+                -kernel {kernel} -initrd {initramfs} -append {KERNEL_ARGUMENTS}
+                -serial {serial} -drive {drive} -device virtio-blk-device,drive=results"
+        )
+        .limit(boot.limit)
     }
 }
 
