@@ -183,10 +183,12 @@ mod tests {
         let of =
             |repository: &str, realm: &str| token_url(&repository.parse().expect("parses"), true, realm, None, &[]);
         of("127.0.0.1:1/a", "http://localhost:2/token").expect("both are this machine");
+        let relative = of("ghcr.io/a", "token").expect("is at the registry itself");
+        assert_eq!(relative.as_str(), "https://ghcr.io/token?scope=repository%3Aa%3Apull%2Cpush");
         for (repository, realm) in [
             ("ghcr.io/a", "http://ghcr.io/token"),
             ("ghcr.io/a", "http://127.0.0.1/token"),
-            ("ghcr.io/a", "token"),
+            ("127.0.0.1:1/a", "//evil.example/token"),
             ("127.0.0.1:1/a", "https://evil.example/token"),
         ] {
             of(repository, realm).expect_err(realm);
