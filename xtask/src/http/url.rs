@@ -6,9 +6,15 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
 use http::Uri;
+use percent_encoding::{AsciiSet, CONTROLS, NON_ALPHANUMERIC, utf8_percent_encode};
 
 /// `http::Uri` takes at most 64 KiB.
 const LONGEST_BYTES: usize = 32 << 10;
+/// Everything but what RFC 3986, section 2.3, calls unreserved.
+const NOT_UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+/// What stands nowhere in a URL (RFC 3986, appendix A).
+const NOT_IN_URLS: &AsciiSet =
+    &CONTROLS.add(b' ').add(b'"').add(b'<').add(b'>').add(b'\\').add(b'^').add(b'`').add(b'{').add(b'|').add(b'}');
 
 /// An absolute URL without user and fragment: `https://HOST[:PORT][/PATH][?QUERY]`, or `http://` to
 /// `localhost`, `127.0.0.0/8` or `[::1]`. Scheme and host are in lower case, and the default port is
@@ -87,30 +93,20 @@ impl Url {
 
     /// The same with a further parameter in the query.
     pub fn with(&self, name: &str, value: &str) -> Self {
-        let join = if self.text.contains('?') { '&' } else { '?' };
-        Self { text: format!("{}{join}{}={}", self.text, encoded(name), encoded(value)), ..self.clone() }
+        let separator = if self.text.contains('?') { '&' } else { '?' };
+        let [name, value] = [name, value].map(|text| utf8_percent_encode(text, NOT_UNRESERVED));
+        Self { text: format!("{}{separator}{name}={value}", self.text), ..self.clone() }
     }
 
-    /// Something below it; what no URL can hold is percent-encoded.
+    /// The URL of `path` below this one. What no URL can hold is percent-encoded; a query stays one.
     pub fn join(&self, path: &str) -> Self {
-        let path: String =
-            path.bytes().map(|byte| if is_url_text(byte) { char::from(byte).into() } else { percent(byte) }).collect();
+        let path = utf8_percent_encode(path, NOT_IN_URLS);
         Self { text: format!("{}/{path}", self.text.trim_end_matches('/')), ..self.clone() }
     }
 }
 
 fn is_url_text(byte: u8) -> bool {
     byte.is_ascii_graphic() && !b"\"<>\\^`{|}".contains(&byte)
-}
-
-fn percent(byte: u8) -> String {
-    format!("%{byte:02X}")
-}
-
-/// Percent-encoded but for what RFC 3986 calls unreserved.
-fn encoded(text: &str) -> String {
-    let is_unreserved = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
-    text.bytes().map(|byte| if is_unreserved(byte) { char::from(byte).into() } else { percent(byte) }).collect()
 }
 
 /// Host and port of `HOST[:PORT]`, the host in lower case. An IPv6 address is in brackets.
@@ -327,5 +323,13 @@ mod tests {
     fn names_and_values_are_encoded() {
         assert_eq!(url("https://x/a").with("name", "a b&c").with("n", "1").as_str(), "https://x/a?name=a%20b%26c&n=1");
         assert_eq!(url("https://x/dl/").join("a b?c=d").as_str(), "https://x/dl/a%20b?c=d");
+        let ascii: String = (0..=127_u8).map(char::from).collect();
+        let controls: String = (0..=31_u8).map(|byte| format!("%{byte:02X}")).collect();
+        let in_path = "%20!%22#$%&'()*+,-./0123456789:;%3C=%3E?@ABCDEFGHIJKLMNOPQRSTUVWXYZ[%5C]%5E_%60\
+            abcdefghijklmnopqrstuvwxyz%7B%7C%7D~%7F%C3%A4";
+        assert_eq!(url("https://x").join(&(ascii.clone() + "ä")).as_str(), format!("https://x/{controls}{in_path}"));
+        let in_value = "%20%21%22%23%24%25%26%27%28%29%2A%2B%2C-.%2F0123456789%3A%3B%3C%3D%3E%3F%40\
+            ABCDEFGHIJKLMNOPQRSTUVWXYZ%5B%5C%5D%5E_%60abcdefghijklmnopqrstuvwxyz%7B%7C%7D~%7F%C3%A4";
+        assert_eq!(url("https://x").with("n", &(ascii + "ä")).as_str(), format!("https://x?n={controls}{in_value}"));
     }
 }
