@@ -56,8 +56,6 @@ pub struct Found {
 pub enum Pushed {
     /// It was there.
     AlreadyThere,
-    /// Another repository of the registry had it.
-    Mounted,
     /// It was sent.
     Sent,
 }

@@ -99,8 +99,8 @@ fn value(text: &str) -> (String, &str) {
 
 /// Where a token is to be had, for a registry that names `realm` and wants `scopes`.
 ///
-/// Of our own repository everything is asked for at once that will be needed, so that one token
-/// serves a whole push; the scopes of other repositories (that of a mount) are the registry's words.
+/// For our own repository it requests all scopes that a push needs, so that one token is enough. Scopes
+/// of other repositories are passed on as the registry wrote them.
 ///
 /// # Errors
 /// Where credentials would leave TLS, or this machine.

@@ -76,8 +76,8 @@ impl Registry {
     /// # Errors
     /// As [`Registry::push_blob`]; where someone else's document lies under the fallback tag.
     pub fn attach(&self, subject: &Descriptor, attachment: &Attachment, file: &Utf8Path) -> Result<Descriptor> {
-        self.push(&attachment.layer(), Content::File(file), None, None)?;
-        self.push(&described(EMPTY_TYPE, EMPTY), Content::Bytes(EMPTY), None, None)?;
+        self.push(&attachment.layer(), Content::File(file), None)?;
+        self.push(&described(EMPTY_TYPE, EMPTY), Content::Bytes(EMPTY), None)?;
         let (manifest, listed) = Self::attached(subject, attachment);
         if !self.push_manifest(MANIFEST_TYPE, &manifest)?.is_listed {
             self.list(&subject.digest, &listed)?;

@@ -113,7 +113,7 @@ impl RegistryStep {
                 let mut progress = Progress::new("push", Unit::Bytes);
                 progress.set_total(*size_bytes);
                 let blob = Descriptor::new(BLOB_TYPE, digest, *size_bytes);
-                registry.push_blob(&blob, path, None, &mut progress).map(|_| ())
+                registry.push_blob(&blob, path, &mut progress).map(|_| ())
             }
             Self::PushManifest { digest, path, .. } => {
                 let bytes = fs::read(path).with_context(|| format!("cannot read {path}"))?;

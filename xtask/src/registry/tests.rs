@@ -77,9 +77,8 @@ fn image(scratch: &Scratch) -> (Vec<(Descriptor, Utf8PathBuf)>, Vec<u8>) {
 fn push(registry: &Registry, scratch: &Scratch) -> (Descriptor, Vec<Pushed>) {
     let (blobs, manifest) = image(scratch);
     let mut progress = progress();
-    let push = |(blob, path): &(Descriptor, Utf8PathBuf)| {
-        registry.push_blob(blob, path, None, &mut progress).expect("is pushed")
-    };
+    let push =
+        |(blob, path): &(Descriptor, Utf8PathBuf)| registry.push_blob(blob, path, &mut progress).expect("is pushed");
     let pushed = blobs.iter().map(push).collect();
     assert_eq!(progress.done(), blobs.iter().map(|(blob, _)| blob.size).sum::<u64>());
     let descriptor = described(MANIFEST_TYPE, &manifest);
@@ -171,7 +170,7 @@ fn a_registry_with_passwords_takes_and_gives_an_image() {
         assert!(message(&error).contains(advice), "{error:#}");
         assert_eq!(error.downcast_ref::<RegistryError>().expect("a error").is_private(), advice == "say who you are");
         let (blobs, manifest) = image(&scratch);
-        let error = registry.push_blob(&blobs[0].0, &blobs[0].1, None, &mut progress()).expect_err("is refused");
+        let error = registry.push_blob(&blobs[0].0, &blobs[0].1, &mut progress()).expect_err("is refused");
         assert!(message(&error).contains(advice), "{error:#}");
         message(&registry.push_manifest(MANIFEST_TYPE, &manifest).expect_err("is refused"));
     }
@@ -207,15 +206,6 @@ fn a_registry_with_tokens_takes_and_gives_an_image() {
     registry.push_manifest(MANIFEST_TYPE, &found.bytes).expect("is pushed");
     registry.push_manifest(MANIFEST_TYPE, &found.bytes).expect("is pushed");
     assert_eq!(service.issued.load(Ordering::Relaxed), before + 1);
-
-    // A mount needs the other repository as well, which the registry says itself.
-    let (blobs, _) = image(&Scratch::new());
-    let neighbour =
-        Registry::new(ImageRepository::of(&server.address, "neighbour").expect("a name"), registry.credentials.clone());
-    let from = Some(registry.repository().path());
-    let (blob, file) = &blobs[0];
-    assert_eq!(neighbour.push_blob(blob, file, from, &mut progress()).expect("is mounted"), Pushed::Mounted);
-    assert!(neighbour.has_blob(&blob.digest).expect("is answered"));
 }
 
 #[test]
@@ -248,7 +238,7 @@ fn a_connection_that_breaks_in_mid_upload_is_made_good() {
     let (address, broken) = breaking(&server.address, 1_000_000, 2);
     let mut shown = progress();
     let registry = client(&address, None);
-    assert_eq!(registry.push_blob(&blob, &file, None, &mut shown).expect("is pushed"), Pushed::Sent);
+    assert_eq!(registry.push_blob(&blob, &file, &mut shown).expect("is pushed"), Pushed::Sent);
     assert_eq!((shown.done(), broken.load(Ordering::Relaxed)), (blob.size, 2));
     assert!(client(&server.address, None).has_blob(&blob.digest).expect("is answered"));
 
@@ -257,7 +247,7 @@ fn a_connection_that_breaks_in_mid_upload_is_made_good() {
     let blob = described("application/octet-stream", &content);
     let (address, broken) = breaking(&server.address, 1_000_000, u32::MAX);
     let file = scratch.file("blob", &content);
-    let error = client(&address, None).push_blob(&blob, &file, None, &mut progress()).expect_err("breaks for ever");
+    let error = client(&address, None).push_blob(&blob, &file, &mut progress()).expect_err("breaks for ever");
     assert!(
         message(&error).contains("cannot upload the blob sha256:") && !message(&error).contains("_state"),
         "{error:#}"
@@ -273,7 +263,7 @@ fn a_file_that_is_not_what_was_announced_is_refused() {
     let blob = described("application/octet-stream", &noise(1000));
     let file = scratch.file("blob", &noise(1001)[1..]);
     let registry = client(&server.address, None);
-    let error = registry.push_blob(&blob, &file, None, &mut progress()).expect_err("is refused");
+    let error = registry.push_blob(&blob, &file, &mut progress()).expect_err("is refused");
     assert!(message(&error).contains("DIGEST_INVALID") && message(&error).contains("was a file changed"), "{error:#}");
     let manifest = br#"{"schemaVersion":2}"#;
     message(&registry.push_manifest(MANIFEST_TYPE, manifest).expect_err("is refused"));

@@ -1,5 +1,5 @@
-//! Pushing blobs: not at all where they are there, mounted where a neighbour has them, else in one
-//! request and constant memory; after a break from where the registry got to, if it can tell, or anew.
+//! Pushing blobs: nothing is sent if the registry has the blob. Otherwise it is one request in constant
+//! memory; after a break it resumes from what has arrived, if the registry reports that, or starts over.
 
 use anyhow::{Error, Result, anyhow};
 use camino::Utf8Path;
@@ -30,40 +30,28 @@ struct Session {
 }
 
 impl Registry {
-    /// Sees to it that a blob is in the repository. `mount_from` is the path of another repository of
-    /// the same registry that may have it.
+    /// Ensures that a blob is in the repository.
     ///
     /// # Errors
     /// A [`RegistryError`](crate::registry::error::RegistryError) where the registry refuses; where the file cannot
     /// be read; where it breaks off again and again.
-    pub fn push_blob(
-        &self,
-        blob: &Descriptor,
-        path: &Utf8Path,
-        mount_from: Option<&str>,
-        progress: &mut Progress,
-    ) -> Result<Pushed> {
-        self.push(blob, Content::File(path), mount_from, Some(progress))
+    pub fn push_blob(&self, blob: &Descriptor, path: &Utf8Path, progress: &mut Progress) -> Result<Pushed> {
+        self.push(blob, Content::File(path), Some(progress))
     }
 
     pub(super) fn push(
         &self,
         blob: &Descriptor,
         content: Content<'_>,
-        mount_from: Option<&str>,
         mut progress: Option<&mut Progress>,
     ) -> Result<Pushed> {
         let before = progress.as_deref().map_or(0, Progress::done);
         let pushed = if self.has_blob(&blob.digest)? {
             Pushed::AlreadyThere
         } else {
-            match self.open(&blob.digest, mount_from)? {
-                None => Pushed::Mounted,
-                Some(session) => {
-                    self.upload(blob, content, session, progress.as_deref_mut())?;
-                    Pushed::Sent
-                }
-            }
+            let session = self.open(&blob.digest)?;
+            self.upload(blob, content, session, progress.as_deref_mut())?;
+            Pushed::Sent
         };
         if let Some(progress) = progress {
             progress.go_back_to(before + blob.size);
@@ -71,24 +59,16 @@ impl Registry {
         Ok(pushed)
     }
 
-    /// Opens a session to upload in; none where the blob was mounted instead. Source: the OCI distribution specification 1.1, "POST then PUT",
-    /// "Mounting a blob from another repository".
-    fn open(&self, digest: &Digest, mount_from: Option<&str>) -> Result<Option<Session>> {
-        let plain = self.repository.url("blobs/uploads/");
-        let url = mount_from
-            .map_or_else(|| plain.clone(), |from| plain.with("mount", &digest.to_string()).with("from", from));
-        // A session more than needed does no harm: the registry forgets it.
-        let response = self.send(&Request::new(Method::POST, url).repeatable(), None)?;
-        match response.status {
-            StatusCode::CREATED if mount_from.is_some() => Ok(None),
-            StatusCode::ACCEPTED => {
-                let location = location(&response)?.ok_or_else(|| anyhow!("{plain} names no place to upload to"))?;
-                Ok(Some(Session { location, arrived_bytes: 0 }))
-            }
-            // We may push here and not see the other repository.
-            _ if mount_from.is_some() => self.open(digest, None),
-            _ => Err(self.refused(true, format!("upload the blob {digest}"), &response)),
+    /// Opens an upload session. Source: the OCI distribution specification 1.1, "POST then PUT".
+    fn open(&self, digest: &Digest) -> Result<Session> {
+        let url = self.repository.url("blobs/uploads/");
+        // An unused session does no harm: the registry drops it.
+        let response = self.send(&Request::new(Method::POST, url.clone()).repeatable(), None)?;
+        if response.status != StatusCode::ACCEPTED {
+            return Err(self.refused(true, format!("upload the blob {digest}"), &response));
         }
+        let location = location(&response)?.ok_or_else(|| anyhow!("{url} names no place to upload to"))?;
+        Ok(Session { location, arrived_bytes: 0 })
     }
 
     /// Sends a blob, and after a break what is missing of it, as long as [`Retry`] lasts.
@@ -127,10 +107,7 @@ impl Registry {
             if self.has_blob(&blob.digest)? {
                 return Ok(());
             }
-            let further =
-                self.resumed(&session, blob.size).map_or_else(|| self.open(&blob.digest, None), |it| Ok(Some(it)));
-            let Some(further) = further? else { return Ok(()) };
-            session = further;
+            session = self.resumed(&session, blob.size).map_or_else(|| self.open(&blob.digest), Ok)?;
         }
     }
 

@@ -66,7 +66,7 @@ fn an_upload_goes_on_where_the_registry_can_tell_how_far_it_got() {
     let (blob, file) = (described("application/octet-stream", &content), scratch.file("blob", &content));
     let (server, received) = resuming(1_000_000, content);
     let mut shown = progress();
-    let pushed = client(&server.address(), None).push_blob(&blob, &file, None, &mut shown).expect("is pushed");
+    let pushed = client(&server.address(), None).push_blob(&blob, &file, &mut shown).expect("is pushed");
     assert_eq!((pushed, shown.done(), received.load(Ordering::Relaxed)), (Pushed::Sent, blob.size, blob.size));
 }
 
@@ -85,7 +85,7 @@ fn another_site_that_an_upload_is_led_to_does_not_learn_who_we_are() {
     let content = noise(1000);
     let blob = described("application/octet-stream", &content);
     let path = scratch.file("blob", &content);
-    let pushed = client(&registry.address(), Some(USER)).push_blob(&blob, &path, None, &mut progress());
+    let pushed = client(&registry.address(), Some(USER)).push_blob(&blob, &path, &mut progress());
     assert_eq!(pushed.expect("is pushed"), Pushed::Sent);
     let heard = storage.requests();
     assert_eq!(heard.iter().map(|request| header(request, "authorization")).collect::<Vec<_>>(), [None]);
