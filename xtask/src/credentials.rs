@@ -3,8 +3,8 @@
 
 use anyhow::{Context, Error, Result, bail};
 
-use crate::http::authorization::Authorization;
-use crate::registry::repository::ImageRepository;
+use crate::http::Authorization;
+use crate::registry::ImageRepository;
 use crate::upstream::git_ref::CommitId;
 
 /// Where a token is looked for, in this order. It is never a flag: everyone on a machine can read

@@ -7,7 +7,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::go::download::fetch;
 use crate::go::version::GoVersion;
-use crate::http::endpoint::Endpoint;
+use crate::http::Endpoint;
 use crate::os::host;
 use crate::os::process::{Run, run};
 

@@ -10,20 +10,23 @@ use anyhow::{Context, Result, anyhow, bail, ensure};
 use http::Method;
 use http::header::{AUTHORIZATION, CONTENT_LENGTH, HeaderValue, LOCATION};
 use request::Body;
+use retry::BROKE_OFF;
 use ureq::tls::{RootCerts, TlsConfig};
 use ureq::{Agent, SendBody};
 
-use crate::http::retry::{BROKE_OFF, Retry, RetryReason};
-use crate::http::url::Url;
 use crate::os::terminal::{Counted, Progress};
 
+pub use authorization::Authorization;
+pub use endpoint::Endpoint;
 pub use request::{Request, Response};
+pub use retry::{Retry, RetryReason};
+pub use url::Url;
 
-pub mod authorization;
-pub mod endpoint;
+mod authorization;
+mod endpoint;
 mod request;
-pub mod retry;
-pub mod url;
+mod retry;
+mod url;
 
 const CONNECT_LIMIT: Duration = Duration::from_secs(10);
 /// GitHub answers an upload only when it has stored it.

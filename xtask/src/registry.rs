@@ -5,24 +5,25 @@
 use std::cell::RefCell;
 
 use anyhow::{Error, Result, bail};
+use error::ErrorDetail;
 use http::header::{ACCEPT, CONTENT_TYPE, WWW_AUTHENTICATE};
 use http::{Method, StatusCode};
 use oci::digest::{Digest, sha256};
 use oci::documents::Descriptor;
 use oci::reference::{ImageTag, Reference};
 
-use crate::http::authorization::Authorization;
-use crate::http::url::Url;
-use crate::http::{Http, Request, Response};
+use crate::http::{Authorization, Http, Request, Response, Url};
 use crate::os::terminal::Progress;
-use crate::registry::error::{ErrorDetail, RegistryError};
-use crate::registry::repository::ImageRepository;
 
-pub mod auth;
-pub mod error;
+pub use error::RegistryError;
+pub use repository::ImageRepository;
+pub use step::RegistryStep;
+
+mod auth;
+mod error;
 mod referrers;
-pub mod repository;
-pub mod step;
+mod repository;
+mod step;
 mod token;
 mod upload;
 

@@ -9,7 +9,7 @@ use camino::Utf8Path;
 use crate::ci::{Outcome, Row, tools};
 use crate::go::version::GoVersion;
 use crate::go::{PAGE, Sources};
-use crate::http::endpoint::Endpoint;
+use crate::http::Endpoint;
 use crate::os::process::{Event, Output, Run};
 use crate::os::terminal::print_status;
 use crate::upstream::Upstream;

@@ -10,7 +10,7 @@ use crate::dist::release_name::ReleaseName;
 use crate::github::documents::{Asset, CompareStatus, Comparison, Release};
 use crate::github::repository::Repository;
 use crate::github::{GitHub, Made};
-use crate::http::url::Url;
+use crate::http::Url;
 use crate::os::terminal::{Progress, Unit};
 use crate::upstream::git_ref::CommitId;
 

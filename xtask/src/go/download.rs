@@ -14,8 +14,7 @@ use serde::Deserialize;
 
 use crate::go::version::GoVersion;
 use crate::go::{Sources, version_of};
-use crate::http::Http;
-use crate::http::url::Url;
+use crate::http::{Http, Url};
 use crate::os::files::Staging;
 use crate::os::host::{self, goarch, goos};
 use crate::os::process::run;

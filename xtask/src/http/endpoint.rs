@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crate::http::url::Url;
+use crate::http::Url;
 
 /// The base URL of a service, without a query and without a slash at its end.
 #[derive(Clone, Debug, PartialEq, Eq)]

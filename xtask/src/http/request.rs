@@ -6,9 +6,7 @@ use http::header::{CONTENT_TYPE, HeaderMap, HeaderName};
 use http::{Method, StatusCode};
 use serde::de::DeserializeOwned;
 
-use crate::http::authorization::Authorization;
-use crate::http::retry::RetryReason;
-use crate::http::url::Url;
+use crate::http::{Authorization, RetryReason, Url};
 
 /// What is asked for.
 #[derive(Clone, Debug)]

@@ -7,7 +7,7 @@ use anyhow::{Result, bail};
 use http::StatusCode;
 use http::header::{HeaderMap, RETRY_AFTER};
 
-use crate::http::url::Url;
+use crate::http::Url;
 use crate::os::terminal::note;
 
 const MOST_ATTEMPTS: u32 = 4;

@@ -13,7 +13,6 @@ use fakes::script::{Script, body, cut, header, response, silence};
 use http::StatusCode;
 
 use super::*;
-use crate::http::authorization::Authorization;
 
 /// A server that gives these answers in order, and a URL on it.
 fn serve(answers: impl IntoIterator<Item = Response>) -> (Url, Script) {

@@ -1,7 +1,7 @@
 //! How a registry asks who one is: the `WWW-Authenticate` header, and what to request a token server for.
 
-use crate::http::url::Url;
-use crate::registry::repository::ImageRepository;
+use crate::http::Url;
+use crate::registry::ImageRepository;
 
 /// What a registry wants to see.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -5,7 +5,7 @@ use std::fmt;
 use http::StatusCode;
 use serde::Deserialize;
 
-use crate::registry::repository::ImageRepository;
+use crate::registry::ImageRepository;
 
 /// A quoted message is cut here.
 const LONGEST_QUOTE: usize = 200;

@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use serde::Serialize;
 
-use crate::http::url::Url;
+use crate::http::Url;
 
 /// What follows the owner in the name of the image.
 const IMAGE: &str = "buildkit-riscv64";

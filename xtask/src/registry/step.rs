@@ -15,8 +15,7 @@ use serde::Serialize;
 
 use crate::os::shell::quoted;
 use crate::os::terminal::{Progress, Unit};
-use crate::registry::repository::ImageRepository;
-use crate::registry::{Found, Registry, described};
+use crate::registry::{Found, ImageRepository, Registry, described};
 
 /// The media type of a blob is recorded in the manifest, not in the registry.
 const BLOB_TYPE: &str = "application/octet-stream";

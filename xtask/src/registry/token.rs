@@ -5,8 +5,7 @@ use http::Method;
 use http::header::WWW_AUTHENTICATE;
 use serde::Deserialize;
 
-use crate::http::authorization::Authorization;
-use crate::http::{Request, Response};
+use crate::http::{Authorization, Request, Response};
 use crate::registry::Registry;
 use crate::registry::auth::{AuthScheme, token_url};
 

@@ -8,9 +8,7 @@ use http::{Method, StatusCode};
 use oci::digest::Digest;
 use oci::documents::Descriptor;
 
-use crate::http::retry::{Retry, RetryReason};
-use crate::http::url::Url;
-use crate::http::{Request, Response};
+use crate::http::{Request, Response, Retry, RetryReason, Url};
 use crate::os::terminal::Progress;
 use crate::registry::{Pushed, Registry};
 
@@ -33,7 +31,7 @@ impl Registry {
     /// Ensures that a blob is in the repository.
     ///
     /// # Errors
-    /// A [`RegistryError`](crate::registry::error::RegistryError) where the registry refuses; where the file cannot
+    /// A [`RegistryError`](crate::registry::RegistryError) where the registry refuses; where the file cannot
     /// be read; where it breaks off again and again.
     pub fn push_blob(&self, blob: &Descriptor, path: &Utf8Path, progress: &mut Progress) -> Result<Pushed> {
         self.push(blob, Content::File(path), Some(progress))

@@ -10,7 +10,7 @@ use crate::dist::recipe::PACKAGE;
 use crate::dist::record::{ImageRecord, Metadata};
 use crate::dist::release_name::ReleaseName;
 use crate::github::repository::Repository;
-use crate::registry::repository::ImageRepository;
+use crate::registry::ImageRepository;
 
 /// What the notes are written from.
 pub struct Facts<'a> {

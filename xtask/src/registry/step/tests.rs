@@ -9,7 +9,7 @@ use fakes::server::{NoFaults, Server};
 use oci::documents::Manifest;
 
 use super::*;
-use crate::http::authorization::Authorization;
+use crate::http::Authorization;
 
 /// What is stored: below the repository, of which media type, and what.
 type Sent = (String, Option<String>, String);
