@@ -60,8 +60,8 @@ impl RetryReason {
         let told = match (number(RETRY_AFTER.as_str()), number("x-ratelimit-remaining"), number("x-ratelimit-reset")) {
             (Some(seconds), _, _) => Some(Duration::from_secs(seconds)),
             (None, Some(0), Some(reset)) => {
-                let left = (UNIX_EPOCH + Duration::from_secs(reset)).duration_since(SystemTime::now());
-                Some(left.unwrap_or_default())
+                let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+                Some(Duration::from_secs(reset).saturating_sub(now))
             }
             _ => None,
         };
@@ -95,26 +95,85 @@ impl Retry {
     /// # Errors
     /// Where the service asks for more time than anyone would wait.
     pub fn wait(&mut self, reason: RetryReason) -> Result<bool> {
-        let own_pause = self.pause * 2_u32.pow(self.attempts - 1);
-        let pause = match reason {
-            _ if self.attempts == MOST_ATTEMPTS => return Ok(false),
-            RetryReason::Unsure if !self.is_repeatable => return Ok(false),
-            RetryReason::Final => return Ok(false),
-            RetryReason::Unsent | RetryReason::Unsure => own_pause,
-            RetryReason::Later(Some(told)) => told,
-            RetryReason::Later(None) => self.pause * UNTOLD_PAUSES,
-        };
-        let host = &self.host;
-        if self.waited + pause > LONGEST_WAIT {
-            let minutes = pause.as_secs().div_ceil(60);
-            bail!("{host} limits the rate of requests and asks to wait {minutes} minutes; run this again then");
-        }
+        let Some(pause) = self.pause(reason)? else { return Ok(false) };
         if pause >= WORTH_SAYING {
-            note(format_args!("{host} asks to wait; going on in {} s", pause.as_secs()));
+            note(format_args!("{} asks to wait; going on in {} s", self.host, pause.as_secs()));
         }
         std::thread::sleep(pause);
         self.attempts += 1;
         self.waited += pause;
         Ok(true)
+    }
+
+    /// How long to wait before the next attempt, or `None` if there is none.
+    fn pause(&self, reason: RetryReason) -> Result<Option<Duration>> {
+        let own_pause = self.pause * 2_u32.pow(self.attempts - 1);
+        let pause = match reason {
+            _ if self.attempts == MOST_ATTEMPTS => return Ok(None),
+            RetryReason::Unsure if !self.is_repeatable => return Ok(None),
+            RetryReason::Final => return Ok(None),
+            RetryReason::Unsent | RetryReason::Unsure => own_pause,
+            RetryReason::Later(Some(told)) => told,
+            RetryReason::Later(None) => self.pause * UNTOLD_PAUSES,
+        };
+        if self.waited.saturating_add(pause) > LONGEST_WAIT {
+            let (host, minutes) = (&self.host, pause.as_secs().div_ceil(60));
+            bail!("{host} limits the rate of requests and asks to wait {minutes} minutes; run this again then");
+        }
+        Ok(Some(pause))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::header::HeaderValue;
+
+    use super::*;
+    use crate::os::mutation;
+
+    /// A retry that has already waited for a part of a second.
+    fn retry() -> Retry {
+        let url = "https://x/".parse().expect("a URL");
+        Retry { waited: Duration::from_millis(500), ..Retry::new(&url, true) }
+    }
+
+    #[test]
+    fn no_number_of_a_header_overflows() {
+        let most = HeaderValue::from(u64::MAX);
+        for headers in [
+            vec![("retry-after", most.clone())],
+            vec![("x-ratelimit-remaining", HeaderValue::from(0)), ("x-ratelimit-reset", most)],
+        ] {
+            let headers: HeaderMap =
+                headers.into_iter().map(|(name, value)| (http::HeaderName::from_static(name), value)).collect();
+            let reason = RetryReason::of_status(StatusCode::FORBIDDEN, &headers).expect("a limit");
+            retry().pause(reason).expect_err("is too long");
+        }
+    }
+
+    #[test]
+    fn whatever_a_service_asks_for_the_pause_has_a_limit() {
+        arbtest::arbtest(|source| {
+            let mut headers = HeaderMap::new();
+            for (name, sample) in
+                [("retry-after", "120"), ("x-ratelimit-remaining", "0"), ("x-ratelimit-reset", "1767225600")]
+            {
+                let value = mutation::bytes(source, sample.as_bytes())?;
+                if let (true, Ok(value)) = (source.arbitrary()?, HeaderValue::from_bytes(&value)) {
+                    headers.insert(name, value);
+                }
+            }
+            for status in
+                [StatusCode::TOO_MANY_REQUESTS, StatusCode::FORBIDDEN, StatusCode::BAD_GATEWAY, StatusCode::OK]
+            {
+                let Some(reason) = RetryReason::of_status(status, &headers) else { continue };
+                if let Ok(pause) = retry().pause(reason) {
+                    assert!(pause.expect("is repeated") < LONGEST_WAIT, "{reason:?} {pause:?} {headers:?}");
+                }
+                let last = Retry { attempts: MOST_ATTEMPTS, ..retry() };
+                assert_eq!(last.pause(reason).expect("is the last"), None);
+            }
+            Ok(())
+        });
     }
 }

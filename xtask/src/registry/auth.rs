@@ -70,6 +70,8 @@ impl<'a> Parsed<'a> {
     }
 }
 
+/// A request needs one or two scopes.
+const MOST_SCOPES: usize = 16;
 /// What stands between parameters, and between challenges.
 const BETWEEN: [char; 3] = [' ', '\t', ','];
 
@@ -112,6 +114,9 @@ pub fn token_url(
     scopes: &[String],
 ) -> Result<Url, String> {
     let registry = repository.endpoint();
+    if scopes.len() > MOST_SCOPES {
+        return Err(format!("{registry} asks for a token with {} scopes; {MOST_SCOPES} is the limit", scopes.len()));
+    }
     let realm = registry.resolve(realm);
     let realm = realm.map_err(|error| format!("{registry} names no token service that can be trusted: {error}"))?;
     if registry.is_loopback() && !realm.is_loopback() {
@@ -127,6 +132,7 @@ pub fn token_url(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::os::mutation;
 
     fn bearer(realm: &str, service: Option<&str>, scopes: &[&str]) -> AuthScheme {
         let scopes = scopes.iter().map(|scope| (*scope).to_owned()).collect();
@@ -193,5 +199,31 @@ mod tests {
         ] {
             of(repository, realm).expect_err(realm);
         }
+    }
+
+    #[test]
+    fn the_number_of_scopes_has_a_limit() {
+        let of =
+            |count| token_url(&"ghcr.io/a".parse().expect("parses"), true, "/t", None, &vec!["s".to_owned(); count]);
+        of(MOST_SCOPES).expect("is taken");
+        of(MOST_SCOPES + 1).expect_err("is too many");
+    }
+
+    #[test]
+    fn any_header_gives_a_scheme_no_larger_than_itself_and_a_trusted_token_service() {
+        let repository: ImageRepository = "ghcr.io/a/b".parse().expect("parses");
+        arbtest::arbtest(|source| {
+            let sample = r#"Negotiate, Basic realm="a\"b", Bearer realm="https://ghcr.io/token",service="s",scope="repository:a:pull c:d""#;
+            let header = mutation::text(source, sample)?;
+            let Some(AuthScheme::Bearer { realm, service, scopes }) = AuthScheme::of(&header) else { return Ok(()) };
+            let length =
+                realm.len() + service.as_deref().map_or(0, str::len) + scopes.iter().map(String::len).sum::<usize>();
+            assert!(length + scopes.len() <= header.len() + 1, "{header:?}");
+            if let Ok(url) = token_url(&repository, true, &realm, service.as_deref(), &scopes) {
+                assert!(url.as_str().starts_with("https://") && scopes.len() <= MOST_SCOPES, "{url}");
+                assert!(url.as_str().len() <= 3 * header.len() + 200, "{url}");
+            }
+            Ok(())
+        });
     }
 }

@@ -7,6 +7,8 @@ use serde::Deserialize;
 
 use crate::registry::ImageRepository;
 
+/// An error document has a few hundred bytes.
+const LARGEST_BODY_BYTES: usize = 64 << 10;
 /// A quoted message is cut here.
 const LONGEST_QUOTE: usize = 200;
 
@@ -45,6 +47,9 @@ impl ErrorDetail {
         #[derive(Deserialize)]
         struct Body {
             errors: Vec<ErrorDetail>,
+        }
+        if body.len() > LARGEST_BODY_BYTES {
+            return Vec::new();
         }
         serde_json::from_slice(body).map_or_else(|_| Vec::new(), |body: Body| body.errors)
     }
@@ -127,6 +132,7 @@ impl std::error::Error for RegistryError {}
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::os::mutation;
 
     fn error(repository: &str, status: u16, body: &str) -> RegistryError {
         RegistryError {
@@ -195,5 +201,31 @@ mod tests {
         for other in ["", "404 page not found", "{}", r#"{"errors":{}}"#, r#"{"errors":[{}]}"#] {
             assert_eq!(ErrorDetail::all(other.as_bytes()), []);
         }
+    }
+
+    #[test]
+    fn a_body_has_a_largest_size() {
+        let of = |size: usize| {
+            let mut body = br#"{"errors":[{"code":"A"}]}"#.to_vec();
+            body.resize(size, b' ');
+            ErrorDetail::all(&body).len()
+        };
+        assert_eq!((of(LARGEST_BODY_BYTES), of(LARGEST_BODY_BYTES + 1)), (1, 0));
+    }
+
+    #[test]
+    fn any_body_gives_a_short_message_without_control_characters() {
+        arbtest::arbtest(|source| {
+            let sample =
+                r#"{"errors":[{"code":"DENIED","message":"\u001b[2J\n"},{"code":"A","detail":[{}]},{"code":"B"}]}"#;
+            let body = mutation::bytes(source, sample.as_bytes())?;
+            let complaints = ErrorDetail::all(&body);
+            assert!(complaints.len() * r#"{"code":""}"#.len() <= body.len(), "{complaints:?}");
+            let message = RegistryError { complaints, ..error("registry.example/a", 400, "") }.to_string();
+            let plain = error("registry.example/a", 400, "").to_string();
+            assert!(message.chars().count() <= plain.len() + 3 * (LONGEST_QUOTE + 2) + 200, "{message}");
+            assert!(!message.replacen("\n  ", "", 1).contains(char::is_control), "{message:?}");
+            Ok(())
+        });
     }
 }

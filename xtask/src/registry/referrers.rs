@@ -11,7 +11,7 @@ use oci::reference::Reference;
 use oci::referrers::{Attachment, EMPTY, EMPTY_TYPE, fallback_tag, of_type, with_referrer};
 
 use crate::github::next_of;
-use crate::http::Request;
+use crate::http::{Request, Url};
 use crate::registry::upload::Content;
 use crate::registry::{Registry, described};
 
@@ -53,13 +53,7 @@ impl Registry {
             }
             let here = of_type(&response.body, artifact_type);
             found.extend(here.with_context(|| format!("{url} is said to be an index and is none"))?);
-            next = response
-                .header("link")
-                .and_then(next_of)
-                .map(|link| url.resolve(link))
-                .transpose()
-                .map_err(Error::msg)?;
-            ensure!(next.as_ref().is_none_or(|next| next.origin() == url.origin()), "{url} goes on at another site");
+            next = next_page(&url, response.header("link"))?;
         }
         bail!("the list of what refers to {subject} has no end")
     }
@@ -95,5 +89,57 @@ impl Registry {
             Some(index) => self.tag(&tag, INDEX_TYPE, &index),
             None => Ok(()),
         }
+    }
+}
+
+/// The next page that a `Link` header names; it must be at the same origin.
+fn next_page(url: &Url, link: Option<&str>) -> Result<Option<Url>> {
+    let next = link.and_then(next_of).map(|link| url.resolve(link)).transpose().map_err(Error::msg)?;
+    ensure!(next.as_ref().is_none_or(|next| next.origin() == url.origin()), "{url} continues at another origin");
+    Ok(next)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::os::mutation;
+
+    #[test]
+    fn any_link_leads_to_the_same_origin() {
+        let url: Url = "https://ghcr.io/v2/a/referrers/sha256:00?artifactType=x".parse().expect("a URL");
+        arbtest::arbtest(|source| {
+            let sample = *source.choose(&[
+                r#"</v2/a/referrers/sha256:00?n=2>; rel="next""#,
+                r#"<//ghcr.io:443/next>; rel="next""#,
+                r#"<https://ghcr.io/1>; rel="prev", <https://other.example/3>; rel="next""#,
+            ])?;
+            let link = mutation::text(source, sample)?;
+            if let Ok(Some(next)) = next_page(&url, Some(&link)) {
+                assert_eq!(next.origin(), "https://ghcr.io");
+                assert!(next.as_str().len() <= url.as_str().len() + link.len(), "{next}");
+            }
+            Ok(())
+        });
+    }
+
+    #[test]
+    fn any_page_gives_only_referrers_of_the_type_that_is_in_it() {
+        let subject = described(MANIFEST_TYPE, b"{}");
+        let listed = |artifact_type: &str| {
+            let listed = described(MANIFEST_TYPE, artifact_type.as_bytes());
+            Descriptor { artifact_type: Some(artifact_type.to_owned()), ..listed }
+        };
+        let manifests = [listed("application/spdx+json"), listed("application/x"), subject];
+        let sample = json!({ "schemaVersion": 2, "mediaType": INDEX_TYPE, "manifests": manifests }).to_string();
+        assert_eq!(of_type(sample.as_bytes(), "application/x").expect("an index"), [listed("application/x")]);
+        arbtest::arbtest(|source| {
+            let page = mutation::bytes(source, sample.as_bytes())?;
+            let found = of_type(&page, "application/x").unwrap_or_default();
+            assert!(found.iter().all(|one| one.artifact_type.as_deref() == Some("application/x")), "{found:?}");
+            assert!(found.iter().map(|one| one.digest.to_string().len()).sum::<usize>() <= page.len(), "{found:?}");
+            Ok(())
+        });
     }
 }

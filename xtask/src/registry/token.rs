@@ -9,6 +9,9 @@ use crate::http::{Authorization, Request, Response};
 use crate::registry::Registry;
 use crate::registry::auth::{AuthScheme, token_url};
 
+/// Common servers take headers of 8 or 16 KiB.
+const LONGEST_TOKEN_BYTES: usize = 64 << 10;
+
 /// What a token service answers; it is never shown.
 /// Source: CNCF Distribution, "Token Authentication Specification", token response fields.
 #[derive(Deserialize)]
@@ -39,10 +42,48 @@ impl Registry {
         if !response.status.is_success() {
             return Err(self.refused(may_push, format!("get a token from {}", url.origin()), &response));
         }
-        // What serde says of a document that is none may quote it.
-        let answer: Option<Answer> = serde_json::from_slice(&response.body).ok();
-        let token = answer.and_then(|answer| answer.token.or(answer.access_token));
-        let token = token.ok_or_else(|| anyhow!("{} answered without a token", url.origin()))?;
+        let token = token_in(&response.body).ok_or_else(|| anyhow!("{} answered without a token", url.origin()))?;
         Authorization::bearer(&token).map(Some).map_err(Error::msg)
+    }
+}
+
+/// The token in the answer of a token service. Errors of serde are dropped: they may quote it.
+fn token_in(body: &[u8]) -> Option<String> {
+    let answer: Answer = serde_json::from_slice(body).ok()?;
+    answer.token.or(answer.access_token).filter(|token| token.len() <= LONGEST_TOKEN_BYTES)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::os::mutation;
+
+    #[test]
+    fn a_token_has_either_name_and_a_largest_size() {
+        assert_eq!(token_in(br#"{"token":"a","access_token":"b"}"#).as_deref(), Some("a"));
+        assert_eq!(token_in(br#"{"access_token":"b","expires_in":300}"#).as_deref(), Some("b"));
+        for body in ["", "{}", "[]", r#"{"token":1}"#, r#"{"token":null}"#] {
+            assert_eq!(token_in(body.as_bytes()), None, "{body}");
+        }
+        let of = |length| token_in(format!(r#"{{"token":"{}"}}"#, "x".repeat(length)).as_bytes());
+        assert!(of(LONGEST_TOKEN_BYTES).is_some() && of(LONGEST_TOKEN_BYTES + 1).is_none());
+    }
+
+    #[test]
+    fn any_token_that_is_taken_fits_a_header_and_is_not_in_an_error() {
+        arbtest::arbtest(|source| {
+            let sample = br#"{"token":"eyJh.b-c_","access_token":"d","expires_in":300,"issued_at":"2026-01-01"}"#;
+            let body = mutation::bytes(source, sample)?;
+            let Some(token) = token_in(&body) else { return Ok(()) };
+            assert!(token.len() <= body.len(), "{token:?}");
+            match Authorization::bearer(&token) {
+                Ok(authorization) => {
+                    let value: http::HeaderValue = authorization.header().parse().expect("a header");
+                    assert_eq!(value.len(), "Bearer ".len() + token.len());
+                }
+                Err(error) => assert!(token.len() < 5 || !error.contains(&token), "{error}"),
+            }
+            Ok(())
+        });
     }
 }

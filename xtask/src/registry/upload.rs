@@ -118,11 +118,16 @@ impl Registry {
     /// specification 1.1, "Pushing a blob in chunks", the current status.
     fn resumed(&self, session: &Session, size_bytes: u64) -> Option<Session> {
         let response = self.send(&Request::new(Method::GET, session.location.clone()), None).ok()?;
-        let last: u64 = response.header(RANGE.as_str())?.strip_prefix("0-")?.parse().ok()?;
-        let is_told = response.status == StatusCode::NO_CONTENT && (1..size_bytes).contains(&last);
+        let arrived_bytes = arrived_bytes(response.header(RANGE.as_str())?, size_bytes)?;
         let location = location(&response).ok()?.unwrap_or_else(|| session.location.clone());
-        is_told.then_some(Session { location, arrived_bytes: last + 1 })
+        (response.status == StatusCode::NO_CONTENT).then_some(Session { location, arrived_bytes })
     }
+}
+
+/// How much of `size_bytes` has arrived, from the `Range` header of an upload session: `0-LAST`.
+fn arrived_bytes(range: &str, size_bytes: u64) -> Option<u64> {
+    let last: u64 = range.strip_prefix("0-")?.parse().ok()?;
+    (1..size_bytes).contains(&last).then(|| last + 1)
 }
 
 fn trying(blob: &Descriptor) -> String {
@@ -150,4 +155,41 @@ fn finish(blob: &Descriptor, content: Content<'_>, session: &Session) -> Request
 
 fn location(response: &Response) -> Result<Option<Url>> {
     response.header(LOCATION.as_str()).map(|location| response.url.resolve(location)).transpose().map_err(Error::msg)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::os::mutation;
+
+    #[test]
+    fn a_range_counts_from_the_first_byte() {
+        for (range, arrived) in [
+            ("0-1", Some(2)),
+            ("0-99", Some(100)),
+            ("0-0", None),
+            ("0-100", None),
+            ("1-5", None),
+            ("0-", None),
+            ("", None),
+        ] {
+            assert_eq!(arrived_bytes(range, 100), arrived, "{range}");
+        }
+        assert_eq!(arrived_bytes("0-18446744073709551615", u64::MAX), None);
+    }
+
+    #[test]
+    fn any_range_is_within_the_blob() {
+        arbtest::arbtest(|source| {
+            let range = mutation::text(source, "0-18446744073709551614")?;
+            let size_bytes = source.arbitrary()?;
+            if let Some(arrived) = arrived_bytes(&range, size_bytes) {
+                assert!((2..=size_bytes).contains(&arrived), "{arrived} of {size_bytes}, {range:?}");
+                let blob = Descriptor::new(OCTETS, &oci::digest::sha256(b"").into(), size_bytes);
+                let location = "https://x/u".parse().expect("a URL");
+                finish(&blob, Content::File("x".into()), &Session { location, arrived_bytes: arrived });
+            }
+            Ok(())
+        });
+    }
 }
