@@ -165,11 +165,12 @@ impl Registry {
     fn send(&self, request: &Request, mut progress: Option<&mut Progress>) -> Result<Response> {
         let is_ours = |url: &Url| url.origin() == self.repository.endpoint().origin();
         if !is_ours(request.url()) {
-            return self.http.send_shown(request, progress);
+            return self.http.send_with_progress(request, progress);
         }
         let before = progress.as_deref().map_or(0, Progress::done);
         let known = self.authorization.borrow().clone();
-        let response = self.http.send_shown(&request.clone().authorization(known.as_ref()), progress.as_deref_mut())?;
+        let response =
+            self.http.send_with_progress(&request.clone().authorization(known.as_ref()), progress.as_deref_mut())?;
         if response.status != StatusCode::UNAUTHORIZED || !is_ours(&response.url) {
             return Ok(response);
         }
@@ -178,7 +179,7 @@ impl Registry {
         if let Some(progress) = progress.as_deref_mut() {
             progress.go_back_to(before);
         }
-        self.http.send_shown(&request.clone().authorization(Some(&fresh)), progress)
+        self.http.send_with_progress(&request.clone().authorization(Some(&fresh)), progress)
     }
 
     fn refused(&self, is_write: bool, trying: String, response: &Response) -> Error {

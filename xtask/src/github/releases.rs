@@ -128,7 +128,7 @@ impl Releases<'_> {
             let request = request.file("application/octet-stream", path.to_owned(), 0, size_bytes);
             match self
                 .github
-                .made::<Asset>(&request, |request| self.github.http.send_shown(request, Some(&mut progress)))
+                .made::<Asset>(&request, |request| self.github.http.send_with_progress(request, Some(&mut progress)))
             {
                 Ok(Made::Yes(asset)) if asset.is_whole(size_bytes, sha256) => return Ok(()),
                 Ok(Made::Yes(asset)) => {

@@ -1,4 +1,4 @@
-//! When to request a service again, after how long, and when to give up.
+//! When to send a request again, after how long, and when to give up.
 #![allow(clippy::disallowed_methods, reason = "asks the clock")]
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -11,33 +11,33 @@ use crate::http::Url;
 use crate::os::terminal::note;
 
 const MOST_ATTEMPTS: u32 = 4;
-/// All pauses of one request together.
+/// Of all pauses of one request together.
 const LONGEST_WAIT: Duration = Duration::from_secs(5 * 60);
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
-/// Nobody but a double or a laboratory listens on this machine: neither needs time to recover.
+/// Only fakes and test registries listen on this machine, and they need no time to recover.
 const FIRST_PAUSE_ON_LOOPBACK: Duration = Duration::from_millis(5);
-/// Where a limit of rate is said without a time. Source: GitHub, "Rate limits for the REST API":
-/// "wait for at least one minute before retrying".
-const UNTOLD_PAUSES: u32 = 120;
-/// How an error says that an answer came in part.
+/// Multiple of the first pause for a rate limit without a time. Source: GitHub, "Rate limits for the
+/// REST API": "wait for at least one minute before retrying".
+const UNSPECIFIED_PAUSES: u32 = 120;
+/// How the error of an incomplete response ends.
 pub const BROKE_OFF: &str = "broke off";
-const WORTH_SAYING: Duration = Duration::from_secs(5);
+const SHORTEST_SHOWN: Duration = Duration::from_secs(5);
 
 /// Why a request may have to be sent again.
 #[derive(Clone, Copy, Debug)]
 pub enum RetryReason {
-    /// No connection came about: it had no effect.
+    /// There was no connection, so the request had no effect.
     Unsent,
-    /// Nobody knows whether it had an effect.
+    /// The request may have had an effect.
     Unsure,
-    /// It was refused for now, without effect; the service may have said for how long.
+    /// The service refused the request for now, perhaps for a given time. It had no effect.
     Later(Option<Duration>),
-    /// Sending it again is of no use.
+    /// The failure is permanent.
     Final,
 }
 
 impl RetryReason {
-    /// Of an attempt that brought no answer.
+    /// The reason to retry an attempt that failed without a response.
     pub fn of_error(error: &anyhow::Error) -> Self {
         use std::io::ErrorKind::{ConnectionRefused, HostUnreachable, NetworkUnreachable};
         match error.downcast_ref() {
@@ -48,33 +48,34 @@ impl RetryReason {
                 Self::Unsent
             }
             Some(ureq::Error::Io(_) | ureq::Error::Timeout(_) | ureq::Error::Protocol(_)) => Self::Unsure,
-            // The body of an answer that broke off.
+            // The response was incomplete.
             None if error.chain().any(|cause| cause.to_string().ends_with(BROKE_OFF)) => Self::Unsure,
             Some(_) | None => Self::Final,
         }
     }
 
-    /// Of a status and its headers.
+    /// The reason to retry a response with this status and these headers, if any.
     pub fn of_status(status: StatusCode, headers: &HeaderMap) -> Option<Self> {
         let number = |name: &str| headers.get(name)?.to_str().ok()?.trim().parse().ok();
-        let told = match (number(RETRY_AFTER.as_str()), number("x-ratelimit-remaining"), number("x-ratelimit-reset")) {
-            (Some(seconds), _, _) => Some(Duration::from_secs(seconds)),
-            (None, Some(0), Some(reset)) => {
-                let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-                Some(Duration::from_secs(reset).saturating_sub(now))
-            }
-            _ => None,
-        };
+        let requested =
+            match (number(RETRY_AFTER.as_str()), number("x-ratelimit-remaining"), number("x-ratelimit-reset")) {
+                (Some(seconds), _, _) => Some(Duration::from_secs(seconds)),
+                (None, Some(0), Some(reset)) => {
+                    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+                    Some(Duration::from_secs(reset).saturating_sub(now))
+                }
+                _ => None,
+            };
         match status {
-            StatusCode::TOO_MANY_REQUESTS => Some(Self::Later(told)),
-            StatusCode::FORBIDDEN if told.is_some() => Some(Self::Later(told)),
+            StatusCode::TOO_MANY_REQUESTS => Some(Self::Later(requested)),
+            StatusCode::FORBIDDEN if requested.is_some() => Some(Self::Later(requested)),
             _ if status.is_server_error() => Some(Self::Unsure),
             _ => None,
         }
     }
 }
 
-/// How much longer one request is worth waiting for: four attempts and five minutes in all.
+/// The attempts that are left for one request: four, and pauses of five minutes, in all.
 pub struct Retry {
     host: String,
     is_repeatable: bool,
@@ -84,20 +85,20 @@ pub struct Retry {
 }
 
 impl Retry {
-    /// For a request to `url` that may be repeated even where it may have had its effect, or not.
+    /// For a request to `url`. If `is_repeatable`, it is sent again even if it may have had an effect.
     pub fn new(url: &Url, is_repeatable: bool) -> Self {
         let pause = if url.is_loopback() { FIRST_PAUSE_ON_LOOPBACK } else { FIRST_PAUSE };
         Self { host: url.origin().to_owned(), is_repeatable, pause, attempts: 1, waited: Duration::ZERO }
     }
 
-    /// Whether the request is to be sent again, after a pause that is taken here.
+    /// Waits before the next attempt; returns `false` if there is none.
     ///
     /// # Errors
-    /// Where the service asks for more time than anyone would wait.
+    /// If the service asks for a longer wait than is left.
     pub fn wait(&mut self, reason: RetryReason) -> Result<bool> {
         let Some(pause) = self.pause(reason)? else { return Ok(false) };
-        if pause >= WORTH_SAYING {
-            note(format_args!("{} asks to wait; going on in {} s", self.host, pause.as_secs()));
+        if pause >= SHORTEST_SHOWN {
+            note(format_args!("{} asks to wait; continuing in {} s", self.host, pause.as_secs()));
         }
         std::thread::sleep(pause);
         self.attempts += 1;
@@ -113,8 +114,8 @@ impl Retry {
             RetryReason::Unsure if !self.is_repeatable => return Ok(None),
             RetryReason::Final => return Ok(None),
             RetryReason::Unsent | RetryReason::Unsure => own_pause,
-            RetryReason::Later(Some(told)) => told,
-            RetryReason::Later(None) => self.pause * UNTOLD_PAUSES,
+            RetryReason::Later(Some(requested)) => requested,
+            RetryReason::Later(None) => self.pause * UNSPECIFIED_PAUSES,
         };
         if self.waited.saturating_add(pause) > LONGEST_WAIT {
             let (host, minutes) = (&self.host, pause.as_secs().div_ceil(60));

@@ -1,4 +1,4 @@
-//! The address of a document: over TLS, or in plain HTTP on this very machine. `http::Uri`, which the
+//! The address of a document: over TLS, or in plain HTTP on this machine. `http::Uri`, which the
 //! client uses, parses it; this module restricts and normalises it, so that origins can be compared.
 
 use std::fmt;
@@ -12,7 +12,7 @@ use percent_encoding::{AsciiSet, CONTROLS, NON_ALPHANUMERIC, utf8_percent_encode
 const LONGEST_BYTES: usize = 32 << 10;
 /// Everything but what RFC 3986, section 2.3, calls unreserved.
 const NOT_UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
-/// What stands nowhere in a URL (RFC 3986, appendix A).
+/// Characters that a URL cannot have (RFC 3986, appendix A).
 const NOT_IN_URLS: &AsciiSet =
     &CONTROLS.add(b' ').add(b'"').add(b'<').add(b'>').add(b'\\').add(b'^').add(b'`').add(b'{').add(b'|').add(b'}');
 
@@ -91,7 +91,7 @@ impl Url {
         Self { text: format!("{}{root}{}{query}", self.origin(), kept.join("/")), ..self }
     }
 
-    /// The same with a further parameter in the query.
+    /// The same URL with another parameter in the query.
     pub fn with(&self, name: &str, value: &str) -> Self {
         let separator = if self.text.contains('?') { '&' } else { '?' };
         let [name, value] = [name, value].map(|text| utf8_percent_encode(text, NOT_UNRESERVED));
@@ -138,12 +138,12 @@ impl FromStr for Url {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let refuse = |why: &str| Err(format!("{text:?} is not a URL that is used here: {why}; use https://HOST/PATH"));
+        let refuse = |why: &str| Err(format!("{text:?} is not a valid URL here: {why}; use https://HOST/PATH"));
         if text.len() > LONGEST_BYTES {
             return Err(format!("a URL of {} bytes is longer than {LONGEST_BYTES} bytes", text.len()));
         }
         if !text.bytes().all(|byte| is_url_text(byte) && byte != b'#') {
-            return refuse("it has a character that does not belong there");
+            return refuse("it has a character that a URL cannot have");
         }
         let uri: Uri = match text.parse() {
             Ok(uri) => uri,
@@ -156,10 +156,10 @@ impl FromStr for Url {
         };
         let authority = uri.authority().map_or("", |authority| authority.as_str());
         let Some((host, port)) = host_and_port(authority) else {
-            return refuse("it names no host, or a user, or a port that does not exist");
+            return refuse("it has no valid host, it has a user, or its port is invalid");
         };
         if scheme == "http" && !is_this_machine(&host) {
-            return refuse("plain HTTP is for this machine alone (localhost, 127.0.0.1, [::1])");
+            return refuse("plain HTTP is for this machine only (localhost, 127.0.0.1, [::1])");
         }
         let port = port.filter(|port| *port != default_port).map_or(String::new(), |port| format!(":{port}"));
         let origin = format!("{scheme}://{host}{port}");
@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn plain_http_stays_on_this_machine() {
+    fn plain_http_is_for_this_machine_only() {
         for text in
             ["https://go.dev/dl/", "http://127.0.0.1:8000/go", "http://localhost", "http://[::1]:80", "https://x/?q"]
         {
@@ -279,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn what_parses_is_accepted_by_the_client_and_printed_as_it_is() {
+    fn a_parsed_url_is_accepted_by_the_client_and_survives_printing() {
         arbtest::arbtest(|source| {
             let sample = *source.choose(&[
                 "https://GitHub.com:443/a/../b?c=d%20e",

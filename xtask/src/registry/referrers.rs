@@ -42,7 +42,7 @@ impl Registry {
         let mut found = Vec::new();
         for _ in 0..MOST_PAGES {
             let Some(url) = next else { return Ok(Some(found)) };
-            let request = Request::new(Method::GET, url.clone()).header(ACCEPT, INDEX_TYPE).unredirected();
+            let request = Request::new(Method::GET, url.clone()).header(ACCEPT, INDEX_TYPE).without_redirects();
             let response = self.send(&request, None)?;
             let is_list = response.header(CONTENT_TYPE.as_str()).is_some_and(|found| found.starts_with(INDEX_TYPE));
             let is_known = ![StatusCode::UNAUTHORIZED, StatusCode::FORBIDDEN].contains(&response.status);
