@@ -1,5 +1,5 @@
-//! What is attached to an image: through the registry's own list where it has one, else through an
-//! index under a tag made from the image's digest, which clients keep.
+//! What is attached to an image: the referrers API if the registry has it, otherwise an index that
+//! clients maintain under a tag made from the image's digest.
 
 use anyhow::{Context, Error, Result, bail, ensure};
 use camino::Utf8Path;
@@ -15,14 +15,11 @@ use crate::http::{Request, Url};
 use crate::registry::upload::Content;
 use crate::registry::{Registry, described};
 
-/// An image has a handful of referrers; a registry gives a hundred or more at once.
+/// An image has a handful of referrers; a page has a hundred or more.
 const MOST_PAGES: usize = 20;
 
 impl Registry {
-    /// What of one type refers to an image.
-    ///
-    /// # Errors
-    /// As [`Registry::manifest`].
+    /// The referrers of an image that have this type.
     pub fn referrers(&self, subject: &Digest, artifact_type: &str) -> Result<Vec<Descriptor>> {
         if let Some(listed) = self.listed(subject, artifact_type)? {
             return Ok(listed);
@@ -32,11 +29,11 @@ impl Registry {
         Ok(index.and_then(|index| of_type(&index.bytes, artifact_type)).unwrap_or_default())
     }
 
-    /// The registry's own list; none where it keeps none.
+    /// The registry's own list, or `None` if it has no referrers API.
     ///
     /// Such a registry should answer 404. ghcr.io answers 303 with an address of GitHub's web site
-    /// (artifacthub/hub#4785), Artifactory 406 (google/go-containerregistry#1962), so that everything
-    /// but a list of the right type counts as none.
+    /// (artifacthub/hub#4785), Artifactory 406 (google/go-containerregistry#1962), so that any
+    /// response but a list of the right type counts as none.
     fn listed(&self, subject: &Digest, artifact_type: &str) -> Result<Option<Vec<Descriptor>>> {
         let mut next = Some(self.repository.url(&format!("referrers/{subject}")).with("artifactType", artifact_type));
         let mut found = Vec::new();
@@ -49,26 +46,26 @@ impl Registry {
             match response.status {
                 StatusCode::OK if is_list => {}
                 status if is_known && !status.is_server_error() => return Ok(None),
-                _ => return Err(self.refused(false, format!("list what refers to {subject}"), &response)),
+                _ => return Err(self.refused(false, format!("list the referrers of {subject}"), &response)),
             }
-            let here = of_type(&response.body, artifact_type);
-            found.extend(here.with_context(|| format!("{url} is said to be an index and is none"))?);
+            let page = of_type(&response.body, artifact_type);
+            found.extend(page.with_context(|| format!("{url} sent an invalid index"))?);
             next = next_page(&url, response.header("link"))?;
         }
-        bail!("the list of what refers to {subject} has no end")
+        bail!("the list of referrers of {subject} has more than {MOST_PAGES} pages")
     }
 
-    /// What [`Registry::attach`] pushes for a file: its manifest, and how lists name it.
+    /// What [`Registry::attach`] pushes for a file: its manifest, and its entry in lists of referrers.
     pub fn attached(subject: &Descriptor, attachment: &Attachment) -> (Vec<u8>, Descriptor) {
         let manifest = attachment.manifest(subject, &described(EMPTY_TYPE, EMPTY).digest);
         let listed = attachment.described(&described(MANIFEST_TYPE, &manifest));
         (manifest, listed)
     }
 
-    /// Attaches a file to an image that is there. Doing so again changes nothing.
+    /// Attaches a file to an image. Doing so again changes nothing.
     ///
     /// # Errors
-    /// As [`Registry::push_blob`]; where someone else's document lies under the fallback tag.
+    /// As [`Registry::push_blob`]; if the fallback tag refers to something other than an index.
     pub fn attach(&self, subject: &Descriptor, attachment: &Attachment, file: &Utf8Path) -> Result<Descriptor> {
         self.push(&attachment.layer(), Content::File(file), None)?;
         self.push(&described(EMPTY_TYPE, EMPTY), Content::Bytes(EMPTY), None)?;
@@ -79,13 +76,13 @@ impl Registry {
         Ok(listed)
     }
 
-    /// Adds a referrer to the index that clients keep.
+    /// Adds a referrer to the index that clients maintain.
     /// Source: the OCI distribution specification 1.1, "Pushing Manifests with Subject".
     fn list(&self, subject: &Digest, referrer: &Descriptor) -> Result<()> {
         let tag = fallback_tag(subject);
         let index = self.manifest(&Reference::from(&tag))?;
         let index = with_referrer(index.as_ref().map(|index| index.bytes.as_slice()), referrer);
-        match index.map_err(Error::msg).with_context(|| format!("{}:{tag} is left as it is", self.repository))? {
+        match index.map_err(Error::msg).with_context(|| format!("{}:{tag} is not changed", self.repository))? {
             Some(index) => self.tag(&tag, INDEX_TYPE, &index),
             None => Ok(()),
         }

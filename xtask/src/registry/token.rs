@@ -1,4 +1,4 @@
-//! Saying who we are, in the way in which a registry asks for it.
+//! Authentication with the scheme that a registry asks for.
 
 use anyhow::{Error, Result, anyhow};
 use http::Method;
@@ -12,25 +12,24 @@ use crate::registry::auth::{AuthScheme, token_url};
 /// Common servers take headers of 8 or 16 KiB.
 const LONGEST_TOKEN_BYTES: usize = 64 << 10;
 
-/// What a token service answers; it is never shown.
+/// The response of a token service; it is never printed.
 /// Source: CNCF Distribution, "Token Authentication Specification", token response fields.
 #[derive(Deserialize)]
-struct Answer {
+struct TokenResponse {
     token: Option<String>,
     access_token: Option<String>,
 }
 
 impl Registry {
-    /// What to send where `response` said that we are unknown, or known no longer; none where there is
-    /// nothing that could be sent. Credentials go to the service that the registry itself names, and
-    /// never further (see [`token_url`]).
+    /// The authorization that `response` asks for, or `None` if there is none to send. Credentials go to
+    /// the service that the registry names and nowhere else (see [`token_url`]).
     ///
     /// # Errors
-    /// Where that service refuses, or is not to be trusted.
-    pub(super) fn answer(&self, response: &Response) -> Result<Option<Authorization>> {
+    /// If the token service refuses, or cannot be trusted.
+    pub(super) fn authenticate(&self, response: &Response) -> Result<Option<Authorization>> {
         let headers = response.headers.get_all(WWW_AUTHENTICATE).iter();
         let header: Vec<_> = headers.filter_map(|value| value.to_str().ok()).collect();
-        let (realm, service, scopes) = match AuthScheme::of(&header.join(", ")) {
+        let (realm, service, scopes) = match AuthScheme::select(&header.join(", ")) {
             None => return Ok(None),
             Some(AuthScheme::Basic) => return Ok(self.credentials.clone()),
             Some(AuthScheme::Bearer { realm, service, scopes }) => (realm, service, scopes),
@@ -47,10 +46,10 @@ impl Registry {
     }
 }
 
-/// The token in the answer of a token service. Errors of serde are dropped: they may quote it.
+/// The token in the response of a token service. Errors of serde are dropped: they may quote it.
 fn token_in(body: &[u8]) -> Option<String> {
-    let answer: Answer = serde_json::from_slice(body).ok()?;
-    answer.token.or(answer.access_token).filter(|token| token.len() <= LONGEST_TOKEN_BYTES)
+    let response: TokenResponse = serde_json::from_slice(body).ok()?;
+    response.token.or(response.access_token).filter(|token| token.len() <= LONGEST_TOKEN_BYTES)
 }
 
 #[cfg(test)]
@@ -70,7 +69,7 @@ mod tests {
     }
 
     #[test]
-    fn any_token_that_is_taken_fits_a_header_and_is_not_in_an_error() {
+    fn any_accepted_token_fits_a_header_and_is_not_in_an_error() {
         arbtest::arbtest(|source| {
             let sample = br#"{"token":"eyJh.b-c_","access_token":"d","expires_in":300,"issued_at":"2026-01-01"}"#;
             let body = mutation::bytes(source, sample)?;

@@ -14,14 +14,14 @@ use crate::registry::{Pushed, Registry};
 
 const OCTETS: &str = "application/octet-stream";
 
-/// Where the bytes of a blob are.
+/// The content of a blob.
 #[derive(Clone, Copy)]
 pub(super) enum Content<'a> {
     File(&'a Utf8Path),
     Bytes(&'a [u8]),
 }
 
-/// A session that the registry opened for one blob, and how much of it has arrived.
+/// An upload session for one blob, and how much of it has arrived.
 struct Session {
     location: Url,
     arrived_bytes: u64,
@@ -31,8 +31,8 @@ impl Registry {
     /// Ensures that a blob is in the repository.
     ///
     /// # Errors
-    /// A [`RegistryError`](crate::registry::RegistryError) where the registry refuses; where the file cannot
-    /// be read; where it breaks off again and again.
+    /// A [`RegistryError`](crate::registry::RegistryError) if the registry refuses; another error if the
+    /// file cannot be read, or if the connection breaks at each attempt.
     pub fn push_blob(&self, blob: &Descriptor, path: &Utf8Path, progress: &mut Progress) -> Result<Pushed> {
         self.push(blob, Content::File(path), Some(progress))
     }
@@ -65,11 +65,11 @@ impl Registry {
         if response.status != StatusCode::ACCEPTED {
             return Err(self.refused(true, format!("upload the blob {digest}"), &response));
         }
-        let location = location(&response)?.ok_or_else(|| anyhow!("{url} names no place to upload to"))?;
+        let location = location(&response)?.ok_or_else(|| anyhow!("{url} answered without an upload location"))?;
         Ok(Session { location, arrived_bytes: 0 })
     }
 
-    /// Sends a blob, and after a break what is missing of it, as long as [`Retry`] lasts.
+    /// Sends a blob, and after a break the rest of it, as often as [`Retry`] allows.
     fn upload(
         &self,
         blob: &Descriptor,
@@ -85,23 +85,23 @@ impl Registry {
             }
             let (reason, error) = match self.send(&finish(blob, content, &session), progress.as_deref_mut()) {
                 Ok(response) if response.status == StatusCode::CREATED => {
-                    return self.must_name(&response, &blob.digest);
+                    return self.check_digest(&response, &blob.digest);
                 }
                 Ok(response) => {
-                    // What is wrong with a part may be right with the whole.
+                    // A registry that refuses a part may accept the whole blob.
                     let of_part = (session.arrived_bytes > 0).then_some(RetryReason::Unsure);
-                    (response.retry_reason().or(of_part), self.refused(true, trying(blob), &response))
+                    (response.retry_reason().or(of_part), self.refused(true, action(blob), &response))
                 }
-                // The address of an upload may itself be a secret: it is not shown.
+                // The address of an upload may itself be a secret: it is not printed.
                 Err(error) => {
-                    let why = format!("cannot {} to {}: {}", trying(blob), self.repository, error.root_cause());
+                    let why = format!("cannot {} to {}: {}", action(blob), self.repository, error.root_cause());
                     (Some(RetryReason::of_error(&error)), Error::msg(why))
                 }
             };
             if !reason.map_or(Ok(false), |reason| retry.wait(reason))? {
                 return Err(error);
             }
-            // The answer may have been lost and nothing else.
+            // Perhaps only the response was lost.
             if self.has_blob(&blob.digest)? {
                 return Ok(());
             }
@@ -109,11 +109,12 @@ impl Registry {
         }
     }
 
-    /// Asks how much has arrived; none where the registry does not tell, so that it begins anew.
+    /// The session with what has arrived, or `None` if the registry does not report it; the upload then
+    /// starts over.
     ///
-    /// docker-registry 2.8.2 never does: its session is known by a size that a break makes untrue, and
-    /// it answers 404, `BLOB_UPLOAD_INVALID`, and forgets the session. It and its successors also say
-    /// `0-0` where nothing has arrived, so that a single byte is taken for none.
+    /// docker-registry 2.8.2 never reports it: the state of its session has a size that is wrong after a
+    /// break, so it answers 404, `BLOB_UPLOAD_INVALID`, and drops the session. It and its successors also
+    /// send `0-0` if nothing has arrived, so that a single byte counts as none.
     /// Source: CNCF Distribution, `registry/handlers/blobupload.go`; the OCI distribution
     /// specification 1.1, "Pushing a blob in chunks", the current status.
     fn resumed(&self, session: &Session, size_bytes: u64) -> Option<Session> {
@@ -130,12 +131,12 @@ fn arrived_bytes(range: &str, size_bytes: u64) -> Option<u64> {
     (1..size_bytes).contains(&last).then(|| last + 1)
 }
 
-fn trying(blob: &Descriptor) -> String {
+fn action(blob: &Descriptor) -> String {
     format!("upload the blob {}", blob.digest)
 }
 
-/// The request that sends all that is missing and closes the session. It is not repeated: how much
-/// arrived is asked first.
+/// The request that sends the rest and closes the session. It is not retried: the registry is asked first
+/// how much has arrived.
 fn finish(blob: &Descriptor, content: Content<'_>, session: &Session) -> Request {
     let from = session.arrived_bytes;
     let request = Request::new(Method::PUT, session.location.with("digest", &blob.digest.to_string())).once();

@@ -1,4 +1,4 @@
-//! What a registry may do and docker-registry 2.8.2 does not, word by word.
+//! Behaviour that the specification allows and docker-registry 2.8.2 does not have.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -25,8 +25,8 @@ impl Faults for ResetFirst {
     }
 }
 
-/// A registry that takes one upload, loses the connection after `most_bytes`, and can say how far it
-/// got. Returns it, and how many bytes it was sent in all.
+/// A registry that takes one upload, loses the connection after `most_bytes`, and reports how much has
+/// arrived. Returns it, and the number of bytes that it received in all.
 fn resuming(most_bytes: u64, blob: Vec<u8>) -> (Script, Arc<AtomicU64>) {
     let received = Arc::new(AtomicU64::new(0));
     let count = received.clone();
@@ -60,7 +60,7 @@ fn resuming(most_bytes: u64, blob: Vec<u8>) -> (Script, Arc<AtomicU64>) {
 }
 
 #[test]
-fn an_upload_goes_on_where_the_registry_can_tell_how_far_it_got() {
+fn an_upload_resumes_if_the_registry_reports_how_much_has_arrived() {
     let content = noise(3_000_000);
     let scratch = Scratch::new();
     let (blob, file) = (described("application/octet-stream", &content), scratch.file("blob", &content));
@@ -71,7 +71,7 @@ fn an_upload_goes_on_where_the_registry_can_tell_how_far_it_got() {
 }
 
 #[test]
-fn another_site_that_an_upload_is_led_to_does_not_learn_who_we_are() {
+fn an_upload_to_another_origin_has_no_credentials() {
     let storage = Script::start(|_| response(201, &[], ""));
     let location = format!("{}/place?signature=s", storage.url());
     let registry = Script::start(move |request| match request.method().as_str() {
@@ -87,14 +87,14 @@ fn another_site_that_an_upload_is_led_to_does_not_learn_who_we_are() {
     let path = scratch.file("blob", &content);
     let pushed = client(&registry.address(), Some(USER)).push_blob(&blob, &path, &mut progress());
     assert_eq!(pushed.expect("is pushed"), Pushed::Sent);
-    let heard = storage.requests();
-    assert_eq!(heard.iter().map(|request| header(request, "authorization")).collect::<Vec<_>>(), [None]);
+    let requests = storage.requests();
+    assert_eq!(requests.iter().map(|request| header(request, "authorization")).collect::<Vec<_>>(), [None]);
 }
 
 #[test]
-fn another_site_that_a_blob_is_at_cannot_ask_who_we_are() {
+fn another_origin_of_a_blob_cannot_ask_for_credentials() {
     let site = Script::start(|request| {
-        let host = header(request, "host").expect("is said");
+        let host = header(request, "host").expect("is sent");
         response(401, &[("WWW-Authenticate", &format!("Bearer realm=\"http://{host}/token\""))], "")
     });
     let location = format!("{}/blob", site.url());
@@ -102,9 +102,10 @@ fn another_site_that_a_blob_is_at_cannot_ask_who_we_are() {
     let registry = client(&server.address(), Some(USER));
     *registry.authorization.borrow_mut() = registry.credentials.clone();
     registry.has_blob(&described("", b"{}").digest).expect_err("is refused");
-    let heard = site.requests();
-    let heard: Vec<_> = heard.iter().map(|request| (request.uri().path(), header(request, "authorization"))).collect();
-    assert_eq!(heard, [("/blob", None)]);
+    let requests = site.requests();
+    let seen: Vec<_> =
+        requests.iter().map(|request| (request.uri().path(), header(request, "authorization"))).collect();
+    assert_eq!(seen, [("/blob", None)]);
 }
 
 /// An image, and what refers to it.
@@ -115,7 +116,7 @@ fn referrer() -> (Descriptor, Descriptor) {
 }
 
 #[test]
-fn a_list_of_referrers_that_the_registry_keeps_is_read_page_by_page() {
+fn the_referrers_api_is_read_page_by_page() {
     let (subject, ours) = referrer();
     let index = json!({ "schemaVersion": 2, "mediaType": INDEX_TYPE, "manifests": [ours] }).to_string();
     let server = Script::start(move |request| {
@@ -133,9 +134,9 @@ fn a_list_of_referrers_that_the_registry_keeps_is_read_page_by_page() {
     assert_eq!(found.expect("is answered"), [ours]);
 }
 
-/// ghcr.io leads such a request to a page for people.
+/// ghcr.io redirects such a request to its web site.
 #[test]
-fn a_registry_that_leads_elsewhere_keeps_no_list_of_referrers() {
+fn a_registry_that_redirects_elsewhere_has_no_referrers_api() {
     let (subject, ours) = referrer();
     let index = json!({ "schemaVersion": 2, "mediaType": INDEX_TYPE, "manifests": [ours] }).to_string();
     let tag = fallback_tag(&subject.digest).to_string();
@@ -151,7 +152,7 @@ fn a_registry_that_leads_elsewhere_keeps_no_list_of_referrers() {
 }
 
 #[test]
-fn a_manifest_that_is_not_what_its_digest_says_is_refused() {
+fn a_manifest_that_does_not_match_its_digest_is_refused() {
     let [asked, other] = [b"{}", b"[]"].map(|bytes| described(MANIFEST_TYPE, bytes).digest);
     let digest = asked.to_string();
     let server = Script::start(move |_| response(200, &[("Docker-Content-Digest", &digest)], "[]"));
