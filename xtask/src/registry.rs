@@ -3,7 +3,7 @@
 
 use std::cell::RefCell;
 
-use anyhow::{Error, Result, bail};
+use anyhow::{Error, Result, bail, ensure};
 use error::ErrorDetail;
 use http::header::{ACCEPT, CONTENT_TYPE, WWW_AUTHENTICATE};
 use http::{Method, StatusCode};
@@ -29,6 +29,9 @@ mod upload;
 /// Every media type of a manifest, so that a registry never converts one.
 const MANIFEST_TYPES: &str = "application/vnd.oci.image.index.v1+json, application/vnd.oci.image.manifest.v1+json, \
     application/vnd.docker.distribution.manifest.list.v2+json, application/vnd.docker.distribution.manifest.v2+json";
+/// What registries and clients must support at least. Source: the OCI distribution specification 1.1,
+/// "Pushing Manifests": "a minimum maximum size of 4 megabytes".
+const LARGEST_MANIFEST_BYTES: usize = 4 << 20;
 /// Digest of the content that was stored or is sent; older than the specification.
 const CONTENT_DIGEST: &str = "docker-content-digest";
 
@@ -92,6 +95,7 @@ impl Registry {
             StatusCode::NOT_FOUND => return Ok(None),
             _ => return Err(self.refused(false, format!("read {reference}"), &response)),
         }
+        self.check_size(&response)?;
         let media_type = response.header(CONTENT_TYPE.as_str()).unwrap_or_default();
         // "The client SHOULD ignore parameters on the Content-Type header."
         let descriptor = described(media_type.split(';').next().unwrap_or_default().trim(), &response.body);
@@ -131,6 +135,17 @@ impl Registry {
         }
         self.check_digest(&response, &sha256(bytes).into())?;
         Ok(Stored { is_listed: response.header("oci-subject").is_some() })
+    }
+
+    /// Checks the size of a manifest or an index before it is parsed.
+    fn check_size(&self, response: &Response) -> Result<()> {
+        let size = response.body.len();
+        ensure!(
+            size <= LARGEST_MANIFEST_BYTES,
+            "{} sent a manifest of {size} bytes; {LARGEST_MANIFEST_BYTES} is the limit",
+            self.repository
+        );
+        Ok(())
     }
 
     /// Checks the digest in a response, if there is one. An algorithm that we do not know is ignored.

@@ -16,7 +16,7 @@ use crate::registry::upload::Content;
 use crate::registry::{Registry, described};
 
 /// An image has a handful of referrers; a page has a hundred or more.
-const MOST_PAGES: usize = 20;
+pub(super) const MOST_PAGES: usize = 20;
 
 impl Registry {
     /// The referrers of an image that have this type.
@@ -48,9 +48,13 @@ impl Registry {
                 status if is_known && !status.is_server_error() => return Ok(None),
                 _ => return Err(self.refused(false, format!("list the referrers of {subject}"), &response)),
             }
+            self.check_size(&response)?;
             let page = of_type(&response.body, artifact_type);
             found.extend(page.with_context(|| format!("{url} sent an invalid index"))?);
             next = next_page(&url, response.header("link"))?;
+        }
+        if next.is_none() {
+            return Ok(Some(found));
         }
         bail!("the list of referrers of {subject} has more than {MOST_PAGES} pages")
     }

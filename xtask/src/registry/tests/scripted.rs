@@ -1,7 +1,7 @@
 //! Behaviour that the specification allows and docker-registry 2.8.2 does not have.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use fakes::script::{Script, body, header, response, silence};
 use fakes::server::{Action, Faults};
@@ -11,9 +11,10 @@ use oci::reference::Reference;
 use oci::referrers::fallback_tag;
 use serde_json::json;
 
-use crate::registry::Registry;
+use crate::registry::referrers::MOST_PAGES;
 use crate::registry::tests::servers::{Scratch, USER};
 use crate::registry::tests::{Pushed, attachment, client, described, noise, progress, tag};
+use crate::registry::{LARGEST_MANIFEST_BYTES, Registry};
 
 /// The first upload is reset after so many bytes.
 struct ResetFirst(u64);
@@ -160,5 +161,30 @@ fn a_manifest_that_does_not_match_its_digest_is_refused() {
     for reference in [Reference::from(&tag("latest")), Reference::from(&asked)] {
         let error = registry.manifest(&reference).expect_err("is not it").to_string();
         assert!(error.contains(&asked.to_string()) && error.contains(&other.to_string()), "{error}");
+    }
+}
+
+#[test]
+fn a_manifest_and_a_page_of_referrers_have_a_largest_size() {
+    for (size, is_taken) in [(LARGEST_MANIFEST_BYTES, true), (LARGEST_MANIFEST_BYTES + 1, false)] {
+        let page = format!("{}{}", r#"{"manifests":[]}"#, " ".repeat(size - r#"{"manifests":[]}"#.len()));
+        let server = Script::start(move |_| response(200, &[("Content-Type", INDEX_TYPE)], page.clone()));
+        let registry = client(&server.address(), None);
+        assert_eq!(registry.manifest(&Reference::from(&tag("latest"))).is_ok(), is_taken);
+        assert_eq!(registry.referrers(&described("", b"").digest, "application/x").is_ok(), is_taken);
+    }
+}
+
+#[test]
+fn a_list_of_referrers_has_a_largest_number_of_pages() {
+    for (pages, is_taken) in [(MOST_PAGES, true), (MOST_PAGES + 1, false)] {
+        let sent = AtomicUsize::new(0);
+        let server = Script::start(move |_| {
+            let is_last = sent.fetch_add(1, Ordering::Relaxed) + 1 == pages;
+            let link = if is_last { "" } else { "</next>; rel=\"next\"" };
+            response(200, &[("Content-Type", INDEX_TYPE), ("Link", link)], r#"{"manifests":[]}"#)
+        });
+        let found = client(&server.address(), None).referrers(&described("", b"").digest, "application/x");
+        assert_eq!(found.is_ok(), is_taken, "{found:?}");
     }
 }
