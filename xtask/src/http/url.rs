@@ -12,9 +12,19 @@ use percent_encoding::{AsciiSet, CONTROLS, NON_ALPHANUMERIC, utf8_percent_encode
 const LONGEST_BYTES: usize = 32 << 10;
 /// Everything but what RFC 3986, section 2.3, calls unreserved.
 const NOT_UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
-/// Characters that a URL cannot have (RFC 3986, appendix A).
-const NOT_IN_URLS: &AsciiSet =
-    &CONTROLS.add(b' ').add(b'"').add(b'<').add(b'>').add(b'\\').add(b'^').add(b'`').add(b'{').add(b'|').add(b'}');
+/// Characters that the path and the query of a URL cannot have (RFC 3986, appendix A).
+const NOT_IN_URLS: &AsciiSet = &CONTROLS
+    .add(b' ')
+    .add(b'"')
+    .add(b'#')
+    .add(b'<')
+    .add(b'>')
+    .add(b'\\')
+    .add(b'^')
+    .add(b'`')
+    .add(b'{')
+    .add(b'|')
+    .add(b'}');
 
 /// An absolute URL without user and fragment: `https://HOST[:PORT][/PATH][?QUERY]`, or `http://` to
 /// `localhost`, `127.0.0.0/8` or `[::1]`. Scheme and host are in lower case, and the default port is
@@ -299,6 +309,12 @@ mod tests {
                 assert!(!parsed.is_loopback() || is_this_machine(host), "{parsed}");
                 assert!(parsed.as_str().len() <= LONGEST_BYTES + 64, "{parsed}");
             }
+            for longer in [base.join(&text), base.with(&text, &text)] {
+                assert_eq!(longer.origin(), base.origin());
+                if longer.as_str().len() <= LONGEST_BYTES {
+                    assert_eq!(Ok(&longer), longer.to_string().parse().as_ref(), "{text:?}");
+                }
+            }
             assert!(!base.resolve(&text).is_ok_and(|target| target.is_loopback()), "{text}");
             Ok(())
         });
@@ -325,7 +341,7 @@ mod tests {
         assert_eq!(url("https://x/dl/").join("a b?c=d").as_str(), "https://x/dl/a%20b?c=d");
         let ascii: String = (0..=127_u8).map(char::from).collect();
         let controls: String = (0..=31_u8).map(|byte| format!("%{byte:02X}")).collect();
-        let in_path = "%20!%22#$%&'()*+,-./0123456789:;%3C=%3E?@ABCDEFGHIJKLMNOPQRSTUVWXYZ[%5C]%5E_%60\
+        let in_path = "%20!%22%23$%&'()*+,-./0123456789:;%3C=%3E?@ABCDEFGHIJKLMNOPQRSTUVWXYZ[%5C]%5E_%60\
             abcdefghijklmnopqrstuvwxyz%7B%7C%7D~%7F%C3%A4";
         assert_eq!(url("https://x").join(&(ascii.clone() + "ä")).as_str(), format!("https://x/{controls}{in_path}"));
         let in_value = "%20%21%22%23%24%25%26%27%28%29%2A%2B%2C-.%2F0123456789%3A%3B%3C%3D%3E%3F%40\
