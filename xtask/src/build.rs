@@ -13,7 +13,7 @@ use crate::dist::record::Metadata;
 use crate::dist::{Dist, assemble, names, recipe};
 use crate::go::build_info::BuildInfo;
 use crate::go::{Go, PAGE, Sources};
-use crate::http::endpoint::Endpoint;
+use crate::http::Endpoint;
 use crate::os::files::{self, Staging};
 use crate::os::terminal::{note, print_status, size};
 use crate::upstream::git_ref::{Selection, UpstreamRef};

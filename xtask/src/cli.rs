@@ -8,7 +8,7 @@ use crate::credentials::{TOKEN_VARIABLES, token};
 use crate::git::read_only;
 use crate::github::GitHub;
 use crate::github::repository::Repository;
-use crate::http::endpoint::Endpoint;
+use crate::http::Endpoint;
 use crate::os::process::run;
 use crate::os::terminal;
 

@@ -10,10 +10,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::github::documents::explain;
-use crate::http::authorization::Authorization;
-use crate::http::endpoint::Endpoint;
-use crate::http::url::Url;
-use crate::http::{Http, Request, Response};
+use crate::http::{Authorization, Endpoint, Http, Request, Response, Url};
 
 pub use issues::Issues;
 pub use releases::Releases;

@@ -8,7 +8,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use crate::go::command::program_in;
 use crate::go::download::fetch;
 use crate::go::version::GoVersion;
-use crate::http::endpoint::Endpoint;
+use crate::http::Endpoint;
 use crate::os::host;
 
 pub mod build_info;

@@ -1,5 +1,5 @@
-//! The one HTTP client: TLS by the system's trust store, a limit on everything, and plain HTTP to
-//! this machine alone. It follows redirects itself, so that no other site is shown who we are.
+//! The one HTTP client: TLS with the system's trust store, a limit on everything, and plain HTTP to
+//! this machine only. It follows redirects itself, so that credentials go to no other origin.
 #![allow(clippy::disallowed_types, reason = "reads and writes files and opens sockets")]
 
 use std::fs::File;
@@ -10,32 +10,34 @@ use anyhow::{Context, Result, anyhow, bail, ensure};
 use http::Method;
 use http::header::{AUTHORIZATION, CONTENT_LENGTH, HeaderValue, LOCATION};
 use request::Body;
+use retry::BROKE_OFF;
 use ureq::tls::{RootCerts, TlsConfig};
 use ureq::{Agent, SendBody};
 
-use crate::http::retry::{BROKE_OFF, Retry, RetryReason};
-use crate::http::url::Url;
 use crate::os::terminal::{Counted, Progress};
 
+pub use authorization::Authorization;
+pub use endpoint::Endpoint;
 pub use request::{Request, Response};
+pub use retry::{Retry, RetryReason};
+pub use url::Url;
 
-pub mod authorization;
-pub mod endpoint;
+mod authorization;
+mod endpoint;
 mod request;
-pub mod retry;
-pub mod url;
+mod retry;
+mod url;
 
 const CONNECT_LIMIT: Duration = Duration::from_secs(10);
-/// GitHub answers an upload only when it has stored it.
+/// GitHub answers an upload only after storing it.
 const RESPONSE_LIMIT: Duration = Duration::from_secs(120);
 const BODY_LIMIT: Duration = Duration::from_secs(30 * 60);
-/// Made anew for each connection; ureq's own choice is eight times as much.
+/// Allocated for each connection; the default of ureq is eight times as much.
 const BUFFER_BYTES: usize = 16 << 10;
 const MOST_REDIRECTS: usize = 5;
-/// A page of a hundred releases with their notes has some megabytes.
+/// A page of a hundred releases with their notes takes a few megabytes.
 const LARGEST_DOCUMENT_BYTES: u64 = 32 << 20;
 
-/// The client.
 pub struct Http {
     agent: Agent,
 }
@@ -60,32 +62,28 @@ impl Default for Http {
 }
 
 impl Http {
-    /// Sends a request and reads the whole answer, whatever its status. What may pass is repeated
-    /// (see [`Retry`]).
+    /// Sends a request and reads the whole response, whatever its status. Transient failures are
+    /// retried (see [`Retry`]).
     ///
     /// # Errors
-    /// Where no answer comes, where it breaks off, or where the service asks to come back later than
-    /// anyone would wait.
+    /// If there is no complete response, or if the service asks for a longer wait than [`Retry`] allows.
     pub fn send(&self, request: &Request) -> Result<Response> {
-        self.send_shown(request, None)
+        self.send_with_progress(request, None)
     }
 
-    /// The same, with progress in bytes of the body that is sent.
-    ///
-    /// # Errors
-    /// Likewise.
-    pub fn send_shown(&self, request: &Request, mut progress: Option<&mut Progress>) -> Result<Response> {
+    /// The same, and shows how many bytes of the body are sent.
+    pub fn send_with_progress(&self, request: &Request, mut progress: Option<&mut Progress>) -> Result<Response> {
         let mut retry = Retry::new(&request.url, request.is_repeatable);
         let before = progress.as_deref().map_or(0, Progress::done);
         loop {
-            let came = self.send_once(request, progress.as_deref_mut());
-            let reason = match &came {
+            let result = self.send_once(request, progress.as_deref_mut());
+            let reason = match &result {
                 Ok(response) => response.retry_reason(),
                 Err(error) => Some(RetryReason::of_error(error)),
             };
-            let is_worth_another = reason.map_or(Ok(false), |reason| retry.wait(reason))?;
-            if !is_worth_another {
-                return came.with_context(|| format!("{} {} failed", request.method, request.url));
+            let is_retried = reason.map_or(Ok(false), |reason| retry.wait(reason))?;
+            if !is_retried {
+                return result.with_context(|| format!("{} {} failed", request.method, request.url));
             }
             if let Some(progress) = progress.as_deref_mut() {
                 progress.go_back_to(before);
@@ -93,10 +91,10 @@ impl Http {
         }
     }
 
-    /// The whole of a small document that anyone may read.
+    /// Downloads a small public document.
     ///
     /// # Errors
-    /// As [`Http::send`], where the status is no success, and where it is larger than `limit_bytes`.
+    /// As [`Http::send`]; if the status is not a success; if the document is larger than `limit_bytes`.
     pub fn get(&self, url: &Url, limit_bytes: u64) -> Result<Vec<u8>> {
         let mut body = Vec::new();
         self.open(url)?.take(limit_bytes + 1).read_to_end(&mut body).with_context(|| format!("cannot read {url}"))?;
@@ -104,10 +102,10 @@ impl Http {
         Ok(body)
     }
 
-    /// A large document that anyone may read, as a stream.
+    /// Opens a large public document as a stream.
     ///
     /// # Errors
-    /// As [`Http::send`], and where the status is no success.
+    /// As [`Http::send`], and if the status is not a success.
     pub fn open(&self, url: &Url) -> Result<impl Read + use<>> {
         let request = Request::new(Method::GET, url.clone());
         let mut retry = Retry::new(url, true);
@@ -126,13 +124,10 @@ impl Http {
         }
     }
 
-    /// Whether anything answers at all, whatever it says.
-    ///
-    /// # Errors
-    /// Where no connection comes about.
+    /// Checks that the server answers, with any status.
     pub fn reach(&self, url: &Url) -> Result<()> {
-        let asked = self.follow(&Request::new(Method::HEAD, url.clone()), None);
-        asked.map(|_| ()).with_context(|| format!("{url} does not answer"))
+        let response = self.follow(&Request::new(Method::HEAD, url.clone()), None);
+        response.map(|_| ()).with_context(|| format!("{url} does not answer"))
     }
 
     fn send_once(&self, request: &Request, progress: Option<&mut Progress>) -> Result<Response> {
@@ -140,13 +135,12 @@ impl Http {
         let (head, body) = response.into_parts();
         let mut bytes = Vec::new();
         let read = body.into_reader().take(LARGEST_DOCUMENT_BYTES + 1).read_to_end(&mut bytes);
-        read.with_context(|| format!("the answer of {url} {BROKE_OFF}"))?;
+        read.with_context(|| format!("the response from {url} {BROKE_OFF}"))?;
         ensure!(bytes.len() as u64 <= LARGEST_DOCUMENT_BYTES, "{url} is larger than {LARGEST_DOCUMENT_BYTES} bytes");
         Ok(Response { url, status: head.status, headers: head.headers, body: bytes })
     }
 
-    /// One attempt, and the redirects that it leads to where it only reads. Another site does not
-    /// learn who we are.
+    /// One attempt. Redirects are followed if the method is safe; credentials go to the same origin only.
     fn follow(
         &self,
         request: &Request,
@@ -158,14 +152,14 @@ impl Http {
             let location = response.headers().get(LOCATION).and_then(|value| value.to_str().ok());
             match location {
                 Some(location)
-                    if response.status().is_redirection() && request.method.is_safe() && request.is_redirected =>
+                    if response.status().is_redirection() && request.method.is_safe() && request.follows_redirects =>
                 {
                     url = url.resolve(location).map_err(anyhow::Error::msg)?;
                 }
                 _ => return Ok((url, response)),
             }
         }
-        bail!("{} leads in circles", request.url)
+        bail!("{} redirects more than {MOST_REDIRECTS} times", request.url)
     }
 
     fn call(
@@ -180,12 +174,12 @@ impl Http {
         }
         if let Some(authorization) = request.authorization.as_ref().filter(|_| url.origin() == request.url.origin()) {
             let mut value: HeaderValue =
-                authorization.header().parse().context("no header can hold the credentials")?;
+                authorization.header().parse().context("the credentials do not fit into a header")?;
             value.set_sensitive(true);
             sent = sent.header(AUTHORIZATION, value);
         }
         Ok(match &request.body {
-            // A body of no bytes says that there is none; a missing one would leave it open.
+            // An empty body has `Content-Length: 0`; without a body there would be no length.
             Body::None if request.method.is_safe() || request.method == Method::DELETE => {
                 self.agent.run(sent.body(())?)?
             }

@@ -9,8 +9,7 @@ use serde::Serialize;
 use crate::github::GitHub;
 use crate::github::repository::Repository;
 use crate::github::step::{self, GitHubStep};
-use crate::registry::Registry;
-use crate::registry::step::RegistryStep;
+use crate::registry::{Registry, RegistryStep};
 
 /// One change. Its `Display` is shell code that makes the same change.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

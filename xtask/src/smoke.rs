@@ -15,7 +15,7 @@ use serde_json::json;
 use crate::dist::check::{Check, Verdict};
 use crate::dist::record::Proof;
 use crate::dist::{Dist, check_table};
-use crate::http::endpoint::Endpoint;
+use crate::http::Endpoint;
 use crate::os::clock::Timestamp;
 use crate::os::terminal;
 

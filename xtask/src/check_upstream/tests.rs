@@ -10,7 +10,7 @@ use fakes::github::FakeGitHub;
 use fakes::server::{Action, Faults, Server};
 
 use super::*;
-use crate::http::authorization::Authorization;
+use crate::http::Authorization;
 
 const TOKEN: &str = "ghs_double";
 const COMMIT: &str = "991535e0973488b6a429096d21fa13f81f2d89d8";

@@ -10,7 +10,7 @@ use crate::ci::programs::{cargo, followed};
 use crate::ci::{Outcome, Row};
 use crate::go::version::GoVersion;
 use crate::go::{PAGE, Sources};
-use crate::http::endpoint::Endpoint;
+use crate::http::Endpoint;
 use crate::os::terminal::print_status;
 use crate::upstream::Upstream;
 

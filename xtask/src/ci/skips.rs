@@ -14,7 +14,7 @@ struct AllowedSkip {
 const ALLOWED_SKIPS: [AllowedSkip; 3] = [
     AllowedSkip { row: "test image", reason: "XTASK_TEST_DIST", why: "the check `image` builds the real image" },
     AllowedSkip {
-        row: "test the_registry_and_the_engine_of_the_laboratory_take_an_image",
+        row: "test an_engine_pulls_an_image_from_the_lab_registry",
         reason: "LAB_REGISTRY is not set",
         why: "the tests with docker-registry push to a real registry",
     },

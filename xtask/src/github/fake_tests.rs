@@ -15,7 +15,7 @@ use crate::github::documents::Release;
 use crate::github::issues::Issues;
 use crate::github::releases::Releases;
 use crate::github::workflow_runs::Workflow;
-use crate::http::authorization::Authorization;
+use crate::http::Authorization;
 
 const TOKEN: &str = "secret";
 

@@ -10,7 +10,7 @@ use crate::dist::release_name::ReleaseName;
 use crate::github::documents::{Asset, CompareStatus, Comparison, Release};
 use crate::github::repository::Repository;
 use crate::github::{GitHub, Made};
-use crate::http::url::Url;
+use crate::http::Url;
 use crate::os::terminal::{Progress, Unit};
 use crate::upstream::git_ref::CommitId;
 
@@ -128,7 +128,7 @@ impl Releases<'_> {
             let request = request.file("application/octet-stream", path.to_owned(), 0, size_bytes);
             match self
                 .github
-                .made::<Asset>(&request, |request| self.github.http.send_shown(request, Some(&mut progress)))
+                .made::<Asset>(&request, |request| self.github.http.send_with_progress(request, Some(&mut progress)))
             {
                 Ok(Made::Yes(asset)) if asset.is_whole(size_bytes, sha256) => return Ok(()),
                 Ok(Made::Yes(asset)) => {

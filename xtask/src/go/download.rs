@@ -14,9 +14,7 @@ use serde::Deserialize;
 
 use crate::go::command::{program_in, version_of};
 use crate::go::version::GoVersion;
-use crate::http::Http;
-use crate::http::endpoint::Endpoint;
-use crate::http::url::Url;
+use crate::http::{Endpoint, Http, Url};
 use crate::os::files::Staging;
 use crate::os::host::{self, goarch, goos};
 use crate::os::process::run;

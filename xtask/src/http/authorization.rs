@@ -1,11 +1,11 @@
-//! What proves who we are to a service. It goes into one header and is shown nowhere.
+//! Credentials for a service. They go into one header and are never printed.
 
 use std::fmt;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-/// The value of an `Authorization` header. There is no way to print it.
+/// The value of an `Authorization` header. It cannot be printed.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Authorization(String);
 
@@ -13,11 +13,11 @@ impl Authorization {
     /// `Bearer TOKEN` (RFC 6750).
     ///
     /// # Errors
-    /// Where the token is empty or no header can hold it; the message does not say what it is.
+    /// If the token is empty or does not fit into a header. The message does not quote it.
     pub fn bearer(token: &str) -> Result<Self, String> {
         if token.is_empty() || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
             return Err(
-                "the token is empty or has a blank, a line end or another character that no token has".to_owned()
+                "the token is empty or has a space, a line break or another character that no token has".to_owned()
             );
         }
         Ok(Self(format!("Bearer {token}")))
@@ -28,7 +28,7 @@ impl Authorization {
         Self(format!("Basic {}", STANDARD.encode(format!("{user}:{password}"))))
     }
 
-    /// The value of the header: for the HTTP client alone.
+    /// The value of the header, for the HTTP client only.
     pub fn header(&self) -> &str {
         &self.0
     }
@@ -45,11 +45,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_token_is_neither_shown_nor_quoted_in_an_error() {
+    fn a_token_is_neither_printed_nor_quoted_in_an_error() {
         let token = Authorization::bearer("ghs_secret").expect("a token");
         assert_eq!((token.header(), format!("{token:?}").as_str()), ("Bearer ghs_secret", "Authorization(…)"));
         for bad in ["", "ghs_secret\n", "ghs secret"] {
-            let message = Authorization::bearer(bad).expect_err("no token");
+            let message = Authorization::bearer(bad).expect_err("is not a token");
             assert!(!message.contains("secret"), "{message}");
         }
         assert_eq!(Authorization::basic("Aladdin", "open sesame").header(), "Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==");

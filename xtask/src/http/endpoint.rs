@@ -1,11 +1,11 @@
-//! The address of a service: TLS, or plain HTTP to this very machine.
+//! The address of a service: TLS, or plain HTTP to this machine.
 
 use std::fmt;
 use std::str::FromStr;
 
-use crate::http::url::Url;
+use crate::http::Url;
 
-/// The base URL of a service, without a query and without a slash at its end.
+/// The base URL of a service, without a query or a trailing slash.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Endpoint(Url);
 
@@ -15,7 +15,7 @@ impl Endpoint {
         self.0.is_loopback()
     }
 
-    /// The URL of something below it.
+    /// The URL of `path` below it.
     pub fn join(&self, path: &str) -> Url {
         self.0.join(path)
     }
@@ -43,7 +43,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn paths_are_joined_by_one_slash() {
+    fn paths_are_joined_with_one_slash() {
         let page: Endpoint = "https://go.dev/dl/".parse().expect("parses");
         assert_eq!(page.join("x").as_str(), "https://go.dev/dl/x");
         assert_eq!(page.join("?mode=json").as_str(), "https://go.dev/dl/?mode=json");

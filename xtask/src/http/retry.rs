@@ -1,4 +1,4 @@
-//! When to request a service again, after how long, and when to give up.
+//! When to send a request again, after how long, and when to give up.
 #![allow(clippy::disallowed_methods, reason = "asks the clock")]
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -7,37 +7,37 @@ use anyhow::{Result, bail};
 use http::StatusCode;
 use http::header::{HeaderMap, RETRY_AFTER};
 
-use crate::http::url::Url;
+use crate::http::Url;
 use crate::os::terminal::note;
 
 const MOST_ATTEMPTS: u32 = 4;
-/// All pauses of one request together.
+/// Of all pauses of one request together.
 const LONGEST_WAIT: Duration = Duration::from_secs(5 * 60);
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
-/// Nobody but a double or a laboratory listens on this machine: neither needs time to recover.
+/// Only fakes and test registries listen on this machine, and they need no time to recover.
 const FIRST_PAUSE_ON_LOOPBACK: Duration = Duration::from_millis(5);
-/// Where a limit of rate is said without a time. Source: GitHub, "Rate limits for the REST API":
-/// "wait for at least one minute before retrying".
-const UNTOLD_PAUSES: u32 = 120;
-/// How an error says that an answer came in part.
+/// Multiple of the first pause for a rate limit without a time. Source: GitHub, "Rate limits for the
+/// REST API": "wait for at least one minute before retrying".
+const UNSPECIFIED_PAUSES: u32 = 120;
+/// How the error of an incomplete response ends.
 pub const BROKE_OFF: &str = "broke off";
-const WORTH_SAYING: Duration = Duration::from_secs(5);
+const SHORTEST_SHOWN: Duration = Duration::from_secs(5);
 
 /// Why a request may have to be sent again.
 #[derive(Clone, Copy, Debug)]
 pub enum RetryReason {
-    /// No connection came about: it had no effect.
+    /// There was no connection, so the request had no effect.
     Unsent,
-    /// Nobody knows whether it had an effect.
+    /// The request may have had an effect.
     Unsure,
-    /// It was refused for now, without effect; the service may have said for how long.
+    /// The service refused the request for now, perhaps for a given time. It had no effect.
     Later(Option<Duration>),
-    /// Sending it again is of no use.
+    /// The failure is permanent.
     Final,
 }
 
 impl RetryReason {
-    /// Of an attempt that brought no answer.
+    /// The reason to retry an attempt that failed without a response.
     pub fn of_error(error: &anyhow::Error) -> Self {
         use std::io::ErrorKind::{ConnectionRefused, HostUnreachable, NetworkUnreachable};
         match error.downcast_ref() {
@@ -48,33 +48,34 @@ impl RetryReason {
                 Self::Unsent
             }
             Some(ureq::Error::Io(_) | ureq::Error::Timeout(_) | ureq::Error::Protocol(_)) => Self::Unsure,
-            // The body of an answer that broke off.
+            // The response was incomplete.
             None if error.chain().any(|cause| cause.to_string().ends_with(BROKE_OFF)) => Self::Unsure,
             Some(_) | None => Self::Final,
         }
     }
 
-    /// Of a status and its headers.
+    /// The reason to retry a response with this status and these headers, if any.
     pub fn of_status(status: StatusCode, headers: &HeaderMap) -> Option<Self> {
         let number = |name: &str| headers.get(name)?.to_str().ok()?.trim().parse().ok();
-        let told = match (number(RETRY_AFTER.as_str()), number("x-ratelimit-remaining"), number("x-ratelimit-reset")) {
-            (Some(seconds), _, _) => Some(Duration::from_secs(seconds)),
-            (None, Some(0), Some(reset)) => {
-                let left = (UNIX_EPOCH + Duration::from_secs(reset)).duration_since(SystemTime::now());
-                Some(left.unwrap_or_default())
-            }
-            _ => None,
-        };
+        let requested =
+            match (number(RETRY_AFTER.as_str()), number("x-ratelimit-remaining"), number("x-ratelimit-reset")) {
+                (Some(seconds), _, _) => Some(Duration::from_secs(seconds)),
+                (None, Some(0), Some(reset)) => {
+                    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+                    Some(Duration::from_secs(reset).saturating_sub(now))
+                }
+                _ => None,
+            };
         match status {
-            StatusCode::TOO_MANY_REQUESTS => Some(Self::Later(told)),
-            StatusCode::FORBIDDEN if told.is_some() => Some(Self::Later(told)),
+            StatusCode::TOO_MANY_REQUESTS => Some(Self::Later(requested)),
+            StatusCode::FORBIDDEN if requested.is_some() => Some(Self::Later(requested)),
             _ if status.is_server_error() => Some(Self::Unsure),
             _ => None,
         }
     }
 }
 
-/// How much longer one request is worth waiting for: four attempts and five minutes in all.
+/// The attempts that are left for one request: four, and pauses of five minutes, in all.
 pub struct Retry {
     host: String,
     is_repeatable: bool,
@@ -84,37 +85,96 @@ pub struct Retry {
 }
 
 impl Retry {
-    /// For a request to `url` that may be repeated even where it may have had its effect, or not.
+    /// For a request to `url`. If `is_repeatable`, it is sent again even if it may have had an effect.
     pub fn new(url: &Url, is_repeatable: bool) -> Self {
         let pause = if url.is_loopback() { FIRST_PAUSE_ON_LOOPBACK } else { FIRST_PAUSE };
         Self { host: url.origin().to_owned(), is_repeatable, pause, attempts: 1, waited: Duration::ZERO }
     }
 
-    /// Whether the request is to be sent again, after a pause that is taken here.
+    /// Waits before the next attempt; returns `false` if there is none.
     ///
     /// # Errors
-    /// Where the service asks for more time than anyone would wait.
+    /// If the service asks for a longer wait than is left.
     pub fn wait(&mut self, reason: RetryReason) -> Result<bool> {
-        let own_pause = self.pause * 2_u32.pow(self.attempts - 1);
-        let pause = match reason {
-            _ if self.attempts == MOST_ATTEMPTS => return Ok(false),
-            RetryReason::Unsure if !self.is_repeatable => return Ok(false),
-            RetryReason::Final => return Ok(false),
-            RetryReason::Unsent | RetryReason::Unsure => own_pause,
-            RetryReason::Later(Some(told)) => told,
-            RetryReason::Later(None) => self.pause * UNTOLD_PAUSES,
-        };
-        let host = &self.host;
-        if self.waited + pause > LONGEST_WAIT {
-            let minutes = pause.as_secs().div_ceil(60);
-            bail!("{host} limits the rate of requests and asks to wait {minutes} minutes; run this again then");
-        }
-        if pause >= WORTH_SAYING {
-            note(format_args!("{host} asks to wait; going on in {} s", pause.as_secs()));
+        let Some(pause) = self.pause(reason)? else { return Ok(false) };
+        if pause >= SHORTEST_SHOWN {
+            note(format_args!("{} asks to wait; continuing in {} s", self.host, pause.as_secs()));
         }
         std::thread::sleep(pause);
         self.attempts += 1;
         self.waited += pause;
         Ok(true)
+    }
+
+    /// How long to wait before the next attempt, or `None` if there is none.
+    fn pause(&self, reason: RetryReason) -> Result<Option<Duration>> {
+        let own_pause = self.pause * 2_u32.pow(self.attempts - 1);
+        let pause = match reason {
+            _ if self.attempts == MOST_ATTEMPTS => return Ok(None),
+            RetryReason::Unsure if !self.is_repeatable => return Ok(None),
+            RetryReason::Final => return Ok(None),
+            RetryReason::Unsent | RetryReason::Unsure => own_pause,
+            RetryReason::Later(Some(requested)) => requested,
+            RetryReason::Later(None) => self.pause * UNSPECIFIED_PAUSES,
+        };
+        if self.waited.saturating_add(pause) > LONGEST_WAIT {
+            let (host, minutes) = (&self.host, pause.as_secs().div_ceil(60));
+            bail!("{host} limits the rate of requests and asks to wait {minutes} minutes; run this again then");
+        }
+        Ok(Some(pause))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::header::HeaderValue;
+
+    use super::*;
+    use crate::os::mutation;
+
+    /// A retry that has already waited for a part of a second.
+    fn retry() -> Retry {
+        let url = "https://x/".parse().expect("a URL");
+        Retry { waited: Duration::from_millis(500), ..Retry::new(&url, true) }
+    }
+
+    #[test]
+    fn no_number_of_a_header_overflows() {
+        let most = HeaderValue::from(u64::MAX);
+        for headers in [
+            vec![("retry-after", most.clone())],
+            vec![("x-ratelimit-remaining", HeaderValue::from(0)), ("x-ratelimit-reset", most)],
+        ] {
+            let headers: HeaderMap =
+                headers.into_iter().map(|(name, value)| (http::HeaderName::from_static(name), value)).collect();
+            let reason = RetryReason::of_status(StatusCode::FORBIDDEN, &headers).expect("a limit");
+            retry().pause(reason).expect_err("is too long");
+        }
+    }
+
+    #[test]
+    fn whatever_a_service_asks_for_the_pause_has_a_limit() {
+        arbtest::arbtest(|source| {
+            let mut headers = HeaderMap::new();
+            for (name, sample) in
+                [("retry-after", "120"), ("x-ratelimit-remaining", "0"), ("x-ratelimit-reset", "1767225600")]
+            {
+                let value = mutation::bytes(source, sample.as_bytes())?;
+                if let (true, Ok(value)) = (source.arbitrary()?, HeaderValue::from_bytes(&value)) {
+                    headers.insert(name, value);
+                }
+            }
+            for status in
+                [StatusCode::TOO_MANY_REQUESTS, StatusCode::FORBIDDEN, StatusCode::BAD_GATEWAY, StatusCode::OK]
+            {
+                let Some(reason) = RetryReason::of_status(status, &headers) else { continue };
+                if let Ok(pause) = retry().pause(reason) {
+                    assert!(pause.expect("is repeated") < LONGEST_WAIT, "{reason:?} {pause:?} {headers:?}");
+                }
+                let last = Retry { attempts: MOST_ATTEMPTS, ..retry() };
+                assert_eq!(last.pause(reason).expect("is the last"), None);
+            }
+            Ok(())
+        });
     }
 }

@@ -1,4 +1,4 @@
-//! The client against a server that answers from a script, one line of it a connection.
+//! The client against a server that sends scripted responses, one for each connection.
 #![allow(
     clippy::disallowed_methods,
     clippy::disallowed_types,
@@ -13,9 +13,8 @@ use fakes::script::{Script, body, cut, header, response, silence};
 use http::StatusCode;
 
 use super::*;
-use crate::http::authorization::Authorization;
 
-/// A server that gives these answers in order, and a URL on it.
+/// A server that sends these responses in order, and a URL on it.
 fn serve(answers: impl IntoIterator<Item = Response>) -> (Url, Script) {
     let script = Script::in_order(answers);
     (format!("{}/a", script.url()).parse().expect("a URL"), script)
@@ -39,14 +38,14 @@ fn post(url: &Url) -> Request {
 }
 
 #[test]
-fn reading_is_repeated_until_an_answer_is_whole() {
+fn a_read_is_retried_until_the_response_is_complete() {
     let (url, script) = serve([silence(), broken(), response(502, &[], ""), ok()]);
     assert_eq!(Http::default().send(&get(&url)).expect("the fourth is good").body, b"{}");
     assert_eq!(script.requests().len(), 4);
 }
 
 #[test]
-fn writing_is_not_repeated_where_it_may_have_had_its_effect() {
+fn a_write_is_not_retried_if_it_may_have_had_an_effect() {
     for answer in [silence(), broken()] {
         let (url, script) = serve([answer]);
         Http::default().send(&post(&url)).expect_err("no answer");
@@ -57,46 +56,46 @@ fn writing_is_not_repeated_where_it_may_have_had_its_effect() {
 }
 
 #[test]
-fn writing_is_repeated_where_it_was_refused_for_now() {
+fn a_write_is_retried_if_it_was_refused_for_now() {
     let later = response(429, &[("Retry-After", "1")], "");
     let reset = response(403, &[("X-RateLimit-Remaining", "0"), ("X-RateLimit-Reset", "1")], "");
     let (url, script) = serve([later, reset, ok()]);
     let began = Instant::now();
     Http::default().send(&post(&url)).expect("the third is good");
-    assert!(began.elapsed() >= Duration::from_secs(1), "it came back too soon");
+    assert!(began.elapsed() >= Duration::from_secs(1), "it did not wait");
     assert_eq!(script.requests().len(), 3);
 }
 
 #[test]
-fn nobody_waits_for_an_hour() {
+fn a_wait_of_an_hour_is_refused() {
     let (url, _script) = serve([response(403, &[("Retry-After", "3600")], "")]);
     let message = Http::default().send(&get(&url)).expect_err("it is too long").to_string();
     assert!(message.contains("60 minutes"), "{message}");
 }
 
 #[test]
-fn a_lack_of_permission_is_no_reason_to_wait() {
+fn a_missing_permission_is_no_reason_to_wait() {
     let (url, script) = serve([response(403, &[("X-RateLimit-Remaining", "4999")], "")]);
     assert_eq!(Http::default().send(&get(&url)).expect("an answer").status, StatusCode::FORBIDDEN);
     assert_eq!(script.requests().len(), 1);
 }
 
 #[test]
-fn nobody_listening_is_found_out_without_harm() {
+fn an_error_without_a_connection_does_not_quote_the_token() {
     // A port on which nothing listens: a scripted server cannot be that.
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
     let url: Url = format!("http://{}/", listener.local_addr().expect("an address")).parse().expect("a URL");
     drop(listener);
-    let error = Http::default().send(&get(&url)).expect_err("nobody is there");
+    let error = Http::default().send(&get(&url)).expect_err("nothing listens");
     assert!(!format!("{error:#}{error:?}").contains("ghs_secret"), "{error:?}");
 }
 
 #[test]
-fn another_site_is_not_shown_who_we_are() {
+fn credentials_go_to_no_other_origin() {
     let (other, seen_there) = serve([ok()]);
     let elsewhere = response(302, &[("Location", other.as_str())], "");
     let (url, seen_here) = serve([response(307, &[("Location", "/b")], ""), elsewhere]);
-    Http::default().send(&get(&url)).expect("is led there");
+    Http::default().send(&get(&url)).expect("is redirected");
     let here = seen_here.requests();
     assert!(here.iter().all(|request| header(request, "authorization") == Some("Bearer ghs_secret")), "{here:?}");
     assert_eq!((here[1].method(), here[1].uri().to_string().as_str()), (&Method::GET, "/b"));

@@ -1,28 +1,28 @@
-//! How a registry asks who one is: the `WWW-Authenticate` header, and what to request a token server for.
+//! How a registry asks for credentials: the `WWW-Authenticate` header, and the URL to get a token from.
 
-use crate::http::url::Url;
-use crate::registry::repository::ImageRepository;
+use crate::http::Url;
+use crate::registry::ImageRepository;
 
-/// What a registry wants to see.
+/// The authentication that a registry asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AuthScheme {
-    /// User and password, at each request (RFC 7617).
+    /// User and password with each request (RFC 7617).
     Basic,
-    /// A token that another service gives.
+    /// A token from a token service.
     /// Source: CNCF Distribution, "Token Authentication Specification".
     Bearer {
-        /// Address of that service, as the registry wrote it.
+        /// Address of the token service, as the registry wrote it.
         realm: String,
-        /// What the registry is called there.
+        /// Name of the registry at the token service.
         service: Option<String>,
-        /// What access the request needs, by words.
+        /// The access that the request needs.
         scopes: Vec<String>,
     },
 }
 
 impl AuthScheme {
-    /// The challenge to answer among those of a header, which may hold several: a token before a password.
-    pub fn of(header: &str) -> Option<Self> {
+    /// Selects one challenge of a header, which may have several: a token before a password.
+    pub fn select(header: &str) -> Option<Self> {
         let mut found = None;
         let mut rest = header;
         while let Some(next) = Parsed::first(rest) {
@@ -41,7 +41,7 @@ impl AuthScheme {
     }
 }
 
-/// One challenge of any kind, and what follows it.
+/// One challenge of any scheme, and the text after it.
 struct Parsed<'a> {
     scheme: &'a str,
     parameters: Vec<(&'a str, String)>,
@@ -51,12 +51,12 @@ struct Parsed<'a> {
 impl<'a> Parsed<'a> {
     /// Source: RFC 9110, sections 11.2 and 11.6.1, "WWW-Authenticate".
     fn first(text: &'a str) -> Option<Self> {
-        let (scheme, mut rest) = word(text.trim_start_matches(BETWEEN))?;
+        let (scheme, mut rest) = word(text.trim_start_matches(SEPARATORS))?;
         let mut parameters = Vec::new();
         loop {
-            rest = rest.trim_start_matches(BETWEEN);
+            rest = rest.trim_start_matches(SEPARATORS);
             let parameter = word(rest).and_then(|(name, tail)| Some((name, tail.trim_start().strip_prefix('=')?)));
-            // A word that no `=` follows is the scheme of the next challenge.
+            // A word without `=` after it is the scheme of the next challenge.
             let Some((name, tail)) = parameter else { return Some(Self { scheme, parameters, rest }) };
             let (value, tail) = value(tail.trim_start());
             parameters.push((name, value));
@@ -65,13 +65,15 @@ impl<'a> Parsed<'a> {
     }
 
     fn parameter(&self, name: &str) -> Option<&str> {
-        let is_it = |(key, _): &&(&str, String)| key.eq_ignore_ascii_case(name);
-        self.parameters.iter().find(is_it).map(|(_, value)| value.as_str())
+        let has_name = |(key, _): &&(&str, String)| key.eq_ignore_ascii_case(name);
+        self.parameters.iter().find(has_name).map(|(_, value)| value.as_str())
     }
 }
 
-/// What stands between parameters, and between challenges.
-const BETWEEN: [char; 3] = [' ', '\t', ','];
+/// A request needs one or two scopes.
+const MOST_SCOPES: usize = 16;
+/// What separates parameters, and challenges.
+const SEPARATORS: [char; 3] = [' ', '\t', ','];
 
 fn word(text: &str) -> Option<(&str, &str)> {
     let is_word = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c);
@@ -79,10 +81,10 @@ fn word(text: &str) -> Option<(&str, &str)> {
     (end > 0).then(|| text.split_at(end))
 }
 
-/// A word, or a quoted text, in which commas are no ends and a backslash takes the next character as it is.
+/// A word, or a quoted string, in which a comma is text and a backslash escapes the next character.
 fn value(text: &str) -> (String, &str) {
     let Some(quoted) = text.strip_prefix('"') else {
-        let end = text.find(BETWEEN).unwrap_or(text.len());
+        let end = text.find(SEPARATORS).unwrap_or(text.len());
         return (text[..end].to_owned(), &text[end..]);
     };
     let mut value = String::new();
@@ -97,13 +99,13 @@ fn value(text: &str) -> (String, &str) {
     (value, characters.as_str())
 }
 
-/// Where a token is to be had, for a registry that names `realm` and wants `scopes`.
+/// The URL to get a token from, for a registry that asks for one from `realm` with `scopes`.
 ///
-/// For our own repository it asks at once for everything that will be needed, so that one token serves a whole
-/// push; the scopes of other repositories are as the registry names them.
+/// For our own repository it requests all scopes that a push needs, so that one token is enough. Scopes
+/// of other repositories are passed on as the registry wrote them.
 ///
 /// # Errors
-/// Where credentials would leave TLS, or this machine.
+/// If credentials would leave TLS or this machine, or if there are too many scopes.
 pub fn token_url(
     repository: &ImageRepository,
     may_push: bool,
@@ -112,22 +114,25 @@ pub fn token_url(
     scopes: &[String],
 ) -> Result<Url, String> {
     let registry = repository.endpoint();
-    // A realm is an absolute URL; that it leaves TLS is found by resolving it.
-    let realm = realm.parse::<Url>().and_then(|_| registry.resolve(realm));
-    let realm = realm.map_err(|error| format!("{registry} names no token service that can be trusted: {error}"))?;
+    if scopes.len() > MOST_SCOPES {
+        return Err(format!("{registry} asks for a token with {} scopes; {MOST_SCOPES} is the limit", scopes.len()));
+    }
+    let realm = registry.resolve(realm);
+    let realm = realm.map_err(|error| format!("{registry} names a token service that cannot be trusted: {error}"))?;
     if registry.is_loopback() && !realm.is_loopback() {
-        return Err(format!("{registry} is on this machine and sends credentials off it, to {}", realm.origin()));
+        return Err(format!("{registry} is on this machine, but its token service is not: {}", realm.origin()));
     }
     let own = format!("repository:{}:", repository.path());
-    let wanted = format!("{own}{}", if may_push { "pull,push" } else { "pull" });
+    let scope = format!("{own}{}", if may_push { "pull,push" } else { "pull" });
     let url = service.map_or_else(|| realm.clone(), |service| realm.with("service", service));
     let others = scopes.iter().filter(|scope| !scope.starts_with(&own));
-    Ok(others.fold(url.with("scope", &wanted), |url, scope| url.with("scope", scope)))
+    Ok(others.fold(url.with("scope", &scope), |url, scope| url.with("scope", scope)))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::os::mutation;
 
     fn bearer(realm: &str, service: Option<&str>, scopes: &[&str]) -> AuthScheme {
         let scopes = scopes.iter().map(|scope| (*scope).to_owned()).collect();
@@ -135,41 +140,41 @@ mod tests {
     }
 
     #[test]
-    fn a_comma_in_quotes_ends_nothing() {
+    fn a_comma_in_quotes_is_text() {
         let header = r#"Bearer realm="https://ghcr.io/token",service="ghcr.io",scope="repository:a/b:pull,push""#;
         assert_eq!(
-            AuthScheme::of(header),
+            AuthScheme::select(header),
             Some(bearer("https://ghcr.io/token", Some("ghcr.io"), &["repository:a/b:pull,push"]))
         );
         let header = r#"Bearer realm="https://x/\"t", scope="repository:a:pull,push repository:b:pull""#;
         let scopes = ["repository:a:pull,push", "repository:b:pull"];
-        assert_eq!(AuthScheme::of(header), Some(bearer("https://x/\"t", None, &scopes)));
+        assert_eq!(AuthScheme::select(header), Some(bearer("https://x/\"t", None, &scopes)));
     }
 
     #[test]
-    fn the_case_of_names_does_not_matter_and_blanks_may_be_many() {
+    fn names_are_case_insensitive_and_whitespace_is_skipped() {
         let header = "bEARER Realm = https://x/t ,SERVICE=\"s\" , error=\"invalid_token\"";
-        assert_eq!(AuthScheme::of(header), Some(bearer("https://x/t", Some("s"), &[])));
-        assert_eq!(AuthScheme::of("BASIC realm=\"x\""), Some(AuthScheme::Basic));
+        assert_eq!(AuthScheme::select(header), Some(bearer("https://x/t", Some("s"), &[])));
+        assert_eq!(AuthScheme::select("BASIC realm=\"x\""), Some(AuthScheme::Basic));
     }
 
     #[test]
-    fn of_several_the_one_with_a_token_is_answered() {
+    fn a_token_is_preferred_among_several_challenges() {
         for header in [
             r#"Basic realm="a, Bearer b", Bearer realm="https://x/t",service="s""#,
             r#"Bearer realm="https://x/t",service="s", Basic realm="a""#,
             r#"Negotiate, Digest realm="d", nonce="n=,", Bearer realm="https://x/t" , service=s"#,
         ] {
-            assert_eq!(AuthScheme::of(header), Some(bearer("https://x/t", Some("s"), &[])), "{header}");
+            assert_eq!(AuthScheme::select(header), Some(bearer("https://x/t", Some("s"), &[])), "{header}");
         }
-        assert_eq!(AuthScheme::of("Negotiate abc, Basic"), Some(AuthScheme::Basic));
+        assert_eq!(AuthScheme::select("Negotiate abc, Basic"), Some(AuthScheme::Basic));
         for header in ["", ",", "Negotiate", "Bearer service=\"s\"", "=\"", "\u{e4}"] {
-            assert_eq!(AuthScheme::of(header), None, "{header}");
+            assert_eq!(AuthScheme::select(header), None, "{header}");
         }
     }
 
     #[test]
-    fn a_token_is_asked_for_once_for_all_that_a_push_needs() {
+    fn one_token_has_all_scopes_that_a_push_needs() {
         let repository = "ghcr.io/a/b".parse().expect("parses");
         let scopes = ["repository:a/b:pull".to_owned(), "repository:c/d:pull".to_owned()];
         let url = token_url(&repository, true, "https://ghcr.io/token", Some("ghcr.io"), &scopes).expect("a URL");
@@ -180,17 +185,47 @@ mod tests {
     }
 
     #[test]
-    fn credentials_stay_in_tls_and_those_of_this_machine_on_it() {
+    fn credentials_stay_in_tls_and_local_ones_on_this_machine() {
         let of =
             |repository: &str, realm: &str| token_url(&repository.parse().expect("parses"), true, realm, None, &[]);
         of("127.0.0.1:1/a", "http://localhost:2/token").expect("both are this machine");
+        let relative = of("ghcr.io/a", "token").expect("is at the registry itself");
+        assert_eq!(relative.as_str(), "https://ghcr.io/token?scope=repository%3Aa%3Apull%2Cpush");
         for (repository, realm) in [
             ("ghcr.io/a", "http://ghcr.io/token"),
             ("ghcr.io/a", "http://127.0.0.1/token"),
-            ("ghcr.io/a", "token"),
+            ("127.0.0.1:1/a", "//evil.example/token"),
             ("127.0.0.1:1/a", "https://evil.example/token"),
         ] {
             of(repository, realm).expect_err(realm);
         }
+    }
+
+    #[test]
+    fn the_number_of_scopes_has_a_limit() {
+        let of =
+            |count| token_url(&"ghcr.io/a".parse().expect("parses"), true, "/t", None, &vec!["s".to_owned(); count]);
+        of(MOST_SCOPES).expect("is taken");
+        of(MOST_SCOPES + 1).expect_err("is too many");
+    }
+
+    #[test]
+    fn any_header_gives_a_scheme_no_larger_than_itself_and_a_trusted_token_service() {
+        let repository: ImageRepository = "ghcr.io/a/b".parse().expect("parses");
+        arbtest::arbtest(|source| {
+            let sample = r#"Negotiate, Basic realm="a\"b", Bearer realm="https://ghcr.io/token",service="s",scope="repository:a:pull c:d""#;
+            let header = mutation::text(source, sample)?;
+            let Some(AuthScheme::Bearer { realm, service, scopes }) = AuthScheme::select(&header) else {
+                return Ok(());
+            };
+            let length =
+                realm.len() + service.as_deref().map_or(0, str::len) + scopes.iter().map(String::len).sum::<usize>();
+            assert!(length + scopes.len() <= header.len() + 1, "{header:?}");
+            if let Ok(url) = token_url(&repository, true, &realm, service.as_deref(), &scopes) {
+                assert!(url.as_str().starts_with("https://") && scopes.len() <= MOST_SCOPES, "{url}");
+                assert!(url.as_str().len() <= 3 * header.len() + 200, "{url}");
+            }
+            Ok(())
+        });
     }
 }

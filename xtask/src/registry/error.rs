@@ -1,50 +1,51 @@
-//! What a registry refused, and what a person can do about it: one message for each cause.
+//! Errors of a registry, and what to do about them: one message for each cause.
 
 use std::fmt;
 
 use http::StatusCode;
 use serde::Deserialize;
 
-use crate::registry::repository::ImageRepository;
+use crate::registry::ImageRepository;
 
+/// An error document has a few hundred bytes.
+const LARGEST_BODY_BYTES: usize = 64 << 10;
 /// A quoted message is cut here.
 const LONGEST_QUOTE: usize = 200;
 
-/// An answer that is none of those that were hoped for.
+/// An unexpected response.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RegistryError {
-    /// What was tried: `push the blob sha256:…`.
-    pub trying: String,
-    /// Where.
+    /// What failed: `push the blob sha256:…`.
+    pub action: String,
     pub repository: ImageRepository,
-    /// Whether it would have changed something there.
+    /// Whether the request changes the repository.
     pub is_write: bool,
-    /// Whether we had nothing to say who we are.
+    /// Whether there were no credentials.
     pub is_anonymous: bool,
-    /// Whether it knew who we are, and that was not enough (RFC 6750, section 3.1).
-    pub lacks_scope: bool,
-    /// What came back.
+    /// Whether the credentials are valid and not sufficient (RFC 6750, section 3.1).
+    pub has_insufficient_scope: bool,
     pub status: StatusCode,
-    /// The body that came with it, read as [`ErrorDetail`]s.
-    pub complaints: Vec<ErrorDetail>,
+    pub details: Vec<ErrorDetail>,
 }
 
-/// One entry of the body of an error. Source: the OCI distribution specification 1.1, "Error Codes".
+/// One entry of an error body. Source: the OCI distribution specification 1.1, "Error Codes".
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct ErrorDetail {
-    /// A word in capitals.
     pub code: String,
-    /// A sentence, or nothing.
+    /// May be empty.
     #[serde(default)]
     pub message: String,
 }
 
 impl ErrorDetail {
-    /// Those in a body; none where it has another form, as that of a proxy has.
-    pub fn all(body: &[u8]) -> Vec<Self> {
+    /// The entries of a body, or none if it has another format, such as a proxy's HTML.
+    pub fn parse(body: &[u8]) -> Vec<Self> {
         #[derive(Deserialize)]
         struct Body {
             errors: Vec<ErrorDetail>,
+        }
+        if body.len() > LARGEST_BODY_BYTES {
+            return Vec::new();
         }
         serde_json::from_slice(body).map_or_else(|_| Vec::new(), |body: Body| body.errors)
     }
@@ -59,21 +60,20 @@ impl fmt::Display for ErrorDetail {
 }
 
 impl RegistryError {
-    /// Whether the registry shows the repository only to those whom it knows. GitHub says of a
-    /// private package, and of none at all, that authentication is required.
+    /// Whether the registry requires credentials to read the repository. GitHub does so for a private
+    /// package and for one that does not exist.
     pub fn is_private(&self) -> bool {
         self.is_anonymous && !self.is_write && self.is_about_access()
     }
 
     fn is_about_access(&self) -> bool {
-        [StatusCode::UNAUTHORIZED, StatusCode::FORBIDDEN].contains(&self.status) || self.says("DENIED")
+        [StatusCode::UNAUTHORIZED, StatusCode::FORBIDDEN].contains(&self.status) || self.has_code("DENIED")
     }
 
-    fn says(&self, code: &str) -> bool {
-        self.complaints.iter().any(|complaint| complaint.code == code)
+    fn has_code(&self, code: &str) -> bool {
+        self.details.iter().any(|detail| detail.code == code)
     }
 
-    /// What to do next.
     fn advice(&self) -> Option<String> {
         let on_github = self.repository.is_github();
         let variables = if on_github {
@@ -84,28 +84,30 @@ impl RegistryError {
         let pages = self.repository.settings_pages();
         Some(match self.status {
             _ if self.is_private() && on_github => format!(
-                "the package is private, or there is none: say who you are ({variables}), or make it public by hand, \
-                 as no API can: Package settings, Danger Zone, Change visibility, at {pages}"
+                "the package is private or does not exist: set {variables}, or make it public by hand, \
+                 because no API can: Package settings, Danger Zone, Change visibility, at {pages}"
             ),
-            _ if self.is_about_access() && self.is_anonymous => format!("say who you are: set {variables}"),
-            StatusCode::UNAUTHORIZED if !self.lacks_scope => {
-                format!("the credentials are wrong or expired: look at {variables}")
+            _ if self.is_about_access() && self.is_anonymous => format!("credentials are required: set {variables}"),
+            StatusCode::UNAUTHORIZED if !self.has_insufficient_scope => {
+                format!("the credentials are wrong or expired: check {variables}")
             }
             _ if self.is_about_access() && on_github => format!(
                 "the token may not do that: a workflow's job needs `permissions: packages: write`, a personal token \
                  (classic) `write:packages`; a package that exists must also be linked with the repository that runs \
                  the workflow, with the role Write under Manage Actions access, at {pages}"
             ),
-            _ if self.is_about_access() => format!("these credentials may not do that: look at {variables}"),
+            _ if self.is_about_access() => format!("these credentials may not do that: check {variables}"),
             StatusCode::NOT_FOUND if self.is_write => {
-                "there is no such repository, and this registry makes none by itself: make it there first".to_owned()
+                "there is no such repository, and this registry does not create one on push: create it first".to_owned()
             }
-            StatusCode::PAYLOAD_TOO_LARGE => "it is more than the registry, or a proxy before it, takes".to_owned(),
+            StatusCode::PAYLOAD_TOO_LARGE => {
+                "it is larger than the registry, or a proxy in front of it, accepts".to_owned()
+            }
             StatusCode::TOO_MANY_REQUESTS => "it limits the rate of requests; run this again later".to_owned(),
-            _ if self.says("DIGEST_INVALID") => {
-                "what arrived is not what was announced: was a file changed meanwhile? make it anew".to_owned()
+            _ if self.has_code("DIGEST_INVALID") => {
+                "the content does not match its digest: was a file changed meanwhile? build it again".to_owned()
             }
-            _ if self.says("MANIFEST_BLOB_UNKNOWN") || self.status.is_server_error() => "run this again".to_owned(),
+            _ if self.has_code("MANIFEST_BLOB_UNKNOWN") || self.status.is_server_error() => "run this again".to_owned(),
             _ => return None,
         })
     }
@@ -113,10 +115,10 @@ impl RegistryError {
 
 impl fmt::Display for RegistryError {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { trying, repository, status, .. } = self;
-        write!(out, "cannot {trying}: {repository} answered {status}")?;
-        for complaint in self.complaints.iter().take(3) {
-            write!(out, "; {complaint}")?;
+        let Self { action, repository, status, .. } = self;
+        write!(out, "cannot {action}: {repository} answered {status}")?;
+        for detail in self.details.iter().take(3) {
+            write!(out, "; {detail}")?;
         }
         self.advice().map_or(Ok(()), |advice| write!(out, "\n  {advice}"))
     }
@@ -127,21 +129,22 @@ impl std::error::Error for RegistryError {}
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::os::mutation;
 
     fn error(repository: &str, status: u16, body: &str) -> RegistryError {
         RegistryError {
-            trying: "push the tag latest".to_owned(),
+            action: "push the tag latest".to_owned(),
             repository: repository.parse().expect("parses"),
             is_write: true,
             is_anonymous: false,
-            lacks_scope: false,
+            has_insufficient_scope: false,
             status: StatusCode::from_u16(status).expect("a status"),
-            complaints: ErrorDetail::all(body.as_bytes()),
+            details: ErrorDetail::parse(body.as_bytes()),
         }
     }
 
     #[test]
-    fn a_message_names_the_permission_that_is_missing_and_the_page() {
+    fn a_message_names_the_missing_permission_and_the_settings_page() {
         let body = r#"{"errors":[{"code":"DENIED","message":"permission_denied: write_package","detail":null}]}"#;
         let expected = "cannot push the tag latest: ghcr.io/me/b answered 403 Forbidden; \
             DENIED: permission_denied: write_package\n  \
@@ -153,19 +156,19 @@ mod tests {
     }
 
     #[test]
-    fn a_private_package_is_told_from_credentials_that_are_wrong() {
+    fn a_private_package_is_distinguished_from_wrong_credentials() {
         let body = r#"{"errors":[{"code":"UNAUTHORIZED","message":"authentication required"}]}"#;
         let with = error("ghcr.io/me/b", 401, body);
-        assert!(with.to_string().contains("wrong or expired: look at GITHUB_ACTOR and GITHUB_TOKEN"), "{with}");
-        let known = RegistryError { lacks_scope: true, ..with.clone() };
+        assert!(with.to_string().contains("wrong or expired: check GITHUB_ACTOR and GITHUB_TOKEN"), "{with}");
+        let known = RegistryError { has_insufficient_scope: true, ..with.clone() };
         assert!(known.to_string().contains("may not do that"), "{known}");
         let without = RegistryError { is_anonymous: true, is_write: false, ..with.clone() };
         assert!(without.is_private() && !with.is_private());
         assert!(without.to_string().contains("Change visibility"), "{without}");
         let elsewhere = error("127.0.0.1:5000/b", 401, body);
-        assert!(elsewhere.to_string().ends_with("look at REGISTRY_USERNAME and REGISTRY_PASSWORD"), "{elsewhere}");
+        assert!(elsewhere.to_string().ends_with("check REGISTRY_USERNAME and REGISTRY_PASSWORD"), "{elsewhere}");
         let nobody = RegistryError { is_anonymous: true, ..elsewhere };
-        assert!(nobody.to_string().contains("say who you are"), "{nobody}");
+        assert!(nobody.to_string().contains("credentials are required"), "{nobody}");
     }
 
     #[test]
@@ -176,7 +179,7 @@ mod tests {
                 r#"{"errors":[{"code":"NAME_UNKNOWN"}]}"#,
                 "answered 404 Not Found; NAME_UNKNOWN\n  there is no such",
             ),
-            (413, "<html>", "more than the registry"),
+            (413, "<html>", "larger than the registry"),
             (429, r#"{"errors":[{"code":"TOOMANYREQUESTS"}]}"#, "again later"),
             (400, r#"{"errors":[{"code":"DIGEST_INVALID","message":"m","detail":{"a":[]}}]}"#, "was a file changed"),
             (503, "", "run this again"),
@@ -190,10 +193,36 @@ mod tests {
     #[test]
     fn a_quote_is_short_and_has_no_control_characters() {
         let body = format!(r#"{{"errors":[{{"code":"A","message":"\u001b[2J{}"}}]}}"#, "x".repeat(900));
-        let quoted = ErrorDetail::all(body.as_bytes())[0].to_string();
+        let quoted = ErrorDetail::parse(body.as_bytes())[0].to_string();
         assert!(quoted.starts_with("A:  [2Jxxx") && quoted.len() == LONGEST_QUOTE, "{quoted}");
         for other in ["", "404 page not found", "{}", r#"{"errors":{}}"#, r#"{"errors":[{}]}"#] {
-            assert_eq!(ErrorDetail::all(other.as_bytes()), []);
+            assert_eq!(ErrorDetail::parse(other.as_bytes()), []);
         }
+    }
+
+    #[test]
+    fn a_body_has_a_largest_size() {
+        let of = |size: usize| {
+            let mut body = br#"{"errors":[{"code":"A"}]}"#.to_vec();
+            body.resize(size, b' ');
+            ErrorDetail::parse(&body).len()
+        };
+        assert_eq!((of(LARGEST_BODY_BYTES), of(LARGEST_BODY_BYTES + 1)), (1, 0));
+    }
+
+    #[test]
+    fn any_body_gives_a_short_message_without_control_characters() {
+        arbtest::arbtest(|source| {
+            let sample =
+                r#"{"errors":[{"code":"DENIED","message":"\u001b[2J\n"},{"code":"A","detail":[{}]},{"code":"B"}]}"#;
+            let body = mutation::bytes(source, sample.as_bytes())?;
+            let details = ErrorDetail::parse(&body);
+            assert!(details.len() * r#"{"code":""}"#.len() <= body.len(), "{details:?}");
+            let message = RegistryError { details, ..error("registry.example/a", 400, "") }.to_string();
+            let plain = error("registry.example/a", 400, "").to_string();
+            assert!(message.chars().count() <= plain.len() + 3 * (LONGEST_QUOTE + 2) + 200, "{message}");
+            assert!(!message.replacen("\n  ", "", 1).contains(char::is_control), "{message:?}");
+            Ok(())
+        });
     }
 }

@@ -1,5 +1,5 @@
-//! What is attached to an image: through the registry's own list where it has one, else through an
-//! index under a tag made from the image's digest, which clients keep.
+//! What is attached to an image: the referrers API if the registry has it, otherwise an index that
+//! clients maintain under a tag made from the image's digest.
 
 use anyhow::{Context, Error, Result, bail, ensure};
 use camino::Utf8Path;
@@ -11,18 +11,15 @@ use oci::reference::Reference;
 use oci::referrers::{Attachment, EMPTY, EMPTY_TYPE, fallback_tag, of_type, with_referrer};
 
 use crate::github::next_of;
-use crate::http::Request;
+use crate::http::{Request, Url};
 use crate::registry::upload::Content;
 use crate::registry::{Registry, described};
 
-/// An image has a handful of referrers; a registry gives a hundred or more at once.
-const MOST_PAGES: usize = 20;
+/// An image has a handful of referrers; a page has a hundred or more.
+pub(super) const MOST_PAGES: usize = 20;
 
 impl Registry {
-    /// What of one type refers to an image.
-    ///
-    /// # Errors
-    /// As [`Registry::manifest`].
+    /// The referrers of an image that have this type.
     pub fn referrers(&self, subject: &Digest, artifact_type: &str) -> Result<Vec<Descriptor>> {
         if let Some(listed) = self.listed(subject, artifact_type)? {
             return Ok(listed);
@@ -32,49 +29,47 @@ impl Registry {
         Ok(index.and_then(|index| of_type(&index.bytes, artifact_type)).unwrap_or_default())
     }
 
-    /// The registry's own list; none where it keeps none.
+    /// The registry's own list, or `None` if it has no referrers API.
     ///
     /// Such a registry should answer 404. ghcr.io answers 303 with an address of GitHub's web site
-    /// (artifacthub/hub#4785), Artifactory 406 (google/go-containerregistry#1962), so that everything
-    /// but a list of the right type counts as none.
+    /// (artifacthub/hub#4785), Artifactory 406 (google/go-containerregistry#1962), so that any
+    /// response but a list of the right type counts as none.
     fn listed(&self, subject: &Digest, artifact_type: &str) -> Result<Option<Vec<Descriptor>>> {
         let mut next = Some(self.repository.url(&format!("referrers/{subject}")).with("artifactType", artifact_type));
         let mut found = Vec::new();
         for _ in 0..MOST_PAGES {
             let Some(url) = next else { return Ok(Some(found)) };
-            let request = Request::new(Method::GET, url.clone()).header(ACCEPT, INDEX_TYPE).unredirected();
+            let request = Request::new(Method::GET, url.clone()).header(ACCEPT, INDEX_TYPE).without_redirects();
             let response = self.send(&request, None)?;
             let is_list = response.header(CONTENT_TYPE.as_str()).is_some_and(|found| found.starts_with(INDEX_TYPE));
             let is_known = ![StatusCode::UNAUTHORIZED, StatusCode::FORBIDDEN].contains(&response.status);
             match response.status {
                 StatusCode::OK if is_list => {}
                 status if is_known && !status.is_server_error() => return Ok(None),
-                _ => return Err(self.refused(false, format!("list what refers to {subject}"), &response)),
+                _ => return Err(self.refused(false, format!("list the referrers of {subject}"), &response)),
             }
-            let here = of_type(&response.body, artifact_type);
-            found.extend(here.with_context(|| format!("{url} is said to be an index and is none"))?);
-            next = response
-                .header("link")
-                .and_then(next_of)
-                .map(|link| url.resolve(link))
-                .transpose()
-                .map_err(Error::msg)?;
-            ensure!(next.as_ref().is_none_or(|next| next.origin() == url.origin()), "{url} goes on at another site");
+            self.check_size(&response)?;
+            let page = of_type(&response.body, artifact_type);
+            found.extend(page.with_context(|| format!("{url} sent an invalid index"))?);
+            next = next_page(&url, response.header("link"))?;
         }
-        bail!("the list of what refers to {subject} has no end")
+        if next.is_none() {
+            return Ok(Some(found));
+        }
+        bail!("the list of referrers of {subject} has more than {MOST_PAGES} pages")
     }
 
-    /// What [`Registry::attach`] pushes for a file: its manifest, and how lists name it.
+    /// What [`Registry::attach`] pushes for a file: its manifest, and its entry in lists of referrers.
     pub fn attached(subject: &Descriptor, attachment: &Attachment) -> (Vec<u8>, Descriptor) {
         let manifest = attachment.manifest(subject, &described(EMPTY_TYPE, EMPTY).digest);
         let listed = attachment.described(&described(MANIFEST_TYPE, &manifest));
         (manifest, listed)
     }
 
-    /// Attaches a file to an image that is there. Doing so again changes nothing.
+    /// Attaches a file to an image. Doing so again changes nothing.
     ///
     /// # Errors
-    /// As [`Registry::push_blob`]; where someone else's document lies under the fallback tag.
+    /// As [`Registry::push_blob`]; if the fallback tag refers to something other than an index.
     pub fn attach(&self, subject: &Descriptor, attachment: &Attachment, file: &Utf8Path) -> Result<Descriptor> {
         self.push(&attachment.layer(), Content::File(file), None)?;
         self.push(&described(EMPTY_TYPE, EMPTY), Content::Bytes(EMPTY), None)?;
@@ -85,15 +80,67 @@ impl Registry {
         Ok(listed)
     }
 
-    /// Adds a referrer to the index that clients keep.
+    /// Adds a referrer to the index that clients maintain.
     /// Source: the OCI distribution specification 1.1, "Pushing Manifests with Subject".
     fn list(&self, subject: &Digest, referrer: &Descriptor) -> Result<()> {
         let tag = fallback_tag(subject);
         let index = self.manifest(&Reference::from(&tag))?;
         let index = with_referrer(index.as_ref().map(|index| index.bytes.as_slice()), referrer);
-        match index.map_err(Error::msg).with_context(|| format!("{}:{tag} is left as it is", self.repository))? {
+        match index.map_err(Error::msg).with_context(|| format!("{}:{tag} is not changed", self.repository))? {
             Some(index) => self.tag(&tag, INDEX_TYPE, &index),
             None => Ok(()),
         }
+    }
+}
+
+/// The next page that a `Link` header names; it must be at the same origin.
+fn next_page(url: &Url, link: Option<&str>) -> Result<Option<Url>> {
+    let next = link.and_then(next_of).map(|link| url.resolve(link)).transpose().map_err(Error::msg)?;
+    ensure!(next.as_ref().is_none_or(|next| next.origin() == url.origin()), "{url} continues at another origin");
+    Ok(next)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::os::mutation;
+
+    #[test]
+    fn any_link_leads_to_the_same_origin() {
+        let url: Url = "https://ghcr.io/v2/a/referrers/sha256:00?artifactType=x".parse().expect("a URL");
+        arbtest::arbtest(|source| {
+            let sample = *source.choose(&[
+                r#"</v2/a/referrers/sha256:00?n=2>; rel="next""#,
+                r#"<//ghcr.io:443/next>; rel="next""#,
+                r#"<https://ghcr.io/1>; rel="prev", <https://other.example/3>; rel="next""#,
+            ])?;
+            let link = mutation::text(source, sample)?;
+            if let Ok(Some(next)) = next_page(&url, Some(&link)) {
+                assert_eq!(next.origin(), "https://ghcr.io");
+                assert!(next.as_str().len() <= url.as_str().len() + link.len(), "{next}");
+            }
+            Ok(())
+        });
+    }
+
+    #[test]
+    fn any_page_gives_only_referrers_of_the_type_that_is_in_it() {
+        let subject = described(MANIFEST_TYPE, b"{}");
+        let listed = |artifact_type: &str| {
+            let listed = described(MANIFEST_TYPE, artifact_type.as_bytes());
+            Descriptor { artifact_type: Some(artifact_type.to_owned()), ..listed }
+        };
+        let manifests = [listed("application/spdx+json"), listed("application/x"), subject];
+        let sample = json!({ "schemaVersion": 2, "mediaType": INDEX_TYPE, "manifests": manifests }).to_string();
+        assert_eq!(of_type(sample.as_bytes(), "application/x").expect("an index"), [listed("application/x")]);
+        arbtest::arbtest(|source| {
+            let page = mutation::bytes(source, sample.as_bytes())?;
+            let found = of_type(&page, "application/x").unwrap_or_default();
+            assert!(found.iter().all(|one| one.artifact_type.as_deref() == Some("application/x")), "{found:?}");
+            assert!(found.iter().map(|one| one.digest.to_string().len()).sum::<usize>() <= page.len(), "{found:?}");
+            Ok(())
+        });
     }
 }

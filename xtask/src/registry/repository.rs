@@ -1,24 +1,23 @@
-//! Where an image is published: a registry and a name therein. The one place that knows how a
-//! registry is reached and what a legal name is.
+//! The name of an image: a registry and a path. Only this file knows the address of a registry and
+//! which names are valid.
 
 use std::fmt;
 use std::str::FromStr;
 
 use serde::Serialize;
 
-use crate::http::url::Url;
+use crate::http::Url;
 
-/// What follows the owner in the name of the image.
+/// The name of the image after the owner.
 const IMAGE: &str = "buildkit-riscv64";
-/// Docker Hub is named after its site and answers elsewhere.
+/// Docker Hub has another name than its API.
 /// Source: distribution/reference, "normalize.go"; Docker, "Registry API".
 const DOCKER_HUB: (&str, &str) = ("docker.io", "registry-1.docker.io");
-/// GitHub's registry, whose packages have a page of settings.
+/// GitHub's registry, whose packages have a settings page.
 const GITHUB: &str = "ghcr.io";
 
-/// A repository of images: `ghcr.io/gounthar/buildkit-riscv64`, `127.0.0.1:5000/me/buildkit-riscv64`.
-/// What a URL of a registry may begin with is checked here, and names are lower-cased, as
-/// registries know no others.
+/// An image repository: `ghcr.io/gounthar/buildkit-riscv64`, `127.0.0.1:5000/me/buildkit-riscv64`.
+/// Names are lower-cased, because registries have no others.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ImageRepository {
     registry: String,
@@ -28,9 +27,6 @@ pub struct ImageRepository {
 
 impl ImageRepository {
     /// Our image of `owner` in a registry.
-    ///
-    /// # Errors
-    /// Where either is none.
     pub fn of(registry: &str, owner: &str) -> Result<Self, String> {
         format!("{registry}/{owner}/{IMAGE}").parse()
     }
@@ -50,8 +46,8 @@ impl ImageRepository {
         self.registry == GITHUB
     }
 
-    /// Where a person sets, at GitHub, who may pull and push. The name does not tell whether the
-    /// owner is a person or an organisation.
+    /// The pages at GitHub for the access to the package. The name does not show whether the owner is a
+    /// user or an organisation.
     pub fn settings_pages(&self) -> String {
         let (owner, name) = self.path.split_once('/').unwrap_or((&self.path, ""));
         let page = |kind| {
@@ -60,7 +56,7 @@ impl ImageRepository {
         format!("{} (of an organisation: {})", page("users"), page("orgs"))
     }
 
-    /// Something in the repository: `manifests/latest`, `blobs/uploads/`.
+    /// The URL of `below` in the repository: `manifests/latest`, `blobs/uploads/`.
     pub fn url(&self, below: &str) -> Url {
         self.endpoint.join(&format!("v2/{}/{below}", self.path))
     }
@@ -70,18 +66,18 @@ impl FromStr for ImageRepository {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let refuse = |why: &str| format!("{text:?} is no repository of images: {why} (ghcr.io/OWNER/NAME)");
+        let refuse = |why: &str| format!("{text:?} is not an image repository: {why} (ghcr.io/OWNER/NAME)");
         let lower = text.to_ascii_lowercase();
-        let (registry, path) = lower.split_once('/').ok_or_else(|| refuse("it has no registry, or no name"))?;
+        let (registry, path) = lower.split_once('/').ok_or_else(|| refuse("it has no registry or no name"))?;
         // A first word without a dot or a port is the owner of an image at Docker Hub.
         if !registry.contains(['.', ':']) && registry != "localhost" {
             return Err(refuse("it does not begin with a registry"));
         }
         if !path.split('/').all(is_component) {
-            return Err(refuse("a part of a name is of letters and digits, with `.`, `_`, `__` or dashes in between"));
+            return Err(refuse("a part of a name has letters and digits, with `.`, `_`, `__` or dashes in between"));
         }
         let host = if registry == DOCKER_HUB.0 { DOCKER_HUB.1 } else { registry };
-        // Plain HTTP is for this machine alone, which `Url` knows.
+        // `Url` takes plain HTTP for this machine only.
         let plain = format!("http://{host}").parse::<Url>();
         let endpoint = plain.or_else(|_| format!("https://{host}").parse()).map_err(|error| refuse(&error))?;
         if endpoint.as_str() != endpoint.origin() {
@@ -115,7 +111,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_registry_on_this_machine_is_spoken_to_without_tls_and_no_other() {
+    fn only_a_registry_on_this_machine_is_used_without_tls() {
         for (text, endpoint) in [
             ("ghcr.io/gounthar/buildkit-riscv64", "https://ghcr.io"),
             ("localhost/a", "http://localhost"),
@@ -138,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn names_are_those_of_the_specification() {
+    fn names_follow_the_specification() {
         for text in ["ghcr.io/a", "ghcr.io/a--b/c.d/e__f/g_h", "ghcr.io/0"] {
             text.parse::<ImageRepository>().expect(text);
         }

@@ -1,4 +1,4 @@
-//! One change in a registry: as it is planned, as it is printed, and as it is executed.
+//! One change in a registry: planned, printed and executed.
 #![allow(clippy::disallowed_methods, reason = "reads the files that are pushed")]
 
 use std::collections::BTreeMap;
@@ -15,10 +15,9 @@ use serde::Serialize;
 
 use crate::os::shell::quoted;
 use crate::os::terminal::{Progress, Unit};
-use crate::registry::repository::ImageRepository;
-use crate::registry::{Found, Registry, described};
+use crate::registry::{Found, ImageRepository, Registry, described};
 
-/// The media type of a blob is recorded in the manifest, not in the registry.
+/// The manifest has the media type of a blob; the registry does not.
 const BLOB_TYPE: &str = "application/octet-stream";
 
 /// One change. Its `Display` is shell code that makes the same change with `oras`, run in the checkout.
@@ -44,7 +43,7 @@ pub enum RegistryStep {
         #[serde(skip)]
         sha256: Sha256,
     },
-    /// Tag an image. `latest` may have been at another image before.
+    /// Tag an image. `latest` may have referred to another image before.
     Tag {
         repository: ImageRepository,
         /// The manifest of the image.
@@ -105,7 +104,7 @@ impl fmt::Display for RegistryStep {
 }
 
 impl RegistryStep {
-    /// Executes the step: if the registry is already in the state that it leads to, nothing happens.
+    /// Executes the step. If its effect is there already, nothing changes.
     pub fn execute(&self, registry: &Registry) -> Result<()> {
         assert_eq!(self.repository(), registry.repository(), "a plan is for one repository");
         match self {
@@ -139,7 +138,7 @@ impl RegistryStep {
     }
 }
 
-/// Leaves a tag alone that another run has set meanwhile, unless it is `latest`, which moves.
+/// Sets a tag. One that another run has set meanwhile is not changed, except `latest`, which moves.
 fn set_tag(registry: &Registry, digest: &Digest, tag: &ImageTag) -> Result<()> {
     let found = registry.manifest(&Reference::from(tag))?.map(|found| found.descriptor.digest);
     match found {

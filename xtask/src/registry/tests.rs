@@ -1,5 +1,5 @@
-//! The client against real registries: docker-registry, open, with passwords and with tokens, and
-//! that of the laboratory. What it pushed is then read by skopeo and by an engine.
+//! The client against real registries: docker-registry without credentials, with passwords and with
+//! tokens, and the registry at `LAB_REGISTRY`. Skopeo and an engine then read what it pushed.
 #![allow(clippy::disallowed_methods, reason = "reads and writes files and reads the environment")]
 
 use std::io::Write as _;
@@ -20,7 +20,7 @@ mod scripted;
 mod servers;
 mod tokens;
 
-/// Says by name and reason that a test could not run; `cargo xtask ci` counts these lines.
+/// Prints the name of a test that could not run, and the reason; `cargo xtask ci` counts these lines.
 fn skip(name: &str, reason: &str) {
     writeln!(std::io::stderr(), "SKIPPED {name}: {reason}").expect("standard error takes a line");
 }
@@ -29,7 +29,7 @@ fn tag(text: &str) -> ImageTag {
     text.parse().expect(text)
 }
 
-/// Our image there, as the user of that name and password.
+/// A client of our image there, with this user and password.
 fn client(address: &str, login: Option<(&str, &str)>) -> Registry {
     let credentials = login.map(|(user, password)| Authorization::basic(user, password));
     Registry::new(ImageRepository::of(address, "Tests").expect("a name"), credentials)
@@ -39,7 +39,7 @@ fn progress() -> Progress {
     Progress::new("test", Unit::Bytes)
 }
 
-/// What is no secret of the tests may be said.
+/// The text of an error, after a check that it has no secret of the tests.
 fn message(error: &Error) -> String {
     let text = format!("{error:#} {error:?}");
     let secrets = [USER.1.to_owned(), Authorization::basic(USER.0, USER.1).header().replace("Basic ", "")];
@@ -47,7 +47,7 @@ fn message(error: &Error) -> String {
     text
 }
 
-/// Bytes that do not repeat, and are others in each run, so that no registry has them.
+/// Bytes that do not repeat and differ in each run, so that no registry has them.
 fn noise(count: usize) -> Vec<u8> {
     let mut state = u64::from(std::process::id()) << 20 | count as u64;
     let mut next = || {
@@ -103,7 +103,7 @@ fn attachment(scratch: &Scratch) -> (Attachment, Utf8PathBuf) {
     (attachment, scratch.file("sbom.spdx.json", content))
 }
 
-/// All that a release does to a registry, twice; then what other tools make of it.
+/// All that a release does to a registry, twice; then other tools read it.
 fn publish(name: &str, registry: &Registry, login: Option<&str>) {
     let scratch = Scratch::new();
     let at = |reference: &str| Reference::from(&tag(reference));
@@ -129,7 +129,7 @@ fn publish(name: &str, registry: &Registry, login: Option<&str>) {
     by_skopeo(name, registry.repository(), &subject, login);
 }
 
-/// What another tool reads there, by tag and by digest.
+/// Reads the image with another tool, by tag and by digest.
 fn by_skopeo(name: &str, repository: &ImageRepository, subject: &Descriptor, login: Option<&str>) {
     let digest = subject.digest.to_string();
     for image in [format!("docker://{repository}:latest"), format!("docker://{repository}@{digest}")] {
@@ -152,23 +152,26 @@ fn by_skopeo(name: &str, repository: &ImageRepository, subject: &Descriptor, log
 const NONE: &str = "there is no docker-registry (apt-get install docker-registry)";
 
 #[test]
-fn an_open_registry_takes_and_gives_an_image() {
-    let name = "an_open_registry_takes_and_gives_an_image";
+fn an_image_is_pushed_to_and_pulled_from_an_open_registry() {
+    let name = "an_image_is_pushed_to_and_pulled_from_an_open_registry";
     let Some(server) = DockerRegistry::open() else { return skip(name, NONE) };
     publish(name, &client(&server.address, None), None);
 }
 
 #[test]
-fn a_registry_with_passwords_takes_and_gives_an_image() {
-    let name = "a_registry_with_passwords_takes_and_gives_an_image";
+fn an_image_is_pushed_to_and_pulled_from_a_registry_with_passwords() {
+    let name = "an_image_is_pushed_to_and_pulled_from_a_registry_with_passwords";
     let scratch = Scratch::new();
     let Some(server) = DockerRegistry::with_password(&scratch) else { return skip(name, NONE) };
     publish(name, &client(&server.address, Some(USER)), Some(&format!("{}:{}", USER.0, USER.1)));
-    for (login, advice) in [(None, "say who you are"), (Some((USER.0, "wrong")), "wrong or expired")] {
+    for (login, advice) in [(None, "credentials are required"), (Some((USER.0, "wrong")), "wrong or expired")] {
         let registry = client(&server.address, login);
         let error = registry.manifest(&Reference::from(&tag("latest"))).expect_err("is refused");
         assert!(message(&error).contains(advice), "{error:#}");
-        assert_eq!(error.downcast_ref::<RegistryError>().expect("a error").is_private(), advice == "say who you are");
+        assert_eq!(
+            error.downcast_ref::<RegistryError>().expect("an error of the registry").is_private(),
+            advice == "credentials are required"
+        );
         let (blobs, manifest) = image(&scratch);
         let error = registry.push_blob(&blobs[0].0, &blobs[0].1, &mut progress()).expect_err("is refused");
         assert!(message(&error).contains(advice), "{error:#}");
@@ -177,23 +180,23 @@ fn a_registry_with_passwords_takes_and_gives_an_image() {
 }
 
 #[test]
-fn a_registry_with_tokens_takes_and_gives_an_image() {
-    let name = "a_registry_with_tokens_takes_and_gives_an_image";
+fn an_image_is_pushed_to_and_pulled_from_a_registry_with_tokens() {
+    let name = "an_image_is_pushed_to_and_pulled_from_a_registry_with_tokens";
     let Some(service) = TokenService::start() else { return skip(name, "there is no openssl to make a key with") };
     let Some(server) = DockerRegistry::with_tokens(&service) else { return skip(name, NONE) };
     let registry = client(&server.address, Some(USER));
     publish(name, &registry, Some(&format!("{}:{}", USER.0, USER.1)));
 
-    // Anyone may pull, with a token of their own, and not push.
+    // Without credentials a pull is allowed, with an anonymous token, and a push is not.
     let anyone = registry.anonymous();
     let found = anyone.manifest(&Reference::from(&tag("latest"))).expect("is answered").expect("is there");
     let error = anyone.push_manifest(MANIFEST_TYPE, &found.bytes).expect_err("is refused");
-    assert!(message(&error).contains("say who you are"), "{error:#}");
+    assert!(message(&error).contains("credentials are required"), "{error:#}");
     let error =
         client(&server.address, Some((USER.0, "wrong"))).has_blob(&found.descriptor.digest).expect_err("is refused");
     assert!(message(&error).contains("get a token") && message(&error).contains("wrong or expired"), "{error:#}");
 
-    // Who is known and may not is told so.
+    // Valid credentials without permission have a message of their own.
     let reader = client(&server.address, Some(READER));
     assert!(reader.has_blob(&described("", &found.bytes).digest).is_ok());
     let error = reader.push_manifest(MANIFEST_TYPE, &found.bytes).expect_err("is refused");
@@ -209,8 +212,8 @@ fn a_registry_with_tokens_takes_and_gives_an_image() {
 }
 
 #[test]
-fn the_registry_and_the_engine_of_the_laboratory_take_an_image() {
-    let name = "the_registry_and_the_engine_of_the_laboratory_take_an_image";
+fn an_engine_pulls_an_image_from_the_lab_registry() {
+    let name = "an_engine_pulls_an_image_from_the_lab_registry";
     let Ok(address) = std::env::var("LAB_REGISTRY") else { return skip(name, "LAB_REGISTRY is not set") };
     let repository = ImageRepository::of(&address, "xtask-tests").expect("a name");
     let registry = Registry::new(repository.clone(), None);
@@ -228,8 +231,8 @@ fn the_registry_and_the_engine_of_the_laboratory_take_an_image() {
 }
 
 #[test]
-fn a_connection_that_breaks_in_mid_upload_is_made_good() {
-    let name = "a_connection_that_breaks_in_mid_upload_is_made_good";
+fn an_upload_survives_broken_connections() {
+    let name = "an_upload_survives_broken_connections";
     let Some(server) = DockerRegistry::open() else { return skip(name, NONE) };
     let scratch = Scratch::new();
     let content = noise(3_000_000);
@@ -242,12 +245,12 @@ fn a_connection_that_breaks_in_mid_upload_is_made_good() {
     assert_eq!((shown.done(), broken.load(Ordering::Relaxed)), (blob.size, 2));
     assert!(client(&server.address, None).has_blob(&blob.digest).expect("is answered"));
 
-    // It has an end, and does not say where the upload was to go.
+    // The retries end, and the message has no upload location.
     let content = noise(2_000_000);
     let blob = described("application/octet-stream", &content);
     let (address, broken) = breaking(&server.address, 1_000_000, u32::MAX);
     let file = scratch.file("blob", &content);
-    let error = client(&address, None).push_blob(&blob, &file, &mut progress()).expect_err("breaks for ever");
+    let error = client(&address, None).push_blob(&blob, &file, &mut progress()).expect_err("breaks each time");
     assert!(
         message(&error).contains("cannot upload the blob sha256:") && !message(&error).contains("_state"),
         "{error:#}"
@@ -256,8 +259,8 @@ fn a_connection_that_breaks_in_mid_upload_is_made_good() {
 }
 
 #[test]
-fn a_file_that_is_not_what_was_announced_is_refused() {
-    let name = "a_file_that_is_not_what_was_announced_is_refused";
+fn a_file_that_does_not_match_its_digest_is_refused() {
+    let name = "a_file_that_does_not_match_its_digest_is_refused";
     let Some(server) = DockerRegistry::open() else { return skip(name, NONE) };
     let scratch = Scratch::new();
     let blob = described("application/octet-stream", &noise(1000));

@@ -1,5 +1,5 @@
-//! Pushing blobs: not at all if they are there, else in one request and constant memory. After a break an upload
-//! continues where the registry got to, if the registry can tell, or from the start.
+//! Pushing blobs: nothing is sent if the registry has the blob. Otherwise it is one request in constant
+//! memory; after a break it resumes from what has arrived, if the registry reports that, or starts over.
 
 use anyhow::{Error, Result, anyhow};
 use camino::Utf8Path;
@@ -8,33 +8,31 @@ use http::{Method, StatusCode};
 use oci::digest::Digest;
 use oci::documents::Descriptor;
 
-use crate::http::retry::{Retry, RetryReason};
-use crate::http::url::Url;
-use crate::http::{Request, Response};
+use crate::http::{Request, Response, Retry, RetryReason, Url};
 use crate::os::terminal::Progress;
 use crate::registry::{Pushed, Registry};
 
 const OCTETS: &str = "application/octet-stream";
 
-/// Where the bytes of a blob are.
+/// The content of a blob.
 #[derive(Clone, Copy)]
 pub(super) enum Content<'a> {
     File(&'a Utf8Path),
     Bytes(&'a [u8]),
 }
 
-/// A session that the registry opened for one blob, and how much of it has arrived.
+/// An upload session for one blob, and how much of it has arrived.
 struct Session {
     location: Url,
     arrived_bytes: u64,
 }
 
 impl Registry {
-    /// Uploads a blob, unless the repository has it.
+    /// Ensures that a blob is in the repository.
     ///
     /// # Errors
-    /// A [`RegistryError`](crate::registry::error::RegistryError) if the registry refuses; if the file cannot be
-    /// read; if the upload breaks off as often as [`Retry`] allows.
+    /// A [`RegistryError`](crate::registry::RegistryError) if the registry refuses; another error if the
+    /// file cannot be read, or if the connection breaks at each attempt.
     pub fn push_blob(&self, blob: &Descriptor, path: &Utf8Path, progress: &mut Progress) -> Result<Pushed> {
         self.push(blob, Content::File(path), Some(progress))
     }
@@ -49,7 +47,8 @@ impl Registry {
         let pushed = if self.has_blob(&blob.digest)? {
             Pushed::AlreadyThere
         } else {
-            self.upload(blob, content, self.open(&blob.digest)?, progress.as_deref_mut())?;
+            let session = self.open(&blob.digest)?;
+            self.upload(blob, content, session, progress.as_deref_mut())?;
             Pushed::Sent
         };
         if let Some(progress) = progress {
@@ -58,19 +57,19 @@ impl Registry {
         Ok(pushed)
     }
 
-    /// Opens a session to upload in. Source: the OCI distribution specification 1.1, "POST then PUT".
+    /// Opens an upload session. Source: the OCI distribution specification 1.1, "POST then PUT".
     fn open(&self, digest: &Digest) -> Result<Session> {
         let url = self.repository.url("blobs/uploads/");
-        // One session too many does no harm: the registry drops it.
+        // An unused session does no harm: the registry drops it.
         let response = self.send(&Request::new(Method::POST, url.clone()).repeatable(), None)?;
         if response.status != StatusCode::ACCEPTED {
             return Err(self.refused(true, format!("upload the blob {digest}"), &response));
         }
-        let location = location(&response)?.ok_or_else(|| anyhow!("{url} names no place to upload to"))?;
+        let location = location(&response)?.ok_or_else(|| anyhow!("{url} answered without an upload location"))?;
         Ok(Session { location, arrived_bytes: 0 })
     }
 
-    /// Sends a blob, and after a break what is missing of it, as long as [`Retry`] lasts.
+    /// Sends a blob, and after a break the rest of it, as often as [`Retry`] allows.
     fn upload(
         &self,
         blob: &Descriptor,
@@ -86,53 +85,58 @@ impl Registry {
             }
             let (reason, error) = match self.send(&finish(blob, content, &session), progress.as_deref_mut()) {
                 Ok(response) if response.status == StatusCode::CREATED => {
-                    return self.must_name(&response, &blob.digest);
+                    return self.check_digest(&response, &blob.digest);
                 }
                 Ok(response) => {
-                    // What is wrong with a part may be right with the whole.
+                    // A registry that refuses a part may accept the whole blob.
                     let of_part = (session.arrived_bytes > 0).then_some(RetryReason::Unsure);
-                    (response.retry_reason().or(of_part), self.refused(true, trying(blob), &response))
+                    (response.retry_reason().or(of_part), self.refused(true, action(blob), &response))
                 }
-                // The address of an upload may itself be a secret: it is not shown.
+                // The address of an upload may itself be a secret: it is not printed.
                 Err(error) => {
-                    let why = format!("cannot {} to {}: {}", trying(blob), self.repository, error.root_cause());
+                    let why = format!("cannot {} to {}: {}", action(blob), self.repository, error.root_cause());
                     (Some(RetryReason::of_error(&error)), Error::msg(why))
                 }
             };
             if !reason.map_or(Ok(false), |reason| retry.wait(reason))? {
                 return Err(error);
             }
-            // The answer may have been lost and nothing else.
+            // Perhaps only the response was lost.
             if self.has_blob(&blob.digest)? {
                 return Ok(());
             }
-            let further = self.resumed(&session, blob.size).map_or_else(|| self.open(&blob.digest), Ok)?;
-            session = further;
+            session = self.resumed(&session, blob.size).map_or_else(|| self.open(&blob.digest), Ok)?;
         }
     }
 
-    /// Asks how much has arrived; none where the registry does not tell, so that it begins anew.
+    /// The session with what has arrived, or `None` if the registry does not report it; the upload then
+    /// starts over.
     ///
-    /// docker-registry 2.8.2 never does: its session is known by a size that a break makes untrue, and
-    /// it answers 404, `BLOB_UPLOAD_INVALID`, and forgets the session. It and its successors also say
-    /// `0-0` where nothing has arrived, so that a single byte is taken for none.
+    /// docker-registry 2.8.2 never reports it: the state of its session has a size that is wrong after a
+    /// break, so it answers 404, `BLOB_UPLOAD_INVALID`, and drops the session. It and its successors also
+    /// send `0-0` if nothing has arrived, so that a single byte counts as none.
     /// Source: CNCF Distribution, `registry/handlers/blobupload.go`; the OCI distribution
     /// specification 1.1, "Pushing a blob in chunks", the current status.
     fn resumed(&self, session: &Session, size_bytes: u64) -> Option<Session> {
         let response = self.send(&Request::new(Method::GET, session.location.clone()), None).ok()?;
-        let last: u64 = response.header(RANGE.as_str())?.strip_prefix("0-")?.parse().ok()?;
-        let is_told = response.status == StatusCode::NO_CONTENT && (1..size_bytes).contains(&last);
+        let arrived_bytes = arrived_bytes(response.header(RANGE.as_str())?, size_bytes)?;
         let location = location(&response).ok()?.unwrap_or_else(|| session.location.clone());
-        is_told.then_some(Session { location, arrived_bytes: last + 1 })
+        (response.status == StatusCode::NO_CONTENT).then_some(Session { location, arrived_bytes })
     }
 }
 
-fn trying(blob: &Descriptor) -> String {
+/// How much of `size_bytes` has arrived, from the `Range` header of an upload session: `0-LAST`.
+fn arrived_bytes(range: &str, size_bytes: u64) -> Option<u64> {
+    let last: u64 = range.strip_prefix("0-")?.parse().ok()?;
+    (1..size_bytes).contains(&last).then(|| last + 1)
+}
+
+fn action(blob: &Descriptor) -> String {
     format!("upload the blob {}", blob.digest)
 }
 
-/// The request that sends all that is missing and closes the session. It is not repeated: how much
-/// arrived is asked first.
+/// The request that sends the rest and closes the session. It is not retried: the registry is asked first
+/// how much has arrived.
 fn finish(blob: &Descriptor, content: Content<'_>, session: &Session) -> Request {
     let from = session.arrived_bytes;
     let request = Request::new(Method::PUT, session.location.with("digest", &blob.digest.to_string())).once();
@@ -152,4 +156,41 @@ fn finish(blob: &Descriptor, content: Content<'_>, session: &Session) -> Request
 
 fn location(response: &Response) -> Result<Option<Url>> {
     response.header(LOCATION.as_str()).map(|location| response.url.resolve(location)).transpose().map_err(Error::msg)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::os::mutation;
+
+    #[test]
+    fn a_range_counts_from_the_first_byte() {
+        for (range, arrived) in [
+            ("0-1", Some(2)),
+            ("0-99", Some(100)),
+            ("0-0", None),
+            ("0-100", None),
+            ("1-5", None),
+            ("0-", None),
+            ("", None),
+        ] {
+            assert_eq!(arrived_bytes(range, 100), arrived, "{range}");
+        }
+        assert_eq!(arrived_bytes("0-18446744073709551615", u64::MAX), None);
+    }
+
+    #[test]
+    fn any_range_is_within_the_blob() {
+        arbtest::arbtest(|source| {
+            let range = mutation::text(source, "0-18446744073709551614")?;
+            let size_bytes = source.arbitrary()?;
+            if let Some(arrived) = arrived_bytes(&range, size_bytes) {
+                assert!((2..=size_bytes).contains(&arrived), "{arrived} of {size_bytes}, {range:?}");
+                let blob = Descriptor::new(OCTETS, &oci::digest::sha256(b"").into(), size_bytes);
+                let location = "https://x/u".parse().expect("a URL");
+                finish(&blob, Content::File("x".into()), &Session { location, arrived_bytes: arrived });
+            }
+            Ok(())
+        });
+    }
 }

@@ -10,7 +10,7 @@ use fakes::github::Exchange;
 use serde_json::Value;
 
 use crate::os::terminal::print_status;
-use crate::registry::repository::ImageRepository;
+use crate::registry::ImageRepository;
 use crate::rehearse::faults::{Fault, RecordedRequest, Schedule, Side};
 use crate::rehearse::pipeline::{Checkpoint, Config, Pipeline};
 use crate::rehearse::scenario::SCENARIO;

@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use camino::Utf8Path;
 use fakes::registry::TOKEN_PREFIX;
 
-use crate::http::authorization::Authorization;
+use crate::http::Authorization;
 use crate::os::clock::Timestamp;
 
 const REPOSITORY: &str = "octo-riscv/docker-for-riscv64";

@@ -19,7 +19,7 @@ use crate::github::repository::Repository;
 use crate::github::step::notes_file;
 use crate::os::files;
 use crate::os::terminal::print_status;
-use crate::registry::repository::ImageRepository;
+use crate::registry::ImageRepository;
 use crate::release::notes::{Facts, notes};
 use crate::release::plan::{Attachment, Blob, Desired, File, Image};
 

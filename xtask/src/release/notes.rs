@@ -9,7 +9,7 @@ use crate::dist::proofs::{self, count};
 use crate::dist::record::{ImageRecord, Metadata};
 use crate::dist::release_name::ReleaseName;
 use crate::github::repository::Repository;
-use crate::registry::repository::ImageRepository;
+use crate::registry::ImageRepository;
 use crate::upstream::source::PACKAGE;
 
 /// What the notes are written from.

@@ -18,7 +18,7 @@ use crate::dist::release_name::ReleaseName;
 use crate::github::documents::{CompareStatus, Release};
 use crate::github::repository::Repository;
 use crate::reconcile::Step;
-use crate::registry::repository::ImageRepository;
+use crate::registry::ImageRepository;
 use crate::upstream::git_ref::CommitId;
 
 mod files;

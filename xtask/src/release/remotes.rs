@@ -14,8 +14,7 @@ use crate::github::tracking_issue::published_comment;
 use crate::github::{GitHub, Issues, Releases};
 use crate::http::Http;
 use crate::os::terminal::note;
-use crate::registry::error::RegistryError;
-use crate::registry::{Found, Registry};
+use crate::registry::{Found, Registry, RegistryError};
 use crate::release::plan::{self, Desired, Issue, Latest, Observed};
 use crate::upstream::git_ref::CommitId;
 

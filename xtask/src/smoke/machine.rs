@@ -11,7 +11,7 @@ use oci::file_tree::FileTree;
 use oci::layout::Image;
 
 use crate::dist::check::Check;
-use crate::http::endpoint::Endpoint;
+use crate::http::Endpoint;
 use crate::os::files::{self, Staging};
 use crate::os::host;
 use crate::os::terminal::{Progress, Unit, clock, note, print_status};

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::github::tracking_issue::issue_title;
-use crate::http::authorization::Authorization;
+use crate::http::Authorization;
 
 const TOKEN: &str = "secret";
 const NOTES: &str = "What it is.\n";

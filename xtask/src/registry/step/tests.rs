@@ -1,4 +1,4 @@
-//! What each step prints, read as a shell and `oras` read it, against what it sends.
+//! The printed commands of each step, as a shell and `oras` read them, store what the step stores.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
@@ -9,12 +9,12 @@ use fakes::server::{NoFaults, Server};
 use oci::documents::Manifest;
 
 use super::*;
-use crate::http::authorization::Authorization;
+use crate::http::Authorization;
 
-/// What is stored: below the repository, of which media type, and what.
+/// One stored document: its path in the repository, its media type and its content.
 type Sent = (String, Option<String>, String);
 
-/// A registry, and what it was sent to store.
+/// A registry that records what is stored.
 struct Recorder {
     fake: FakeRegistry,
     sent: Vec<Sent>,
@@ -50,7 +50,7 @@ fn kind(step: &RegistryStep) -> usize {
 }
 const KINDS: usize = 4;
 
-/// What the commands of a line store, by the manual of oras; `manifest` is what it reads for a tag.
+/// What the commands of a line store, by the manual of oras; `manifest` is what `oras tag` reads.
 fn printed(line: &str, repository: &str, manifest: &str) -> Vec<Sent> {
     let words = shlex::split(line).expect("a line for a shell");
     let mut stored = Vec::new();

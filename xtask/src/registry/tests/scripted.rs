@@ -1,7 +1,7 @@
-//! What a registry may do and docker-registry 2.8.2 does not, word by word.
+//! Behaviour that the specification allows and docker-registry 2.8.2 does not have.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use fakes::script::{Script, body, header, response, silence};
 use fakes::server::{Action, Faults};
@@ -11,9 +11,10 @@ use oci::reference::Reference;
 use oci::referrers::fallback_tag;
 use serde_json::json;
 
-use crate::registry::Registry;
+use crate::registry::referrers::MOST_PAGES;
 use crate::registry::tests::servers::{Scratch, USER};
 use crate::registry::tests::{Pushed, attachment, client, described, noise, progress, tag};
+use crate::registry::{LARGEST_MANIFEST_BYTES, Registry};
 
 /// The first upload is reset after so many bytes.
 struct ResetFirst(u64);
@@ -25,8 +26,8 @@ impl Faults for ResetFirst {
     }
 }
 
-/// A registry that takes one upload, loses the connection after `most_bytes`, and can say how far it
-/// got. Returns it, and how many bytes it was sent in all.
+/// A registry that takes one upload, loses the connection after `most_bytes`, and reports how much has
+/// arrived. Returns it, and the number of bytes that it received in all.
 fn resuming(most_bytes: u64, blob: Vec<u8>) -> (Script, Arc<AtomicU64>) {
     let received = Arc::new(AtomicU64::new(0));
     let count = received.clone();
@@ -60,7 +61,7 @@ fn resuming(most_bytes: u64, blob: Vec<u8>) -> (Script, Arc<AtomicU64>) {
 }
 
 #[test]
-fn an_upload_goes_on_where_the_registry_can_tell_how_far_it_got() {
+fn an_upload_resumes_if_the_registry_reports_how_much_has_arrived() {
     let content = noise(3_000_000);
     let scratch = Scratch::new();
     let (blob, file) = (described("application/octet-stream", &content), scratch.file("blob", &content));
@@ -71,7 +72,7 @@ fn an_upload_goes_on_where_the_registry_can_tell_how_far_it_got() {
 }
 
 #[test]
-fn another_site_that_an_upload_is_led_to_does_not_learn_who_we_are() {
+fn an_upload_to_another_origin_has_no_credentials() {
     let storage = Script::start(|_| response(201, &[], ""));
     let location = format!("{}/place?signature=s", storage.url());
     let registry = Script::start(move |request| match request.method().as_str() {
@@ -87,14 +88,14 @@ fn another_site_that_an_upload_is_led_to_does_not_learn_who_we_are() {
     let path = scratch.file("blob", &content);
     let pushed = client(&registry.address(), Some(USER)).push_blob(&blob, &path, &mut progress());
     assert_eq!(pushed.expect("is pushed"), Pushed::Sent);
-    let heard = storage.requests();
-    assert_eq!(heard.iter().map(|request| header(request, "authorization")).collect::<Vec<_>>(), [None]);
+    let requests = storage.requests();
+    assert_eq!(requests.iter().map(|request| header(request, "authorization")).collect::<Vec<_>>(), [None]);
 }
 
 #[test]
-fn another_site_that_a_blob_is_at_cannot_ask_who_we_are() {
+fn another_origin_of_a_blob_cannot_ask_for_credentials() {
     let site = Script::start(|request| {
-        let host = header(request, "host").expect("is said");
+        let host = header(request, "host").expect("is sent");
         response(401, &[("WWW-Authenticate", &format!("Bearer realm=\"http://{host}/token\""))], "")
     });
     let location = format!("{}/blob", site.url());
@@ -102,9 +103,10 @@ fn another_site_that_a_blob_is_at_cannot_ask_who_we_are() {
     let registry = client(&server.address(), Some(USER));
     *registry.authorization.borrow_mut() = registry.credentials.clone();
     registry.has_blob(&described("", b"{}").digest).expect_err("is refused");
-    let heard = site.requests();
-    let heard: Vec<_> = heard.iter().map(|request| (request.uri().path(), header(request, "authorization"))).collect();
-    assert_eq!(heard, [("/blob", None)]);
+    let requests = site.requests();
+    let seen: Vec<_> =
+        requests.iter().map(|request| (request.uri().path(), header(request, "authorization"))).collect();
+    assert_eq!(seen, [("/blob", None)]);
 }
 
 /// An image, and what refers to it.
@@ -115,7 +117,7 @@ fn referrer() -> (Descriptor, Descriptor) {
 }
 
 #[test]
-fn a_list_of_referrers_that_the_registry_keeps_is_read_page_by_page() {
+fn the_referrers_api_is_read_page_by_page() {
     let (subject, ours) = referrer();
     let index = json!({ "schemaVersion": 2, "mediaType": INDEX_TYPE, "manifests": [ours] }).to_string();
     let server = Script::start(move |request| {
@@ -133,9 +135,9 @@ fn a_list_of_referrers_that_the_registry_keeps_is_read_page_by_page() {
     assert_eq!(found.expect("is answered"), [ours]);
 }
 
-/// ghcr.io leads such a request to a page for people.
+/// ghcr.io redirects such a request to its web site.
 #[test]
-fn a_registry_that_leads_elsewhere_keeps_no_list_of_referrers() {
+fn a_registry_that_redirects_elsewhere_has_no_referrers_api() {
     let (subject, ours) = referrer();
     let index = json!({ "schemaVersion": 2, "mediaType": INDEX_TYPE, "manifests": [ours] }).to_string();
     let tag = fallback_tag(&subject.digest).to_string();
@@ -151,7 +153,7 @@ fn a_registry_that_leads_elsewhere_keeps_no_list_of_referrers() {
 }
 
 #[test]
-fn a_manifest_that_is_not_what_its_digest_says_is_refused() {
+fn a_manifest_that_does_not_match_its_digest_is_refused() {
     let [asked, other] = [b"{}", b"[]"].map(|bytes| described(MANIFEST_TYPE, bytes).digest);
     let digest = asked.to_string();
     let server = Script::start(move |_| response(200, &[("Docker-Content-Digest", &digest)], "[]"));
@@ -159,5 +161,30 @@ fn a_manifest_that_is_not_what_its_digest_says_is_refused() {
     for reference in [Reference::from(&tag("latest")), Reference::from(&asked)] {
         let error = registry.manifest(&reference).expect_err("is not it").to_string();
         assert!(error.contains(&asked.to_string()) && error.contains(&other.to_string()), "{error}");
+    }
+}
+
+#[test]
+fn a_manifest_and_a_page_of_referrers_have_a_largest_size() {
+    for (size, is_taken) in [(LARGEST_MANIFEST_BYTES, true), (LARGEST_MANIFEST_BYTES + 1, false)] {
+        let page = format!("{}{}", r#"{"manifests":[]}"#, " ".repeat(size - r#"{"manifests":[]}"#.len()));
+        let server = Script::start(move |_| response(200, &[("Content-Type", INDEX_TYPE)], page.clone()));
+        let registry = client(&server.address(), None);
+        assert_eq!(registry.manifest(&Reference::from(&tag("latest"))).is_ok(), is_taken);
+        assert_eq!(registry.referrers(&described("", b"").digest, "application/x").is_ok(), is_taken);
+    }
+}
+
+#[test]
+fn a_list_of_referrers_has_a_largest_number_of_pages() {
+    for (pages, is_taken) in [(MOST_PAGES, true), (MOST_PAGES + 1, false)] {
+        let sent = AtomicUsize::new(0);
+        let server = Script::start(move |_| {
+            let is_last = sent.fetch_add(1, Ordering::Relaxed) + 1 == pages;
+            let link = if is_last { "" } else { "</next>; rel=\"next\"" };
+            response(200, &[("Content-Type", INDEX_TYPE), ("Link", link)], r#"{"manifests":[]}"#)
+        });
+        let found = client(&server.address(), None).referrers(&described("", b"").digest, "application/x");
+        assert_eq!(found.is_ok(), is_taken, "{found:?}");
     }
 }

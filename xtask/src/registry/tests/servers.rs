@@ -1,4 +1,4 @@
-//! What the client is tested against: docker-registry, and a connection to it that breaks.
+//! The servers of the tests: docker-registry, and a proxy that breaks connections to it.
 #![allow(
     clippy::disallowed_methods,
     clippy::disallowed_types,
@@ -17,12 +17,12 @@ use serde_json::{Value, json};
 
 use crate::registry::tests::tokens::TokenService;
 
-/// Who may do everything, at each of these servers.
+/// The user with full access, at each of these servers.
 pub const USER: (&str, &str) = ("tester", "correct horse");
-/// The same as `htpasswd -B` writes it: docker-registry takes bcrypt alone.
+/// The same as `htpasswd -B` writes it: docker-registry accepts bcrypt only.
 const HTPASSWD: &str = "tester:$2y$05$WLnmd./k6NxGx89HdItdreK02W84ktHZVKhZU2/G37oAowtye/dGm\n";
 
-/// A folder of one test, removed at its end.
+/// A directory of one test, removed at its end.
 pub struct Scratch(pub Utf8PathBuf);
 
 impl Scratch {
@@ -34,7 +34,6 @@ impl Scratch {
         Self(path)
     }
 
-    /// Writes a file into it.
     pub fn file(&self, name: &str, content: &[u8]) -> Utf8PathBuf {
         let path = self.0.join(name);
         std::fs::write(&path, content).expect("is written");
@@ -48,7 +47,7 @@ impl Drop for Scratch {
     }
 }
 
-/// Runs a tool; none where it is not installed.
+/// Runs a tool, or returns `None` if it is not installed.
 pub fn run(program: &str, arguments: &[&str]) -> Option<String> {
     let output = Command::new(program).args(arguments).stdin(Stdio::null()).output().ok()?;
     let error = String::from_utf8_lossy(&output.stderr);
@@ -64,7 +63,7 @@ pub struct DockerRegistry {
 }
 
 impl DockerRegistry {
-    /// Starts one whose configuration has `auth`, written in JSON, which is YAML; none where it is not installed.
+    /// Starts one with `auth` in its configuration, in JSON, which is YAML. `None` if it is not installed.
     pub fn start(auth: &Value) -> Option<Self> {
         let folder = Scratch::new();
         let port = TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("has one").port();
@@ -90,7 +89,7 @@ impl DockerRegistry {
         panic!("docker-registry does not answer");
     }
 
-    /// One that everyone may push to.
+    /// One to which everyone may push.
     pub fn open() -> Option<Self> {
         Self::start(&json!({}))
     }
@@ -100,7 +99,7 @@ impl DockerRegistry {
         Self::start(&json!({ "htpasswd": { "realm": "test", "path": scratch.file("htpasswd", HTPASSWD.as_bytes()) } }))
     }
 
-    /// One that wants tokens of that service.
+    /// One that accepts the tokens of that service.
     pub fn with_tokens(service: &TokenService) -> Option<Self> {
         Self::start(&json!({ "token": {
             "realm": format!("http://{}/token", service.address()),
@@ -118,9 +117,9 @@ impl Drop for DockerRegistry {
     }
 }
 
-/// A way to `server` that breaks each of its first `breaks` connections that carry more than
-/// `most_bytes` towards it. Returns its address, and how often it broke. It forwards bytes to a real
-/// registry, which a scripted server cannot do.
+/// A proxy of `server` that breaks the first `breaks` connections that send more than `most_bytes` to it.
+/// Returns its address and the number of breaks. It forwards bytes to a real registry, which a scripted
+/// server cannot do.
 pub fn breaking(server: &str, most_bytes: u64, breaks: u32) -> (String, Arc<AtomicU32>) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = listener.local_addr().expect("has one").to_string();

@@ -1,4 +1,4 @@
-//! A token service as docker-registry trusts one.
+//! A token service that docker-registry trusts.
 #![allow(clippy::disallowed_methods, reason = "reads and writes files and asks the clock")]
 
 use std::sync::Arc;
@@ -15,10 +15,10 @@ use serde_json::json;
 
 use crate::registry::tests::servers::{Scratch, USER, run};
 
-/// Who may read, where tokens are given.
+/// The user who may only pull, at the token service.
 pub const READER: (&str, &str) = ("reader", "battery staple");
 
-/// A token service: everyone may pull, and [`USER`] push as well.
+/// A token service: everyone may pull, and [`USER`] may push as well.
 /// Source: CNCF Distribution, "Token Authentication Implementation".
 pub struct TokenService {
     server: Script,
@@ -34,7 +34,7 @@ struct Signer {
 }
 
 impl TokenService {
-    /// Starts one; none where there is no openssl to make its key.
+    /// Starts one, or returns `None` if there is no openssl to create its key.
     pub fn start() -> Option<Self> {
         let folder = Scratch::new();
         let [key, certificate] = ["key.pem", "cert.pem"].map(|name| folder.0.join(name));
@@ -69,12 +69,12 @@ impl TokenService {
         Some(Self { server, certificate, issued, signer, _folder: folder })
     }
 
-    /// `HOST:PORT` of the service.
+    /// `HOST:PORT`.
     pub fn address(&self) -> String {
         self.server.address()
     }
 
-    /// A token that was good for everything in a repository, an hour ago.
+    /// A token with full access to a repository that expired an hour ago.
     pub fn expired(&self, path: &str) -> String {
         self.signer.token(&[format!("repository:{path}:pull,push")], true, -3600)
     }

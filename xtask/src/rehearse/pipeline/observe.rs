@@ -6,7 +6,7 @@ use fakes::server::locked;
 use serde_json::{Value, json};
 
 use crate::github::repository::Repository;
-use crate::registry::repository::ImageRepository;
+use crate::registry::ImageRepository;
 use crate::rehearse::checkout;
 use crate::rehearse::faults::RecordedRequest;
 use crate::rehearse::fixtures::Build;

@@ -4,7 +4,7 @@ use oci::digest::Digest;
 use oci::reference::ImageTag;
 
 use crate::github::documents::CompareStatus;
-use crate::registry::step::RegistryStep;
+use crate::registry::RegistryStep;
 use crate::release::plan::{Blob, Image, Latest, PlanBuilder, Registry};
 
 /// Puts the image there, what is attached to it, and every tag but `latest`.

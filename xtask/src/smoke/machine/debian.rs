@@ -11,8 +11,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use flate2::read::GzDecoder;
 use oci::digest::{HashingWriter, copy};
 
-use crate::http::Http;
-use crate::http::endpoint::Endpoint;
+use crate::http::{Endpoint, Http};
 use crate::os::host;
 use crate::os::process::{Run, run};
 use crate::os::terminal::{Counted, Progress, Unit, print_status};

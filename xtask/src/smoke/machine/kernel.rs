@@ -13,7 +13,7 @@ use oci::digest::{Sha256, copy, file_digest};
 use serde::{Deserialize, Serialize};
 
 use crate::dist::record::FileRecord;
-use crate::http::endpoint::Endpoint;
+use crate::http::Endpoint;
 use crate::os::files::{self, Staging};
 use crate::os::process::run;
 use crate::os::terminal::print_status;

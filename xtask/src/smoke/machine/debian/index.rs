@@ -6,7 +6,7 @@ use std::io::Read;
 
 use oci::digest::Sha256;
 
-use crate::http::endpoint::Endpoint;
+use crate::http::Endpoint;
 
 const AR_MAGIC: &[u8; 8] = b"!<arch>\n";
 const AR_HEADER_BYTES: usize = 60;
