@@ -14,14 +14,12 @@ use serde_json::json;
 use crate::check_upstream::plan::{Observed, State, Status, stable};
 use crate::cli::Target;
 use crate::dist::release_name::ReleaseName;
-use crate::github::repository::Repository;
-use crate::github::step::{Executor, GitHubStep};
-use crate::github::{GitHub, Issues, Releases, Workflow};
+use crate::github::{Executor, GitHub, GitHubStep, Issues, Releases, Repository, Workflow};
 use crate::os::{github_actions, terminal};
 use crate::upstream::version::ReleaseTag;
 
 mod lists;
-pub mod plan;
+mod plan;
 
 const UPSTREAM_LIST: &str = "repos/moby/buildkit/releases";
 /// How often GitHub is asked whether it shows what was done.

@@ -6,8 +6,7 @@ use clap::{Args, ValueEnum};
 
 use crate::credentials::{TOKEN_VARIABLES, token};
 use crate::git::read_only;
-use crate::github::GitHub;
-use crate::github::repository::Repository;
+use crate::github::{GitHub, Repository};
 use crate::http::endpoint::Endpoint;
 use crate::os::process::run;
 use crate::os::terminal;

@@ -15,16 +15,24 @@ use crate::http::endpoint::Endpoint;
 use crate::http::url::Url;
 use crate::http::{Http, Request, Response};
 
+pub use documents::{
+    Asset, AssetState, Comment, CompareStatus, Issue, IssueState, Release, Run, RunConclusion, RunStatus, StateReason,
+};
 pub use issues::Issues;
 pub use releases::Releases;
+pub use repository::Repository;
+pub use step::{Executor, GitHubStep, notes_file};
+pub use tracking_issue::{
+    BUILD_INPUT, BUILD_WORKFLOW, issue_marker, issue_title, published_comment, run_comment, run_title, tracked_version,
+};
 pub use workflow_runs::Workflow;
 
-pub mod documents;
+mod documents;
 mod issues;
 mod releases;
-pub mod repository;
-pub mod step;
-pub mod tracking_issue;
+mod repository;
+mod step;
+mod tracking_issue;
 mod workflow_runs;
 
 /// The version of the API that these documents are of.

@@ -18,8 +18,8 @@ use crate::reconcile::Executor;
 use crate::release::plan::{Desired, Plan, plan};
 
 mod desired;
-pub mod notes;
-pub mod plan;
+mod notes;
+mod plan;
 mod remotes;
 mod verify;
 

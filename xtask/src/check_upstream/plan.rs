@@ -6,9 +6,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use crate::dist::release_name::ReleaseName;
-use crate::github::documents::{Comment, Issue, IssueState, Release, Run, RunConclusion, RunStatus, StateReason};
-use crate::github::step::GitHubStep;
-use crate::github::tracking_issue::{self, BUILD_INPUT, BUILD_WORKFLOW, published_comment};
+use crate::github::{
+    BUILD_INPUT, BUILD_WORKFLOW, Comment, GitHubStep, Issue, IssueState, Release, Run, RunConclusion, RunStatus,
+    StateReason, issue_marker, issue_title, published_comment, run_comment, run_title, tracked_version,
+};
 use crate::upstream::version::ReleaseTag;
 
 pub use status::{State, Status};
@@ -101,7 +102,7 @@ impl Observed {
         issues.sort_by_key(|issue| issue.number);
         let mut by_version = BTreeMap::<_, Vec<_>>::new();
         for issue in issues {
-            if let Some(version) = issue.body.as_deref().and_then(tracking_issue::tracked_version) {
+            if let Some(version) = issue.body.as_deref().and_then(tracked_version) {
                 by_version.entry(version).or_default().push(issue);
             }
         }
@@ -128,7 +129,7 @@ impl Observed {
     }
 
     fn status(&self, version: &ReleaseTag, published: Option<&Listed>, issues: Option<Vec<&Issue>>) -> Status {
-        let title = tracking_issue::run_title(version);
+        let title = run_title(version);
         let runs: Vec<&Run> = self.runs.iter().filter(|run| run.display_title == title).collect();
         let running = runs.iter().find(|run| !is_completed(run));
         let failed = runs.iter().filter(|run| is_completed(run) && !is_success(run)).count();
@@ -163,8 +164,7 @@ impl Observed {
 
     /// What is to be done for an unpublished version.
     fn steps(&self, version: &ReleaseTag, state: &State, issue: Option<&Issue>, runs: &[&Run]) -> Vec<GitHubStep> {
-        let mut remarks: Vec<_> =
-            runs.iter().rev().map(|run| tracking_issue::run_comment(run.id, &run.html_url)).collect();
+        let mut remarks: Vec<_> = runs.iter().rev().map(|run| run_comment(run.id, &run.html_url)).collect();
         if matches!(state, State::NeedsAttention { .. }) {
             remarks.push(left_comment(version, runs));
         }
@@ -247,9 +247,9 @@ fn file(version: &ReleaseTag, remarks: &[(String, String)]) -> GitHubStep {
         "Upstream has released [BuildKit {version}](https://github.com/moby/buildkit/releases/tag/{version}). \
          The workflow {BUILD_WORKFLOW} builds it for RISC-V64 and publishes it as {release}, which closes this \
          issue. Whoever does not want it closes the issue as not planned.{remarks} {}",
-        tracking_issue::issue_marker(version)
+        issue_marker(version)
     );
-    GitHubStep::FileIssue { version: version.clone(), title: tracking_issue::issue_title(version), body }
+    GitHubStep::FileIssue { version: version.clone(), title: issue_title(version), body }
 }
 
 /// The comment that executor a version over to a person.

@@ -8,7 +8,7 @@ use world::{HOUR, World, release};
 
 use crate::check_upstream::plan::{Listed, MOST_ATTEMPTS, Observed, Status, stable};
 use crate::check_upstream::planned_steps;
-use crate::github::documents::IssueState;
+use crate::github::IssueState;
 use crate::upstream::version::ReleaseTag;
 
 mod world;

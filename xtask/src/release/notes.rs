@@ -9,7 +9,7 @@ use crate::dist::proofs::{self, count};
 use crate::dist::recipe::PACKAGE;
 use crate::dist::record::{ImageRecord, Metadata};
 use crate::dist::release_name::ReleaseName;
-use crate::github::repository::Repository;
+use crate::github::Repository;
 use crate::registry::repository::ImageRepository;
 
 /// What the notes are written from.

@@ -15,8 +15,7 @@ use oci::reference::ImageTag;
 
 use crate::dist::record::Metadata;
 use crate::dist::release_name::ReleaseName;
-use crate::github::documents::{CompareStatus, Release};
-use crate::github::repository::Repository;
+use crate::github::{CompareStatus, Release, Repository};
 use crate::reconcile::Step;
 use crate::registry::repository::ImageRepository;
 use crate::upstream::git_ref::CommitId;

@@ -6,8 +6,7 @@ use oci::reference::Reference;
 
 use crate::dist::names::{self, METADATA, SHA256SUMS};
 use crate::dist::record::{FileRecord, sha256sums};
-use crate::github::Releases;
-use crate::github::documents::Release;
+use crate::github::{Release, Releases};
 use crate::http::Http;
 use crate::os::terminal::{note, print_status};
 use crate::release::plan::{Desired, Image, plan};

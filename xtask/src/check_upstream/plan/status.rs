@@ -4,8 +4,7 @@ use std::fmt;
 
 use serde::Serialize;
 
-use crate::github::documents::StateReason;
-use crate::github::step::GitHubStep;
+use crate::github::{GitHubStep, StateReason};
 use crate::upstream::version::ReleaseTag;
 
 /// Where a wanted version stands.

@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 
 use crate::check_upstream::plan::Listed;
 use crate::dist::release_name::ReleaseName;
-use crate::github::documents::{Comment, Issue, IssueState, Run, RunConclusion, RunStatus, StateReason};
-use crate::github::step::GitHubStep;
-use crate::github::tracking_issue::{published_comment, run_comment, run_title};
+use crate::github::{
+    Comment, GitHubStep, Issue, IssueState, Run, RunConclusion, RunStatus, StateReason, published_comment, run_comment,
+    run_title,
+};
 use crate::upstream::version::ReleaseTag;
 
 pub const HOUR: u64 = 3600;
@@ -129,7 +130,7 @@ impl World {
                 self.published.push(version);
             }
             Event::Close(version) => {
-                let marker = crate::github::tracking_issue::issue_marker(&version);
+                let marker = crate::github::issue_marker(&version);
                 let is_it = |issue: &&Issue| issue.body.as_ref().is_some_and(|body| body.contains(&marker));
                 let issue = self.issues.now.iter().find(is_it).expect("a build has an issue").number;
                 let (marker, text) = published_comment(&version, &release(&version).html_url);
@@ -285,7 +286,7 @@ impl World {
 }
 
 fn of(issues: &[Issue], version: &ReleaseTag) -> Option<u64> {
-    let marker = crate::github::tracking_issue::issue_marker(version);
+    let marker = crate::github::issue_marker(version);
     let is_it = |issue: &&Issue| issue.body.as_ref().is_some_and(|body| body.contains(&marker));
     issues.iter().find(is_it).map(|issue| issue.number)
 }

@@ -3,7 +3,7 @@
 use oci::digest::Digest;
 use oci::reference::ImageTag;
 
-use crate::github::documents::CompareStatus;
+use crate::github::CompareStatus;
 use crate::registry::step::RegistryStep;
 use crate::release::plan::{Blob, Image, Latest, PlanBuilder, Registry};
 

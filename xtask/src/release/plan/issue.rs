@@ -1,7 +1,6 @@
 //! The issue that tracks the build: told where the release is, and closed.
 
-use crate::github::step::GitHubStep;
-use crate::github::tracking_issue::published_comment;
+use crate::github::{GitHubStep, published_comment};
 use crate::release::plan::{Desired, Issue, PlanBuilder};
 
 /// Says in the issue where the release is, and closes it. A closed one is done.

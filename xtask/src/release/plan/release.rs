@@ -3,8 +3,7 @@
 use crate::dist::names::{self, METADATA, SHA256SUMS};
 use crate::dist::record::Metadata;
 use crate::dist::release_name::ReleaseName;
-use crate::github::documents::{Asset, AssetState, Release};
-use crate::github::step::GitHubStep;
+use crate::github::{Asset, AssetState, GitHubStep, Release};
 use crate::release::plan::{Desired, File, Observed, PlanBuilder};
 
 /// How far the release is.
