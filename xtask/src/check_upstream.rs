@@ -66,10 +66,6 @@ struct Subject {
 }
 
 /// Runs the task in the checkout at `root`.
-///
-/// # Errors
-/// Where GitHub refuses or cannot be reached, where upstream's list is no list of releases, and where
-/// something does not show that was done.
 pub fn run(root: &Utf8Path, arguments: &CheckUpstream) -> Result<ExitCode> {
     let (github, repository) = arguments.target.open(root)?;
     if !github.has_token() {

@@ -58,9 +58,6 @@ pub struct Target {
 impl Target {
     /// The API as the token of the environment sees it, or as anyone does where there is none; and
     /// the repository.
-    ///
-    /// # Errors
-    /// Where the checkout at `root` has no remote that names one, or the token can be none.
     pub fn open(&self, root: &Utf8Path) -> Result<(GitHub, Repository)> {
         let github = GitHub::new(self.api.clone(), token()?);
         let repository = self.repo.clone().map_or_else(|| of_origin(root), Ok)?;

@@ -88,9 +88,6 @@ impl GitHub {
     }
 
     /// One document; none where GitHub answers 404, which it also does for what one may not see.
-    ///
-    /// # Errors
-    /// Where GitHub refuses, or cannot be reached.
     pub fn read<T: DeserializeOwned>(&self, path: &str) -> Result<Option<T>> {
         let response = self.http.send(&self.ask(Method::GET, self.api.join(path)))?;
         if response.status == StatusCode::NOT_FOUND {
@@ -100,17 +97,11 @@ impl GitHub {
     }
 
     /// All entries of a list, page by page. `path` may have a query.
-    ///
-    /// # Errors
-    /// As [`GitHub::read`], and where it has no end.
     pub fn list<T: DeserializeOwned>(&self, path: &str) -> Result<Vec<T>> {
         self.follow(Some(self.api.join(path).with("per_page", "100")))
     }
 
     /// All entries of a list from one of its pages on.
-    ///
-    /// # Errors
-    /// As [`GitHub::list`].
     pub fn follow<T: DeserializeOwned>(&self, mut next: Option<Url>) -> Result<Vec<T>> {
         let mut all = Vec::new();
         for _ in 0..MOST_PAGES {
@@ -126,9 +117,6 @@ impl GitHub {
 
     /// One page of a list, asked for on the condition that it has changed since `etag`.
     /// Source: "Best practices for using the REST API", conditional requests; "Using pagination".
-    ///
-    /// # Errors
-    /// As [`GitHub::read`], and where the next page is on another site.
     pub fn page<T: DeserializeOwned>(&self, url: &Url, etag: Option<&str>) -> Result<Page<T>> {
         let request = self.ask(Method::GET, url.clone());
         let response =
@@ -156,9 +144,6 @@ impl GitHub {
     }
 
     /// Makes something by POST.
-    ///
-    /// # Errors
-    /// Where GitHub refuses, so that nothing was made.
     fn make<T: DeserializeOwned>(&self, path: &str, document: &impl Serialize) -> Result<Made<T>> {
         let request =
             self.ask(Method::POST, self.api.join(path)).bytes("application/json", serde_json::to_vec(document)?);
@@ -214,9 +199,6 @@ impl GitHub {
     /// Makes what must not be made twice: looks whether it is there, makes it, and where nobody
     /// knows whether that worked, looks again. A list can be a moment older than the last write, so
     /// that a second look is needed before anything is made once more.
-    ///
-    /// # Errors
-    /// As `look` and `make`; where it is still unknown after two attempts, the first reason.
     fn ensure<T>(&self, look: impl Fn() -> Result<Option<T>>, make: impl Fn() -> Result<Made<T>>) -> Result<T> {
         if let Some(found) = look()? {
             return Ok(found);

@@ -45,9 +45,6 @@ impl Lists {
     }
 
     /// Keeps them.
-    ///
-    /// # Errors
-    /// Where the file cannot be written.
     pub fn save(&mut self, path: &Utf8Path) -> Result<()> {
         self.schema = SCHEMA;
         let folder = path.parent().expect("the file lies in a folder");
@@ -59,9 +56,6 @@ impl Lists {
 impl List {
     /// Reads the list of releases at `path` as it is now, and says whether it has changed. New entries
     /// come first, so that where the first page is as it was the others are, too: one request.
-    ///
-    /// # Errors
-    /// As [`GitHub::page`].
     pub fn refresh(&mut self, github: &GitHub, path: &str) -> Result<bool> {
         let url = github.url(path).with("per_page", "100");
         let etag = self.etag.as_deref().filter(|_| self.first_page.is_some());

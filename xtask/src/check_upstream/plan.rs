@@ -55,9 +55,6 @@ pub struct Observed {
 
 /// Upstream's stable releases, in their own order. Neither their place in the list nor their date
 /// says which is the newest: patches to an old line come after the release of a new one.
-///
-/// # Errors
-/// Where there is none: whatever answered, that was not upstream's list.
 pub fn stable(listed: &[Listed]) -> Result<BTreeSet<ReleaseTag>, String> {
     let shown = listed.iter().filter(|release| !release.draft && !release.prerelease);
     let stable: BTreeSet<ReleaseTag> =

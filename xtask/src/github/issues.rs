@@ -23,18 +23,12 @@ impl Issues<'_> {
     }
 
     /// All issues that track a build, open or closed, without pull requests.
-    ///
-    /// # Errors
-    /// As [`GitHub::list`].
     pub fn tracking(&self) -> Result<Vec<Issue>> {
         let all: Vec<Issue> = self.github.list(&self.path(&format!("?state=all&labels={}", LABELS[1])))?;
         Ok(all.into_iter().filter(|issue| issue.pull_request.is_none()).collect())
     }
 
     /// The issue that tracks the build of a version; of several the oldest.
-    ///
-    /// # Errors
-    /// As [`GitHub::list`].
     pub fn of(&self, version: &ReleaseTag) -> Result<Option<Issue>> {
         let marker = issue_marker(version);
         let is_it = |issue: &Issue| issue.body.as_ref().is_some_and(|body| body.contains(&marker));
@@ -42,26 +36,17 @@ impl Issues<'_> {
     }
 
     /// Files the issue of a version, unless there is one.
-    ///
-    /// # Errors
-    /// As [`GitHub::list`], and where GitHub refuses.
     pub fn file(&self, version: &ReleaseTag, title: &str, body: &str) -> Result<Issue> {
         let document = json!({ "title": title, "body": body, "labels": LABELS });
         self.github.ensure(|| self.of(version), || self.github.make(&self.path(""), &document))
     }
 
     /// The comments on an issue.
-    ///
-    /// # Errors
-    /// As [`GitHub::list`].
     pub fn comments(&self, issue: u64) -> Result<Vec<Comment>> {
         self.github.list(&self.path(&format!("/{issue}/comments")))
     }
 
     /// Comments on an issue, unless a comment there has that marker.
-    ///
-    /// # Errors
-    /// As [`GitHub::list`], and where GitHub refuses.
     pub fn comment(&self, issue: u64, marker: &str, text: &str) -> Result<()> {
         let document = json!({ "body": comment_body(marker, text) });
         let is_it = |comment: &Comment| comment.body.as_ref().is_some_and(|body| body.contains(marker));
@@ -70,17 +55,11 @@ impl Issues<'_> {
     }
 
     /// Opens an issue again.
-    ///
-    /// # Errors
-    /// Where GitHub refuses.
     pub fn reopen(&self, issue: u64) -> Result<()> {
         self.github.change(&self.path(&format!("/{issue}")), &json!({ "state": "open", "state_reason": "reopened" }))
     }
 
     /// Closes an issue as completed.
-    ///
-    /// # Errors
-    /// Where GitHub refuses.
     pub fn close(&self, issue: u64) -> Result<()> {
         self.github.change(&self.path(&format!("/{issue}")), &json!({ "state": "closed", "state_reason": "completed" }))
     }

@@ -30,33 +30,21 @@ impl Releases<'_> {
     }
 
     /// All of them; drafts too, where the token may push.
-    ///
-    /// # Errors
-    /// As [`GitHub::list`].
     pub fn all(&self) -> Result<Vec<Release>> {
         self.github.list(&self.path(""))
     }
 
     /// The published one of a git tag.
-    ///
-    /// # Errors
-    /// As [`GitHub::read`].
     pub fn published(&self, release: &ReleaseName) -> Result<Option<Release>> {
         self.github.read(&self.path(&format!("/tags/{release}")))
     }
 
     /// One by its id, as it is now.
-    ///
-    /// # Errors
-    /// As [`GitHub::read`], and where it is gone.
     pub fn by_id(&self, id: u64) -> Result<Release> {
         self.github.read(&self.path(&format!("/{id}")))?.with_context(|| format!("the release {id} is gone"))
     }
 
     /// The release of that name, whether published or a draft; of several drafts the oldest.
-    ///
-    /// # Errors
-    /// As [`GitHub::list`].
     pub fn find(&self, release: &ReleaseName) -> Result<Option<Release>> {
         let name = release.to_string();
         let found = self.all()?.into_iter().filter(|found| found.tag_name == name);
@@ -64,9 +52,6 @@ impl Releases<'_> {
     }
 
     /// Makes a draft, unless there is one.
-    ///
-    /// # Errors
-    /// As [`GitHub::list`], and where GitHub refuses.
     pub fn draft(&self, release: &ReleaseName, target: Option<&CommitId>, notes: &str) -> Result<Release> {
         let mut document = json!({
             "tag_name": release.to_string(), "name": release.title(), "body": notes,
@@ -79,27 +64,18 @@ impl Releases<'_> {
     }
 
     /// Gives it this title and these notes.
-    ///
-    /// # Errors
-    /// Where GitHub refuses.
     pub fn edit(&self, id: u64, release: &ReleaseName, notes: &str) -> Result<()> {
         let document = json!({ "name": release.title(), "body": notes, "prerelease": release.is_prerelease() });
         self.github.change(&self.path(&format!("/{id}")), &document)
     }
 
     /// Publishes it.
-    ///
-    /// # Errors
-    /// Where GitHub refuses.
     pub fn publish(&self, id: u64, is_latest: bool) -> Result<()> {
         let document = json!({ "draft": false, "make_latest": if is_latest { "true" } else { "false" } });
         self.github.change(&self.path(&format!("/{id}")), &document)
     }
 
     /// Removes an asset.
-    ///
-    /// # Errors
-    /// Where GitHub refuses.
     pub fn remove_asset(&self, id: u64) -> Result<()> {
         self.github.remove(&self.path(&format!("/assets/{id}")))
     }
@@ -107,10 +83,6 @@ impl Releases<'_> {
     /// Adds a file, in constant memory, and has GitHub say that it has all of it. What an attempt
     /// that broke off left behind is removed first. Source: "Upload a release asset": after a 502 an
     /// empty asset of the state `starter` may stay; it can be safely deleted.
-    ///
-    /// # Errors
-    /// Where the file cannot be read, and where GitHub refuses it or has something else after
-    /// several attempts.
     pub fn upload(&self, id: u64, name: &str, path: &Utf8Path, (size_bytes, sha256): (u64, &Sha256)) -> Result<()> {
         let mut progress = Progress::new("upload", Unit::Bytes);
         progress.set_total(size_bytes);
@@ -166,9 +138,6 @@ impl Releases<'_> {
     }
 
     /// Where `head` is, seen from `base`; `None` if the repository does not have both.
-    ///
-    /// # Errors
-    /// As [`GitHub::read`].
     pub fn compare(&self, base: &CommitId, head: &CommitId) -> Result<Option<CompareStatus>> {
         let path = format!("repos/{}/compare/{base}...{head}?per_page=1", self.repository);
         let found: Option<Comparison> = self.github.read(&path)?;

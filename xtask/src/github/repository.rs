@@ -21,9 +21,6 @@ impl Repository {
 
     /// From the URL of a git remote: `https://HOST/OWNER/NAME[.git]`, `ssh://git@HOST/…` or
     /// `git@HOST:OWNER/NAME[.git]`.
-    ///
-    /// # Errors
-    /// Where it has another form.
     pub fn of_remote(url: &str) -> Result<Self, String> {
         let path = match url.split_once("://") {
             Some((_, rest)) => rest.split_once('/'),

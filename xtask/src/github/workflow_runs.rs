@@ -30,9 +30,6 @@ impl Workflow<'_> {
     }
 
     /// The last hundred runs that were asked for by dispatch, newest first.
-    ///
-    /// # Errors
-    /// As [`GitHub::read`], and where the repository has no such workflow.
     pub fn runs(&self) -> Result<Vec<Run>> {
         let runs: Option<Runs> = self.github.read(&self.path("/runs?event=workflow_dispatch&per_page=100"))?;
         let runs = runs
@@ -41,18 +38,12 @@ impl Workflow<'_> {
     }
 
     /// The runs that build a version, newest first.
-    ///
-    /// # Errors
-    /// As [`Workflow::runs`].
     pub fn runs_of(&self, version: &ReleaseTag) -> Result<Vec<Run>> {
         let title = run_title(version);
         Ok(self.runs()?.into_iter().filter(|run| run.display_title == title).collect())
     }
 
     /// Starts a run for a version, unless there are more than `known` by now. Returns its id and page.
-    ///
-    /// # Errors
-    /// As [`Workflow::runs`], and where GitHub refuses.
     pub fn dispatch(&self, version: &ReleaseTag, known: usize) -> Result<(u64, String)> {
         let facts: Option<Facts> = self.github.read(&format!("repos/{}", self.repository))?;
         let branch = facts.with_context(|| format!("there is no repository {}", self.repository))?.default_branch;
