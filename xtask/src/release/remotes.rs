@@ -155,7 +155,7 @@ fn published_record(desired: &Desired, releases: &[Release]) -> Result<Option<Me
     };
     let Some(asset) = release.assets.iter().find(|asset| asset.name == METADATA) else { return Ok(None) };
     let ours = desired.files.iter().find(|file| file.name == METADATA);
-    if ours.is_none_or(|ours| asset.is_whole(ours.size_bytes, &ours.sha256)) {
+    if ours.is_none_or(|ours| asset.is_complete(ours.size_bytes, &ours.sha256)) {
         return Ok(None);
     }
     let url = asset.browser_download_url.parse().map_err(anyhow::Error::msg)?;

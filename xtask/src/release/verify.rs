@@ -51,7 +51,7 @@ fn sums(release: &Release, desired: &Desired) -> Result<()> {
         // The record may be that of an earlier run (see `plan::release`).
         let is_of_an_earlier_run = [METADATA, SHA256SUMS].contains(&name.as_str());
         ensure!(
-            is_of_an_earlier_run || asset.is_whole(ours.size_bytes, &ours.sha256),
+            is_of_an_earlier_run || asset.is_complete(ours.size_bytes, &ours.sha256),
             "the public {name} has {} bytes, {:?}, but the build has {} bytes, sha256:{}",
             asset.size,
             asset.digest,

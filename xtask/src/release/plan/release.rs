@@ -66,7 +66,7 @@ fn complete(desired: &Desired, release: &Release, plan: &mut PlanBuilder) {
     }
     for file in expected(desired) {
         match release.assets.iter().find(|asset| asset.name == file.name) {
-            Some(asset) if asset.is_whole(file.size_bytes, &file.sha256) => plan.same(described(file)),
+            Some(asset) if asset.is_complete(file.size_bytes, &file.sha256) => plan.same(described(file)),
             Some(asset) => {
                 plan.step(remove(desired, asset, difference(asset, file)));
                 plan.step(upload(desired, file));
@@ -84,7 +84,7 @@ fn compare(desired: &Desired, release: &Release, published: Option<&Metadata>, p
     let is_kept = published.is_some_and(|published| is_same_build(published, &desired.record));
     for file in expected(desired) {
         match release.assets.iter().find(|asset| asset.name == file.name) {
-            Some(asset) if asset.is_whole(file.size_bytes, &file.sha256) => plan.same(described(file)),
+            Some(asset) if asset.is_complete(file.size_bytes, &file.sha256) => plan.same(described(file)),
             Some(_) if is_kept && [METADATA, SHA256SUMS].contains(&file.name.as_str()) => plan.note(format!(
                 "{} is published with the test results of an earlier run, of the same files and image; it is kept",
                 file.name
