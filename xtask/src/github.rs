@@ -219,13 +219,23 @@ impl GitHub {
 
 /// The next page of a list, by its `Link` header (RFC 8288). Source: "Using pagination in the REST API", using
 /// link headers.
-pub fn next_of(link: &str) -> Option<&str> {
-    let next = link.split(',').find(|part| part.contains("rel=\"next\""))?;
-    next.split_once('<')?.1.split_once('>').map(|(url, _)| url)
+pub fn next_of(mut link: &str) -> Option<&str> {
+    loop {
+        // Not split at commas, which a URL may contain.
+        let (url, rest) = link.split_once('<')?.1.split_once('>')?;
+        let (parameters, others) = rest.split_at(rest.find('<').unwrap_or(rest.len()));
+        let mut parameters = parameters.split([';', ',']).map(str::trim);
+        if parameters.any(|parameter| [r#"rel="next""#, "rel=next"].contains(&parameter)) {
+            return Some(url);
+        }
+        link = others;
+    }
 }
 
 #[cfg(test)]
 mod fake_tests;
+#[cfg(test)]
+mod property_tests;
 
 #[cfg(test)]
 mod tests {
@@ -236,5 +246,9 @@ mod tests {
         let link = r#"<https://api.github.com/x?page=1>; rel="prev", <https://api.github.com/x?page=3>; rel="next""#;
         assert_eq!(next_of(link), Some("https://api.github.com/x?page=3"));
         assert_eq!(next_of(r#"<https://api.github.com/x?page=1>; rel="first""#), None);
+        assert_eq!(
+            next_of(r#"<https://api.github.com/x?labels=a,b>; rel="next""#),
+            Some("https://api.github.com/x?labels=a,b")
+        );
     }
 }

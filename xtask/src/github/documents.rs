@@ -6,6 +6,11 @@ use std::fmt;
 use oci::digest::Sha256;
 use serde::{Deserialize, Serialize};
 
+use crate::os::shell::one_line;
+
+const MAX_ERRORS: usize = 10;
+const MAX_EXCERPT_CHARS: usize = 1000;
+
 /// A release, published or a draft.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct Release {
@@ -148,8 +153,8 @@ struct ApiError {
 /// Source: "Troubleshooting the REST API", "Permissions required for GitHub Apps".
 pub fn explain(status: u16, body: &[u8], permissions: Option<&str>, has_token: bool) -> String {
     let error: ApiError = serde_json::from_slice(body).unwrap_or_default();
-    let message = if error.message.is_empty() { String::new() } else { format!(" ({})", error.message) };
-    let needed = permissions.map_or_else(String::new, |names| format!("; it needs the permission {names}"));
+    let message = if error.message.is_empty() { String::new() } else { format!(" ({})", excerpt(&error.message)) };
+    let needed = permissions.map_or_else(String::new, |names| format!("; it needs the permission {}", excerpt(names)));
     match status {
         401 => format!(
             "GitHub does not accept the token{message}: it is wrong or has expired; set GITHUB_TOKEN to a valid one"
@@ -161,10 +166,15 @@ pub fn explain(status: u16, body: &[u8], permissions: Option<&str>, has_token: b
         404 => format!("GitHub answered 404{message}: it does not exist, or the token may not see it{needed}"),
         403 => format!("GitHub answered 403{message}; set GITHUB_TOKEN"),
         _ => {
-            let errors: String = error.errors.iter().map(|error| format!("; {error}")).collect();
-            format!("GitHub answered {status}{message}{errors}")
+            let errors: String = error.errors.iter().take(MAX_ERRORS).map(|error| format!("; {error}")).collect();
+            format!("GitHub answered {status}{message}{}", excerpt(&errors))
         }
     }
+}
+
+/// The start of a text, without control characters, which a terminal could interpret.
+fn excerpt(text: &str) -> String {
+    one_line(text).chars().take(MAX_EXCERPT_CHARS).collect()
 }
 
 #[cfg(test)]
