@@ -257,4 +257,6 @@ fn needs_attention_comment(version: &ReleaseTag, runs: &[&Run]) -> (String, Stri
 }
 
 #[cfg(test)]
+mod property_tests;
+#[cfg(test)]
 mod tests;

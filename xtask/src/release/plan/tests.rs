@@ -8,6 +8,7 @@ use crate::dist::{names, samples};
 use crate::github::{Asset, AssetState};
 use crate::upstream::source::Source;
 
+mod damaged;
 mod rules;
 
 fn sha256(byte: u8) -> Sha256 {
