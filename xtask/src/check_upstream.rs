@@ -1,5 +1,5 @@
-//! `cargo xtask check-upstream`: compares upstream's releases with ours, and has built what is
-//! missing. Each run starts from what GitHub shows; none depends on how the one before it ended.
+//! `cargo xtask check-upstream`: compares upstream's releases with ours, and starts a build of what is
+//! missing. Each run starts from what GitHub shows, however the previous run ended.
 
 use std::collections::BTreeSet;
 use std::fmt::Display;
@@ -14,52 +14,50 @@ use serde_json::json;
 use crate::check_upstream::plan::{Observed, State, Status, stable};
 use crate::cli::Target;
 use crate::dist::release_name::ReleaseName;
-use crate::github::repository::Repository;
-use crate::github::step::{Executor, GitHubStep};
-use crate::github::{GitHub, Issues, Releases, Workflow};
+use crate::github::{Executor, GitHub, GitHubStep, Issues, Releases, Repository, Workflow};
 use crate::os::{github_actions, terminal};
 use crate::upstream::version::ReleaseTag;
 
 mod lists;
-pub mod plan;
+mod plan;
 
 const UPSTREAM_LIST: &str = "repos/moby/buildkit/releases";
-/// How often GitHub is asked whether it shows what was done.
-const LOOKS: usize = 5;
+/// How often the result is observed before the task fails.
+const ATTEMPTS: usize = 5;
 
-/// Compare upstream's releases with ours: file the issue, start the build, close the issue
+/// Track upstream's releases: file the issue, start the build, close the issue
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
-  cargo xtask check-upstream                  where each wanted version stands, and what would be done
-  cargo xtask check-upstream --execute        the same, and do it; needs a token
-  cargo xtask check-upstream --repo you/fork  another repository than that of the remote `origin`
-  cargo xtask check-upstream --json           the same as JSON on standard output
+  cargo xtask check-upstream                  print the status of each version, and the plan as shell commands
+  cargo xtask check-upstream --execute        execute the plan; needs a token
+  cargo xtask check-upstream --repo you/fork  use another repository than that of the remote `origin`
+  cargo xtask check-upstream --json           print status and plan as JSON on stdout
 
-Wanted are upstream's newest release, the newest patch to every minor line that we have published, and what was
-begun. A build that fails is tried three times and then left to a person; whoever closes its issue as not planned
-has the version left out.
+These versions are built: upstream's newest release, the newest patch release of each minor version that we have
+published, and every version that has an open issue. A version is built up to three times; after that it needs
+attention. To skip a version, close its issue as not planned.
 
 Environment:
   GITHUB_TOKEN, GH_TOKEN   the token; --execute needs the permissions actions:write, issues:write, contents:read
-  GITHUB_REPOSITORY        as --repo
-  GITHUB_OUTPUT            gets `dispatched` (versions, by blanks) and `dispatched_count`
-  GITHUB_STEP_SUMMARY      gets the table
+  GITHUB_REPOSITORY        same as --repo
+  GITHUB_OUTPUT            receives `dispatched` (versions, separated by spaces) and `dispatched_count`
+  GITHUB_STEP_SUMMARY      receives the table
 
-Exit status: 0 all is as it should be, or was left to a person; 1 GitHub refused, or does not show what was done;
+Exit status: 0 everything is as desired, or needs attention; 1 GitHub refused, or does not show the result;
 2 bad arguments.")]
 pub struct CheckUpstream {
     #[command(flatten)]
     target: Target,
-    /// Do what is to be done, instead of only printing it
+    /// Execute the plan; without this, it is only printed
     #[arg(long)]
     execute: bool,
-    /// Print states and steps as JSON
+    /// Print the result as JSON
     #[arg(long)]
     json: bool,
 }
 
-/// What is compared, and by whom.
+/// The two repositories under comparison.
 struct Subject {
     github: GitHub,
     repository: Repository,
@@ -68,74 +66,71 @@ struct Subject {
 }
 
 /// Runs the task in the checkout at `root`.
-///
-/// # Errors
-/// Where GitHub refuses or cannot be reached, where upstream's list is no list of releases, and where
-/// something does not show that was done.
 pub fn run(root: &Utf8Path, arguments: &CheckUpstream) -> Result<ExitCode> {
     let (github, repository) = arguments.target.open(root)?;
     if !github.has_token() {
-        ensure!(!arguments.execute, "--execute changes things on GitHub: put a token into GITHUB_TOKEN");
-        terminal::note("there is no token in GITHUB_TOKEN: drafts are not seen");
+        ensure!(!arguments.execute, "--execute needs a token: set GITHUB_TOKEN");
+        terminal::note("GITHUB_TOKEN is not set: drafts are not visible");
     }
-    let path = lists::place(root, github.url("").as_str(), &repository.to_string());
+    let path = lists::cache_path(root, github.url("").as_str(), &repository.to_string());
     compare(github, repository, &path, arguments)?;
     Ok(ExitCode::SUCCESS)
 }
 
-/// One pass, with what is kept at `path` from the one before.
+/// One pass, with the lists that the previous one cached at `path`.
 fn compare(github: GitHub, repository: Repository, path: &Utf8Path, arguments: &CheckUpstream) -> Result<()> {
-    let (mut subject, is_quiet) = Subject::open(github, repository, Lists::open(path))?;
-    let mut statuses = if is_quiet { subject.as_kept() } else { subject.observe()? };
+    let (mut subject, is_unchanged) = Subject::open(github, repository, Lists::open(path))?;
+    let mut statuses = if is_unchanged { subject.evaluate_cached() } else { subject.observe()? };
     let steps = planned_steps(&statuses);
-    let tell = |line: &dyn Display| terminal::print_step(arguments.json, line);
-    statuses.iter().for_each(|status| tell(status));
+    let print = |line: &dyn Display| terminal::print_step(arguments.json, line);
+    statuses.iter().for_each(|status| print(status));
     if !steps.is_empty() {
-        tell(&format_args!("\nexport GH_REPO={}", subject.repository));
+        print(&format_args!("\nexport GH_REPO={}", subject.repository));
     }
     let mut executor = Executor::new(&subject.github, &subject.repository);
     for step in &steps {
-        tell(step);
+        print(step);
         if arguments.execute {
             executor.execute(step)?;
         }
     }
     if arguments.execute && !steps.is_empty() {
         statuses = subject.verify()?;
-        tell(&"");
-        statuses.iter().for_each(|status| tell(status));
+        print(&"");
+        statuses.iter().for_each(|status| print(status));
     }
     subject.lists.is_settled = statuses.iter().all(Status::is_settled);
     subject.lists.save(path)?;
     report(&subject, &statuses, &steps, arguments)
 }
 
-/// What is to be done, version after version.
+/// The steps of all versions.
 fn planned_steps(statuses: &[Status]) -> Vec<GitHubStep> {
     statuses.iter().flat_map(|status| &status.steps).cloned().collect()
 }
 
 impl Subject {
-    /// Reads upstream's list, and says whether nothing has changed since all was settled: two requests.
+    /// Reads upstream's list. Also returns whether nothing has changed since everything was settled, which
+    /// takes two requests.
     fn open(github: GitHub, repository: Repository, mut lists: Lists) -> Result<(Self, bool)> {
-        let has_moved = lists.upstream.refresh(&github, UPSTREAM_LIST)?;
+        let has_changed = lists.upstream.refresh(&github, UPSTREAM_LIST)?;
         let upstream = stable(&lists.upstream.entries()).map_err(Error::msg)?;
         let mut subject = Self { github, repository, upstream, lists };
-        let is_quiet = subject.lists.is_settled && !has_moved && !subject.refresh_ours()?;
-        Ok((subject, is_quiet))
+        let is_unchanged = subject.lists.is_settled && !has_changed && !subject.refresh_ours()?;
+        Ok((subject, is_unchanged))
     }
 
     fn refresh_ours(&mut self) -> Result<bool> {
         self.lists.ours.refresh(&self.github, &format!("repos/{}/releases", self.repository))
     }
 
-    /// Where everything stands if no run and no issue is to be looked at.
-    fn as_kept(&self) -> Vec<Status> {
+    /// The status of every version from the cached lists alone, if no run and no issue can matter.
+    fn evaluate_cached(&self) -> Vec<Status> {
         let (upstream, ours) = (self.upstream.clone(), self.lists.ours.entries());
         Observed { upstream, ours, ..Observed::default() }.evaluate()
     }
 
-    /// Where everything stands. The order is that of [`Observed`], and matters.
+    /// The status of every version. The order of the requests is that of [`Observed`], and matters.
     fn observe(&mut self) -> Result<Vec<Status>> {
         let runs = Workflow { github: &self.github, repository: &self.repository }.runs()?;
         let issues = Issues { github: &self.github, repository: &self.repository }.tracking()?;
@@ -154,10 +149,10 @@ impl Subject {
         Ok(observed.evaluate())
     }
 
-    /// Looks again until nothing is to be done: a list can be a moment older than the last write.
+    /// Observes until nothing is left to do, because a list can be slightly older than the last write.
     fn verify(&mut self) -> Result<Vec<Status>> {
         let mut left = Vec::new();
-        for _ in 0..LOOKS {
+        for _ in 0..ATTEMPTS {
             let statuses = self.observe()?;
             left = planned_steps(&statuses);
             if left.is_empty() {
@@ -166,7 +161,10 @@ impl Subject {
             self.github.pause();
         }
         let lines: Vec<String> = left.iter().map(ToString::to_string).collect();
-        bail!("all steps were made, and still GitHub shows these as to be done; run this again:\n{}", lines.join("\n"))
+        bail!(
+            "all steps were executed, but GitHub does not show these results yet; run this again:\n{}",
+            lines.join("\n")
+        )
     }
 }
 
@@ -180,13 +178,13 @@ fn report(subject: &Subject, statuses: &[Status], steps: &[GitHubStep], argument
     terminal::print_status(
         "upstream",
         match (steps.len(), is_done) {
-            (0, _) => "nothing is to be done".to_owned(),
-            (count, true) => format!("{count} steps made; nothing is left to be done"),
-            (count, false) => format!("{count} steps to be made; --execute makes them"),
+            (0, _) => "nothing to do".to_owned(),
+            (count, true) => format!("{count} steps executed; nothing is left to do"),
+            (count, false) => format!("{count} steps planned; --execute runs them"),
         },
     );
     for status in statuses.iter().filter(|status| matches!(status.state, State::NeedsAttention { .. })) {
-        terminal::note(format_args!("{} is left to a person: {}", status.version, status.evidence()));
+        terminal::note(format_args!("{} needs attention: {}", status.version, status.evidence()));
     }
     let rows: String = statuses
         .iter()

@@ -1,4 +1,4 @@
-//! Arguments of every task, and those that several tasks share.
+//! Arguments of every task, and arguments that several tasks share.
 
 use anyhow::{Context, Error, Result};
 use camino::Utf8Path;
@@ -6,22 +6,21 @@ use clap::{Args, ValueEnum};
 
 use crate::credentials::{TOKEN_VARIABLES, token};
 use crate::git::read_only;
-use crate::github::GitHub;
-use crate::github::repository::Repository;
+use crate::github::{GitHub, Repository};
 use crate::http::Endpoint;
 use crate::os::process::run;
 use crate::os::terminal;
 
-/// What can stand before or after any task.
+/// Options that are accepted before or after any task.
 #[derive(Args)]
 pub struct Global {
-    /// Print the commits of this checkout and of the BuildKit that it pins
+    /// Print the commits of this checkout and of its pinned BuildKit
     #[arg(short = 'V', long)]
     pub version: bool,
-    /// Print no status and no progress, only results, notes and errors
+    /// Print only results, notes and errors, without status and progress
     #[arg(short, long, global = true)]
     quiet: bool,
-    /// When to colour the output; `auto` asks the terminal, `NO_COLOR` and `CLICOLOR_FORCE`
+    /// When to color the output; `auto` depends on the terminal, `NO_COLOR` and `CLICOLOR_FORCE`
     #[arg(long, global = true, value_name = "WHEN", value_enum, default_value_t = Color::Auto)]
     color: Color,
 }
@@ -34,7 +33,7 @@ enum Color {
 }
 
 impl Global {
-    /// Sets up the terminal for the whole run.
+    /// Configures the terminal output.
     pub fn apply(&self) {
         let is_colored = match self.color {
             Color::Auto => None,
@@ -45,33 +44,29 @@ impl Global {
     }
 }
 
-/// The repository that a task works on, and the API where it is found.
+/// The GitHub repository that a task works on.
 #[derive(Args)]
 pub struct Target {
-    /// The repository on GitHub [default: that of the remote `origin`]
+    /// The repository on GitHub [default: from the remote `origin`]
     #[arg(long, value_name = "OWNER/NAME", env = "GITHUB_REPOSITORY", hide_env_values = true)]
     repo: Option<Repository>,
-    /// GitHub's API: that of an enterprise server, or a double's
+    /// The URL of GitHub's API, for an enterprise server or a fake
     #[arg(long, value_name = "URL", env = "GITHUB_API_URL", default_value = "https://api.github.com", hide = true)]
     api: Endpoint,
 }
 
 impl Target {
-    /// The API as the token of the environment sees it, or as anyone does where there is none; and
-    /// the repository.
-    ///
-    /// # Errors
-    /// Where the checkout at `root` has no remote that names one, or the token can be none.
+    /// Opens the API with the token from the environment, if any, and finds the repository.
     pub fn open(&self, root: &Utf8Path) -> Result<(GitHub, Repository)> {
         let github = GitHub::new(self.api.clone(), token()?);
-        let repository = self.repo.clone().map_or_else(|| of_origin(root), Ok)?;
+        let repository = self.repo.clone().map_or_else(|| origin_repository(root), Ok)?;
         Ok((github, repository))
     }
 }
 
-fn of_origin(root: &Utf8Path) -> Result<Repository> {
-    let ask = read_only(root, run!("git remote get-url origin"));
-    let ask = TOKEN_VARIABLES.iter().fold(ask, |ask, name| ask.env_remove(*name));
-    let url = ask.read().context("this checkout has no remote `origin`; name the repository with --repo OWNER/NAME")?;
+fn origin_repository(root: &Utf8Path) -> Result<Repository> {
+    let command = read_only(root, run!("git remote get-url origin"));
+    let command = TOKEN_VARIABLES.iter().fold(command, |command, name| command.env_remove(*name));
+    let url = command.read().context("this checkout has no remote `origin`; use --repo OWNER/NAME")?;
     Repository::of_remote(url.trim()).map_err(Error::msg)
 }

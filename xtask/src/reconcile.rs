@@ -6,9 +6,7 @@ use std::fmt;
 use anyhow::Result;
 use serde::Serialize;
 
-use crate::github::GitHub;
-use crate::github::repository::Repository;
-use crate::github::step::{self, GitHubStep};
+use crate::github::{self, GitHub, GitHubStep, Repository};
 use crate::registry::{Registry, RegistryStep};
 
 /// One change. Its `Display` is shell code that makes the same change.
@@ -42,13 +40,13 @@ impl fmt::Display for Step {
 
 /// Executes steps on GitHub and in one registry.
 pub struct Executor<'a> {
-    github: step::Executor<'a>,
+    github: github::Executor<'a>,
     registry: &'a Registry,
 }
 
 impl<'a> Executor<'a> {
     pub fn new(github: &'a GitHub, repository: &'a Repository, registry: &'a Registry) -> Self {
-        Self { github: step::Executor::new(github, repository), registry }
+        Self { github: github::Executor::new(github, repository), registry }
     }
 
     /// Executes one step. If it fails, earlier steps keep their effect and running the task again

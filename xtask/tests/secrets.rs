@@ -1,5 +1,5 @@
-//! A token goes into one header and nowhere else, whatever fails; and a token that does not do is
-//! told about in one clear message.
+//! A token is sent in one header and appears nowhere else, whatever fails; and a token that is refused
+//! results in one clear error.
 #![allow(
     clippy::disallowed_methods,
     clippy::disallowed_types,
@@ -18,9 +18,9 @@ use support::Scratch;
 
 const TOKEN: &str = "ghs_0123456789abcdefSECRET";
 
-/// A folder that a task takes for a checkout, and the task in it.
+/// The command for a task in a directory that passes for a checkout.
 fn xtask(root: &Path, arguments: &[&str]) -> Command {
-    fs::create_dir_all(root.join("xtask")).expect("is made");
+    fs::create_dir_all(root.join("xtask")).expect("is created");
     fs::write(root.join(".gitmodules"), "").expect("is written");
     let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
     command.current_dir(root).args(arguments).env_clear().env("PATH", std::env::var_os("PATH").expect("a PATH"));
@@ -28,19 +28,19 @@ fn xtask(root: &Path, arguments: &[&str]) -> Command {
     command
 }
 
-/// Runs it to a failure; the token must be in nothing that it said or left behind.
+/// Runs a command that must fail. The token must not be in its output, nor in any file that it leaves.
 fn failure(root: &Path, command: &mut Command) -> String {
     let output = command.output().expect("xtask starts");
-    let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    assert!(!output.status.success(), "it succeeded: {said}");
-    assert!(!said.contains(TOKEN), "the token was said: {said}");
+    let text = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(!output.status.success(), "it succeeded: {text}");
+    assert!(!text.contains(TOKEN), "the token was printed: {text}");
     let left = Command::new("grep").args(["-r", "-l", TOKEN]).arg(root).output().expect("grep runs");
     assert!(left.stdout.is_empty(), "the token was written to {}", String::from_utf8_lossy(&left.stdout));
-    said
+    text
 }
 
 #[test]
-fn no_failure_says_the_token() {
+fn no_failure_prints_the_token() {
     let scratch = Scratch::new("secrets");
     let redirect = |to: &str| response(302, &[("Location", to)], "");
     let answers = [
@@ -55,7 +55,7 @@ fn no_failure_says_the_token() {
     ];
     for answer in answers {
         let server = Script::start(move |_| answer.clone());
-        let said = failure(
+        let text = failure(
             scratch.path(),
             xtask(scratch.path(), &["check-upstream", "--execute"])
                 .env("GITHUB_API_URL", server.url())
@@ -66,9 +66,9 @@ fn no_failure_says_the_token() {
         let is_used = requests.iter().any(|request| header(request, "authorization").is_some_and(is_authorized));
         assert!(is_used, "the token was not used: {requests:?}");
         assert!(requests.iter().all(|request| !request.uri().to_string().contains(TOKEN)), "{requests:?}");
-        assert!(said.contains("error"), "{said}");
+        assert!(text.contains("error"), "{text}");
     }
-    // Nobody listens, and no such host.
+    // A closed port, and a host that does not exist.
     for url in ["http://127.0.0.1:9", "https://host.invalid"] {
         failure(scratch.path(), xtask(scratch.path(), &["check-upstream"]).env("GITHUB_API_URL", url));
     }
@@ -78,33 +78,33 @@ fn no_failure_says_the_token() {
 }
 
 #[test]
-fn a_token_that_does_not_do_is_told_about_in_one_message() {
+fn a_refused_token_results_in_one_error() {
     let scratch = Scratch::new("refused");
-    let ask = |status: u16, headers: &'static [(&str, &str)], message: &'static str| {
+    let error_for = |status: u16, headers: &'static [(&str, &str)], message: &'static str| {
         let server = Script::start(move |_| response(status, headers, format!(r#"{{"message":"{message}"}}"#)));
         let mut command = xtask(scratch.path(), &["check-upstream", "--execute"]);
         failure(scratch.path(), command.env("GITHUB_API_URL", server.url()))
     };
-    let wrong = ask(401, &[], "Bad credentials");
+    let wrong = error_for(401, &[], "Bad credentials");
     assert!(wrong.contains("wrong or has expired") && wrong.contains("GITHUB_TOKEN"), "{wrong}");
     let permissions = &[("X-Accepted-GitHub-Permissions", "issues=write")];
-    let weak = ask(403, permissions, "Resource not accessible by integration");
-    assert!(weak.contains("issues=write"), "{weak}");
-    for said in [wrong, weak] {
-        assert_eq!(said.matches("error").count(), 1, "{said}");
+    let insufficient = error_for(403, permissions, "Resource not accessible by integration");
+    assert!(insufficient.contains("issues=write"), "{insufficient}");
+    for text in [wrong, insufficient] {
+        assert_eq!(text.matches("error").count(), 1, "{text}");
     }
 }
 
 #[test]
-fn no_child_gets_the_token() {
+fn no_child_process_inherits_the_token() {
     let scratch = Scratch::new("children");
     let (bin, seen) = (scratch.path().join("bin"), scratch.path().join("seen"));
-    fs::create_dir_all(&bin).expect("is made");
+    fs::create_dir_all(&bin).expect("is created");
     let script = format!("#!/bin/sh\nenv >> {0}\necho \"$@\" >> {0}\nexit 1\n", seen.display());
     fs::write(bin.join("git"), script).expect("is written");
     fs::set_permissions(bin.join("git"), fs::Permissions::from_mode(0o755)).expect("is made executable");
     let path = format!("{}:{}", bin.display(), std::env::var("PATH").expect("a PATH"));
     let mut command = xtask(scratch.path(), &["check-upstream"]);
     failure(scratch.path(), command.env("PATH", path).env_remove("GITHUB_REPOSITORY").env("GH_TOKEN", TOKEN));
-    assert!(fs::read_to_string(seen).expect("git was asked for the remote").contains("PATH="));
+    assert!(fs::read_to_string(seen).expect("git was run for the remote").contains("PATH="));
 }

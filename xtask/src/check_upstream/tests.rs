@@ -1,5 +1,5 @@
-//! Whole passes against the fake of GitHub: what a new version leads to, request by request broken,
-//! and what a quiet day costs.
+//! Whole passes against the fake GitHub: what a new version leads to, with a fault at each request, and
+//! how many requests a pass without changes takes.
 #![allow(clippy::disallowed_methods, reason = "reads and writes files and reads the environment")]
 
 use std::sync::{Arc, Mutex};
@@ -12,7 +12,7 @@ use fakes::server::{Action, Faults, Server};
 use super::*;
 use crate::http::Authorization;
 
-const TOKEN: &str = "ghs_double";
+const TOKEN: &str = "ghs_fake";
 const COMMIT: &str = "991535e0973488b6a429096d21fa13f81f2d89d8";
 
 #[derive(Parser)]
@@ -21,13 +21,13 @@ struct Line {
     task: CheckUpstream,
 }
 
-/// Breaks the request of one number: its effect is had and the answer lost, or connections are refused
-/// from there on. `cargo xtask rehearse --faults each` knows more ways.
-struct Break(u64, usize);
+/// A fault at the request of one number: its response is lost after it took effect, or connections are
+/// refused from then on. `cargo xtask rehearse --faults each` has more kinds.
+struct Fault(u64, usize);
 
-const WAYS: usize = 2;
+const KINDS: usize = 2;
 
-impl Faults for Break {
+impl Faults for Fault {
     fn action(&self, number: u64, _head: &http::Request<()>) -> Action {
         match self.1 {
             _ if number != self.0 => Action::Pass,
@@ -37,17 +37,17 @@ impl Faults for Break {
     }
 }
 
-/// A world in which upstream has v0.33.0, and we have v0.32.2.
-struct Stage {
+/// A fake GitHub on which upstream has v0.33.0, and we have v0.32.2.
+struct Scenario {
     fake: Arc<Mutex<FakeGitHub>>,
     server: Server,
-    /// What the builds speak to; nothing is broken there.
-    calm: Server,
+    /// For the builds, without faults.
+    reliable: Server,
     path: Utf8PathBuf,
 }
 
-impl Stage {
-    fn set(name: &str, fault: Break) -> Self {
+impl Scenario {
+    fn new(name: &str, fault: Fault) -> Self {
         let mut fake = FakeGitHub::new("o/n");
         fake.allow(TOKEN, &["actions=write", "issues=write", "contents=write"]);
         fake.commit_upstream(COMMIT, None);
@@ -55,14 +55,14 @@ impl Stage {
         fake.publish_upstream("v0.34.0-rc1", COMMIT, true);
         fake.publish_upstream("v0.32.2", COMMIT, false);
         let fake = Arc::new(Mutex::new(fake));
-        let calm = Server::start(fake.clone(), Utf8PathBuf::new(), Arc::new(Break(0, 0))).expect("starts");
-        publish(&github(&calm), "v0.32.2");
+        let reliable = Server::start(fake.clone(), Utf8PathBuf::new(), Arc::new(Fault(0, 0))).expect("starts");
+        publish(&github(&reliable), "v0.32.2");
         let server = Server::start(fake.clone(), Utf8PathBuf::new(), Arc::new(fault)).expect("starts");
         let folder = std::env::temp_dir().join(format!("xtask-check-{name}-{}", std::process::id()));
-        Self { fake, server, calm, path: Utf8PathBuf::try_from(folder.join("kept.json")).expect("a UTF-8 name") }
+        Self { fake, server, reliable, path: Utf8PathBuf::try_from(folder.join("cache.json")).expect("a UTF-8 name") }
     }
 
-    /// Passes until one comes to its end; says how many requests the last one took.
+    /// Repeats the pass until it completes. Returns how many requests the last one took.
     fn pass(&self) -> u64 {
         let task = Line::parse_from(["check-upstream", "--execute", "--json"]).task;
         for _ in 0..3 {
@@ -74,18 +74,18 @@ impl Stage {
             self.server.wait_until_idle().expect("settles");
             self.server.reopen().expect("opens");
         }
-        panic!("three passes have failed");
+        panic!("three passes failed");
     }
 
-    /// The build that was asked for ends well, and publishes.
+    /// The build that was started publishes and succeeds.
     fn build(&self) {
         let waiting = self.fake.lock().expect("no panic").pending_runs();
         assert_eq!(waiting.len(), 1, "one build");
-        publish(&github(&self.calm), "v0.33.0");
+        publish(&github(&self.reliable), "v0.33.0");
         self.fake.lock().expect("no panic").set_run(waiting[0].id, "completed", Some("success"));
     }
 
-    /// From the new version to the day after its release; all that is there then.
+    /// From the new version to the pass after its release. Returns the final state.
     fn whole(&self) -> String {
         self.pass();
         self.server.wait_until_idle().expect("settles");
@@ -97,10 +97,10 @@ impl Stage {
     }
 }
 
-impl Drop for Stage {
+impl Drop for Scenario {
     fn drop(&mut self) {
-        // A folder for temporary things may keep what cannot be removed.
-        let _ = std::fs::remove_dir_all(self.path.parent().expect("it lies in a folder"));
+        // A leftover in the directory for temporary files does no harm.
+        let _ = std::fs::remove_dir_all(self.path.parent().expect("it has a parent directory"));
     }
 }
 
@@ -122,38 +122,38 @@ fn publish(github: &GitHub, version: &str) {
 }
 
 #[test]
-fn a_quiet_day_is_two_requests() {
-    let stage = Stage::set("quiet", Break(0, 0));
-    assert!(stage.pass() > 10, "an issue, a run, a comment");
-    assert!(stage.pass() > 2, "a run is going on");
-    stage.build();
-    assert!(stage.pass() > 2, "the issue is closed");
-    assert_eq!((stage.pass(), stage.pass()), (2, 2));
-    // A candidate is news that changes nothing.
-    stage.fake.lock().expect("no panic").publish_upstream("v0.34.0-rc2", COMMIT, true);
-    assert!(stage.pass() > 2);
-    assert_eq!(stage.pass(), 2);
+fn a_pass_without_changes_takes_two_requests() {
+    let scenario = Scenario::new("quiet", Fault(0, 0));
+    assert!(scenario.pass() > 10, "an issue, a run, a comment");
+    assert!(scenario.pass() > 2, "a run is in progress");
+    scenario.build();
+    assert!(scenario.pass() > 2, "the issue is closed");
+    assert_eq!((scenario.pass(), scenario.pass()), (2, 2));
+    // A release candidate changes the list, but not the result.
+    scenario.fake.lock().expect("no panic").publish_upstream("v0.34.0-rc2", COMMIT, true);
+    assert!(scenario.pass() > 2);
+    assert_eq!(scenario.pass(), 2);
 }
 
 #[test]
-fn each_request_broken_in_each_way_ends_in_the_same_state() {
-    let undisturbed = Stage::set("whole", Break(0, 0));
-    let expected = undisturbed.whole();
+fn every_fault_at_every_request_leads_to_the_same_state() {
+    let without_fault = Scenario::new("whole", Fault(0, 0));
+    let expected = without_fault.whole();
     assert_eq!(expected.matches("xtask:tracking").count(), 1, "{expected}");
-    let requests = undisturbed.server.requests();
+    let requests = without_fault.server.requests();
     for number in 1..=requests {
-        for way in 0..WAYS {
-            let found = Stage::set(&format!("{number}-{way}"), Break(number, way)).whole();
-            assert_eq!(found, expected, "request {number} of {requests}, way {way}");
+        for kind in 0..KINDS {
+            let found = Scenario::new(&format!("{number}-{kind}"), Fault(number, kind)).whole();
+            assert_eq!(found, expected, "request {number} of {requests}, kind {kind}");
         }
     }
-    println!("{requests} requests, each broken in {WAYS} ways: {} trains", requests * WAYS as u64);
+    println!("{requests} requests, each with {KINDS} kinds of fault: {} pipelines", requests * KINDS as u64);
 }
 
 #[test]
-fn a_list_that_is_late_once_does_no_harm() {
-    let expected = Stage::set("prompt", Break(0, 0)).whole();
-    let stage = Stage::set("late", Break(0, 0));
-    stage.fake.lock().expect("no panic").stale_once();
-    assert_eq!(stage.whole(), expected);
+fn a_list_that_is_stale_once_does_no_harm() {
+    let expected = Scenario::new("current", Fault(0, 0)).whole();
+    let scenario = Scenario::new("stale", Fault(0, 0));
+    scenario.fake.lock().expect("no panic").stale_once();
+    assert_eq!(scenario.whole(), expected);
 }

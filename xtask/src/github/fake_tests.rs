@@ -1,4 +1,4 @@
-//! The client against the fake, with a server between them.
+//! The client against the fake GitHub, over HTTP.
 #![allow(clippy::disallowed_methods, reason = "reads and writes files and reads the environment")]
 
 use std::fs;
@@ -25,53 +25,52 @@ fn fake() -> FakeGitHub {
     fake
 }
 
-fn served(fake: FakeGitHub) -> (Server, Arc<Mutex<FakeGitHub>>, GitHub) {
+fn start(fake: FakeGitHub) -> (Server, Arc<Mutex<FakeGitHub>>, GitHub) {
     let fake = Arc::new(Mutex::new(fake));
     let server = Server::start(fake.clone(), Utf8PathBuf::new(), Arc::new(NoFaults)).expect("starts");
-    let token = Authorization::bearer(TOKEN).expect("is one");
+    let token = Authorization::bearer(TOKEN).expect("is valid");
     let github = GitHub::new(server.url().parse().expect("is a URL"), Some(token));
     (server, fake, github)
 }
 
 #[test]
-fn a_release_goes_all_the_way() {
+fn a_release_is_drafted_filled_and_published() {
     let mut seeded = fake();
     seeded.starter_once();
-    let (_server, fake, github) = served(seeded);
-    let repository = "o/n".parse().expect("is one");
+    let (_server, fake, github) = start(seeded);
+    let repository = "o/n".parse().expect("is valid");
     let releases = Releases { github: &github, repository: &repository };
-    let name = ReleaseName::Upstream("v0.32.2".parse().expect("is one"));
-    let draft = releases.draft(&name, None, "notes").expect("is made");
-    assert_eq!(releases.draft(&name, None, "notes").expect("is there").id, draft.id);
+    let name = ReleaseName::Upstream("v0.32.2".parse().expect("is valid"));
+    let draft = releases.draft(&name, None, "notes").expect("is created");
+    assert_eq!(releases.draft(&name, None, "notes").expect("exists").id, draft.id);
 
     let path = Utf8PathBuf::try_from(std::env::temp_dir().join(format!("xtask-fake-{}", std::process::id())));
     let path = path.expect("has a UTF-8 name");
     fs::write(&path, b"content").expect("is written");
-    releases.upload(draft.id, "file.tar.gz", &path, (7, &sha256(b"content"))).expect("goes around the starter");
-    fs::remove_file(&path).expect("is there");
+    releases.upload(draft.id, "file.tar.gz", &path, (7, &sha256(b"content"))).expect("replaces the starter");
+    fs::remove_file(&path).expect("exists");
     releases.publish(draft.id, true).expect("is published");
 
-    let published: Release =
-        github.anonymous().read("repos/o/n/releases/latest").expect("answers").expect("is there for anyone");
+    let published: Release = github.anonymous().read("repos/o/n/releases/latest").expect("answers").expect("is public");
     assert_eq!((published.id, published.assets.len()), (draft.id, 1));
     assert!(fake.lock().expect("no panic").violations().is_empty());
 }
 
 #[test]
-fn a_build_is_tracked() {
-    let (_server, fake, github) = served(fake());
+fn an_issue_is_filed_commented_and_closed_and_a_run_started_once() {
+    let (_server, fake, github) = start(fake());
     fake.lock().expect("no panic").open_pull_request("pull", &["buildkit-release"]);
-    let repository = "o/n".parse().expect("is one");
-    let version = "v0.32.2".parse().expect("is one");
+    let repository = "o/n".parse().expect("is valid");
+    let version = "v0.32.2".parse().expect("is valid");
     let issues = Issues { github: &github, repository: &repository };
     let body = crate::github::tracking_issue::issue_marker(&version);
     let issue = issues.file(&version, "Building", &body).expect("is filed");
-    assert_eq!(issues.file(&version, "Building", &body).expect("is there").number, issue.number);
-    issues.comment(issue.number, "<!-- x -->", "text").expect("is made");
-    issues.comment(issue.number, "<!-- x -->", "text").expect("is there");
+    assert_eq!(issues.file(&version, "Building", &body).expect("exists").number, issue.number);
+    issues.comment(issue.number, "<!-- x -->", "text").expect("is created");
+    issues.comment(issue.number, "<!-- x -->", "text").expect("exists");
     let workflow = Workflow { github: &github, repository: &repository };
     let (run, _) = workflow.dispatch(&version, 0).expect("is started");
-    assert_eq!(workflow.dispatch(&version, 0).expect("is there").0, run);
+    assert_eq!(workflow.dispatch(&version, 0).expect("exists").0, run);
     issues.close(issue.number).expect("is closed");
     let fake = fake.lock().expect("no panic");
     let snapshot = fake.snapshot();

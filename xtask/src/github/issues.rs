@@ -9,11 +9,8 @@ use crate::github::repository::Repository;
 use crate::github::tracking_issue::{LABELS, comment_body, issue_marker};
 use crate::upstream::version::ReleaseTag;
 
-/// The issues of a repository.
 pub struct Issues<'a> {
-    /// The API.
     pub github: &'a GitHub,
-    /// Whose issues.
     pub repository: &'a Repository,
 }
 
@@ -23,64 +20,43 @@ impl Issues<'_> {
     }
 
     /// All issues that track a build, open or closed, without pull requests.
-    ///
-    /// # Errors
-    /// As [`GitHub::list`].
     pub fn tracking(&self) -> Result<Vec<Issue>> {
         let all: Vec<Issue> = self.github.list(&self.path(&format!("?state=all&labels={}", LABELS[1])))?;
         Ok(all.into_iter().filter(|issue| issue.pull_request.is_none()).collect())
     }
 
-    /// The issue that tracks the build of a version; of several the oldest.
-    ///
-    /// # Errors
-    /// As [`GitHub::list`].
+    /// The issue that tracks the build of a version; the oldest if there are several.
     pub fn of(&self, version: &ReleaseTag) -> Result<Option<Issue>> {
         let marker = issue_marker(version);
-        let is_it = |issue: &Issue| issue.body.as_ref().is_some_and(|body| body.contains(&marker));
-        Ok(self.tracking()?.into_iter().filter(is_it).min_by_key(|issue| issue.number))
+        let is_match = |issue: &Issue| issue.body.as_ref().is_some_and(|body| body.contains(&marker));
+        Ok(self.tracking()?.into_iter().filter(is_match).min_by_key(|issue| issue.number))
     }
 
-    /// Files the issue of a version, unless there is one.
-    ///
-    /// # Errors
-    /// As [`GitHub::list`], and where GitHub refuses.
+    /// Files the issue of a version, unless it exists.
     pub fn file(&self, version: &ReleaseTag, title: &str, body: &str) -> Result<Issue> {
         let document = json!({ "title": title, "body": body, "labels": LABELS });
-        self.github.ensure(|| self.of(version), || self.github.make(&self.path(""), &document))
+        self.github.ensure(|| self.of(version), || self.github.create(&self.path(""), &document))
     }
 
-    /// The comments on an issue.
-    ///
-    /// # Errors
-    /// As [`GitHub::list`].
     pub fn comments(&self, issue: u64) -> Result<Vec<Comment>> {
         self.github.list(&self.path(&format!("/{issue}/comments")))
     }
 
-    /// Comments on an issue, unless a comment there has that marker.
-    ///
-    /// # Errors
-    /// As [`GitHub::list`], and where GitHub refuses.
+    /// Comments on an issue, unless it has a comment with that marker.
     pub fn comment(&self, issue: u64, marker: &str, text: &str) -> Result<()> {
         let document = json!({ "body": comment_body(marker, text) });
-        let is_it = |comment: &Comment| comment.body.as_ref().is_some_and(|body| body.contains(marker));
-        let look = || Ok(self.comments(issue)?.into_iter().find(is_it));
-        self.github.ensure(look, || self.github.make(&self.path(&format!("/{issue}/comments")), &document)).map(|_| ())
+        let is_match = |comment: &Comment| comment.body.as_ref().is_some_and(|body| body.contains(marker));
+        let find = || Ok(self.comments(issue)?.into_iter().find(is_match));
+        self.github
+            .ensure(find, || self.github.create(&self.path(&format!("/{issue}/comments")), &document))
+            .map(|_| ())
     }
 
-    /// Opens an issue again.
-    ///
-    /// # Errors
-    /// Where GitHub refuses.
     pub fn reopen(&self, issue: u64) -> Result<()> {
         self.github.change(&self.path(&format!("/{issue}")), &json!({ "state": "open", "state_reason": "reopened" }))
     }
 
     /// Closes an issue as completed.
-    ///
-    /// # Errors
-    /// Where GitHub refuses.
     pub fn close(&self, issue: u64) -> Result<()> {
         self.github.change(&self.path(&format!("/{issue}")), &json!({ "state": "closed", "state_reason": "completed" }))
     }

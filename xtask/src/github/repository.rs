@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-/// Owner and name. GitHub takes both without regard to case.
+/// Owner and name. GitHub ignores the case of both.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Repository {
@@ -14,16 +14,12 @@ pub struct Repository {
 }
 
 impl Repository {
-    /// The account that it belongs to.
     pub fn owner(&self) -> &str {
         &self.owner
     }
 
-    /// From the URL of a git remote: `https://HOST/OWNER/NAME[.git]`, `ssh://git@HOST/…` or
+    /// Parses the URL of a git remote: `https://HOST/OWNER/NAME[.git]`, `ssh://git@HOST/…` or
     /// `git@HOST:OWNER/NAME[.git]`.
-    ///
-    /// # Errors
-    /// Where it has another form.
     pub fn of_remote(url: &str) -> Result<Self, String> {
         let path = match url.split_once("://") {
             Some((_, rest)) => rest.split_once('/'),
@@ -33,7 +29,7 @@ impl Repository {
         let path = path.map(|path| path.trim_end_matches('/'));
         let path = path.map(|path| path.strip_suffix(".git").unwrap_or(path));
         path.and_then(|path| path.parse().ok())
-            .ok_or_else(|| format!("the remote {url:?} is no repository on GitHub; name one with --repo OWNER/NAME"))
+            .ok_or_else(|| format!("the remote {url:?} is not a GitHub repository; use --repo OWNER/NAME"))
     }
 }
 
@@ -49,7 +45,7 @@ impl FromStr for Repository {
             Some((owner, name)) if is_part(owner) && is_part(name) => {
                 Ok(Self { owner: owner.to_owned(), name: name.to_owned() })
             }
-            _ => Err(format!("{text:?} is no repository on GitHub (OWNER/NAME)")),
+            _ => Err(format!("{text:?} is not a GitHub repository (OWNER/NAME)")),
         }
     }
 }
@@ -67,7 +63,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_is_read_from_each_form_of_a_remote() {
+    fn every_form_of_a_remote_is_parsed() {
         for url in [
             "https://github.com/gounthar/docker-for-riscv64.git",
             "https://github.com/gounthar/docker-for-riscv64/",

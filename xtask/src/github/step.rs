@@ -154,7 +154,7 @@ impl fmt::Display for GitHubStep {
     }
 }
 
-/// Executes steps in one repository, and keeps what earlier steps leave for later ones.
+/// Executes steps in one repository, and passes results of earlier steps to later ones.
 ///
 /// A step ensures a state: if GitHub is already in it, nothing happens.
 pub struct Executor<'a> {
@@ -189,7 +189,7 @@ impl<'a> Executor<'a> {
                 Ok(())
             }
             GitHubStep::RecordRun { version } => {
-                let (run_id, url) = self.runs.get(version).context("a run is recorded before it was started")?;
+                let (run_id, url) = self.runs.get(version).context("a run was recorded before it was started")?;
                 // An issue that was just filed may not be in the list yet.
                 let missing = || format!("the issue that tracks {version} is missing; run this again");
                 let issue = match self.issues.get(version) {
@@ -204,7 +204,7 @@ impl<'a> Executor<'a> {
             GitHubStep::DraftRelease { release, target, notes } => {
                 let draft = releases.draft(release, target.as_ref(), notes)?;
                 // The list may have been out of date when this was planned.
-                ensure!(draft.draft, "{release} was published meanwhile; run this again to see what is left");
+                ensure!(draft.draft, "{release} was published in the meantime; run this again to see what is left");
                 if draft.body.as_ref() != Some(notes) {
                     releases.edit(draft.id, release, notes)?;
                 }
@@ -232,7 +232,7 @@ impl<'a> Executor<'a> {
         let releases = Releases { github: self.github, repository: self.repository };
         match releases.find(release)? {
             Some(found) if found.draft => Ok(*self.releases.entry(release.clone()).or_insert(found.id)),
-            Some(_) => bail!("{release} was published meanwhile; run this again to see what is left"),
+            Some(_) => bail!("{release} was published in the meantime; run this again to see what is left"),
             None => bail!("the draft of {release} is missing; run this again to create it"),
         }
     }

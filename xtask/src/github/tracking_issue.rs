@@ -1,5 +1,5 @@
-//! The issue that tracks the build of a version, the run that builds it, and how both are found again:
-//! labels, titles and markers that are invisible in the text.
+//! The issue that tracks the build of a version and the run that builds it, and how both are found
+//! again: labels, titles and hidden markers.
 
 use crate::upstream::version::ReleaseTag;
 
@@ -11,9 +11,9 @@ pub const BUILD_INPUT: &str = "buildkit_ref";
 pub const LABELS: [&str; 2] = ["build-in-progress", "buildkit-release"];
 
 const TRACKING: &str = "<!-- xtask:tracking ";
-/// How the marker of [`run_comment`] begins; the id of the run follows, and ` -->`.
+/// The start of the marker of [`run_comment`], followed by the id of the run and ` -->`.
 pub const RUN_MARKER: &str = "<!-- xtask:run ";
-/// How the text of [`run_comment`] begins; the address of the run follows.
+/// The start of the text of [`run_comment`], followed by the URL of the run.
 pub const STARTED: &str = "Build started: ";
 
 /// The title of the issue that tracks the build of a version.
@@ -21,12 +21,12 @@ pub fn issue_title(version: &ReleaseTag) -> String {
     format!("Building BuildKit {version} for RISC-V64")
 }
 
-/// What makes the tracking issue of a version known, invisible in its text.
+/// A hidden marker in the text of the issue that tracks a version.
 pub fn issue_marker(version: &ReleaseTag) -> String {
     format!("{TRACKING}{version} -->")
 }
 
-/// The version that an issue tracks, by the marker in its text.
+/// The version that an issue tracks, from the marker in its text.
 pub fn tracked_version(body: &str) -> Option<ReleaseTag> {
     let (_, rest) = body.split_once(TRACKING)?;
     rest.split_once(" -->")?.0.parse().ok()
@@ -37,18 +37,18 @@ pub fn run_title(version: &ReleaseTag) -> String {
     format!("BuildKit {version}")
 }
 
-/// The body of a comment. The marker is alone on its line, because GitHub shows no Markdown on a line
-/// that begins with an HTML comment.
+/// The body of a comment. The marker is alone on its line, because GitHub does not render Markdown on a
+/// line that begins with an HTML comment.
 pub fn comment_body(marker: &str, text: &str) -> String {
     format!("{marker}\n{text}")
 }
 
-/// The comment that names the run which builds a version, and its marker.
+/// The marker and the text of the comment that links to the run.
 pub fn run_comment(run_id: u64, url: &str) -> (String, String) {
     (format!("{RUN_MARKER}{run_id} -->"), format!("{STARTED}{url}"))
 }
 
-/// The last comment on an issue, and its marker: where the release is.
+/// The marker and the text of the comment that links to the release.
 pub fn published_comment(version: &ReleaseTag, url: &str) -> (String, String) {
     (format!("<!-- xtask:published {version} -->"), format!("Published: {url}"))
 }

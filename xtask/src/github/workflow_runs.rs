@@ -10,17 +10,14 @@ use crate::github::repository::Repository;
 use crate::github::tracking_issue::{BUILD_INPUT, BUILD_WORKFLOW, run_title};
 use crate::upstream::version::ReleaseTag;
 
-/// The workflow that builds, in a repository.
+/// The workflow [`BUILD_WORKFLOW`] in a repository.
 pub struct Workflow<'a> {
-    /// The API.
     pub github: &'a GitHub,
-    /// Whose workflow.
     pub repository: &'a Repository,
 }
 
-/// A repository, as far as a dispatch needs it.
 #[derive(Deserialize)]
-struct Facts {
+struct RepositoryDocument {
     default_branch: String,
 }
 
@@ -29,42 +26,36 @@ impl Workflow<'_> {
         format!("repos/{}/actions/workflows/{BUILD_WORKFLOW}{rest}", self.repository)
     }
 
-    /// The last hundred runs that were asked for by dispatch, newest first.
-    ///
-    /// # Errors
-    /// As [`GitHub::read`], and where the repository has no such workflow.
+    /// The last hundred runs that were started by a dispatch, newest first.
     pub fn runs(&self) -> Result<Vec<Run>> {
         let runs: Option<Runs> = self.github.read(&self.path("/runs?event=workflow_dispatch&per_page=100"))?;
-        let runs = runs
-            .with_context(|| format!("{} has no workflow {BUILD_WORKFLOW} that the token may see", self.repository))?;
+        let runs = runs.with_context(|| {
+            format!("{} has no workflow {BUILD_WORKFLOW}, or the token may not see it", self.repository)
+        })?;
         Ok(runs.workflow_runs)
     }
 
     /// The runs that build a version, newest first.
-    ///
-    /// # Errors
-    /// As [`Workflow::runs`].
     pub fn runs_of(&self, version: &ReleaseTag) -> Result<Vec<Run>> {
         let title = run_title(version);
         Ok(self.runs()?.into_iter().filter(|run| run.display_title == title).collect())
     }
 
-    /// Starts a run for a version, unless there are more than `known` by now. Returns its id and page.
-    ///
-    /// # Errors
-    /// As [`Workflow::runs`], and where GitHub refuses.
+    /// Starts a run for a version, unless there are already more than `known`. Returns its id and URL.
     pub fn dispatch(&self, version: &ReleaseTag, known: usize) -> Result<(u64, String)> {
-        let facts: Option<Facts> = self.github.read(&format!("repos/{}", self.repository))?;
-        let branch = facts.with_context(|| format!("there is no repository {}", self.repository))?.default_branch;
+        let found: Option<RepositoryDocument> = self.github.read(&format!("repos/{}", self.repository))?;
+        let branch = found
+            .with_context(|| format!("the repository {} does not exist, or the token may not see it", self.repository))?
+            .default_branch;
         let document = json!({ "ref": branch, "inputs": { BUILD_INPUT: version.to_string() } });
-        let look = || {
+        let find = || {
             let mut runs = self.runs_of(version)?;
             let is_new = runs.len() > known;
             Ok(is_new
                 .then(|| runs.swap_remove(0))
                 .map(|run| Dispatched { workflow_run_id: run.id, html_url: run.html_url }))
         };
-        let run = self.github.ensure(look, || self.github.make(&self.path("/dispatches"), &document))?;
+        let run = self.github.ensure(find, || self.github.create(&self.path("/dispatches"), &document))?;
         Ok((run.workflow_run_id, run.html_url))
     }
 }

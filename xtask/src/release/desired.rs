@@ -1,6 +1,6 @@
-//! What is to be public, read from the folder of a build: every file against its digest, every blob
-//! of the image against the manifest.
-#![allow(clippy::disallowed_methods, reason = "reads and writes files and asks the clock")]
+//! The desired state, read from the directory of a build. Checks every file against its digest, and
+//! every blob of the image against the manifest.
+#![allow(clippy::disallowed_methods, reason = "reads and writes files and reads the clock")]
 
 use std::fs;
 use std::time::SystemTime;
@@ -15,8 +15,7 @@ use crate::dist::Dist;
 use crate::dist::names::{METADATA, SHA256SUMS, sbom};
 use crate::dist::record::{FileRecord, ImageRecord, sha256sums};
 use crate::dist::release_name::ReleaseName;
-use crate::github::repository::Repository;
-use crate::github::step::notes_file;
+use crate::github::{Repository, notes_file};
 use crate::os::files;
 use crate::os::terminal::print_status;
 use crate::registry::ImageRepository;
@@ -28,18 +27,13 @@ const SPDX: &str = "application/spdx+json";
 /// Source: Sigstore, "Sigstore Bundle Format"; GitHub's attest action pushes its bundles as this.
 const SIGSTORE: &str = "application/vnd.dev.sigstore.bundle.v0.3+json";
 
-/// Reads the folder.
-///
-/// # Errors
-/// Where something is not what was recorded, or the build is none that is published.
 pub fn read(dist: &Dist, repository: &Repository, registry: &str, provenance: Option<&Utf8Path>) -> Result<Desired> {
     let (folder, record) = (&dist.folder, &dist.record);
     let name = ReleaseName::of(&record.source).map_err(Error::msg)?;
     let images = ImageRepository::of(registry, repository.owner()).map_err(Error::msg)?;
-    let image =
-        record.image.as_ref().with_context(|| format!("{folder} has no image; `cargo xtask image` makes it"))?;
+    let image = record.image.as_ref().with_context(|| format!("{folder} has no image; run `cargo xtask image`"))?;
 
-    print_status("check", format_args!("{folder}: every file, and every blob of its image"));
+    print_status("check", format_args!("{folder}: all files, and all blobs of the image"));
     let files = list(dist, image)?;
     let (manifest, blobs) = blobs(folder, image)?;
     let sbom = folder.join(sbom(&record.source.version));
@@ -49,7 +43,7 @@ pub fn read(dist: &Dist, repository: &Repository, registry: &str, provenance: Op
         attachments.push(attachment(SPDX, &sbom)?);
     }
     if let Some(path) = provenance {
-        ensure!(path.is_file(), "there is no {path}, which is to be the provenance");
+        ensure!(path.is_file(), "there is no provenance bundle at {path}");
         attachments.push(attachment(SIGSTORE, path)?);
     }
     let facts = Facts { record, image, name: &name, repository, images: &images, has_provenance: provenance.is_some() };
@@ -73,7 +67,7 @@ fn attachment(artifact_type: &str, path: &Utf8Path) -> Result<Attachment> {
     Ok(Attachment { artifact_type: artifact_type.to_owned(), path: path.to_owned(), size_bytes, sha256 })
 }
 
-/// Everything in the folder but the image, whether it belongs there or not.
+/// Everything in the directory except the image, expected or not.
 fn list(dist: &Dist, image: &ImageRecord) -> Result<Vec<File>> {
     let folder = &dist.folder;
     let mut found = Vec::new();
@@ -83,7 +77,7 @@ fn list(dist: &Dist, image: &ImageRecord) -> Result<Vec<File>> {
         if name == image.layout {
             continue;
         }
-        // A folder belongs to no release, whatever is in it.
+        // A directory is never part of a release, so its contents do not matter.
         let (size_bytes, sha256) = if path.is_file() { file_digest(&path)? } else { (0, sha256(&[])) };
         found.push(File { name, path, size_bytes, sha256 });
     }
@@ -92,21 +86,21 @@ fn list(dist: &Dist, image: &ImageRecord) -> Result<Vec<File>> {
     Ok(found)
 }
 
-/// `SHA256SUMS` is written after the record; a task that was killed in between left an older one.
+/// `SHA256SUMS` is written after the record; a task that was killed in between leaves an outdated one.
 fn check_sums(dist: &Dist, found: &[File]) -> Result<()> {
     let record =
         |file: &File| FileRecord { name: file.name.clone(), size_bytes: file.size_bytes, sha256: file.sha256.clone() };
     let metadata = found.iter().find(|file| file.name == METADATA).map(record);
     let expected = sha256sums(dist.record.files.iter().chain(&metadata));
     let path = dist.folder.join(SHA256SUMS);
-    // That it is missing is said with all else that is.
+    // If it is missing, the plan reports that together with other missing files.
     if let Ok(sums) = fs::read_to_string(&path) {
-        ensure!(sums == expected, "{path} is not of the files beside it; `cargo xtask smoke` writes it anew");
+        ensure!(sums == expected, "{path} does not match the files beside it; `cargo xtask smoke` rewrites it");
     }
     Ok(())
 }
 
-/// The manifest, and what it names.
+/// The manifest, and the blobs that it lists.
 fn blobs(folder: &Utf8Path, image: &ImageRecord) -> Result<(Blob, Vec<Blob>)> {
     let place = folder.join(&image.layout);
     let manifest = oci::layout::verify(&place, &image.digest)?;
@@ -120,13 +114,10 @@ fn blobs(folder: &Utf8Path, image: &ImageRecord) -> Result<(Blob, Vec<Blob>)> {
     Ok((Blob { digest: image.digest.clone(), path, size_bytes }, manifest.blobs().map(blob).collect()))
 }
 
-/// Puts the notes where the steps name them.
-///
-/// # Errors
-/// Where they cannot be written.
+/// Writes the notes to the file that the steps refer to.
 pub fn write_notes(root: &Utf8Path, desired: &Desired) -> Result<()> {
     let path = root.join(notes_file(&desired.name));
-    let folder = path.parent().expect("the notes lie in a folder");
-    fs::create_dir_all(folder).with_context(|| format!("cannot make {folder}"))?;
+    let folder = path.parent().expect("the notes have a parent directory");
+    fs::create_dir_all(folder).with_context(|| format!("cannot create {folder}"))?;
     files::replace(&path, desired.notes.as_bytes(), SystemTime::now())
 }

@@ -1,5 +1,5 @@
-//! What a release says of itself, in GitHub's Markdown. It follows from the record of the build alone,
-//! so that a second run says the same.
+//! The release notes, in GitHub's Markdown. They depend only on the record of the build, so that a
+//! second run writes the same text.
 
 use std::fmt::Write as _;
 
@@ -8,29 +8,25 @@ use crate::dist::names::{BUILDCTL, SHA256SUMS, tarball};
 use crate::dist::proofs::{self, count};
 use crate::dist::record::{ImageRecord, Metadata};
 use crate::dist::release_name::ReleaseName;
-use crate::github::repository::Repository;
+use crate::github::Repository;
 use crate::registry::ImageRepository;
 use crate::upstream::source::PACKAGE;
 
-/// What the notes are written from.
+/// The input of the notes.
 pub struct Facts<'a> {
-    /// The record of the build.
     pub record: &'a Metadata,
-    /// Its image.
     pub image: &'a ImageRecord,
-    /// The git tag of the release.
     pub name: &'a ReleaseName,
-    /// Where it is published.
+    /// Where the release is published.
     pub repository: &'a Repository,
     /// Where the image is published.
     pub images: &'a ImageRepository,
-    /// Whether the workflow signed where all this comes from.
+    /// Whether the workflow signed the provenance.
     pub has_provenance: bool,
 }
 
-/// The notes.
 pub fn notes(facts: &Facts<'_>) -> String {
-    let sections = [opening(facts), install(facts), verify(facts), digests(facts), proved(facts), tini(facts)];
+    let sections = [opening(facts), install(facts), verify(facts), digests(facts), test_results(facts), tini(facts)];
     sections.into_iter().filter(|section| !section.is_empty()).collect::<Vec<_>>().join("\n")
 }
 
@@ -39,18 +35,18 @@ fn opening(facts: &Facts<'_>) -> String {
     let commit = &record.source.commit;
     let upstream = match name.upstream() {
         Some(tag) => format!("[BuildKit {tag}](https://{PACKAGE}/releases/tag/{tag})"),
-        None => format!("[BuildKit's master](https://{PACKAGE}/commits/{commit}) of {}", record.source.source_date),
+        None => format!("[BuildKit master](https://{PACKAGE}/commits/{commit}) of {}", record.source.source_date),
     };
     let missing = proofs::missing(record);
     let mut text = format!(
-        "{upstream} for linux/riscv64: `buildkitd`, `buildctl`, and a container image of them that `docker buildx` \
-         takes as it is. What is new, upstream says behind that link. Built with Go {} from commit \
-         [`{}`](https://{PACKAGE}/commit/{commit}), to which nothing was changed.\n",
+        "{upstream} for linux/riscv64: `buildkitd`, `buildctl`, and a container image that works with `docker buildx`. \
+         For what is new, follow that link to upstream. Built with Go {} from the unmodified commit \
+         [`{}`](https://{PACKAGE}/commit/{commit}).\n",
         record.go,
         &commit.to_string()[..12],
     );
     if !missing.is_empty() {
-        text += "\n> [!WARNING]\n> This release was published without all of its proofs:\n";
+        text += "\n> [!WARNING]\n> This release was published without all of its test results:\n";
         missing.iter().for_each(|(name, why)| text += &format!("> - `{name}` {}\n", one_line(why)));
     }
     text
@@ -65,20 +61,20 @@ fn install(facts: &Facts<'_>) -> String {
         "\
 ## Install
 
-As a builder of buildx, from the image by its tag:
+As a buildx builder, by the tag of the image:
 
 ```bash
 {create} --driver-opt image={images}:{tag}
 docker buildx inspect --bootstrap
 ```
 
-By its digest, which never comes to mean another image:
+By its digest, which always refers to the same image:
 
 ```bash
 {create} --driver-opt image={images}@{digest}
 ```
 
-Builds for further platforms need [their emulators]({platforms}) on the host.
+Builds for other platforms need [emulators]({platforms}) on the host.
 
 Both programs, into `/usr/local/bin` (`buildkitd` needs `runc` beside it):
 
@@ -87,7 +83,7 @@ curl -fLO {from}/{archive}
 sudo tar -xzf {archive} -C /usr/local
 ```
 
-One program alone:
+Only one of the programs:
 
 ```bash
 curl -fLO {from}/{BUILDCTL}
@@ -114,11 +110,11 @@ sha256sum --ignore-missing -c {SHA256SUMS}
         text += &format!("gh attestation verify oci://{images}@{digest} --repo {repository}\n");
     }
     let attached = if facts.has_provenance { "SBOM and provenance" } else { "the SBOM" };
-    text += &format!("oras discover {images}@{digest}   # {attached}, attached to the image\n```\n");
-    // What master is changes; its commit does not.
+    text += &format!("oras discover {images}@{digest}   # {attached} attached to the image\n```\n");
+    // Master moves; its commit does not.
     let commit = &facts.record.source.commit;
-    let lasting = facts.name.upstream().map_or_else(|| commit.to_string(), ToString::to_string);
-    text += &format!("\n`cargo xtask build --ref {lasting}` makes the same bytes on any machine.\n");
+    let fixed_ref = facts.name.upstream().map_or_else(|| commit.to_string(), ToString::to_string);
+    text += &format!("\n`cargo xtask build --ref {fixed_ref}` builds the same bytes on any machine.\n");
     text
 }
 
@@ -132,7 +128,7 @@ fn digests(facts: &Facts<'_>) -> String {
     text
 }
 
-fn proved(facts: &Facts<'_>) -> String {
+fn test_results(facts: &Facts<'_>) -> String {
     let (mut table, mut not_run) = (String::new(), String::new());
     for proof in proofs::valid(facts.record) {
         let tools: Vec<String> = proof.tools.iter().map(|(name, version)| format!("{name} {version}")).collect();
@@ -150,10 +146,10 @@ fn proved(facts: &Facts<'_>) -> String {
     let page = document(facts, "SMOKE.md");
     let mut text = format!(
         "\
-## What was proved
+## Test results
 
-Of this very image, before it was published; each check and its evidence is in `metadata.json`, and
-[what each level proves]({page}) in the documentation.
+Measured on this image before it was published. `metadata.json` has each check and its evidence;
+the documentation explains [what each level tests]({page}).
 
 | | when | took | with | passed | not run |
 |---|---|---:|---|---:|---:|
@@ -171,8 +167,8 @@ fn tini(facts: &Facts<'_>) -> String {
         "\
 ## The init path
 
-The image's init is `/usr/bin/tini`, and `/sbin/docker-init` leads to it. Where an engine says
-`exec /sbin/docker-init: no such file or directory`, the cause is its host's own init: [what to do]({page}).
+The image's init is `/usr/bin/tini`, and `/sbin/docker-init` is a link to it. If an engine reports
+`exec /sbin/docker-init: no such file or directory`, the cause is the init program of its host: [what to do]({page}).
 "
     )
 }
@@ -181,7 +177,7 @@ fn download(facts: &Facts<'_>) -> String {
     format!("https://github.com/{}/releases/download/{}", facts.repository, facts.name)
 }
 
-/// A document as it was when the release was made.
+/// The link to a document as it was when the release was made.
 fn document(facts: &Facts<'_>, name: &str) -> String {
     format!("https://github.com/{}/blob/{}/docs/{name}", facts.repository, facts.name)
 }
@@ -213,27 +209,27 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_proved_stands_at_the_top_and_what_is_not_signed_nowhere() {
+    fn missing_test_results_are_listed_first_and_missing_signatures_are_not_mentioned() {
         let mut record = samples::proved_record();
         record.proofs.truncate(1);
-        let said = of(&record, false);
+        let text = of(&record, false);
         assert!(
-            said.contains(
-                "> [!WARNING]\n> This release was published without all of its proofs:\n> - `smoke exec` was not run\n"
+            text.contains(
+                "> [!WARNING]\n> This release was published without all of its test results:\n> - `smoke exec` was not run\n"
             ),
-            "{said}"
+            "{text}"
         );
-        assert!(!said.contains("gh attestation") && said.contains("# the SBOM, attached"), "{said}");
+        assert!(!text.contains("gh attestation") && text.contains("# the SBOM attached"), "{text}");
         record.proofs.clear();
-        assert!(!of(&record, false).contains("## What was proved"));
+        assert!(!of(&record, false).contains("## Test results"));
     }
 
     #[test]
     fn master_is_linked_by_its_commit() {
         let mut record = samples::proved_record();
         record.source = Source { r#ref: SourceRef::Master, ..record.source };
-        let said = of(&record, true);
-        let link = format!("[BuildKit's master](https://github.com/moby/buildkit/commits/{})", samples::commit());
-        assert!(said.starts_with(&link) && said.contains("/download/buildkit-v20260804-dev/SHA256SUMS"), "{said}");
+        let text = of(&record, true);
+        let link = format!("[BuildKit master](https://github.com/moby/buildkit/commits/{})", samples::commit());
+        assert!(text.starts_with(&link) && text.contains("/download/buildkit-v20260804-dev/SHA256SUMS"), "{text}");
     }
 }

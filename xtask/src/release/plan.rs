@@ -1,11 +1,10 @@
-//! What is to be public of a build, what is public already, and the steps from one to the other.
+//! The desired state of a release, the observed state, and the steps from one to the other.
 //!
-//! The order of the steps is what keeps everything public whole. A draft is seen by nobody, so it is
-//! filled first. The image goes in from below: blobs, the manifest by its digest, what is attached to
-//! it, and then the tag that lasts, so that no tag ever leads to a part of an image. Only when both are
-//! complete does the release become visible, whose notes name that tag. `latest` moves after it, so
-//! that who follows `latest` finds the release that it came from; and the issue, which says that all
-//! is done, is closed at the very end.
+//! The order of the steps ensures that everything public is complete. Nobody sees a draft, so it is
+//! filled first. The image is pushed bottom up: blobs, the manifest by its digest, the attachments, and
+//! then the version tag, so that no tag ever refers to an incomplete image. Only then is the release
+//! published, because its notes name that tag. `latest` moves after it, so that users of `latest` find
+//! the release that it came from. The tracking issue is closed last.
 
 use std::fmt;
 
@@ -15,8 +14,7 @@ use oci::reference::ImageTag;
 
 use crate::dist::record::Metadata;
 use crate::dist::release_name::ReleaseName;
-use crate::github::documents::{CompareStatus, Release};
-use crate::github::repository::Repository;
+use crate::github::{CompareStatus, Release, Repository};
 use crate::reconcile::Step;
 use crate::registry::ImageRepository;
 use crate::upstream::git_ref::CommitId;
@@ -27,24 +25,20 @@ mod issue;
 mod proofs;
 mod release;
 
-/// What is to be public.
+/// The desired state.
 #[derive(Clone, Debug)]
 pub struct Desired {
-    /// The git tag of the release.
     pub name: ReleaseName,
-    /// Where it is published.
     pub repository: Repository,
-    /// The commit of ours that is tagged; else the newest one.
+    /// The commit of this repository to tag; `None` is the newest of the default branch.
     pub target: Option<CommitId>,
-    /// What the release says, in Markdown.
+    /// In Markdown.
     pub notes: String,
-    /// The record of the build.
     pub record: Metadata,
-    /// What was found in its folder beside the image.
+    /// Everything in the directory of the build except the image.
     pub files: Vec<File>,
-    /// The image.
     pub image: Image,
-    /// Whether it is published without its proofs.
+    /// Whether to publish even if test results are missing.
     pub is_unproved: bool,
 }
 
@@ -55,118 +49,103 @@ impl Desired {
     }
 }
 
-/// A file of the folder.
+/// A file in the directory of the build.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct File {
-    /// Its name, and that of the asset.
+    /// Also the name of the asset.
     pub name: String,
-    /// Where it is.
     pub path: Utf8PathBuf,
-    /// Its size in bytes.
     pub size_bytes: u64,
-    /// Its digest.
     pub sha256: Sha256,
 }
 
-/// The image, as files.
+/// The image in its OCI layout.
 #[derive(Clone, Debug)]
 pub struct Image {
-    /// Where it is published.
     pub repository: ImageRepository,
-    /// Its manifest.
     pub manifest: Blob,
-    /// What the manifest names.
+    /// The blobs that the manifest lists.
     pub blobs: Vec<Blob>,
-    /// Its tags, the lasting ones first.
+    /// Version tags first, then `latest`.
     pub tags: Vec<ImageTag>,
-    /// What is attached to it.
     pub attachments: Vec<Attachment>,
 }
 
 /// A file that is named by its digest.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Blob {
-    /// Its digest.
     pub digest: Digest,
-    /// Where it is.
     pub path: Utf8PathBuf,
-    /// Its size in bytes.
     pub size_bytes: u64,
 }
 
 /// A document about the image, kept beside it in the registry.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Attachment {
-    /// What it is; also its media type.
+    /// Also its media type.
     pub artifact_type: String,
-    /// Where it is.
     pub path: Utf8PathBuf,
     pub size_bytes: u64,
     pub sha256: Sha256,
 }
 
-/// What is public already, or on its way.
+/// The observed state.
 #[derive(Clone, Debug, Default)]
 pub struct Observed {
-    /// All our releases; drafts too, where the token shows them.
+    /// All our releases, including drafts if the token may see them.
     pub releases: Vec<Release>,
-    /// The record that the published release of that name has, where its digest is another.
+    /// The record in the published release of that name, if it differs from ours.
     pub published_record: Option<Metadata>,
-    /// What the registry has.
     pub registry: Registry,
-    /// The issue that tracks the build.
     pub issue: Option<Issue>,
 }
 
 /// What the registry has of an image.
 #[derive(Clone, Debug, Default)]
 pub struct Registry {
-    /// Of the desired tags those that exist, and what each leads to.
+    /// The desired tags that exist, and what each refers to.
     pub tags: Vec<(ImageTag, Digest)>,
-    /// Whether the manifest is there, and with it all that it names.
+    /// If the manifest exists, so does everything that it lists.
     pub has_manifest: bool,
-    /// Where it is not: which blobs are.
+    /// If the manifest does not exist: the blobs that do.
     pub blobs: Vec<Digest>,
-    /// The kinds of documents that are attached to the image.
+    /// The artifact types of what is attached to the image.
     pub attached: Vec<String>,
-    /// Where `latest` leads to another image: what was built there.
+    /// The image that `latest` refers to, if it is not ours.
     pub latest: Option<Latest>,
 }
 
-/// The image that `latest` leads to.
+/// The image that `latest` refers to.
 #[derive(Clone, Debug)]
 pub struct Latest {
-    /// The commit of upstream's, where the image names it.
+    /// The upstream commit that it was built from, if the image names it.
     pub revision: Option<CommitId>,
-    /// How ours relates to it in upstream's history.
+    /// How our commit relates to that one in upstream's history.
     pub relation: Option<CompareStatus>,
 }
 
 /// The issue that tracks the build.
 #[derive(Clone, Debug)]
 pub struct Issue {
-    /// Its number.
     pub number: u64,
-    /// Whether it is still open.
     pub is_open: bool,
-    /// Whether it names the release already.
+    /// Whether a comment already links to the release.
     pub is_commented: bool,
 }
 
-/// What is left to do.
 #[derive(Debug, Default)]
 pub struct Plan {
-    /// What is as it should be, and is left alone.
+    /// What is already as desired.
     pub same: Vec<String>,
-    /// What a person should know.
+    /// What the user should know.
     pub notes: Vec<String>,
-    /// What changes, in this order.
+    /// In the order of execution.
     pub steps: Vec<Step>,
-    /// Whether what is published is of the very same commit, and is neither compared nor changed.
-    pub is_standing: bool,
+    /// Whether the published release is of the same commit and is kept; see [`is_quiet_week`].
+    pub is_unchanged: bool,
 }
 
-/// Everything that stands against publishing, so that it is mended at once and not one by one.
+/// Everything that prevents publishing, so that it can be fixed at once and not one by one.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Refused(Vec<String>);
 
@@ -179,7 +158,7 @@ impl fmt::Display for Refused {
 
 impl std::error::Error for Refused {}
 
-/// The plan while it is made, and what stands against it.
+/// A plan under construction, and the reasons to refuse it.
 #[derive(Default)]
 struct PlanBuilder {
     plan: Plan,
@@ -204,30 +183,28 @@ impl PlanBuilder {
     }
 }
 
-/// The difference. What is published is never changed: where it is not what is desired, that is said.
-///
-/// # Errors
-/// Everything that stands against publishing.
+/// Compares the two states. What is published is never changed: if it differs from what is desired, the
+/// plan is refused, with every reason.
 pub fn plan(desired: &Desired, observed: &Observed) -> Result<Plan, Refused> {
     let mut plan = PlanBuilder::default();
     if let Some(published) = observed.published_record.as_ref().filter(|record| is_quiet_week(record, desired)) {
         plan.note(quiet_week(desired, published));
-        plan.plan.is_standing = true;
+        plan.plan.is_unchanged = true;
         return Ok(plan.plan);
     }
     proofs::require(desired, &mut plan);
     files::compare(desired, &mut plan);
-    let standing = release::fill(desired, observed, &mut plan);
+    let state = release::fill(desired, observed, &mut plan);
     image::push(&desired.image, &observed.registry, &mut plan);
-    release::publish(desired, observed, standing, &mut plan);
+    release::publish(desired, observed, state, &mut plan);
     image::move_latest(&desired.image, &observed.registry, &mut plan);
     issue::close(desired, observed.issue.as_ref(), &mut plan);
     if plan.refusals.is_empty() { Ok(plan.plan) } else { Err(Refused(plan.refusals)) }
 }
 
-/// Whether master stands where it stood when that record was published, and only Debian has moved: the
+/// Whether master has not moved since that record was published, and only Debian's packages have: the
 /// weekly build then made the same programs, in an image with newer packages. There is one release of
-/// master for a day of upstream's, so that the first one stays.
+/// master per day of upstream's history, so the first one stays.
 fn is_quiet_week(published: &Metadata, ours: &Desired) -> bool {
     ours.name.upstream().is_none()
         && published.has_the_files_of(&ours.record)
@@ -237,8 +214,8 @@ fn is_quiet_week(published: &Metadata, ours: &Desired) -> bool {
 fn quiet_week(desired: &Desired, published: &Metadata) -> String {
     let found = published.image_digest().map_or_else(String::new, ToString::to_string);
     format!(
-        "upstream's master is where it was: {} is published of the same commit, with the same programs in the image \
-         {found}, and stays; the image here, {}, differs by its packages alone",
+        "upstream's master has not moved: {} is already published from the same commit, with the same programs in the \
+         image {found}, and is kept; the image of this build, {}, differs only in its Debian packages",
         desired.name, desired.image.manifest.digest
     )
 }

@@ -1,4 +1,4 @@
-//! The remotes where a build is published, and what is there.
+//! The remotes that a build is published to, and their observed state.
 
 use anyhow::{Context, Result, ensure};
 use oci::documents::REVISION;
@@ -8,43 +8,35 @@ use serde::Deserialize;
 use crate::credentials;
 use crate::dist::names::METADATA;
 use crate::dist::record::Metadata;
-use crate::github::documents::{IssueState, Release};
-use crate::github::repository::Repository;
-use crate::github::tracking_issue::published_comment;
-use crate::github::{GitHub, Issues, Releases};
+use crate::github::{GitHub, IssueState, Issues, Release, Releases, Repository, published_comment};
 use crate::http::Http;
 use crate::os::terminal::note;
 use crate::registry::{Found, Registry, RegistryError};
 use crate::release::plan::{self, Desired, Issue, Latest, Observed};
 use crate::upstream::git_ref::CommitId;
 
-/// Upstream, whose history tells what is newer.
+/// Upstream, whose history decides what is newer.
 const UPSTREAM: &str = "moby/buildkit";
 const LARGEST_RECORD_BYTES: u64 = 4 << 20;
 
-/// The remotes.
+/// GitHub and the registry.
 pub struct Remotes {
-    /// GitHub.
     pub github: GitHub,
-    /// Our repository there.
     pub repository: Repository,
-    /// The image's repository in its registry.
+    /// The repository of the image.
     pub registry: Registry,
     has_credentials: bool,
 }
 
-/// Of an image's manifest only what it says of itself.
+/// The annotations of an image's manifest.
 #[derive(Deserialize)]
-struct Said {
+struct Annotated {
     #[serde(default)]
     annotations: std::collections::BTreeMap<String, String>,
 }
 
 impl Remotes {
-    /// The remotes of a build, as whoever the environment says that we are.
-    ///
-    /// # Errors
-    /// Where the credentials can be none.
+    /// Opens the remotes with the credentials in the environment.
     pub fn open(github: GitHub, repository: Repository, desired: &Desired) -> Result<Self> {
         let credentials = credentials::registry_credentials(&desired.image.repository)?;
         let has_credentials = credentials.is_some();
@@ -52,10 +44,7 @@ impl Remotes {
         Ok(Self { github, repository, registry, has_credentials })
     }
 
-    /// Says what is missing before anything is begun. A registry of one's own may take anyone.
-    ///
-    /// # Errors
-    /// Names the variables.
+    /// Fails early if credentials are missing. A registry other than GitHub's may not need any.
     pub fn require_credentials(&self) -> Result<()> {
         ensure!(self.github.has_token(), "publishing needs a token: set GITHUB_TOKEN (contents and issues: write)");
         ensure!(
@@ -67,27 +56,21 @@ impl Remotes {
         Ok(())
     }
 
-    /// What is there, all of it.
-    ///
-    /// # Errors
-    /// Where a place refuses, or cannot be reached.
+    /// The complete state. Fails if a remote refuses.
     pub fn observe(&self, desired: &Desired) -> Result<Observed> {
         let registry = self.images(desired)?;
         self.with(desired, registry)
     }
 
-    /// What is there, as far as it shows itself: a dry run may be anyone's.
-    ///
-    /// # Errors
-    /// As [`Remotes::observe`], but where a registry only refuses to tell.
+    /// The state as far as the credentials show it, because a dry run may have none.
     pub fn observe_public(&self, desired: &Desired) -> Result<Observed> {
         if !self.github.has_token() {
-            note("without a token (GITHUB_TOKEN) drafts are not seen, and this is planned as if there were none");
+            note("GITHUB_TOKEN is not set: drafts are not visible, and the plan assumes that there are none");
         }
         let registry = match self.images(desired) {
             Err(error) if is_private(&error) => {
                 note(format_args!(
-                    "{} tells nobody whom it does not know what it has; this is planned as if that were nothing",
+                    "{} needs credentials to be read; the plan assumes that it is empty",
                     self.registry.repository()
                 ));
                 plan::Registry::default()
@@ -133,10 +116,10 @@ impl Remotes {
         Ok(found)
     }
 
-    /// What `latest` was built from, and how ours relates to that.
+    /// The commit that `latest` was built from, and how ours relates to it.
     fn latest(&self, found: &Found, ours: &CommitId) -> Result<Latest> {
-        let said: Option<Said> = serde_json::from_slice(&found.bytes).ok();
-        let revision = said.and_then(|said| said.annotations.get(REVISION)?.parse::<CommitId>().ok());
+        let manifest: Option<Annotated> = serde_json::from_slice(&found.bytes).ok();
+        let revision = manifest.and_then(|manifest| manifest.annotations.get(REVISION)?.parse::<CommitId>().ok());
         let upstream: Repository = UPSTREAM.parse().expect("the name is a constant");
         let releases = Releases { github: &self.github, repository: &upstream };
         let relation = match &revision {
@@ -158,12 +141,12 @@ impl Remotes {
     }
 }
 
-/// Whether a registry only refuses to tell, because it does not know us.
+/// Whether a registry refused because of missing credentials.
 pub fn is_private(error: &anyhow::Error) -> bool {
     error.downcast_ref::<RegistryError>().is_some_and(RegistryError::is_private)
 }
 
-/// The record that is published, where it is another than ours: from its public address.
+/// Downloads the published record from its public URL, if it differs from ours.
 fn published_record(desired: &Desired, releases: &[Release]) -> Result<Option<Metadata>> {
     let name = desired.name.to_string();
     let Some(release) = releases.iter().find(|release| !release.draft && release.tag_name == name) else {
@@ -171,7 +154,7 @@ fn published_record(desired: &Desired, releases: &[Release]) -> Result<Option<Me
     };
     let Some(asset) = release.assets.iter().find(|asset| asset.name == METADATA) else { return Ok(None) };
     let ours = desired.files.iter().find(|file| file.name == METADATA);
-    if ours.is_none_or(|ours| asset.is_whole(ours.size_bytes, &ours.sha256)) {
+    if ours.is_none_or(|ours| asset.is_complete(ours.size_bytes, &ours.sha256)) {
         return Ok(None);
     }
     let url = asset.browser_download_url.parse().map_err(anyhow::Error::msg)?;

@@ -1,63 +1,58 @@
-//! Looking at what was published as anyone would: without credentials, at the public addresses, and
-//! once more at the whole, of which nothing may be left to do.
+//! Checks what was published as any user sees it: without credentials, at the public URLs. Then
+//! plans again, and nothing may be left to do.
 
 use anyhow::{Context, Result, bail, ensure};
 use oci::reference::Reference;
 
 use crate::dist::names::{self, METADATA, SHA256SUMS};
 use crate::dist::record::{FileRecord, sha256sums};
-use crate::github::Releases;
-use crate::github::documents::Release;
+use crate::github::{Release, Releases};
 use crate::http::Http;
 use crate::os::terminal::{note, print_status};
 use crate::release::plan::{Desired, Image, plan};
 use crate::release::remotes::{Remotes, is_private};
 
-/// A list may be a moment older than the last write.
-const LOOKS: usize = 4;
+/// A list may be slightly older than the last write.
+const ATTEMPTS: usize = 4;
 const LARGEST_SUMS_BYTES: u64 = 1 << 20;
 
-/// Returns whether anyone can pull the image.
-///
-/// # Errors
-/// Where something is not as it was to be.
+/// Returns whether anyone can pull the image. Fails if something is not as desired.
 pub fn verify(remotes: &Remotes, desired: &Desired) -> Result<bool> {
     let release = release(remotes, desired)?;
     sums(&release, desired)?;
-    print_status("verify", format_args!("{}: its assets and {SHA256SUMS}, without credentials", desired.name));
+    print_status("verify", format_args!("{}: assets and {SHA256SUMS}, without credentials", desired.name));
     let is_public = image(remotes, desired)?;
     nothing_is_left(remotes, desired)?;
     Ok(is_public)
 }
 
-/// The release as anyone sees it. Whoever has no token may ask GitHub sixty times an hour, together
-/// with all others behind the same address; then the token asks, to whom a draft is as invisible by
-/// its tag as to everyone.
+/// The release as any user sees it. Without a token, GitHub allows sixty requests an hour per IP
+/// address; after that the token is used, which does not find a draft by its tag either.
 fn release(remotes: &Remotes, desired: &Desired) -> Result<Release> {
     let anyone = remotes.github.anonymous();
     let by = |github| Releases { github, repository: &remotes.repository }.published(&desired.name);
-    let found = again(remotes, || {
+    let found = retry(remotes, || {
         let found = by(&anyone).or_else(|_| by(&remotes.github))?;
         Ok(found.filter(|release| !release.draft))
     })?;
     found.with_context(|| {
-        format!("{} cannot be seen without credentials; is {} private?", desired.name, remotes.repository)
+        format!("{} is not visible without credentials; is {} private?", desired.name, remotes.repository)
     })
 }
 
-/// What anyone downloads as `SHA256SUMS` is of the assets that GitHub has.
+/// Checks that the public `SHA256SUMS` matches the assets on GitHub.
 fn sums(release: &Release, desired: &Desired) -> Result<()> {
     let mut listed = Vec::new();
     for name in names::files(&desired.record.source.version) {
         let asset = release.assets.iter().find(|asset| asset.name == name);
         let asset = asset.with_context(|| format!("{} is published without {name}", desired.name))?;
         let ours = desired.files.iter().find(|file| file.name == name);
-        let ours = ours.with_context(|| format!("{name} is gone from the folder of the build"))?;
+        let ours = ours.with_context(|| format!("{name} is missing from the build directory"))?;
         // The record may be that of an earlier run (see `plan::release`).
         let is_of_an_earlier_run = [METADATA, SHA256SUMS].contains(&name.as_str());
         ensure!(
-            is_of_an_earlier_run || asset.is_whole(ours.size_bytes, &ours.sha256),
-            "{name} is public with {} bytes, {:?}, and was built with {} bytes, sha256:{}",
+            is_of_an_earlier_run || asset.is_complete(ours.size_bytes, &ours.sha256),
+            "the public {name} has {} bytes, {:?}, but the build has {} bytes, sha256:{}",
             asset.size,
             asset.digest,
             ours.size_bytes,
@@ -72,61 +67,61 @@ fn sums(release: &Release, desired: &Desired) -> Result<()> {
     let url = url.parse().map_err(anyhow::Error::msg)?;
     let public = Http::default().get(&url, LARGEST_SUMS_BYTES)?;
     let expected = sha256sums(listed.iter().map(|(_, file)| file));
-    ensure!(public == expected.as_bytes(), "{url} is not of the files beside it");
+    ensure!(public == expected.as_bytes(), "{url} does not match the assets of the release");
     Ok(())
 }
 
-/// Pulls the manifest by each tag and by its digest, as anyone. GitHub makes a new package private.
+/// Pulls the manifest by each tag and by its digest, without credentials. GitHub makes a new package private.
 fn image(remotes: &Remotes, desired: &Desired) -> Result<bool> {
     let (image, anyone) = (&desired.image, remotes.registry.anonymous());
     let digest = &image.manifest.digest;
-    let lasting = image.tags.iter().filter(|tag| !tag.is_latest());
-    for reference in lasting.map(Reference::from).chain([Reference::from(digest)]) {
+    let version_tags = image.tags.iter().filter(|tag| !tag.is_latest());
+    for reference in version_tags.map(Reference::from).chain([Reference::from(digest)]) {
         let found = match anyone.manifest(&reference) {
             Ok(Some(found)) => found.descriptor.digest,
-            Ok(None) => return Ok(nobody_can_pull(image, &format!("{reference} is not there without credentials"))),
-            // The refusal names the page where a person makes it public.
+            Ok(None) => return Ok(nobody_can_pull(image, &format!("{reference} is not visible without credentials"))),
+            // The error names the page where the package can be made public.
             Err(error) if is_private(&error) && image.repository.is_github() => {
                 return Ok(nobody_can_pull(image, &format!("{error:#}")));
             }
             Err(error) if is_private(&error) => {
-                return Ok(nobody_can_pull(image, "its registry shows it to nobody whom it does not know"));
+                return Ok(nobody_can_pull(image, "its registry needs credentials to be read"));
             }
             Err(error) => return Err(error),
         };
-        ensure!(found == *digest, "{}:{reference} leads to {found}, and not to {digest}", image.repository);
+        ensure!(found == *digest, "{}:{reference} refers to {found}, not to {digest}", image.repository);
     }
-    print_status("verify", format_args!("{}@{digest}: by digest and tag, without credentials", image.repository));
+    print_status("verify", format_args!("{}@{digest}: by digest and by tag, without credentials", image.repository));
     Ok(true)
 }
 
-/// Loud, and no failure: the first publication of a package cannot be otherwise.
+/// A prominent note but no failure: the first publication of a package is always private.
 fn nobody_can_pull(image: &Image, why: &str) -> bool {
     note(format_args!("NOBODY CAN PULL {} YET: {why}", image.repository));
-    note("once anyone can, run this again: it looks, and changes nothing");
+    note("once the image is public, run this again to verify it; nothing is published twice");
     false
 }
 
-/// Everything is compared anew: the plan must be empty.
+/// Observes and plans again: the plan must be empty.
 fn nothing_is_left(remotes: &Remotes, desired: &Desired) -> Result<()> {
     let mut left = Vec::new();
-    let done = again(remotes, || {
+    let done = retry(remotes, || {
         left = plan(desired, &remotes.observe(desired)?)?.steps;
         Ok(left.is_empty().then_some(()))
     })?;
     if done.is_none() {
         let lines: String = left.iter().map(|step| format!("\n  {step}")).collect();
-        bail!("all steps were made, and these seem to be left; run this again:{lines}");
+        bail!("all steps were executed, but these still seem to be missing; run this again:{lines}");
     }
     print_status("verify", "all was compared again; nothing is left to do");
     Ok(())
 }
 
-/// Looks until there is something, a bounded number of times.
-fn again<T>(remotes: &Remotes, mut look: impl FnMut() -> Result<Option<T>>) -> Result<Option<T>> {
+/// Repeats until there is a value, at most [`ATTEMPTS`] times.
+fn retry<T>(remotes: &Remotes, mut observe: impl FnMut() -> Result<Option<T>>) -> Result<Option<T>> {
     for number in 1.. {
-        let found = look()?;
-        if found.is_some() || number == LOOKS {
+        let found = observe()?;
+        if found.is_some() || number == ATTEMPTS {
             return Ok(found);
         }
         remotes.github.pause();

@@ -1,76 +1,68 @@
-//! Where one version stands, in data and in a line for a person.
+//! The status of one version, as data and as a line of output.
 
 use std::fmt;
 
 use serde::Serialize;
 
-use crate::github::documents::StateReason;
-use crate::github::step::GitHubStep;
+use crate::github::{GitHubStep, StateReason};
 use crate::upstream::version::ReleaseTag;
 
-/// Where a wanted version stands.
+/// The status of a wanted version.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Status {
-    /// The version.
     pub version: ReleaseTag,
-    /// How far it is.
     #[serde(flatten)]
     pub state: State,
-    /// Whether there is an unfinished release of it, which the next build goes on with.
+    /// Whether there is a draft release, which the next build continues.
     pub has_draft: bool,
-    /// The issue that tracks it.
+    /// The number of the tracking issue.
     pub issue: Option<u64>,
-    /// Whether that, or a second one, is open.
+    /// Whether that issue, or a second one, is open.
     pub is_issue_open: bool,
-    /// What is to be done about it.
     #[serde(skip)]
     pub steps: Vec<GitHubStep>,
 }
 
-/// How far a version is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "state", rename_all = "kebab-case")]
 pub enum State {
-    /// Everyone can get it.
     Published {
-        /// Its page.
         url: String,
     },
-    /// A run is queued, waits or works.
+    /// A run is not completed yet.
     Building {
         /// The page of the run.
         url: String,
     },
-    /// To be built, for the first time or again.
+    /// Must be built, for the first time or again.
     Missing {
-        /// How many runs have failed.
+        /// How many runs failed.
         failed: usize,
-        /// How many have ended well, and left no release.
+        /// How many runs succeeded, but left no release.
         succeeded: usize,
     },
-    /// Tried often enough.
+    /// Built [`MOST_ATTEMPTS`](super::MOST_ATTEMPTS) times without a release.
     NeedsAttention {
-        /// How many runs have failed.
+        /// How many runs failed.
         failed: usize,
-        /// How many have ended well, and left no release.
+        /// How many runs succeeded, but left no release.
         succeeded: usize,
     },
-    /// A person has closed its issue as something else than completed.
+    /// Somebody closed the issue with another reason than `completed`.
     Declined {
-        /// As what: `not_planned`, `duplicate`.
+        /// Such as `not_planned` or `duplicate`.
         reason: StateReason,
     },
 }
 
 impl Status {
-    /// Whether nothing can happen to it unless a release is added or removed.
+    /// Whether nothing is left to do until a release is added or removed.
     pub fn is_settled(&self) -> bool {
         matches!(self.state, State::Published { .. }) && !self.is_issue_open
     }
 
-    /// Whether a run has ended or the issue is closed, and no release is seen. A list can be a moment
-    /// older than the last write: before anything is made of it, the release is to be asked for by its
-    /// name.
+    /// Whether a run is completed or the issue closed, but the release is not in the list. A list can be
+    /// slightly older than the last write, so the release must be looked up by its tag before acting.
     pub fn is_doubtful(&self) -> bool {
         let is_closed = self.issue.is_some() && !self.is_issue_open;
         match self.state {
@@ -81,36 +73,35 @@ impl Status {
         }
     }
 
-    /// What it is called in one word.
     pub fn word(&self) -> &'static str {
         match self.state {
             State::Published { .. } => "published",
             State::Building { .. } => "building",
             State::Missing { .. } => "missing",
-            State::NeedsAttention { .. } => "left to a person",
+            State::NeedsAttention { .. } => "needs attention",
             State::Declined { .. } => "declined",
         }
     }
 
-    /// What is to be known about it.
+    /// The facts behind the state.
     pub fn evidence(&self) -> String {
-        let mut said = match &self.state {
+        let mut evidence = match &self.state {
             State::Published { url } | State::Building { url } => url.clone(),
             State::Missing { failed: 0, succeeded: 0 } => "never built".to_owned(),
             State::Missing { failed, succeeded } | State::NeedsAttention { failed, succeeded } => {
                 attempts(*failed, *succeeded)
             }
-            State::Declined { reason } => format!("its issue was closed as {reason}; open it again to have it built"),
+            State::Declined { reason } => format!("its issue was closed as {reason}; reopen it to build this version"),
         };
         if self.has_draft && !matches!(self.state, State::Published { .. }) {
-            said.push_str(", a draft is left over");
+            evidence.push_str(", a draft exists");
         }
         match (self.issue, self.is_issue_open) {
-            (Some(issue), true) => said.push_str(&format!(", issue #{issue}")),
-            (Some(issue), false) => said.push_str(&format!(", issue #{issue} (closed)")),
+            (Some(issue), true) => evidence.push_str(&format!(", issue #{issue}")),
+            (Some(issue), false) => evidence.push_str(&format!(", issue #{issue} (closed)")),
             (None, _) => {}
         }
-        said
+        evidence
     }
 }
 

@@ -1,4 +1,4 @@
-//! What is wanted, each state, and its plan as text.
+//! Which versions are wanted, each state, and its plan as text.
 
 use expect_test::expect;
 
@@ -15,7 +15,7 @@ fn ours(version: &str) -> Listed {
     listed(&format!("buildkit-{version}-riscv64"))
 }
 
-/// What GitHub means by a word.
+/// Parses a state as GitHub names it.
 fn state<T: serde::de::DeserializeOwned>(word: &str) -> T {
     serde_json::from_value(word.into()).expect("is a state")
 }
@@ -37,7 +37,7 @@ fn run(id: u64, version: &str, outcome: &str) -> Run {
 fn issue(number: u64, version: &str, is: &str, reason: Option<&str>) -> Issue {
     Issue {
         number,
-        title: "as a person has changed it".to_owned(),
+        title: "as somebody has edited it".to_owned(),
         body: Some(format!("text <!-- xtask:tracking {version} -->")),
         state: state(is),
         state_reason: reason.map(state),
@@ -46,7 +46,7 @@ fn issue(number: u64, version: &str, is: &str, reason: Option<&str>) -> Issue {
     }
 }
 
-fn said(text: &str) -> Comment {
+fn comment(text: &str) -> Comment {
     Comment { body: Some(text.to_owned()) }
 }
 
@@ -55,16 +55,16 @@ fn world() -> Observed {
     Observed { upstream: ["v0.33.0".parse().expect("a tag")].into(), ..Observed::default() }
 }
 
-/// Every state and every step, a line each.
-fn told(observed: &Observed) -> String {
-    let evaluate = observed.evaluate();
-    let states = evaluate.iter().map(ToString::to_string);
-    let steps = evaluate.iter().flat_map(|status| &status.steps).map(ToString::to_string);
+/// Every state and every step, one per line.
+fn text(observed: &Observed) -> String {
+    let statuses = observed.evaluate();
+    let states = statuses.iter().map(ToString::to_string);
+    let steps = statuses.iter().flat_map(|status| &status.steps).map(ToString::to_string);
     states.chain(steps).collect::<Vec<_>>().join("\n")
 }
 
 #[test]
-fn stable_releases_alone_count_and_none_at_all_is_an_error() {
+fn only_stable_releases_count_and_a_list_without_any_is_an_error() {
     let mut list: Vec<Listed> =
         ["v0.17.3", "dockerfile/1.10.0", "v0.18.0-rc1", "v0.9.0", "v0.18.0", "v0.19.0", "v0.20.0"].map(listed).into();
     list[5].draft = true;
@@ -72,11 +72,11 @@ fn stable_releases_alone_count_and_none_at_all_is_an_error() {
     let found: Vec<_> = stable(&list).expect("releases").iter().map(ToString::to_string).collect();
     assert_eq!(found, ["v0.9.0", "v0.17.3", "v0.18.0"]);
     let none = stable(&list[1..3]).expect_err("none is stable");
-    assert_eq!(none, "upstream's list (2 entries) has no release in it; that is no answer");
+    assert_eq!(none, "upstream's list of 2 releases has no stable one, so it cannot be right");
 }
 
 #[test]
-fn the_newest_and_the_patches_to_our_lines_are_wanted_and_nothing_older_than_our_first() {
+fn the_newest_release_and_patches_to_our_lines_are_wanted_but_nothing_older_than_our_first() {
     let wanted = |published: &[&str], open: &[&str]| {
         let upstream =
             ["v0.8.3", "v0.9.3", "v0.10.0", "v0.10.6", "v0.11.0", "v0.11.6", "v0.12.0", "v0.12.1", "v0.13.0"];
@@ -92,32 +92,32 @@ fn the_newest_and_the_patches_to_our_lines_are_wanted_and_nothing_older_than_our
     assert_eq!(wanted(&["v0.10.6"], &[]), "v0.13.0 v0.10.6");
     assert_eq!(wanted(&["v0.10.0", "v0.12.1"], &[]), "v0.13.0 v0.12.1 v0.10.6");
     assert_eq!(wanted(&["v0.14.0"], &[]), "", "older than our first");
-    assert_eq!(wanted(&["v0.13.0"], &["v0.12.0"]), "v0.13.0 v0.12.0", "what was begun is finished");
-    assert_eq!(wanted(&["v0.13.0"], &["v0.99.0"]), "v0.13.0", "an issue alone makes no release");
+    assert_eq!(wanted(&["v0.13.0"], &["v0.12.0"]), "v0.13.0 v0.12.0", "what was started is completed");
+    assert_eq!(wanted(&["v0.13.0"], &["v0.99.0"]), "v0.13.0", "an issue alone is not enough");
 }
 
 #[test]
-fn a_new_version_gets_an_issue_then_a_run_that_is_recorded() {
+fn a_new_version_gets_an_issue_and_then_a_recorded_run() {
     expect![[r#"
         v0.33.0    missing           never built
-        gh api 'repos/{owner}/{repo}/issues' --silent -f 'title=Building BuildKit v0.33.0 for RISC-V64' -f 'body=Upstream has released [BuildKit v0.33.0](https://github.com/moby/buildkit/releases/tag/v0.33.0). The workflow buildkit-weekly-build.yml builds it for RISC-V64 and publishes it as buildkit-v0.33.0-riscv64, which closes this issue. Whoever does not want it closes the issue as not planned. <!-- xtask:tracking v0.33.0 -->' -f 'labels[]=build-in-progress' -f 'labels[]=buildkit-release'
+        gh api 'repos/{owner}/{repo}/issues' --silent -f 'title=Building BuildKit v0.33.0 for RISC-V64' -f 'body=Upstream has released [BuildKit v0.33.0](https://github.com/moby/buildkit/releases/tag/v0.33.0). The workflow buildkit-weekly-build.yml builds it for RISC-V64 and publishes it as buildkit-v0.33.0-riscv64, which closes this issue. To skip this version, close the issue as not planned. <!-- xtask:tracking v0.33.0 -->' -f 'labels[]=build-in-progress' -f 'labels[]=buildkit-release'
         gh workflow run buildkit-weekly-build.yml -f buildkit_ref=v0.33.0
-        body=$(gh run list --workflow buildkit-weekly-build.yml --event workflow_dispatch --json databaseId,displayTitle,url --jq 'first(.[]|select(.displayTitle=="BuildKit v0.33.0"))|"<!-- xtask:run \(.databaseId) -->\nBuild started: \(.url)"') && issue=$(gh issue list --label buildkit-release --state all --limit 1000 --json number,body --jq '[.[]|select(.body|contains("<!-- xtask:tracking v0.33.0 -->")).number]|min') && gh issue comment "${issue:?}" --body "${body:?}""#]].assert_eq(&told(&world()));
+        body=$(gh run list --workflow buildkit-weekly-build.yml --event workflow_dispatch --json databaseId,displayTitle,url --jq 'first(.[]|select(.displayTitle=="BuildKit v0.33.0"))|"<!-- xtask:run \(.databaseId) -->\nBuild started: \(.url)"') && issue=$(gh issue list --label buildkit-release --state all --limit 1000 --json number,body --jq '[.[]|select(.body|contains("<!-- xtask:tracking v0.33.0 -->")).number]|min') && gh issue comment "${issue:?}" --body "${body:?}""#]].assert_eq(&text(&world()));
 }
 
 #[test]
-fn a_run_of_another_version_is_none_of_ours() {
+fn a_run_of_another_version_is_ignored() {
     let runs = vec![run(7, "v0.33.0-rc1", "in_progress"), run(6, "master", "queued")];
-    assert!(told(&Observed { runs, ..world() }).starts_with("v0.33.0    missing           never built\n"));
+    assert!(text(&Observed { runs, ..world() }).starts_with("v0.33.0    missing           never built\n"));
 }
 
 #[test]
-fn a_crash_after_the_issue_or_after_the_run_goes_on_from_there() {
+fn a_pass_continues_after_a_crash_that_followed_the_issue_or_the_run() {
     let mut observed = Observed { issues: vec![issue(4, "v0.33.0", "open", None)], ..world() };
-    let evaluate = observed.evaluate();
-    assert_eq!(evaluate[0].to_string(), "v0.33.0    missing           never built, issue #4");
-    assert_eq!(evaluate[0].steps[0].to_string(), "gh workflow run buildkit-weekly-build.yml -f buildkit_ref=v0.33.0");
-    assert_eq!(evaluate[0].steps.len(), 2);
+    let statuses = observed.evaluate();
+    assert_eq!(statuses[0].to_string(), "v0.33.0    missing           never built, issue #4");
+    assert_eq!(statuses[0].steps[0].to_string(), "gh workflow run buildkit-weekly-build.yml -f buildkit_ref=v0.33.0");
+    assert_eq!(statuses[0].steps.len(), 2);
 
     observed.runs = vec![run(7, "v0.33.0", "queued")];
     let building = "v0.33.0    building          https://github.com/o/n/actions/runs/7, issue #4";
@@ -125,13 +125,13 @@ fn a_crash_after_the_issue_or_after_the_run_goes_on_from_there() {
         v0.33.0    building          https://github.com/o/n/actions/runs/7, issue #4
         gh issue comment 4 --body '<!-- xtask:run 7 -->
         Build started: https://github.com/o/n/actions/runs/7'"#]]
-    .assert_eq(&told(&observed));
-    observed.comments = [(4, vec![said("<!-- xtask:run 7 -->\nBuild started")])].into();
-    assert_eq!(told(&observed), building);
+    .assert_eq(&text(&observed));
+    observed.comments = [(4, vec![comment("<!-- xtask:run 7 -->\nBuild started")])].into();
+    assert_eq!(text(&observed), building);
 }
 
 #[test]
-fn a_run_that_a_person_has_started_is_said_in_the_issue_that_is_filed() {
+fn the_issue_names_a_run_that_somebody_started_by_hand() {
     let observed = Observed { runs: vec![run(7, "v0.33.0", "in_progress")], ..world() };
     let steps = &observed.evaluate()[0].steps;
     assert_eq!(steps.len(), 1);
@@ -141,42 +141,42 @@ fn a_run_that_a_person_has_started_is_said_in_the_issue_that_is_filed() {
 }
 
 #[test]
-fn a_failed_build_is_tried_again_and_then_left_to_a_person_once() {
+fn a_failed_build_is_retried_and_then_needs_attention_with_one_comment() {
     let mut observed = Observed {
         issues: vec![issue(4, "v0.33.0", "open", Some("reopened"))],
-        comments: [(4, (7..10).map(|id| said(&format!("<!-- xtask:run {id} -->"))).collect())].into(),
+        comments: [(4, (7..10).map(|id| comment(&format!("<!-- xtask:run {id} -->"))).collect())].into(),
         runs: vec![run(8, "v0.33.0", "success"), run(7, "v0.33.0", "cancelled")],
         ours: vec![Listed { draft: true, ..ours("v0.33.0") }],
         ..world()
     };
-    let evaluate = observed.evaluate();
+    let statuses = observed.evaluate();
     assert_eq!(
-        evaluate[0].to_string(),
-        "v0.33.0    missing           2 builds left no release, 1 of them failed, a draft is left over, issue #4"
+        statuses[0].to_string(),
+        "v0.33.0    missing           2 builds left no release, 1 of them failed, a draft exists, issue #4"
     );
-    assert!(evaluate[0].is_doubtful());
-    assert_eq!(evaluate[0].steps[0], GitHubStep::Dispatch { version: evaluate[0].version.clone(), known_runs: 2 });
+    assert!(statuses[0].is_doubtful());
+    assert_eq!(statuses[0].steps[0], GitHubStep::Dispatch { version: statuses[0].version.clone(), known_runs: 2 });
 
     observed.runs.insert(0, run(9, "v0.33.0", "failure"));
     observed.ours.clear();
     expect![[r#"
-        v0.33.0    left to a person  3 builds left no release, 2 of them failed, issue #4
+        v0.33.0    needs attention   3 builds left no release, 2 of them failed, issue #4
         gh issue comment 4 --body '<!-- xtask:left-to-a-person v0.33.0 -->
-        Built 3 times without a release, and now left to a person: https://github.com/o/n/actions/runs/7, https://github.com/o/n/actions/runs/8, https://github.com/o/n/actions/runs/9. Read what these runs say and mend it, then start one more with `gh workflow run buildkit-weekly-build.yml -f buildkit_ref=v0.33.0`; or close this issue as not planned.'"#]].assert_eq(&told(&observed));
-    observed.comments.entry(4).or_default().push(said("<!-- xtask:left-to-a-person v0.33.0 -->"));
+        Built 3 times without a release, so this needs attention: https://github.com/o/n/actions/runs/7, https://github.com/o/n/actions/runs/8, https://github.com/o/n/actions/runs/9. Find the cause in the logs of these runs and fix it, then start another run with `gh workflow run buildkit-weekly-build.yml -f buildkit_ref=v0.33.0`; or close this issue as not planned.'"#]].assert_eq(&text(&observed));
+    observed.comments.entry(4).or_default().push(comment("<!-- xtask:left-to-a-person v0.33.0 -->"));
     assert_eq!(observed.evaluate()[0].steps, []);
 
-    // The person starts one more, by hand.
+    // Somebody starts another run by hand.
     observed.runs.insert(0, run(10, "v0.33.0", "queued"));
     expect![[r#"
         v0.33.0    building          https://github.com/o/n/actions/runs/10, issue #4
         gh issue comment 4 --body '<!-- xtask:run 10 -->
         Build started: https://github.com/o/n/actions/runs/10'"#]]
-    .assert_eq(&told(&observed));
+    .assert_eq(&text(&observed));
 }
 
 #[test]
-fn an_issue_closed_too_early_is_opened_again_and_one_not_planned_is_a_no() {
+fn an_issue_closed_too_early_is_reopened_unless_it_is_not_planned() {
     for reason in [Some("completed"), None] {
         let observed = Observed { issues: vec![issue(4, "v0.33.0", "closed", reason)], ..world() };
         let steps: Vec<_> = observed.evaluate()[0].steps.iter().map(ToString::to_string).collect();
@@ -188,20 +188,20 @@ fn an_issue_closed_too_early_is_opened_again_and_one_not_planned_is_a_no() {
     for reason in ["not_planned", "duplicate"] {
         let observed = Observed { issues: vec![issue(4, "v0.33.0", "closed", Some(reason))], ..world() };
         assert_eq!(
-            told(&observed),
+            text(&observed),
             format!(
-                "v0.33.0    declined          its issue was closed as {reason}; open it again to have it built, issue #4 (closed)"
+                "v0.33.0    declined          its issue was closed as {reason}; reopen it to build this version, issue #4 (closed)"
             )
         );
     }
 }
 
 #[test]
-fn a_published_version_closes_each_open_issue_of_it() {
+fn every_open_issue_of_a_published_version_is_closed() {
     let mut observed = Observed {
         ours: vec![ours("v0.33.0")],
         issues: vec![issue(9, "v0.33.0", "open", None), issue(4, "v0.33.0", "open", None)],
-        comments: [(9, vec![said("<!-- xtask:published v0.33.0 -->")])].into(),
+        comments: [(9, vec![comment("<!-- xtask:published v0.33.0 -->")])].into(),
         ..world()
     };
     let line = "v0.33.0    published         https://github.com/o/n/releases/tag/buildkit-v0.33.0-riscv64, issue #4";
@@ -211,9 +211,9 @@ fn a_published_version_closes_each_open_issue_of_it() {
         Published: https://github.com/o/n/releases/tag/buildkit-v0.33.0-riscv64'
         gh issue close 4 --reason completed
         gh issue close 9 --reason completed"#]]
-    .assert_eq(&told(&observed));
+    .assert_eq(&text(&observed));
     observed.runs = vec![run(7, "v0.33.0", "in_progress")];
-    assert_eq!(told(&observed), line, "the run itself will close it");
+    assert_eq!(text(&observed), line, "the run itself will close it");
     assert!(!observed.evaluate()[0].is_settled());
     for issue in &mut observed.issues {
         issue.state = IssueState::Closed;
@@ -221,6 +221,6 @@ fn a_published_version_closes_each_open_issue_of_it() {
     expect![
         "v0.33.0    published         https://github.com/o/n/releases/tag/buildkit-v0.33.0-riscv64, issue #4 (closed)"
     ]
-    .assert_eq(&told(&observed));
+    .assert_eq(&text(&observed));
     assert!(observed.evaluate()[0].is_settled());
 }

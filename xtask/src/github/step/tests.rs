@@ -1,4 +1,4 @@
-//! What each step prints, read as a shell and `gh` read it, against what it sends.
+//! Compares what each step prints, interpreted as a shell and `gh` do, with what it sends.
 #![allow(clippy::disallowed_methods, reason = "writes the file that is uploaded, and reads it back")]
 
 use std::collections::BTreeSet;
@@ -20,7 +20,7 @@ const NOTES: &str = "What it is.\n";
 /// A change as it is sent: method, path with query, and body.
 type Sent = (String, String, Value);
 
-/// GitHub, and the changes that it was sent.
+/// The fake GitHub, with a record of the changes sent to it.
 struct Recorder {
     fake: FakeGitHub,
     sent: Vec<Sent>,
@@ -29,7 +29,7 @@ struct Recorder {
 impl Service for Recorder {
     fn handle(&mut self, request: &Request) -> Response {
         let Content::Memory(body) = request.body() else { panic!("a small body") };
-        // Uploads go to a host of their own, which the fake has under a path.
+        // Uploads go to a separate host, which the fake serves under a path.
         let target = request.uri().path_and_query().expect("a path").as_str().replace("/uploads/", "/");
         if !request.method().is_safe() {
             let body = serde_json::from_slice(body).unwrap_or_else(|_| json!(String::from_utf8_lossy(body)));
@@ -39,7 +39,7 @@ impl Service for Recorder {
     }
 }
 
-/// A step of each kind, in an order in which they can be executed.
+/// One step of each kind, in an order in which they can be executed.
 fn every_step(path: Utf8PathBuf) -> Vec<GitHubStep> {
     let version: ReleaseTag = "v0.33.0-rc1".parse().expect("a version");
     let release = ReleaseName::Upstream(version.clone());
@@ -133,7 +133,7 @@ impl Command {
         fields
     }
 
-    /// What `gh` sends for it, by its manual. The ids are those that it looks up first.
+    /// The request that `gh` sends, according to its manual. It looks up the ids first.
     fn sent(&self, ids: &Ids) -> Sent {
         let words: Vec<&str> = self.words.iter().map(String::as_str).collect();
         let is = |flag: &str| self.flag(flag).map(|value| json!(value == "true"));
@@ -194,7 +194,7 @@ impl Command {
                 let content = std::fs::read_to_string(path).expect("is read");
                 ("POST", format!("releases/{}/assets?name={name}", ids.release), json!(content))
             }
-            _ => panic!("{words:?} is not a command of gh that this test knows"),
+            _ => panic!("{words:?} is not a `gh` command that this test knows"),
         };
         (method.to_owned(), format!("/repos/o/n/{path}"), body)
     }
@@ -208,7 +208,7 @@ struct Ids {
     asset: u64,
 }
 
-/// What the line that records a run makes of GitHub's lists: the programs for jq are taken apart.
+/// The request that the command for recording a run sends: its jq programs are interpreted here.
 fn recorded(line: &str, run: (u64, &str)) -> Sent {
     let words = shlex::split(line).expect("a line for a shell");
     let after = |flag: &str| {
@@ -224,15 +224,15 @@ fn recorded(line: &str, run: (u64, &str)) -> Sent {
     let (select, body) = run_program.split_once('|').and_then(|(_, rest)| rest.split_once(")|")).expect("two parts");
     assert_eq!(select, r#"select(.displayTitle=="BuildKit v0.33.0-rc1")"#);
     let body = body.replace(r"\(.databaseId)", &run.0.to_string()).replace(r"\(.url)", run.1);
-    let body: String = serde_json::from_str(&body).expect("a string of jq's");
+    let body: String = serde_json::from_str(&body).expect("a jq string");
     ("POST".to_owned(), "/repos/o/n/issues/1/comments".to_owned(), json!({ "body": body }))
 }
 
 #[test]
 fn each_step_prints_a_command_that_makes_the_same_change() {
-    let folder = std::env::temp_dir().join(format!("xtask's steps {}", std::process::id()));
-    std::fs::create_dir_all(&folder).expect("is created");
-    let path = Utf8PathBuf::try_from(folder.join("VERSION.txt")).expect("a UTF-8 path");
+    let directory = std::env::temp_dir().join(format!("xtask's steps {}", std::process::id()));
+    std::fs::create_dir_all(&directory).expect("is created");
+    let path = Utf8PathBuf::try_from(directory.join("VERSION.txt")).expect("a UTF-8 path");
     std::fs::write(&path, "content").expect("is written");
     let mut fake = FakeGitHub::new("o/n");
     fake.allow(TOKEN, &["contents=write", "issues=write", "actions=write"]);
@@ -254,7 +254,7 @@ fn each_step_prints_a_command_that_makes_the_same_change() {
         | GitHubStep::PublishRelease { release, .. } = step
         {
             let releases = Releases { github: &github, repository: &repository };
-            let found = releases.find(release).expect("answers").expect("is there");
+            let found = releases.find(release).expect("answers").expect("exists");
             let asset = found.assets.first().map_or(0, |asset| asset.id);
             ids = Ids { tag: release.to_string(), release: found.id, asset };
         }
@@ -263,7 +263,7 @@ fn each_step_prints_a_command_that_makes_the_same_change() {
         assert_eq!(sent.len(), 1, "{line}: {sent:?}");
         let (_, _, body) = &mut sent[0];
         if let Some(fields) = body.as_object_mut() {
-            // What reopening sets by itself.
+            // `gh` does not send this reason; GitHub sets it.
             fields.retain(|_, value| *value != json!("reopened"));
         }
         let printed = match step {
@@ -276,5 +276,5 @@ fn each_step_prints_a_command_that_makes_the_same_change() {
         assert_eq!(printed, sent[0], "{line}");
     }
     assert_eq!(recorder.lock().expect("no panic").fake.violations(), [""; 0]);
-    std::fs::remove_dir_all(folder).expect("is removed");
+    std::fs::remove_dir_all(directory).expect("is removed");
 }

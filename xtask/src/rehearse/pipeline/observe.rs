@@ -5,7 +5,7 @@ use fakes::github::Exchange;
 use fakes::server::locked;
 use serde_json::{Value, json};
 
-use crate::github::repository::Repository;
+use crate::github::Repository;
 use crate::registry::ImageRepository;
 use crate::rehearse::checkout;
 use crate::rehearse::faults::RecordedRequest;

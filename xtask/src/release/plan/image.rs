@@ -1,13 +1,13 @@
-//! The image in its registry: what it is made of first, tags after it, `latest` last and only forward.
+//! Pushes the image: its blobs first, then the version tags, and `latest` last and only forward.
 
 use oci::digest::Digest;
 use oci::reference::ImageTag;
 
-use crate::github::documents::CompareStatus;
+use crate::github::CompareStatus;
 use crate::registry::RegistryStep;
 use crate::release::plan::{Blob, Image, Latest, PlanBuilder, Registry};
 
-/// Puts the image there, what is attached to it, and every tag but `latest`.
+/// Pushes the image, its attachments, and every tag except `latest`.
 pub(super) fn push(image: &Image, registry: &Registry, plan: &mut PlanBuilder) {
     let digest = &image.manifest.digest;
     if registry.has_manifest {
@@ -39,24 +39,24 @@ pub(super) fn push(image: &Image, registry: &Registry, plan: &mut PlanBuilder) {
         }
     }
     for tag in image.tags.iter().filter(|tag| !tag.is_latest()) {
-        match leads_to(registry, tag) {
-            None => plan.step(set(image, tag)),
+        match target_of(registry, tag) {
+            None => plan.step(tag_step(image, tag)),
             Some(found) if found == digest => plan.same(format!("tag {tag}")),
             Some(found) => plan.refuse(format!(
-                "the tag {}:{tag} exists and leads to {found}, and not to {digest}; a tag of a version never moves",
+                "the tag {}:{tag} already refers to {found}, not to {digest}; a version tag never moves",
                 image.repository
             )),
         }
     }
 }
 
-/// Moves `latest`, where it is desired, on to a commit that comes after the one where it is.
+/// Moves `latest`, if desired, but only to a later commit.
 pub(super) fn move_latest(image: &Image, registry: &Registry, plan: &mut PlanBuilder) {
     for tag in image.tags.iter().filter(|tag| tag.is_latest()) {
-        match (leads_to(registry, tag), &registry.latest) {
+        match (target_of(registry, tag), &registry.latest) {
             (Some(found), _) if *found == image.manifest.digest => plan.same(format!("tag {tag}")),
             (None, _) | (Some(_), Some(Latest { relation: Some(CompareStatus::Ahead), .. })) => {
-                plan.step(set(image, tag));
+                plan.step(tag_step(image, tag));
             }
             (Some(found), latest) => plan.note(format!("{tag} stays at {found}: {}", why_it_stays(latest.as_ref()))),
         }
@@ -65,17 +65,19 @@ pub(super) fn move_latest(image: &Image, registry: &Registry, plan: &mut PlanBui
 
 fn why_it_stays(latest: Option<&Latest>) -> String {
     let Some(Latest { revision: Some(revision), relation }) = latest else {
-        return "that image does not say which commit it was built from".to_owned();
+        return "that image does not name the commit it was built from".to_owned();
     };
     match relation {
-        Some(CompareStatus::Behind) => format!("{revision} comes after what was built here"),
-        Some(CompareStatus::Identical) => format!("it was built from {revision} as well"),
-        Some(CompareStatus::Diverged) => format!("{revision} is on another line of upstream's history"),
-        _ => format!("how {revision} relates to what was built here is not known"),
+        Some(CompareStatus::Behind) => format!("it was built from {revision}, which is newer than this build"),
+        Some(CompareStatus::Identical) => format!("it was built from the same commit, {revision}"),
+        Some(CompareStatus::Diverged) => {
+            format!("it was built from {revision}, which is on another branch of upstream's history")
+        }
+        _ => format!("it was built from {revision}, and how this build relates to that is unknown"),
     }
 }
 
-fn leads_to<'a>(registry: &'a Registry, tag: &ImageTag) -> Option<&'a Digest> {
+fn target_of<'a>(registry: &'a Registry, tag: &ImageTag) -> Option<&'a Digest> {
     registry.tags.iter().find(|(found, _)| found == tag).map(|(_, digest)| digest)
 }
 
@@ -88,7 +90,7 @@ fn push_blob(image: &Image, blob: &Blob) -> RegistryStep {
     }
 }
 
-fn set(image: &Image, tag: &ImageTag) -> RegistryStep {
+fn tag_step(image: &Image, tag: &ImageTag) -> RegistryStep {
     let (repository, digest) = (image.repository.clone(), image.manifest.digest.clone());
     RegistryStep::Tag { repository, digest, tag: tag.clone() }
 }

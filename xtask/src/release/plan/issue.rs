@@ -1,10 +1,9 @@
-//! The issue that tracks the build: told where the release is, and closed.
+//! Closes the issue that tracks the build, with a link to the release.
 
-use crate::github::step::GitHubStep;
-use crate::github::tracking_issue::published_comment;
+use crate::github::{GitHubStep, published_comment};
 use crate::release::plan::{Desired, Issue, PlanBuilder};
 
-/// Says in the issue where the release is, and closes it. A closed one is done.
+/// Comments with the link to the release, and closes the issue, unless it is already closed.
 pub(super) fn close(desired: &Desired, issue: Option<&Issue>, plan: &mut PlanBuilder) {
     let (Some(version), Some(issue)) = (desired.name.upstream(), issue) else { return };
     if !issue.is_open {

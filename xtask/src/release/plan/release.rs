@@ -1,26 +1,24 @@
-//! The release on GitHub: found or made as a draft, filled, and published when it is whole.
+//! The release on GitHub: found or created as a draft, filled, and published once it is complete.
 
 use crate::dist::names::{self, METADATA, SHA256SUMS};
 use crate::dist::record::Metadata;
 use crate::dist::release_name::ReleaseName;
-use crate::github::documents::{Asset, AssetState, Release};
-use crate::github::step::GitHubStep;
+use crate::github::{Asset, AssetState, GitHubStep, Release};
 use crate::release::plan::{Desired, File, Observed, PlanBuilder};
 
-/// How far the release is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ReleaseState {
     Draft,
     Published,
 }
 
-/// Makes the draft what is to be published, and compares what is published with it.
+/// Fills the draft, or if the release is already published compares it.
 pub(super) fn fill(desired: &Desired, observed: &Observed, plan: &mut PlanBuilder) -> ReleaseState {
     let name = desired.name.to_string();
     let mut found: Vec<&Release> = observed.releases.iter().filter(|release| release.tag_name == name).collect();
     found.sort_by_key(|release| (release.draft, release.id));
     for other in found.iter().skip(1) {
-        plan.note(format!("there is another draft of {name}, which is left alone: {}", other.html_url));
+        plan.note(format!("there is another draft of {name}, which is ignored: {}", other.html_url));
     }
     match found.first() {
         None => {
@@ -40,15 +38,15 @@ pub(super) fn fill(desired: &Desired, observed: &Observed, plan: &mut PlanBuilde
     }
 }
 
-/// The last step, after which everyone sees it.
-pub(super) fn publish(desired: &Desired, observed: &Observed, standing: ReleaseState, plan: &mut PlanBuilder) {
-    if standing == ReleaseState::Draft {
+/// Makes the release public.
+pub(super) fn publish(desired: &Desired, observed: &Observed, state: ReleaseState, plan: &mut PlanBuilder) {
+    if state == ReleaseState::Draft {
         let is_latest = is_newest(&desired.name, &observed.releases);
         plan.step(GitHubStep::PublishRelease { release: desired.name.clone(), is_latest });
     }
 }
 
-/// The files that a release has, of those that are there, in the order in which they are listed.
+/// The files of a release that exist, in the order of `SHA256SUMS`.
 fn expected(desired: &Desired) -> impl Iterator<Item = &File> {
     let names = names::files(&desired.record.source.version).into_iter();
     names.filter_map(|name| desired.files.iter().find(|file| file.name == name))
@@ -56,10 +54,10 @@ fn expected(desired: &Desired) -> impl Iterator<Item = &File> {
 
 fn complete(desired: &Desired, release: &Release, plan: &mut PlanBuilder) {
     let name = &desired.name;
-    let says = |text: Option<&String>| text.map(|text| text.replace("\r\n", "\n").trim_end().to_owned());
+    let normalized = |text: Option<&String>| text.map(|text| text.replace("\r\n", "\n").trim_end().to_owned());
     let title = Some(name.title());
     if release.name == title
-        && says(release.body.as_ref()) == says(Some(&desired.notes))
+        && normalized(release.body.as_ref()) == normalized(Some(&desired.notes))
         && release.prerelease == name.is_prerelease()
     {
         plan.same(format!("draft {name}, its title and notes"));
@@ -68,7 +66,7 @@ fn complete(desired: &Desired, release: &Release, plan: &mut PlanBuilder) {
     }
     for file in expected(desired) {
         match release.assets.iter().find(|asset| asset.name == file.name) {
-            Some(asset) if asset.is_whole(file.size_bytes, &file.sha256) => plan.same(described(file)),
+            Some(asset) if asset.is_complete(file.size_bytes, &file.sha256) => plan.same(described(file)),
             Some(asset) => {
                 plan.step(remove(desired, asset, difference(asset, file)));
                 plan.step(upload(desired, file));
@@ -77,44 +75,43 @@ fn complete(desired: &Desired, release: &Release, plan: &mut PlanBuilder) {
         }
     }
     for asset in release.assets.iter().filter(|asset| !expected(desired).any(|file| file.name == asset.name)) {
-        plan.step(remove(desired, asset, "no file of this release".to_owned()));
+        plan.step(remove(desired, asset, "not a file of this release".to_owned()));
     }
 }
 
 fn compare(desired: &Desired, release: &Release, published: Option<&Metadata>, plan: &mut PlanBuilder) {
     plan.same(format!("release {}, published: {}", desired.name, release.html_url));
-    let stands = published.is_some_and(|published| is_same_build(published, &desired.record));
+    let is_kept = published.is_some_and(|published| is_same_build(published, &desired.record));
     for file in expected(desired) {
         match release.assets.iter().find(|asset| asset.name == file.name) {
-            Some(asset) if asset.is_whole(file.size_bytes, &file.sha256) => plan.same(described(file)),
-            Some(_) if stands && [METADATA, SHA256SUMS].contains(&file.name.as_str()) => plan.note(format!(
-                "{} is published with the proofs of an earlier run, of the same files and the same image; it stands",
+            Some(asset) if asset.is_complete(file.size_bytes, &file.sha256) => plan.same(described(file)),
+            Some(_) if is_kept && [METADATA, SHA256SUMS].contains(&file.name.as_str()) => plan.note(format!(
+                "{} is published with the test results of an earlier run, of the same files and image; it is kept",
                 file.name
             )),
             Some(asset) => plan.refuse(format!(
-                "{} is published, and {} is another there: {}; what is published stays as it is",
+                "{} is published with a different {}: {}; a published release is never changed",
                 desired.name,
                 file.name,
                 difference(asset, file)
             )),
             None => plan.refuse(format!(
-                "{} is published without {}, which no run of this does: somebody removed it; add it by hand \
-                 (gh release upload {} {})",
+                "{} is published without {}, so somebody removed it; add it by hand (gh release upload {} {})",
                 desired.name, file.name, desired.name, file.path
             )),
         }
     }
     for asset in release.assets.iter().filter(|asset| !expected(desired).any(|file| file.name == asset.name)) {
-        plan.note(format!("{} has also {}, which is left alone", desired.name, asset.name));
+        plan.note(format!("{} also has {}, which is ignored", desired.name, asset.name));
     }
 }
 
-/// Whether two records are of the same files and the same image, and differ in their proofs at most.
+/// Whether two records have the same files and the same image, and differ at most in their test results.
 fn is_same_build(published: &Metadata, ours: &Metadata) -> bool {
     published.has_the_files_of(ours) && published.image_digest() == ours.image_digest()
 }
 
-/// Whether no stable release of ours is of a newer version.
+/// Whether none of our stable releases has a newer version.
 fn is_newest(name: &ReleaseName, releases: &[Release]) -> bool {
     let stable = |name: &ReleaseName| name.upstream().filter(|tag| tag.is_stable()).cloned();
     let Some(ours) = stable(name) else { return false };
@@ -142,8 +139,8 @@ fn described(file: &File) -> String {
 
 fn difference(asset: &Asset, file: &File) -> String {
     if asset.state != AssetState::Uploaded {
-        return format!("its upload broke off, state {}", asset.state);
+        return format!("its upload was interrupted, state {}", asset.state);
     }
     let digest = asset.digest.as_deref().unwrap_or("no digest");
-    format!("{} bytes, {digest}, and not {} bytes, sha256:{}", asset.size, file.size_bytes, file.sha256)
+    format!("{} bytes, {digest} instead of {} bytes, sha256:{}", asset.size, file.size_bytes, file.sha256)
 }

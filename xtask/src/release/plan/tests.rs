@@ -1,13 +1,14 @@
-//! Plans, whole, as text.
+//! Whole plans as text.
 
 use expect_test::expect;
 
 use super::*;
 use crate::dist::image_tags::image_tags;
 use crate::dist::{names, samples};
-use crate::github::documents::{Asset, AssetState};
+use crate::github::{Asset, AssetState};
 use crate::upstream::source::Source;
 
+mod damaged;
 mod rules;
 
 fn sha256(byte: u8) -> Sha256 {
@@ -18,7 +19,7 @@ fn digest(byte: u8) -> Digest {
     sha256(byte).into()
 }
 
-/// What is desired of a build of `ref`.
+/// The desired state for a build of `ref`.
 fn desired(r#ref: &str) -> Desired {
     let mut record = samples::proved_record();
     record.source = Source { r#ref: r#ref.parse().expect(r#ref), ..record.source };
@@ -52,7 +53,7 @@ fn desired(r#ref: &str) -> Desired {
     }
 }
 
-/// A release that has all that is desired.
+/// A release that is as desired.
 fn release(desired: &Desired, draft: bool) -> Release {
     let asset = |(file, id): (&File, u64)| Asset {
         id,
@@ -66,7 +67,7 @@ fn release(desired: &Desired, draft: bool) -> Release {
         id: 1,
         tag_name: desired.name.to_string(),
         name: Some(desired.name.title()),
-        // What a person saved on the web page has other line ends.
+        // Text saved on the web page has other line ends.
         body: Some("What it is.\r\n".to_owned()),
         draft,
         prerelease: desired.name.is_prerelease(),
@@ -76,7 +77,7 @@ fn release(desired: &Desired, draft: bool) -> Release {
     }
 }
 
-/// A registry that has all that is desired.
+/// A registry that is as desired.
 fn registry(desired: &Desired) -> Registry {
     Registry {
         tags: desired.image.tags.iter().map(|tag| (tag.clone(), digest(0xe2))).collect(),
@@ -86,7 +87,7 @@ fn registry(desired: &Desired) -> Registry {
     }
 }
 
-/// The plan line by line, with digests of one byte repeated cut short.
+/// The plan line by line; a digest that repeats one byte is shortened to that byte.
 fn text(desired: &Desired, observed: &Observed) -> String {
     let lines = match plan(desired, observed) {
         Err(refused) => refused.to_string(),
@@ -100,7 +101,7 @@ fn text(desired: &Desired, observed: &Observed) -> String {
 }
 
 #[test]
-fn where_nothing_is_everything_is_made_from_below_and_shown_last() {
+fn a_new_release_is_created_bottom_up_and_published_last() {
     let desired = Desired { target: Some(samples::commit()), ..desired("v0.32.2") };
     let issue = Some(Issue { number: 4, is_open: true, is_commented: false });
     let observed = Observed { issue, ..Observed::default() };
@@ -126,13 +127,13 @@ fn where_nothing_is_everything_is_made_from_below_and_shown_last() {
 }
 
 #[test]
-fn a_draft_that_was_left_half_done_is_completed() {
+fn an_incomplete_draft_is_completed() {
     let desired = desired("v0.32.2");
     let mut draft = Release { name: None, ..release(&desired, true) };
     draft.assets.truncate(6);
     draft.assets[0].state = AssetState::Starter;
     draft.assets[1].digest = Some(format!("sha256:{}", sha256(9)));
-    // Assets of before June 2025 have none.
+    // Assets from before June 2025 have none.
     draft.assets[2].digest = None;
     draft.assets.push(Asset { name: "core".to_owned(), ..draft.assets[3].clone() });
     let younger = Release { id: 2, html_url: "https://github.com/o/n/releases/2".to_owned(), ..draft.clone() };
@@ -149,14 +150,14 @@ fn a_draft_that_was_left_half_done_is_completed() {
         same asset VERSION.txt, 5000 bytes, sha256:05
         same asset metadata.json, 6000 bytes, sha256:06
         same blob sha256:b1
-        note there is another draft of buildkit-v0.32.2-riscv64, which is left alone: https://github.com/o/n/releases/2
+        note there is another draft of buildkit-v0.32.2-riscv64, which is ignored: https://github.com/o/n/releases/2
         gh release edit buildkit-v0.32.2-riscv64 --title 'BuildKit v0.32.2 for RISC-V64' --notes-file target/release-notes/buildkit-v0.32.2-riscv64.md --prerelease=false
-        gh release delete-asset buildkit-v0.32.2-riscv64 buildkitd --yes  # its upload broke off, state starter
+        gh release delete-asset buildkit-v0.32.2-riscv64 buildkitd --yes  # its upload was interrupted, state starter
         gh release upload buildkit-v0.32.2-riscv64 dist/buildkitd
-        gh release delete-asset buildkit-v0.32.2-riscv64 buildctl --yes  # 2000 bytes, sha256:09, and not 2000 bytes, sha256:02
+        gh release delete-asset buildkit-v0.32.2-riscv64 buildctl --yes  # 2000 bytes, sha256:09 instead of 2000 bytes, sha256:02
         gh release upload buildkit-v0.32.2-riscv64 dist/buildctl
         gh release upload buildkit-v0.32.2-riscv64 dist/SHA256SUMS
-        gh release delete-asset buildkit-v0.32.2-riscv64 core --yes  # no file of this release
+        gh release delete-asset buildkit-v0.32.2-riscv64 core --yes  # not a file of this release
         oras blob push --plain-http localhost/o/i@sha256:b2 dist/image/178
         oras manifest push --media-type application/vnd.oci.image.manifest.v1+json --plain-http localhost/o/i@sha256:e2 dist/image/226
         oras blob push --plain-http localhost/o/i@sha256:5b dist/sbom && printf %s '{}' | oras blob push --size 2 --plain-http localhost/o/i@sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a - && printf %s '{"annotations":{},"artifactType":"application/spdx+json","config":{"digest":"sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a","mediaType":"application/vnd.oci.empty.v1+json","size":2},"layers":[{"annotations":{"org.opencontainers.image.title":"sbom"},"digest":"sha256:5b","mediaType":"application/spdx+json","size":40}],"mediaType":"application/vnd.oci.image.manifest.v1+json","schemaVersion":2,"subject":{"digest":"sha256:e2","mediaType":"application/vnd.oci.image.manifest.v1+json","size":10}}' | oras manifest push --media-type application/vnd.oci.image.manifest.v1+json --plain-http localhost/o/i@sha256:b60f4032b908ff00d38ed1f30002c2b87696247f598ad6732ecff5d51d7c359e -
@@ -167,7 +168,7 @@ fn a_draft_that_was_left_half_done_is_completed() {
 }
 
 #[test]
-fn a_draft_that_is_whole_is_only_shown() {
+fn a_complete_draft_is_only_published() {
     let desired = desired("v0.32.2");
     let releases = vec![release(&desired, true)];
     let observed = Observed { releases, registry: registry(&desired), ..Observed::default() };
@@ -189,7 +190,7 @@ fn a_draft_that_is_whole_is_only_shown() {
 }
 
 #[test]
-fn what_is_published_as_wanted_is_left_alone() {
+fn a_release_that_is_published_as_desired_is_not_changed() {
     let desired = desired("v0.32.2");
     let mut published = release(&desired, false);
     published.assets.push(Asset { name: "thanks.txt".to_owned(), ..published.assets[0].clone() });
@@ -212,14 +213,14 @@ fn what_is_published_as_wanted_is_left_alone() {
         same application/spdx+json attached to the image
         same tag v0.32.2-riscv64
         same issue 4, closed
-        note there is another draft of buildkit-v0.32.2-riscv64, which is left alone: https://github.com/o/n/releases/1
-        note buildkit-v0.32.2-riscv64 has also thanks.txt, which is left alone
+        note there is another draft of buildkit-v0.32.2-riscv64, which is ignored: https://github.com/o/n/releases/1
+        note buildkit-v0.32.2-riscv64 also has thanks.txt, which is ignored
     "#]]
     .assert_eq(&text(&desired, &observed));
 }
 
 #[test]
-fn what_is_published_otherwise_is_refused_with_both_digests_and_all_at_once() {
+fn a_published_release_that_differs_is_refused_with_both_digests_and_all_reasons() {
     let desired = desired("v0.32.2");
     let mut published = release(&desired, false);
     published.assets[0].digest = Some(format!("sha256:{}", sha256(9)));
@@ -230,8 +231,8 @@ fn what_is_published_otherwise_is_refused_with_both_digests_and_all_at_once() {
     let observed = Observed { releases: vec![published], registry, ..Observed::default() };
     expect![[r#"
         nothing is published:
-          - buildkit-v0.32.2-riscv64 is published, and buildkitd is another there: 1000 bytes, sha256:09, and not 1000 bytes, sha256:01; what is published stays as it is
-          - buildkit-v0.32.2-riscv64 is published, and metadata.json is another there: 1 bytes, sha256:06, and not 6000 bytes, sha256:06; what is published stays as it is
-          - buildkit-v0.32.2-riscv64 is published without SHA256SUMS, which no run of this does: somebody removed it; add it by hand (gh release upload buildkit-v0.32.2-riscv64 dist/SHA256SUMS)
-          - the tag localhost/o/i:v0.32.2-riscv64 exists and leads to sha256:e3, and not to sha256:e2; a tag of a version never moves"#]].assert_eq(&text(&desired, &observed));
+          - buildkit-v0.32.2-riscv64 is published with a different buildkitd: 1000 bytes, sha256:09 instead of 1000 bytes, sha256:01; a published release is never changed
+          - buildkit-v0.32.2-riscv64 is published with a different metadata.json: 1 bytes, sha256:06 instead of 6000 bytes, sha256:06; a published release is never changed
+          - buildkit-v0.32.2-riscv64 is published without SHA256SUMS, so somebody removed it; add it by hand (gh release upload buildkit-v0.32.2-riscv64 dist/SHA256SUMS)
+          - the tag localhost/o/i:v0.32.2-riscv64 already refers to sha256:e3, not to sha256:e2; a version tag never moves"#]].assert_eq(&text(&desired, &observed));
 }

@@ -1,4 +1,4 @@
-//! Single rules: what stands, what moves, what is newest, and what is refused.
+//! Single rules: what is kept, what moves, what is newest, and what is refused.
 
 use super::*;
 use crate::dist::check::{Check, Verdict};
@@ -8,7 +8,7 @@ fn empty(name: &str, id: u64) -> Release {
 }
 
 #[test]
-fn the_record_of_an_earlier_run_stands_where_only_its_proofs_are_older() {
+fn the_record_of_an_earlier_run_is_kept_if_only_its_test_results_are_older() {
     let desired = desired("v0.32.2");
     let mut published = release(&desired, false);
     published.assets[5].size = 1;
@@ -19,8 +19,8 @@ fn the_record_of_an_earlier_run_stands_where_only_its_proofs_are_older() {
         let (releases, registry) = (vec![published.clone()], registry(&desired));
         plan(&desired, &Observed { releases, registry, published_record: Some(record), issue: None })
     };
-    let plan = record(|record| record.proofs[0].seconds += 1).expect("it stands");
-    let earlier = "published with the proofs of an earlier run, of the same files and the same image; it stands";
+    let plan = record(|record| record.proofs[0].seconds += 1).expect("it is kept");
+    let earlier = "published with the test results of an earlier run, of the same files and image; it is kept";
     assert_eq!(plan.notes, [format!("metadata.json is {earlier}"), format!("SHA256SUMS is {earlier}")]);
     assert_eq!(plan.steps, []);
     record(|record| record.files[0].size_bytes += 1).expect_err("other files");
@@ -29,7 +29,7 @@ fn the_record_of_an_earlier_run_stands_where_only_its_proofs_are_older() {
 }
 
 #[test]
-fn a_week_in_which_only_debian_moved_leaves_master_as_it_is() {
+fn master_is_not_released_again_if_only_debian_packages_have_changed() {
     let desired = desired("master");
     let mut record = desired.record.clone();
     let image = record.image.as_mut().expect("an image");
@@ -37,17 +37,21 @@ fn a_week_in_which_only_debian_moved_leaves_master_as_it_is() {
     let plan_with = |desired: &Desired, record: &Metadata| {
         plan(desired, &Observed { published_record: Some(record.clone()), ..Observed::default() })
     };
-    let plan = plan_with(&desired, &record).expect("nothing stands against it");
-    assert!(plan.is_standing && plan.steps.is_empty());
-    assert!(plan.notes[0].contains("buildkit-v20260804-dev is published of the same commit"), "{:?}", plan.notes);
-    // Another commit of that day, other programs, or a release of upstream's: that is no quiet week.
+    let plan = plan_with(&desired, &record).expect("is not refused");
+    assert!(plan.is_unchanged && plan.steps.is_empty());
+    assert!(
+        plan.notes[0].contains("buildkit-v20260804-dev is already published from the same commit"),
+        "{:?}",
+        plan.notes
+    );
+    // This does not apply to other programs, nor to an upstream release.
     let mut other = record.clone();
     other.files[0].sha256 = sha256(0xbb);
-    assert!(!plan_with(&desired, &other).expect("a plan").is_standing);
+    assert!(!plan_with(&desired, &other).expect("a plan").is_unchanged);
     let tagged = super::desired("v0.32.2");
     let mut record = tagged.record.clone();
     record.image.as_mut().expect("an image").digest = digest(0xaa);
-    assert!(!plan_with(&tagged, &record).expect("a plan").is_standing);
+    assert!(!plan_with(&tagged, &record).expect("a plan").is_unchanged);
 }
 
 #[test]
@@ -66,21 +70,25 @@ fn latest_follows_master_and_only_forward() {
     let commit = samples::commit();
     assert_eq!(
         latest(CompareStatus::Behind),
-        format!("note latest stays at sha256:aa: {commit} comes after what was built here")
+        format!("note latest stays at sha256:aa: it was built from {commit}, which is newer than this build")
     );
     assert_eq!(
         latest(CompareStatus::Diverged),
-        format!("note latest stays at sha256:aa: {commit} is on another line of upstream's history")
+        format!(
+            "note latest stays at sha256:aa: it was built from {commit}, which is on another branch of upstream's history"
+        )
     );
     assert_eq!(
         latest(CompareStatus::Identical),
-        format!("note latest stays at sha256:aa: it was built from {commit} as well")
+        format!("note latest stays at sha256:aa: it was built from the same commit, {commit}")
     );
     let unknown = Latest { revision: Some(commit.clone()), relation: None };
-    let said = format!("note latest stays at sha256:aa: how {commit} relates to what was built here is not known");
-    assert_eq!(moved(Some(unknown)), said);
-    let said = "note latest stays at sha256:aa: that image does not say which commit it was built from";
-    assert_eq!(moved(Some(Latest { revision: None, relation: None })), said);
+    let note = format!(
+        "note latest stays at sha256:aa: it was built from {commit}, and how this build relates to that is unknown"
+    );
+    assert_eq!(moved(Some(unknown)), note);
+    let note = "note latest stays at sha256:aa: that image does not name the commit it was built from";
+    assert_eq!(moved(Some(Latest { revision: None, relation: None })), note);
     let observed =
         Observed { releases: vec![release(&desired, false)], registry: registry(&desired), ..Observed::default() };
     assert!(text(&desired, &observed).ends_with("same tag master-20260804\nsame tag latest\n"));
@@ -103,7 +111,7 @@ fn master_is_a_prerelease_that_latest_follows() {
 }
 
 #[test]
-fn the_newest_stable_release_alone_is_what_github_calls_the_latest() {
+fn only_the_newest_stable_release_is_marked_as_latest() {
     let desired = desired("v0.32.2");
     let last = |releases: &[&str]| {
         let releases = releases.iter().zip(2..).map(|(name, id)| empty(name, id)).collect();
@@ -115,39 +123,40 @@ fn the_newest_stable_release_alone_is_what_github_calls_the_latest() {
 }
 
 #[test]
-fn what_is_not_proved_is_refused_or_said() {
+fn missing_test_results_are_refused_or_noted() {
     let mut desired = desired("v0.32.2");
     desired.record.proofs.remove(3);
     desired.record.proofs[2].image_digest = digest(9);
     desired.record.proofs[1].checks[0].verdict = Verdict::NotRun;
     desired.record.proofs[0].checks.push(Check::fail("runc", "it is missing"));
-    let said = [
+    let reasons = [
         "`verify-tini` failed at runc: it is missing",
         "`smoke exec` has no check that passed",
         "`smoke builder` is of another image",
         "`smoke machine` was not run",
     ];
     let tasks = ["verify-tini", "smoke --level exec", "smoke --level builder", "smoke --level machine"];
-    let lines: Vec<String> = said
+    let lines: Vec<String> = reasons
         .iter()
         .zip(tasks)
-        .map(|(why, task)| format!("\n  - {why}: run `cargo xtask {task}`, or say --unproved"))
+        .map(|(why, task)| format!("\n  - {why}: run `cargo xtask {task}`, or use --unproved"))
         .collect();
     assert_eq!(text(&desired, &Observed::default()), format!("nothing is published:{}", lines.concat()));
     desired.is_unproved = true;
     let plan = plan(&desired, &Observed::default()).expect("a plan");
-    assert_eq!(plan.notes, said.map(|why| format!("{why}; the notes say so")));
+    assert_eq!(plan.notes, reasons.map(|why| format!("{why}; the notes say so")));
 }
 
 #[test]
-fn a_file_too_many_one_too_few_and_one_that_was_changed_are_named() {
+fn missing_unexpected_and_changed_files_are_named() {
     let mut desired = desired("v0.32.2");
     desired.files[1].sha256 = sha256(9);
     desired.files[0].name = "buildkitd.old".to_owned();
     desired.files[0].path = "dist/buildkitd.old".into();
     expect![[r#"
         nothing is published:
-          - buildkitd is missing in the folder of the build; `cargo xtask build` makes it
-          - dist/buildctl is not what was built: it has 2000 bytes, sha256:09, and the record says otherwise; build again
-          - dist/buildkitd.old belongs to no release; take it out of the folder of the build"#]].assert_eq(&text(&desired, &Observed::default()));
+          - buildkitd is missing from the build directory; run `cargo xtask build`
+          - dist/buildctl has changed since it was built: 2000 bytes, sha256:09 do not match the record; build again
+          - dist/buildkitd.old is not part of a release; remove it from the build directory"#]]
+    .assert_eq(&text(&desired, &Observed::default()));
 }
