@@ -71,14 +71,22 @@ impl Dist {
     }
 
     /// Adds a proof to the record in `folder`, in place of an older one of that name.
-    ///
-    /// # Errors
-    /// Where the record cannot be read or written.
     pub fn add_proof(folder: &Utf8Path, proof: Proof) -> Result<()> {
-        // Read again: another task may have added its own proof since.
-        let mut dist = Self::open(folder, Some(folder))?;
-        dist.record.proofs.retain(|old| old.name != proof.name);
-        dist.record.proofs.push(proof);
+        Self::update(folder, |record| {
+            record.proofs.retain(|old| old.name != proof.name);
+            record.proofs.push(proof);
+        })
+    }
+
+    /// Changes the record in `folder` as it is on disk now, so that what another run has written since
+    /// this one read it is kept. The directory above is locked for that long: it is the lock of
+    /// [`files::Staging`] too, so that no build replaces `folder` in between.
+    pub fn update(folder: &Utf8Path, change: impl FnOnce(&mut Metadata)) -> Result<()> {
+        let folder = folder.canonicalize_utf8().with_context(|| format!("cannot find {folder}"))?;
+        let parent = folder.parent().with_context(|| format!("{folder} is in no directory"))?;
+        let _lock = files::lock_directory(parent)?;
+        let mut dist = Self::open(parent, Some(&folder))?;
+        change(&mut dist.record);
         dist.save()
     }
 
@@ -125,3 +133,42 @@ fn only_one(dist: &Utf8Path) -> Result<Utf8PathBuf> {
 
 #[cfg(test)]
 pub mod samples;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const THREADS: u64 = 8;
+    const PROOFS_EACH: u64 = 20;
+
+    #[test]
+    fn proofs_added_at_once_are_all_recorded() {
+        let scratch = std::env::temp_dir().join(format!("xtask-proofs-{}", std::process::id()));
+        let scratch = Utf8PathBuf::try_from(scratch).expect("the temporary folder has a UTF-8 name");
+        let folder = scratch.join("v0.32.2");
+        fs::create_dir_all(&folder).expect("is made");
+        let mut record = samples::proved_record();
+        let proof = record.proofs.remove(0);
+        record.proofs.clear();
+        Dist { folder: folder.clone(), record }.save().expect("is saved");
+        std::thread::scope(|scope| {
+            for thread in 0..THREADS {
+                let (folder, proof) = (&folder, &proof);
+                scope.spawn(move || {
+                    for number in 0..PROOFS_EACH {
+                        let proof = Proof { name: format!("{thread} {number}"), ..proof.clone() };
+                        Dist::add_proof(folder, proof).expect("is added");
+                    }
+                });
+            }
+        });
+        let dist = Dist::open(&scratch, Some(&folder)).expect("opens");
+        assert_eq!(dist.record.proofs.len() as u64, THREADS * PROOFS_EACH);
+        assert!(dist.has_its_sums());
+        let mut names: Vec<String> =
+            folder.read_dir_utf8().expect("lists").flatten().map(|entry| entry.file_name().to_owned()).collect();
+        names.sort();
+        assert_eq!(names, [SHA256SUMS, METADATA], "no lock file is left in the directory");
+        fs::remove_dir_all(&scratch).expect("is removed");
+    }
+}

@@ -167,12 +167,12 @@ fn make(dist: &Dist, inputs: &Inputs, engine: &Engine, lock: &BuildLock) -> Resu
     Ok(record)
 }
 
-/// Writes the record, and drops the proofs of another image. The record is read anew: other tasks write to it too.
+/// Writes the record, and drops the proofs of another image.
 fn record_in(dist: &Dist, image: &ImageRecord) -> Result<()> {
-    let mut dist = Dist::open(&dist.folder, Some(&dist.folder))?;
-    dist.record.image = Some(image.clone());
-    dist.record.proofs.retain(|proof| proof.image_digest == image.digest);
-    dist.save()
+    Dist::update(&dist.folder, |record| {
+        record.image = Some(image.clone());
+        record.proofs.retain(|proof| proof.image_digest == image.digest);
+    })
 }
 
 /// Puts the layout into the engine under the names that it is published under.

@@ -35,7 +35,7 @@ impl Staging {
     pub fn new(destination: &Utf8Path) -> Result<Self> {
         let (parent, name) = split(destination);
         fs::create_dir_all(parent).with_context(|| format!("cannot make {parent}"))?;
-        let _parent_lock = locked(parent)?;
+        let _parent_lock = lock_directory(parent)?;
         let prefix = format!(".{name}.partial-");
         let mut number = 0;
         for entry in parent.read_dir_utf8().with_context(|| format!("cannot list {parent}"))?.flatten() {
@@ -51,7 +51,7 @@ impl Staging {
             number += 1;
         };
         fs::create_dir(&path).with_context(|| format!("cannot write in {parent}"))?;
-        Ok(Self { _lock: locked(&path)?, path, destination: destination.to_owned() })
+        Ok(Self { _lock: lock_directory(&path)?, path, destination: destination.to_owned() })
     }
 
     /// Where to write for now.
@@ -66,7 +66,7 @@ impl Staging {
     /// name for the instant between two renames.
     pub fn publish(self) -> Result<()> {
         let (parent, _) = split(&self.destination);
-        let _parent_lock = locked(parent)?;
+        let _parent_lock = lock_directory(parent)?;
         let old = Utf8PathBuf::from(format!("{}-old", self.path));
         if self.destination.symlink_metadata().is_ok() {
             fs::rename(&self.destination, &old).with_context(|| format!("cannot replace {}", self.destination))?;
@@ -77,8 +77,8 @@ impl Staging {
     }
 }
 
-/// A folder, locked until the file that is returned is closed.
-fn locked(folder: &Utf8Path) -> Result<File> {
+/// Locks a directory until the file that is returned is closed; waits for a run that has it locked.
+pub fn lock_directory(folder: &Utf8Path) -> Result<File> {
     let lock = || {
         let folder = File::open(folder)?;
         folder.lock()?;
