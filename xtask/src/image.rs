@@ -147,9 +147,9 @@ fn make(dist: &Dist, inputs: &Inputs, engine: &Engine, lock: &BuildLock) -> Resu
     saved?;
 
     print_status("layout", "layers in canonical form, compressed");
-    let tags: Vec<String> = image_tags(source).iter().map(ToString::to_string).collect();
+    let tags = image_tags(source);
     let staging = Staging::new(&dist.folder.join(LAYOUT))?;
-    let contents = layout::Contents { source, inputs, base_digest: base_digest.as_deref(), tag: &tags[0] };
+    let contents = layout::Contents { source, inputs, base_digest: base_digest.as_deref(), tag: &tags[0].to_string() };
     let (digest, size_bytes) = layout::write(&archive, scratch.path(), staging.path(), &contents)?;
     let record = ImageRecord {
         layout: LAYOUT.to_owned(),
@@ -188,10 +188,8 @@ fn load(engine: &Engine, layout: &Utf8Path, record: &ImageRecord) -> Result<()> 
 
 fn report(layout: &Utf8Path, record: &ImageRecord, is_old: bool, json: bool) -> Result<()> {
     let done = if is_old { "is up to date; nothing to do" } else { "is ready" };
-    print_status(
-        "image",
-        format_args!("{} {done}: {} ({})", record.tags.join(", "), record.digest, size(record.size_bytes)),
-    );
+    let tags: Vec<String> = record.tags.iter().map(ToString::to_string).collect();
+    print_status("image", format_args!("{} {done}: {} ({})", tags.join(", "), record.digest, size(record.size_bytes)));
     if json {
         let report = json!({ "layout": layout, "unchanged": is_old, "image": record });
         println!("{}", serde_json::to_string_pretty(&report)?);

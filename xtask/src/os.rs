@@ -11,3 +11,4 @@ pub mod mutation;
 pub mod process;
 pub mod shell;
 pub mod terminal;
+pub mod timestamp;

@@ -14,10 +14,10 @@ use camino::{Utf8Path, Utf8PathBuf};
 use crate::dist::recipe::PACKAGE;
 use crate::git::read_only;
 use crate::go::version::GoVersion;
-use crate::os::clock;
 use crate::os::files::{self, Staging};
 use crate::os::process::run;
 use crate::os::terminal::{note, print_status};
+use crate::os::timestamp::Timestamp;
 use crate::upstream::errors::{NotThere, Unreachable};
 use crate::upstream::git_ref::{CommitId, UpstreamRef};
 use crate::upstream::mirror::Mirror;
@@ -31,9 +31,6 @@ mod mirror;
 pub mod source;
 mod submodule;
 pub mod version;
-
-/// The branch whose builds are published under a name of their own, also on the day of a release.
-const MASTER: &str = "master";
 
 /// Upstream as this checkout has it.
 pub struct Upstream {
@@ -81,13 +78,14 @@ impl Upstream {
                 _ => describe(mirror, &commit)?,
             };
             let r#ref = match (wanted, version.release_tag()) {
-                (Some(UpstreamRef::Branch(branch)), None) => branch.as_str().to_owned(),
-                (Some(UpstreamRef::Branch(branch)), Some(_)) if branch.as_str() == MASTER => MASTER.to_owned(),
-                (_, Some(tag)) => tag.to_string(),
-                (_, None) => commit.to_string(),
+                (Some(branch @ UpstreamRef::Branch(_)), None) => branch.clone(),
+                (Some(branch), Some(_)) if branch.is_master() => branch.clone(),
+                (_, Some(tag)) => UpstreamRef::Release(tag),
+                (_, None) => UpstreamRef::from(&commit),
             };
             let source_date_epoch = mirror.date(&commit)?;
-            let source_date = clock::rfc3339(source_date_epoch).context("the date of the commit cannot be written")?;
+            let source_date =
+                Timestamp::from_epoch(source_date_epoch).context("the date of the commit cannot be written")?;
             Ok(Source { r#ref, commit, version, package: PACKAGE.to_owned(), source_date, source_date_epoch })
         })
     }

@@ -20,13 +20,14 @@ pub const REPOSITORY: &str = "ghcr.io/gounthar/buildkit-riscv64";
 /// never moves it. The date is that of the source, so that building an old commit again does
 /// not make it look new.
 pub fn image_tags(source: &Source) -> Vec<ImageTag> {
-    let date = source.day();
-    let named_by_version = [source.commit.to_string(), source.version.to_string()].contains(&source.r#ref)
-        || source.version.release_tag().is_some_and(|tag| tag.to_string() == source.r#ref);
-    match source.r#ref.as_str() {
-        _ if named_by_version => vec![ImageTag::fitting(&source.version.to_string(), "riscv64")],
-        "master" => vec![ImageTag::fitting("master", &date), ImageTag::latest()],
-        branch => vec![ImageTag::fitting(branch, &date)],
+    let date = source.source_date.day().to_string();
+    let name = source.r#ref.to_string();
+    if [source.commit.to_string(), source.version.to_string()].contains(&name) {
+        vec![ImageTag::fitting(&source.version.to_string(), "riscv64")]
+    } else if source.r#ref.is_master() {
+        vec![ImageTag::fitting(&name, &date), ImageTag::latest()]
+    } else {
+        vec![ImageTag::fitting(&name, &date)]
     }
 }
 
@@ -37,7 +38,11 @@ mod tests {
     use oci::reference::LONGEST_TAG_BYTES;
 
     fn tags(r#ref: &str, version: &str) -> Vec<String> {
-        let source = Source { r#ref: r#ref.to_owned(), version: version.parse().expect(version), ..samples::source() };
+        let source = Source {
+            r#ref: r#ref.parse().expect(r#ref),
+            version: version.parse().expect(version),
+            ..samples::source()
+        };
         let tags = image_tags(&source);
         for tag in &tags {
             assert_eq!(tag.to_string().parse().as_ref(), Ok(tag), "is not a legal tag");

@@ -2,11 +2,13 @@
 //! the memory of an earlier task.
 
 use oci::digest::{Digest, Sha256};
+use oci::reference::ImageTag;
 use serde::{Deserialize, Serialize};
 
 use crate::dist::check::Check;
 use crate::dist::recipe::{PACKAGE, Recipe};
 use crate::go::version::GoVersion;
+use crate::os::timestamp::Timestamp;
 use crate::upstream::source::Source;
 
 /// The form of the record; it changes when a reader of the old one would misread the new one.
@@ -44,7 +46,7 @@ pub struct ImageRecord {
     /// Size of all blobs in bytes, as they are pulled.
     pub size_bytes: u64,
     /// Tags that it is published under.
-    pub tags: Vec<String>,
+    pub tags: Vec<ImageTag>,
     /// Name of the base image, as given to the engine.
     pub base_name: String,
     /// `sha256:…` of the manifest or index that the name of the base led to, where the engine told it.
@@ -62,8 +64,7 @@ pub struct Proof {
     pub name: String,
     /// Digest of the image manifest that was proved.
     pub image_digest: Digest,
-    /// When it began, RFC 3339 in UTC.
-    pub began: String,
+    pub began: Timestamp,
     /// How long it took.
     pub seconds: u64,
     /// Name and version of each tool that took part.
@@ -111,4 +112,46 @@ impl Metadata {
 /// `SHA256SUMS`, in the form that `sha256sum -c` takes: digest, two spaces, name.
 pub fn sha256sums<'a>(files: impl IntoIterator<Item = &'a FileRecord>) -> String {
     files.into_iter().map(|file| format!("{}  {}\n", file.sha256, file.name)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dist::image_tags::image_tags;
+    use crate::dist::release_name::ReleaseName;
+    use crate::dist::{proofs, samples};
+    use crate::os::mutation;
+
+    #[test]
+    fn a_record_of_ill_formed_values_is_refused() {
+        let text = serde_json::to_string_pretty(&samples::proved_record()).expect("is written");
+        let again: Metadata = serde_json::from_str(&text).expect("is read");
+        assert_eq!(serde_json::to_string_pretty(&again).expect("is written"), text);
+        for (old, new) in [
+            ("\"2026-08-04T12:27:40Z\"", "\"20\""),
+            ("\"2026-11-22T22:38:41Z\"", "\"yesterday\""),
+            ("\"ref\": \"v0.32.2\"", "\"ref\": \"-x\""),
+            ("\"v0.32.2-riscv64\"", "\"a b\""),
+        ] {
+            assert!(text.contains(old), "{old}");
+            serde_json::from_str::<Metadata>(&text.replacen(old, new, 1)).expect_err(new);
+        }
+    }
+
+    #[test]
+    fn a_mutated_record_is_refused_or_used_without_a_panic() {
+        let text = serde_json::to_string(&samples::proved_record()).expect("is written");
+        arbtest::arbtest(|source| {
+            let Ok(record) = serde_json::from_slice::<Metadata>(&mutation::bytes(source, text.as_bytes())?) else {
+                return Ok(());
+            };
+            if let Ok(name) = ReleaseName::of(&record.source) {
+                assert_eq!(name.to_string().parse(), Ok(name.clone()));
+                assert!(name.title().len() < 200);
+            }
+            assert!(!image_tags(&record.source).is_empty());
+            assert!(proofs::missing(&record).len() <= text.len());
+            Ok(())
+        });
+    }
 }

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use crate::os::timestamp::Day;
 use crate::upstream::source::Source;
 use crate::upstream::version::ReleaseTag;
 
@@ -12,7 +13,7 @@ pub enum ReleaseName {
     /// `buildkit-v0.32.2-riscv64`, of an upstream release.
     Upstream(ReleaseTag),
     /// `buildkit-v20260804-dev`, of master as it was on that day: eight digits.
-    Development(String),
+    Development(Day),
 }
 
 impl ReleaseName {
@@ -21,11 +22,11 @@ impl ReleaseName {
     /// # Errors
     /// For another branch, and for a commit of no release.
     pub fn of(source: &Source) -> Result<Self, String> {
-        if source.r#ref == "master" {
-            return Ok(Self::Development(source.day()));
+        if source.r#ref.is_master() {
+            return Ok(Self::Development(source.source_date.day()));
         }
         match source.version.release_tag() {
-            Some(tag) if [tag.to_string(), source.commit.to_string()].contains(&source.r#ref) => {
+            Some(tag) if [tag.to_string(), source.commit.to_string()].contains(&source.r#ref.to_string()) => {
                 Ok(Self::Upstream(tag))
             }
             _ => Err(format!(
@@ -52,9 +53,7 @@ impl ReleaseName {
     pub fn title(&self) -> String {
         match self {
             Self::Upstream(tag) => format!("BuildKit {tag} for RISC-V64"),
-            Self::Development(day) => {
-                format!("BuildKit master of {}-{}-{} for RISC-V64", &day[..4], &day[4..6], &day[6..])
-            }
+            Self::Development(day) => format!("BuildKit master of {} for RISC-V64", day.with_dashes()),
         }
     }
 }
@@ -66,9 +65,8 @@ impl FromStr for ReleaseName {
         let inner = text.strip_prefix("buildkit-");
         let upstream = inner.and_then(|inner| inner.strip_suffix("-riscv64")).and_then(|tag| tag.parse().ok());
         let day = inner.and_then(|inner| inner.strip_prefix('v')?.strip_suffix("-dev"));
-        let day = day.filter(|day| day.len() == 8 && day.bytes().all(|byte| byte.is_ascii_digit()));
         (upstream.map(Self::Upstream))
-            .or_else(|| day.map(|day| Self::Development(day.to_owned())))
+            .or_else(|| day.and_then(|day| day.parse().ok()).map(Self::Development))
             .ok_or_else(|| format!("{text:?} is no release of ours (buildkit-v0.14.0-riscv64, buildkit-v20251209-dev)"))
     }
 }
@@ -90,8 +88,11 @@ mod tests {
     #[test]
     fn the_name_follows_from_the_source_and_reads_back() {
         let named = |r#ref: &str, version: &str| {
-            let source =
-                Source { r#ref: r#ref.to_owned(), version: version.parse().expect(version), ..samples::source() };
+            let source = Source {
+                r#ref: r#ref.parse().expect(r#ref),
+                version: version.parse().expect(version),
+                ..samples::source()
+            };
             ReleaseName::of(&source).map(|name| {
                 assert_eq!(name.to_string().parse(), Ok(name.clone()));
                 format!("{name} {} {}", name.title(), name.is_prerelease())

@@ -26,11 +26,11 @@ pub fn commit() -> CommitId {
 /// What v0.32.2 is built from.
 pub fn source() -> Source {
     Source {
-        r#ref: "v0.32.2".to_owned(),
+        r#ref: "v0.32.2".parse().expect("a ref"),
         commit: commit(),
         version: version(),
         package: PACKAGE.to_owned(),
-        source_date: "2026-08-04T12:27:40Z".to_owned(),
+        source_date: "2026-08-04T12:27:40Z".parse().expect("a date"),
         source_date_epoch: 1_785_846_460,
     }
 }
@@ -63,7 +63,7 @@ pub fn proved_record() -> Metadata {
         layout: names::LAYOUT.to_owned(),
         digest: image_digest.clone(),
         size_bytes: 116_718_518,
-        tags: image_tags(&source).iter().map(ToString::to_string).collect(),
+        tags: image_tags(&source),
         base_name: "debian:trixie-slim".to_owned(),
         base_digest: None,
         engine: "podman 4.3.1".to_owned(),
@@ -72,7 +72,7 @@ pub fn proved_record() -> Metadata {
     let proof = |name: &str| Proof {
         name: name.to_owned(),
         image_digest: image_digest.clone(),
-        began: "2026-11-22T22:38:41Z".to_owned(),
+        began: "2026-11-22T22:38:41Z".parse().expect("a date"),
         seconds: 36,
         tools: vec![("docker".to_owned(), "20.10.24+dfsg1".to_owned()), ("qemu".to_owned(), "7.2.22".to_owned())],
         checks: vec![Check::pass("platform", "the image is for linux/riscv64")],

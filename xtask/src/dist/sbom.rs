@@ -125,11 +125,11 @@ mod tests {
 
     fn sample() -> Value {
         let source = Source {
-            r#ref: "v0.32.2".to_owned(),
+            r#ref: "v0.32.2".parse().expect("a ref"),
             commit: samples::commit(),
             version: samples::version(),
             package: PACKAGE.to_owned(),
-            source_date: "2026-08-07T15:01:24Z".to_owned(),
+            source_date: "2026-08-07T15:01:24Z".parse().expect("a date"),
             source_date_epoch: 1_786_114_884,
         };
         let files = names::COMMANDS.map(|name| FileRecord {

@@ -54,7 +54,7 @@ pub fn write(
 
     let diff_ids: Vec<Digest> = written.iter().map(|layer| layer.diff_id.clone()).collect();
     let facts = Facts {
-        created: &contents.source.source_date,
+        created: contents.source.source_date.as_str(),
         base_name: contents.inputs.base.as_str(),
         base_digest: contents.base_digest,
         diff_ids: &diff_ids,

@@ -69,7 +69,7 @@ pub fn repository(has_real_registry: bool) -> Result<String> {
     if !has_real_registry {
         return Ok(REPOSITORY.to_owned());
     }
-    let now: String = clock::now()?.chars().filter(char::is_ascii_digit).collect();
+    let now: String = clock::now()?.as_str().chars().filter(char::is_ascii_digit).collect();
     Ok(REPOSITORY.replace('/', &format!("-{now}-{}/", std::process::id())))
 }
 

@@ -24,7 +24,8 @@ use crate::dist::recipe::PACKAGE;
 use crate::dist::record::{ImageRecord, Metadata, Proof};
 use crate::dist::{Dist, assemble};
 use crate::go::build_info::{BuildInfo, Module};
-use crate::os::{clock, files};
+use crate::os::files;
+use crate::os::timestamp::Timestamp;
 use crate::upstream::source::Source;
 use crate::upstream::version::ReleaseTag;
 
@@ -42,11 +43,11 @@ pub fn source(r#ref: &str, source_date_epoch: i64) -> Result<Source> {
         Err(_) => format!("{AFTER}-12-g{}", &commit[..9]),
     };
     Ok(Source {
-        r#ref: r#ref.to_owned(),
+        r#ref: r#ref.parse()?,
         commit: commit[..40].parse().map_err(Error::msg)?,
         version: version.parse().map_err(Error::msg)?,
         package: PACKAGE.to_owned(),
-        source_date: clock::rfc3339(source_date_epoch)?,
+        source_date: Timestamp::from_epoch(source_date_epoch)?,
         source_date_epoch,
     })
 }
@@ -104,7 +105,7 @@ fn image(layout: &Utf8Path, source: &Source) -> Result<ImageRecord> {
         },
     }))?;
     let facts = Facts {
-        created: &source.source_date,
+        created: source.source_date.as_str(),
         base_name: BASE,
         base_digest: None,
         diff_ids: &[base.0, ours.0],
@@ -117,8 +118,8 @@ fn image(layout: &Utf8Path, source: &Source) -> Result<ImageRecord> {
         image_config::labels(&built, None),
     );
     let (digest, manifest_bytes) = put_json(layout, &manifest)?;
-    let tags: Vec<String> = image_tags(source).iter().map(ToString::to_string).collect();
-    let index = serde_json::to_vec(&Index::new(&digest, manifest_bytes, &tags[0]))?;
+    let tags = image_tags(source);
+    let index = serde_json::to_vec(&Index::new(&digest, manifest_bytes, &tags[0].to_string()))?;
     for (name, content) in [(INDEX, index.as_slice()), ("oci-layout", OCI_LAYOUT.as_bytes())] {
         fs::write(layout.join(name), content).with_context(|| format!("cannot write {layout}/{name}"))?;
     }
@@ -142,7 +143,7 @@ fn labels(source: &Source) -> BTreeMap<String, String> {
         ("description", "fake dist, made for a rehearsal"),
         ("version", version.as_str()),
         ("revision", &source.commit.to_string()),
-        ("created", &source.source_date),
+        ("created", source.source_date.as_str()),
         ("source", "https://github.com/gounthar/docker-for-riscv64"),
         ("licenses", "Apache-2.0"),
         ("base.name", BASE),

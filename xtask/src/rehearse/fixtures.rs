@@ -72,7 +72,8 @@ impl Fixtures {
     /// The build of a tag, or of master at a date.
     pub fn build(&self, r#ref: &str, date_epoch: Option<i64>) -> Option<&Build> {
         let fits = |build: &&Build| {
-            build.source.r#ref == r#ref && date_epoch.is_none_or(|date| build.source.source_date_epoch == date)
+            build.source.r#ref.to_string() == r#ref
+                && date_epoch.is_none_or(|date| build.source.source_date_epoch == date)
         };
         self.builds.iter().find(fits)
     }

@@ -216,9 +216,9 @@ impl<'a> Pipeline<'a> {
         let mut builds = self.config.fixtures.builds().iter();
         let Some(tag) = r#ref.filter(|name| *name != MASTER) else {
             let published = |build: &&Build| self.page(build).is_some();
-            return builds.filter(|build| build.source.r#ref == MASTER).find(|build| !published(build)).cloned();
+            return builds.filter(|build| build.source.r#ref.is_master()).find(|build| !published(build)).cloned();
         };
-        builds.find(|build| build.source.r#ref == tag).cloned()
+        builds.find(|build| build.source.r#ref.to_string() == tag).cloned()
     }
 
     /// Takes a checkpoint. The checkout is copied to `copy`.

@@ -54,7 +54,6 @@ pub fn read(dist: &Dist, repository: &Repository, registry: &str, provenance: Op
     }
     let facts = Facts { record, image, name: &name, repository, images: &images, has_provenance: provenance.is_some() };
     let notes = notes(&facts);
-    let tags = image.tags.iter().map(|tag| tag.parse().map_err(Error::msg)).collect::<Result<_>>()?;
     Ok(Desired {
         name,
         repository: repository.clone(),
@@ -62,7 +61,7 @@ pub fn read(dist: &Dist, repository: &Repository, registry: &str, provenance: Op
         notes,
         record: record.clone(),
         files,
-        image: Image { repository: images, manifest, blobs, tags, attachments },
+        image: Image { repository: images, manifest, blobs, tags: image.tags.clone(), attachments },
         is_unproved: false,
     })
 }

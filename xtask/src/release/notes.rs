@@ -128,7 +128,8 @@ fn digests(facts: &Facts<'_>) -> String {
         text += &format!("| {} | {} | `{}` |\n", file.name, file.size_bytes, file.sha256);
     }
     let image = facts.image;
-    text += &format!("| the image, {} | {} | `{}` |\n", image.tags.join(", "), image.size_bytes, image.digest.sha256());
+    let tags: Vec<String> = image.tags.iter().map(ToString::to_string).collect();
+    text += &format!("| the image, {} | {} | `{}` |\n", tags.join(", "), image.size_bytes, image.digest.sha256());
     text
 }
 
@@ -230,7 +231,7 @@ mod tests {
     #[test]
     fn master_is_linked_by_its_commit() {
         let mut record = samples::proved_record();
-        record.source = Source { r#ref: "master".to_owned(), ..record.source };
+        record.source = Source { r#ref: "master".parse().expect("a ref"), ..record.source };
         let said = of(&record, true);
         let link = format!("[BuildKit's master](https://github.com/moby/buildkit/commits/{})", samples::commit());
         assert!(said.starts_with(&link) && said.contains("/download/buildkit-v20260804-dev/SHA256SUMS"), "{said}");

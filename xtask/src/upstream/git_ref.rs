@@ -9,12 +9,15 @@ use serde::{Deserialize, Serialize};
 
 use crate::upstream::version::ReleaseTag;
 
+/// The branch whose builds are published under their own name, also on the day of a release.
+const MASTER: &str = "master";
 const LONGEST_REF_BYTES: usize = 200;
 const FORMS: &str =
     "use a release tag (v0.14.0, v0.33.0-rc1), a branch (master) or a commit (7 to 40 hexadecimal digits)";
 
 /// An upstream ref, in one of the three forms that a build takes.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub enum UpstreamRef {
     /// A release tag, such as `v0.14.0`.
     Release(ReleaseTag),
@@ -22,6 +25,33 @@ pub enum UpstreamRef {
     Commit(CommitPrefix),
     /// Any other name that git allows for a branch.
     Branch(BranchName),
+}
+
+impl UpstreamRef {
+    /// Whether it is upstream's development branch.
+    pub fn is_master(&self) -> bool {
+        matches!(self, Self::Branch(name) if name.as_str() == MASTER)
+    }
+}
+
+impl TryFrom<String> for UpstreamRef {
+    type Error = RefError;
+
+    fn try_from(text: String) -> Result<Self, RefError> {
+        text.parse()
+    }
+}
+
+impl From<UpstreamRef> for String {
+    fn from(r#ref: UpstreamRef) -> Self {
+        r#ref.to_string()
+    }
+}
+
+impl From<&CommitId> for UpstreamRef {
+    fn from(commit: &CommitId) -> Self {
+        Self::Commit(CommitPrefix(commit.0.clone()))
+    }
 }
 
 impl FromStr for UpstreamRef {

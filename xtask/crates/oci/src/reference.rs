@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 
 use crate::digest::Digest;
 
@@ -12,7 +12,8 @@ pub const LONGEST_TAG_BYTES: usize = 128;
 
 /// A tag: a letter, digit or underscore, then at most 127 more of these, dots and dashes.
 /// Source: the OCI distribution specification, "Pulling manifests".
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct ImageTag(String);
 
 impl ImageTag {
@@ -59,11 +60,7 @@ impl fmt::Display for ImageTag {
     }
 }
 
-impl Serialize for ImageTag {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
+crate::text_form!(ImageTag);
 
 /// A reference to a manifest.
 #[derive(Clone, Debug, PartialEq, Eq)]

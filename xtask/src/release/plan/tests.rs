@@ -21,7 +21,7 @@ fn digest(byte: u8) -> Digest {
 /// What is desired of a build of `ref`.
 fn desired(r#ref: &str) -> Desired {
     let mut record = samples::proved_record();
-    record.source = Source { r#ref: r#ref.to_owned(), ..record.source };
+    record.source = Source { r#ref: r#ref.parse().expect("a ref"), ..record.source };
     let file = |(name, byte): (String, u8)| File {
         path: format!("dist/{name}").into(),
         name,
