@@ -9,8 +9,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use clap::Args;
 use serde_json::json;
 
-use crate::dist::record::Metadata;
-use crate::dist::{Dist, assemble, names, recipe};
+use crate::dist::{Dist, Metadata, assemble, names, recipe};
 use crate::go::{BuildInfo, Go, PAGE, Sources};
 use crate::http::endpoint::Endpoint;
 use crate::os::files::{self, Staging};

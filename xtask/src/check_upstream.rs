@@ -13,7 +13,7 @@ use serde_json::json;
 
 use crate::check_upstream::plan::{Observed, State, Status, stable};
 use crate::cli::Target;
-use crate::dist::release_name::ReleaseName;
+use crate::dist::ReleaseName;
 use crate::github::repository::Repository;
 use crate::github::step::{Executor, GitHubStep};
 use crate::github::{GitHub, Issues, Releases, Workflow};

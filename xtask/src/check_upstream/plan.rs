@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use crate::dist::release_name::ReleaseName;
+use crate::dist::ReleaseName;
 use crate::github::documents::{Comment, Issue, IssueState, Release, Run, RunConclusion, RunStatus, StateReason};
 use crate::github::step::GitHubStep;
 use crate::github::tracking_issue::{self, BUILD_INPUT, BUILD_WORKFLOW, published_comment};

@@ -6,7 +6,7 @@ use http::Method;
 use oci::digest::Sha256;
 use serde_json::json;
 
-use crate::dist::release_name::ReleaseName;
+use crate::dist::ReleaseName;
 use crate::github::documents::{Asset, CompareStatus, Comparison, Release};
 use crate::github::repository::Repository;
 use crate::github::{GitHub, Made};

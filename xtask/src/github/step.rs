@@ -8,7 +8,7 @@ use camino::Utf8PathBuf;
 use oci::digest::Sha256;
 use serde::Serialize;
 
-use crate::dist::release_name::ReleaseName;
+use crate::dist::ReleaseName;
 use crate::github::repository::Repository;
 use crate::github::tracking_issue::{
     BUILD_INPUT, BUILD_WORKFLOW, LABELS, RUN_MARKER, STARTED, comment_body, issue_marker, run_comment, run_title,

@@ -15,14 +15,11 @@ use oci::documents::{Descriptor, INDEX, Index, Manifest, OCI_LAYOUT};
 use serde::Serialize;
 use serde_json::json;
 
-use crate::dist::check::Check;
 use crate::dist::image_config::{self, BuiltConfig, Facts};
-use crate::dist::image_tags::image_tags;
 use crate::dist::names::{COMMANDS, LAYOUT};
 use crate::dist::proofs::REQUIRED;
 use crate::dist::recipe::PACKAGE;
-use crate::dist::record::{ImageRecord, Metadata, Proof};
-use crate::dist::{Dist, assemble};
+use crate::dist::{Check, Dist, ImageRecord, Metadata, Proof, assemble, image_tags};
 use crate::go::{BuildInfo, Module};
 use crate::os::files;
 use crate::os::timestamp::Timestamp;

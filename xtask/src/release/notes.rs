@@ -3,12 +3,10 @@
 
 use std::fmt::Write as _;
 
-use crate::dist::check::Verdict;
 use crate::dist::names::{BUILDCTL, SHA256SUMS, tarball};
 use crate::dist::proofs::{self, count};
 use crate::dist::recipe::PACKAGE;
-use crate::dist::record::{ImageRecord, Metadata};
-use crate::dist::release_name::ReleaseName;
+use crate::dist::{ImageRecord, Metadata, ReleaseName, Verdict};
 use crate::github::repository::Repository;
 use crate::registry::repository::ImageRepository;
 

@@ -13,8 +13,7 @@ use camino::Utf8PathBuf;
 use oci::digest::{Digest, Sha256};
 use oci::reference::ImageTag;
 
-use crate::dist::record::Metadata;
-use crate::dist::release_name::ReleaseName;
+use crate::dist::{Metadata, ReleaseName};
 use crate::github::documents::{CompareStatus, Release};
 use crate::github::repository::Repository;
 use crate::reconcile::Step;

@@ -6,8 +6,8 @@ use oci::reference::Reference;
 use serde::Deserialize;
 
 use crate::credentials;
+use crate::dist::Metadata;
 use crate::dist::names::METADATA;
-use crate::dist::record::Metadata;
 use crate::github::documents::{IssueState, Release};
 use crate::github::repository::Repository;
 use crate::github::tracking_issue::published_comment;

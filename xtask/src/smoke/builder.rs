@@ -5,7 +5,7 @@ use anyhow::{Context, Result, ensure};
 use camino::Utf8Path;
 use oci::layout::Image;
 
-use crate::dist::check::Check;
+use crate::dist::Check;
 use crate::engine::{Choice, Engine, Kind};
 use crate::os::files::{self, Staging};
 use crate::os::host::{self, Riscv64};

@@ -13,8 +13,7 @@ use oci::elf::{Format, Linkage};
 use oci::file_tree::FileTree;
 use oci::layout::Image;
 
-use crate::dist::check::Check;
-use crate::dist::{names, recipe};
+use crate::dist::{Check, names, recipe};
 use crate::os::files::{self, MODE_PROGRAM, Staging};
 use crate::os::host::Riscv64;
 use crate::os::shell::one_line;

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use crate::check_upstream::plan::Listed;
-use crate::dist::release_name::ReleaseName;
+use crate::dist::ReleaseName;
 use crate::github::documents::{Comment, Issue, IssueState, Run, RunConclusion, RunStatus, StateReason};
 use crate::github::step::GitHubStep;
 use crate::github::tracking_issue::{published_comment, run_comment, run_title};

@@ -1,8 +1,7 @@
 //! The release on GitHub: found or made as a draft, filled, and published when it is whole.
 
 use crate::dist::names::{self, METADATA, SHA256SUMS};
-use crate::dist::record::Metadata;
-use crate::dist::release_name::ReleaseName;
+use crate::dist::{Metadata, ReleaseName};
 use crate::github::documents::{Asset, AssetState, Release};
 use crate::github::step::GitHubStep;
 use crate::release::plan::{Desired, File, Observed, PlanBuilder};

@@ -3,8 +3,7 @@
 use expect_test::expect;
 
 use super::*;
-use crate::dist::image_tags::image_tags;
-use crate::dist::{names, samples};
+use crate::dist::{image_tags, names, samples};
 use crate::github::documents::{Asset, AssetState};
 use crate::upstream::source::Source;
 

@@ -3,7 +3,7 @@
 use oci::elf::{Format, RISCV64};
 use oci::file_tree::{FileTree, Node};
 
-use crate::dist::check::Check;
+use crate::dist::Check;
 use crate::verify_tini::image_checks::TINI;
 
 /// Architecture, then interpreter and libraries: two checks, because the first fails with a wrong package and
