@@ -9,15 +9,12 @@ use camino::{Utf8Path, Utf8PathBuf};
 use clap::Args;
 use serde_json::json;
 
-use crate::dist::record::Metadata;
-use crate::dist::{Dist, assemble, names, recipe};
-use crate::go::build_info::BuildInfo;
-use crate::go::{Go, PAGE, Sources};
+use crate::dist::{Dist, Metadata, assemble, names, recipe};
+use crate::go::{BuildInfo, Go, PAGE, Sources};
 use crate::http::Endpoint;
 use crate::os::files::{self, Staging};
 use crate::os::terminal::{note, print_status, size};
-use crate::upstream::git_ref::{Selection, UpstreamRef};
-use crate::upstream::{Upstream, relative};
+use crate::upstream::{Selection, Upstream, UpstreamRef, relative};
 
 mod binary;
 mod compile;

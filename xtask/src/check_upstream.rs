@@ -13,10 +13,10 @@ use serde_json::json;
 
 use crate::check_upstream::plan::{Observed, State, Status, stable};
 use crate::cli::Target;
-use crate::dist::release_name::ReleaseName;
+use crate::dist::ReleaseName;
 use crate::github::{Executor, GitHub, GitHubStep, Issues, Releases, Repository, Workflow};
 use crate::os::{github_actions, terminal};
-use crate::upstream::version::ReleaseTag;
+use crate::upstream::ReleaseTag;
 
 mod lists;
 mod plan;

@@ -5,7 +5,7 @@ use anyhow::{Context, Error, Result, bail};
 
 use crate::http::Authorization;
 use crate::registry::ImageRepository;
-use crate::upstream::git_ref::CommitId;
+use crate::upstream::CommitId;
 
 /// The variables that may hold a token, in this order. It is never a flag: everyone on a machine can
 /// read the arguments of a process.

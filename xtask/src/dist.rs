@@ -9,21 +9,26 @@ use camino::{Utf8Path, Utf8PathBuf};
 use oci::digest::file_digest;
 
 use crate::dist::names::{METADATA, SHA256SUMS};
-use crate::dist::record::{FileRecord, Metadata, Proof, SCHEMA, sha256sums};
+use crate::dist::record::SCHEMA;
 use crate::os::files;
 
 pub mod assemble;
 mod built_image;
-pub mod check;
+mod check;
 pub mod check_table;
 pub mod image_config;
-pub mod image_tags;
+mod image_tags;
 pub mod names;
 pub mod proofs;
 pub mod recipe;
-pub mod record;
-pub mod release_name;
-pub mod sbom;
+mod record;
+mod release_name;
+mod sbom;
+
+pub use check::{Check, Verdict};
+pub use image_tags::{REPOSITORY, image_tags};
+pub use record::{FileRecord, ImageRecord, Metadata, Proof, sha256sums};
+pub use release_name::ReleaseName;
 
 /// A folder that a build handed over.
 #[derive(Debug)]

@@ -7,16 +7,19 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::go::command::program_in;
 use crate::go::download::fetch;
-use crate::go::version::GoVersion;
 use crate::http::Endpoint;
 use crate::os::host;
 
-pub mod build_info;
+mod build_info;
 mod command;
 mod download;
-pub mod version;
+mod version;
 
+#[cfg(test)]
+pub use build_info::tests::section as build_info_section;
+pub use build_info::{BuildInfo, Module};
 pub use command::{environment, version_of};
+pub use version::GoVersion;
 
 /// Go's own download page.
 pub const PAGE: &str = "https://go.dev/dl";

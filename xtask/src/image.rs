@@ -13,10 +13,8 @@ use oci::image_name::ImageName;
 use oci::layout::Image as ImageFiles;
 use serde_json::json;
 
-use crate::dist::Dist;
-use crate::dist::image_tags::{REPOSITORY, image_tags};
 use crate::dist::names::LAYOUT;
-use crate::dist::record::ImageRecord;
+use crate::dist::{Dist, ImageRecord, REPOSITORY, image_tags};
 use crate::engine::{Build, Builder, Choice, Engine};
 use crate::os::files::{self, Staging};
 use crate::os::terminal::{print_status, size};

@@ -12,9 +12,7 @@ use oci::file_tree::FileTree;
 use oci::layout::Image;
 use serde_json::json;
 
-use crate::dist::check::{Check, Verdict};
-use crate::dist::record::Proof;
-use crate::dist::{Dist, check_table};
+use crate::dist::{Check, Dist, Proof, Verdict, check_table};
 use crate::http::Endpoint;
 use crate::os::clock::Timestamp;
 use crate::os::terminal;

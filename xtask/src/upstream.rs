@@ -12,24 +12,25 @@ use anyhow::{Context, Result, anyhow};
 use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::git::read_only;
-use crate::go::version::GoVersion;
+use crate::go::GoVersion;
 use crate::os::clock::Timestamp;
 use crate::os::files::{self, Staging};
 use crate::os::process::run;
 use crate::os::terminal::{note, print_status};
 use crate::upstream::errors::{NotThere, Unreachable};
-use crate::upstream::git_ref::{CommitId, UpstreamRef};
 use crate::upstream::mirror::Mirror;
-use crate::upstream::source::{MASTER, PACKAGE, Source, SourceRef};
 use crate::upstream::submodule::Submodule;
-use crate::upstream::version::{ReleaseTag, Version};
 
 mod errors;
-pub mod git_ref;
+mod git_ref;
 mod mirror;
-pub mod source;
+mod source;
 mod submodule;
-pub mod version;
+mod version;
+
+pub use git_ref::{CommitId, Selection, UpstreamRef};
+pub use source::{MASTER, PACKAGE, Source, SourceRef};
+pub use version::{ReleaseTag, Version};
 
 /// Upstream as this checkout has it.
 pub struct Upstream {

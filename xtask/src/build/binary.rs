@@ -9,9 +9,8 @@ use elf::endian::AnyEndian;
 use elf::file::Class;
 
 use crate::dist::recipe::GOARCH;
-use crate::go::build_info::BuildInfo;
-use crate::go::version::GoVersion;
-use crate::upstream::source::PACKAGE;
+use crate::go::{BuildInfo, GoVersion};
+use crate::upstream::PACKAGE;
 
 /// The part of `e_flags` that names the floating-point calling convention, and its value for
 /// doubles in registers. Source: the RISC-V ELF psABI, "File Header".
@@ -92,7 +91,7 @@ mod tests {
     use std::io::Cursor;
 
     use super::*;
-    use crate::go::build_info::tests::section;
+    use crate::go::build_info_section as section;
 
     const TEXT: &str = "path\tgithub.com/moby/buildkit/cmd/buildctl\nbuild\tGOARCH=riscv64\n";
 

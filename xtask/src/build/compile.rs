@@ -10,7 +10,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use camino::Utf8Path;
 
-use crate::dist::record::Metadata;
+use crate::dist::Metadata;
 use crate::go::{self, Go};
 use crate::os::process::{Event, Run};
 use crate::os::terminal::{Progress, Unit, clock, print_status};

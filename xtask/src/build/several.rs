@@ -9,8 +9,7 @@ use serde_json::json;
 
 use crate::build::{Builder, Built};
 use crate::os::terminal::{clock, print_error, print_status, print_table};
-use crate::upstream::git_ref::UpstreamRef;
-use crate::upstream::relative;
+use crate::upstream::{UpstreamRef, relative};
 
 /// Builds them all; one that fails does not keep the others from being built.
 pub fn run(builder: &Builder<'_>, refs: &[Option<UpstreamRef>], json: bool) -> Result<ExitCode> {

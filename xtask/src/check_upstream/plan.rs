@@ -5,12 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use crate::dist::release_name::ReleaseName;
+use crate::dist::ReleaseName;
 use crate::github::{
     BUILD_INPUT, BUILD_WORKFLOW, Comment, GitHubStep, Issue, IssueState, Release, Run, RunConclusion, RunStatus,
     StateReason, issue_marker, issue_title, published_comment, run_comment, run_title, tracked_version,
 };
-use crate::upstream::version::ReleaseTag;
+use crate::upstream::ReleaseTag;
 
 pub use status::{State, Status};
 

@@ -9,7 +9,7 @@ use world::{HOUR, World, release};
 use crate::check_upstream::plan::{Listed, MOST_ATTEMPTS, Observed, Status, stable};
 use crate::check_upstream::planned_steps;
 use crate::github::IssueState;
-use crate::upstream::version::ReleaseTag;
+use crate::upstream::ReleaseTag;
 
 mod world;
 

@@ -8,8 +8,7 @@ use camino::Utf8Path;
 
 use crate::ci::programs::{cargo, followed};
 use crate::ci::{Outcome, Row};
-use crate::go::version::GoVersion;
-use crate::go::{PAGE, Sources};
+use crate::go::{GoVersion, PAGE, Sources};
 use crate::http::Endpoint;
 use crate::os::terminal::print_status;
 use crate::upstream::Upstream;

@@ -12,7 +12,7 @@ use oci::digest::file_digest;
 
 use crate::dist::record::{FileRecord, Metadata};
 use crate::dist::{Dist, names, recipe, sbom};
-use crate::go::build_info::BuildInfo;
+use crate::go::BuildInfo;
 use crate::os::files::{self, MODE_FILE, MODE_PROGRAM};
 
 /// Completes the folder in which the two commands and the archive already stand, and the record.

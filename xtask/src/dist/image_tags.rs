@@ -2,7 +2,7 @@
 
 use oci::reference::ImageTag;
 
-use crate::upstream::source::{MASTER, Source, SourceRef};
+use crate::upstream::{MASTER, Source, SourceRef};
 
 /// Where the image is published, without a tag.
 pub const REPOSITORY: &str = "ghcr.io/gounthar/buildkit-riscv64";

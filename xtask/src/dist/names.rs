@@ -1,7 +1,7 @@
 //! The names of what stands in `dist/<version>/`, written out once.
 
 use crate::os::files::{MODE_FILE, MODE_PROGRAM};
-use crate::upstream::version::Version;
+use crate::upstream::Version;
 
 /// The daemon.
 pub const BUILDKITD: &str = "buildkitd";

@@ -8,9 +8,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::dist::names::COMMANDS;
-use crate::upstream::git_ref::CommitId;
-use crate::upstream::source::PACKAGE;
-use crate::upstream::version::Version;
+use crate::upstream::{CommitId, PACKAGE, Version};
 
 /// The architecture, as Go names it.
 pub const GOARCH: &str = "riscv64";

@@ -7,9 +7,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::dist::check::Check;
 use crate::dist::recipe::Recipe;
-use crate::go::version::GoVersion;
+use crate::go::GoVersion;
 use crate::os::clock::Timestamp;
-use crate::upstream::source::{PACKAGE, Source};
+use crate::upstream::{PACKAGE, Source};
 
 /// The form of the record; it changes when a reader of the old one would misread the new one.
 pub const SCHEMA: u32 = 1;

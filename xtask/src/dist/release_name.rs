@@ -3,8 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crate::upstream::source::{Source, SourceRef};
-use crate::upstream::version::ReleaseTag;
+use crate::upstream::{ReleaseTag, Source, SourceRef};
 
 /// The git tag of a release of ours.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]

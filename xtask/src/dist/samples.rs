@@ -7,11 +7,8 @@ use crate::dist::image_tags::image_tags;
 use crate::dist::names;
 use crate::dist::proofs::REQUIRED;
 use crate::dist::record::{FileRecord, ImageRecord, Metadata, Proof};
-use crate::go::build_info::{BuildInfo, Module};
-use crate::upstream::git_ref::CommitId;
-use crate::upstream::source::PACKAGE;
-use crate::upstream::source::Source;
-use crate::upstream::version::Version;
+use crate::go::{BuildInfo, Module};
+use crate::upstream::{CommitId, PACKAGE, Source, Version};
 
 /// v0.32.2.
 pub fn version() -> Version {

@@ -9,8 +9,8 @@ use std::collections::BTreeSet;
 use serde_json::{Value, json};
 
 use crate::dist::record::FileRecord;
-use crate::go::build_info::{BuildInfo, Module};
-use crate::upstream::source::Source;
+use crate::go::{BuildInfo, Module};
+use crate::upstream::Source;
 
 /// Where upstream's source is, as SPDX writes a download location.
 const UPSTREAM: &str = "git+https://github.com/moby/buildkit.git";
@@ -120,7 +120,7 @@ fn relationship(from: &str, kind: &str, to: &str) -> Value {
 mod tests {
     use super::*;
     use crate::dist::{names, samples};
-    use crate::upstream::source::PACKAGE;
+    use crate::upstream::PACKAGE;
     use oci::digest::Sha256;
 
     fn sample() -> Value {

@@ -7,8 +7,7 @@ use anyhow::{Context, Result, bail};
 use camino::Utf8Path;
 
 use crate::doctor::requirements::{Family, Requirement};
-use crate::go::version::GoVersion;
-use crate::go::{PAGE, Sources, version_of};
+use crate::go::{GoVersion, PAGE, Sources, version_of};
 use crate::http::{Endpoint, Http};
 use crate::os::host::{self, Riscv64};
 use crate::os::process::Run;

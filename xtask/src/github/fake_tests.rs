@@ -9,7 +9,7 @@ use fakes::github::FakeGitHub;
 use fakes::server::{NoFaults, Server};
 use oci::digest::sha256;
 
-use crate::dist::release_name::ReleaseName;
+use crate::dist::ReleaseName;
 use crate::github::GitHub;
 use crate::github::documents::Release;
 use crate::github::issues::Issues;

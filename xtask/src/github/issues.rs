@@ -7,7 +7,7 @@ use crate::github::GitHub;
 use crate::github::documents::{Comment, Issue};
 use crate::github::repository::Repository;
 use crate::github::tracking_issue::{LABELS, comment_body, issue_marker};
-use crate::upstream::version::ReleaseTag;
+use crate::upstream::ReleaseTag;
 
 pub struct Issues<'a> {
     pub github: &'a GitHub,

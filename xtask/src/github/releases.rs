@@ -6,13 +6,13 @@ use http::Method;
 use oci::digest::Sha256;
 use serde_json::json;
 
-use crate::dist::release_name::ReleaseName;
+use crate::dist::ReleaseName;
 use crate::github::documents::{Asset, CompareStatus, Comparison, Release};
 use crate::github::repository::Repository;
 use crate::github::{Creation, GitHub};
 use crate::http::Url;
 use crate::os::terminal::{Progress, Unit};
-use crate::upstream::git_ref::CommitId;
+use crate::upstream::CommitId;
 
 const UPLOAD_ATTEMPTS: usize = 3;
 

@@ -8,15 +8,14 @@ use camino::Utf8PathBuf;
 use oci::digest::Sha256;
 use serde::Serialize;
 
-use crate::dist::release_name::ReleaseName;
+use crate::dist::ReleaseName;
 use crate::github::repository::Repository;
 use crate::github::tracking_issue::{
     BUILD_INPUT, BUILD_WORKFLOW, LABELS, RUN_MARKER, STARTED, comment_body, issue_marker, run_comment, run_title,
 };
 use crate::github::{GitHub, Issues, Releases, Workflow};
 use crate::os::shell::{one_line, quoted};
-use crate::upstream::git_ref::CommitId;
-use crate::upstream::version::ReleaseTag;
+use crate::upstream::{CommitId, ReleaseTag};
 
 /// One change. Its `Display` is shell code that makes the same change with GitHub's own `gh`, run in
 /// the checkout with `GH_REPO` set.

@@ -1,7 +1,7 @@
 //! The issue that tracks the build of a version and the run that builds it, and how both are found
 //! again: labels, titles and hidden markers.
 
-use crate::upstream::version::ReleaseTag;
+use crate::upstream::ReleaseTag;
 
 /// The workflow that builds a version and publishes it.
 pub const BUILD_WORKFLOW: &str = "buildkit-weekly-build.yml";

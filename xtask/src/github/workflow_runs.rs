@@ -8,7 +8,7 @@ use crate::github::GitHub;
 use crate::github::documents::{Dispatched, Run, Runs};
 use crate::github::repository::Repository;
 use crate::github::tracking_issue::{BUILD_INPUT, BUILD_WORKFLOW, run_title};
-use crate::upstream::version::ReleaseTag;
+use crate::upstream::ReleaseTag;
 
 /// The workflow [`BUILD_WORKFLOW`] in a repository.
 pub struct Workflow<'a> {

@@ -17,7 +17,7 @@ use crate::dist::image_config::{self, BuiltConfig, Facts};
 use crate::image::inputs::Inputs;
 use crate::os::files::{self, MODE_FILE};
 use crate::os::terminal::{Progress, Unit};
-use crate::upstream::source::Source;
+use crate::upstream::Source;
 
 /// What the layout records beside what the engine made.
 pub struct Contents<'a> {

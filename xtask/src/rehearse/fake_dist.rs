@@ -15,19 +15,14 @@ use oci::documents::{Descriptor, INDEX, Index, Manifest, OCI_LAYOUT};
 use serde::Serialize;
 use serde_json::json;
 
-use crate::dist::check::Check;
 use crate::dist::image_config::{self, BuiltConfig, Facts};
-use crate::dist::image_tags::image_tags;
 use crate::dist::names::{COMMANDS, LAYOUT};
 use crate::dist::proofs::REQUIRED;
-use crate::dist::record::{ImageRecord, Metadata, Proof};
-use crate::dist::{Dist, assemble};
-use crate::go::build_info::{BuildInfo, Module};
+use crate::dist::{Check, Dist, ImageRecord, Metadata, Proof, assemble, image_tags};
+use crate::go::{BuildInfo, Module};
 use crate::os::clock::Timestamp;
 use crate::os::files;
-use crate::upstream::source::PACKAGE;
-use crate::upstream::source::Source;
-use crate::upstream::version::ReleaseTag;
+use crate::upstream::{PACKAGE, ReleaseTag, Source};
 
 const GO: &str = "1.26.3";
 /// The release on which master is based.

@@ -9,12 +9,11 @@ use camino::{Utf8Path, Utf8PathBuf};
 use oci::digest::file_digest;
 use serde_json::Value;
 
-use crate::dist::release_name::ReleaseName;
-use crate::dist::{Dist, names, proofs};
+use crate::dist::{Dist, ReleaseName, names, proofs};
 use crate::os::terminal::note;
 use crate::rehearse::fake_dist;
 use crate::rehearse::scenario::{MASTER, built};
-use crate::upstream::source::Source;
+use crate::upstream::Source;
 
 #[derive(Clone, Debug)]
 pub struct Build {

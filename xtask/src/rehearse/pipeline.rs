@@ -18,7 +18,7 @@ use crate::rehearse::fault_injector::{Fake, FaultInjector, Monitor, Monitored};
 use crate::rehearse::faults::{Schedule, Side};
 use crate::rehearse::fixtures::{Build, Fixtures, copy_tree};
 use crate::rehearse::scenario::{MASTER, Published, ScenarioStep};
-use crate::upstream::source::SourceRef;
+use crate::upstream::SourceRef;
 
 mod observe;
 mod tasks;

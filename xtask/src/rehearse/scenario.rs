@@ -1,6 +1,6 @@
 //! The scenario: three weeks of the repository's life, in steps that are also the checkpoints.
 
-use crate::upstream::version::ReleaseTag;
+use crate::upstream::ReleaseTag;
 
 /// One event.
 #[derive(Clone, Copy, Debug)]

@@ -11,10 +11,8 @@ use oci::digest::{file_digest, sha256};
 use oci::documents::Descriptor;
 
 use crate::credentials;
-use crate::dist::Dist;
 use crate::dist::names::{METADATA, SHA256SUMS, sbom};
-use crate::dist::record::{FileRecord, ImageRecord, sha256sums};
-use crate::dist::release_name::ReleaseName;
+use crate::dist::{Dist, FileRecord, ImageRecord, ReleaseName, sha256sums};
 use crate::github::{Repository, notes_file};
 use crate::os::files;
 use crate::os::terminal::print_status;

@@ -3,14 +3,12 @@
 
 use std::fmt::Write as _;
 
-use crate::dist::check::Verdict;
 use crate::dist::names::{BUILDCTL, SHA256SUMS, tarball};
 use crate::dist::proofs::{self, count};
-use crate::dist::record::{ImageRecord, Metadata};
-use crate::dist::release_name::ReleaseName;
+use crate::dist::{ImageRecord, Metadata, ReleaseName, Verdict};
 use crate::github::Repository;
 use crate::registry::ImageRepository;
-use crate::upstream::source::PACKAGE;
+use crate::upstream::PACKAGE;
 
 /// The input of the notes.
 pub struct Facts<'a> {
@@ -190,8 +188,7 @@ fn one_line(text: &str) -> String {
 mod tests {
     use super::*;
     use crate::dist::samples;
-    use crate::upstream::source::Source;
-    use crate::upstream::source::SourceRef;
+    use crate::upstream::{Source, SourceRef};
 
     fn of(record: &Metadata, has_provenance: bool) -> String {
         let repository: Repository = "gounthar/docker-for-riscv64".parse().expect("a repository");

@@ -12,12 +12,11 @@ use camino::Utf8PathBuf;
 use oci::digest::{Digest, Sha256};
 use oci::reference::ImageTag;
 
-use crate::dist::record::Metadata;
-use crate::dist::release_name::ReleaseName;
+use crate::dist::{Metadata, ReleaseName};
 use crate::github::{CompareStatus, Release, Repository};
 use crate::reconcile::Step;
 use crate::registry::ImageRepository;
-use crate::upstream::git_ref::CommitId;
+use crate::upstream::CommitId;
 
 mod files;
 mod image;

@@ -6,14 +6,14 @@ use oci::reference::Reference;
 use serde::Deserialize;
 
 use crate::credentials;
+use crate::dist::Metadata;
 use crate::dist::names::METADATA;
-use crate::dist::record::Metadata;
 use crate::github::{GitHub, IssueState, Issues, Release, Releases, Repository, published_comment};
 use crate::http::Http;
 use crate::os::terminal::note;
 use crate::registry::{Found, Registry, RegistryError};
 use crate::release::plan::{self, Desired, Issue, Latest, Observed};
-use crate::upstream::git_ref::CommitId;
+use crate::upstream::CommitId;
 
 /// Upstream, whose history decides what is newer.
 const UPSTREAM: &str = "moby/buildkit";

@@ -5,7 +5,7 @@ use anyhow::{Context, Result, bail, ensure};
 use oci::reference::Reference;
 
 use crate::dist::names::{self, METADATA, SHA256SUMS};
-use crate::dist::record::{FileRecord, sha256sums};
+use crate::dist::{FileRecord, sha256sums};
 use crate::github::{Release, Releases};
 use crate::http::Http;
 use crate::os::terminal::{note, print_status};

@@ -5,7 +5,7 @@ use anyhow::{Context, Result, ensure};
 use camino::Utf8Path;
 use oci::layout::Image;
 
-use crate::dist::check::Check;
+use crate::dist::Check;
 use crate::engine::{Choice, Engine, Kind};
 use crate::os::files::{self, Staging};
 use crate::os::host::{self, Riscv64};
@@ -13,7 +13,7 @@ use crate::os::terminal::{note, print_status};
 use crate::smoke::Outcome;
 use crate::smoke::builder::buildx::Builder;
 use crate::smoke::builder::buildx_inspect::Inspection;
-use crate::upstream::source::Source;
+use crate::upstream::Source;
 
 mod buildx;
 mod buildx_inspect;

@@ -13,14 +13,13 @@ use oci::elf::{Format, Linkage};
 use oci::file_tree::FileTree;
 use oci::layout::Image;
 
-use crate::dist::check::Check;
-use crate::dist::{names, recipe};
+use crate::dist::{Check, names, recipe};
 use crate::os::files::{self, MODE_PROGRAM, Staging};
 use crate::os::host::Riscv64;
 use crate::os::shell::one_line;
 use crate::os::terminal::note;
 use crate::smoke::Outcome;
-use crate::upstream::source::Source;
+use crate::upstream::Source;
 
 /// BuildKit's own commands and the programs that it calls, each with the argument that prints its version.
 const COMMANDS: [(&str, &str); 9] = [

@@ -10,7 +10,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use oci::file_tree::FileTree;
 use oci::layout::Image;
 
-use crate::dist::check::Check;
+use crate::dist::Check;
 use crate::http::Endpoint;
 use crate::os::files::{self, Staging};
 use crate::os::host;

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 
-use crate::dist::check::{Check, Verdict};
+use crate::dist::{Check, Verdict};
 use crate::engine::{Engine, Kind};
 use crate::os::interrupt::Cleanup;
 use crate::os::process::{Output, Run};

@@ -7,7 +7,7 @@ use oci::elf::Format;
 use oci::file_tree::FileTree;
 use oci::loader::Missing;
 
-use crate::dist::check::Check;
+use crate::dist::Check;
 use crate::engine::Kind;
 use crate::verify_tini::host_init::{Found, HostInit, Source};
 use crate::verify_tini::image_checks::DOCKER_INIT;
@@ -133,7 +133,7 @@ mod tests {
     use fakes::sample_image::{Item, LOADER, RISCV, X86_64, elf, good, layer};
 
     use super::*;
-    use crate::dist::check::Verdict;
+    use crate::dist::Verdict;
 
     const X86_LOADER: &str = "/lib64/ld-linux-x86-64.so.2";
 

@@ -3,7 +3,7 @@
 use oci::documents::{Config, Execution, Platform};
 use oci::file_tree::{FileTree, Node};
 
-use crate::dist::check::Check;
+use crate::dist::Check;
 use crate::verify_tini::image_checks::elf::{starts, tini_runs};
 
 mod elf;

@@ -5,7 +5,7 @@ use std::fmt;
 use serde::Serialize;
 
 use crate::github::{GitHubStep, StateReason};
-use crate::upstream::version::ReleaseTag;
+use crate::upstream::ReleaseTag;
 
 /// The status of a wanted version.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

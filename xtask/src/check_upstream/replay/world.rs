@@ -4,12 +4,12 @@
 use std::collections::BTreeMap;
 
 use crate::check_upstream::plan::Listed;
-use crate::dist::release_name::ReleaseName;
+use crate::dist::ReleaseName;
 use crate::github::{
     Comment, GitHubStep, Issue, IssueState, Run, RunConclusion, RunStatus, StateReason, published_comment, run_comment,
     run_title,
 };
-use crate::upstream::version::ReleaseTag;
+use crate::upstream::ReleaseTag;
 
 pub const HOUR: u64 = 3600;
 

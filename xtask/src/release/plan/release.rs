@@ -1,8 +1,7 @@
 //! The release on GitHub: found or created as a draft, filled, and published once it is complete.
 
 use crate::dist::names::{self, METADATA, SHA256SUMS};
-use crate::dist::record::Metadata;
-use crate::dist::release_name::ReleaseName;
+use crate::dist::{Metadata, ReleaseName};
 use crate::github::{Asset, AssetState, GitHubStep, Release};
 use crate::release::plan::{Desired, File, Observed, PlanBuilder};
 

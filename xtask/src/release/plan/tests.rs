@@ -3,10 +3,9 @@
 use expect_test::expect;
 
 use super::*;
-use crate::dist::image_tags::image_tags;
-use crate::dist::{names, samples};
+use crate::dist::{image_tags, names, samples};
 use crate::github::{Asset, AssetState};
-use crate::upstream::source::Source;
+use crate::upstream::Source;
 
 mod damaged;
 mod rules;

@@ -12,7 +12,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use oci::digest::{Sha256, copy, file_digest};
 use serde::{Deserialize, Serialize};
 
-use crate::dist::record::FileRecord;
+use crate::dist::FileRecord;
 use crate::http::Endpoint;
 use crate::os::files::{self, Staging};
 use crate::os::process::run;

@@ -3,7 +3,7 @@
 use oci::elf::{Format, RISCV64};
 use oci::file_tree::{FileTree, Node};
 
-use crate::dist::check::Check;
+use crate::dist::Check;
 
 /// The init of the image.
 pub const TINI: &str = "/usr/bin/tini";

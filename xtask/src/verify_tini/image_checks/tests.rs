@@ -3,7 +3,7 @@
 use fakes::sample_image::{ENTRYPOINT, Item, LOADER, RISCV, X86_64, config, elf, good, layer};
 
 use super::*;
-use crate::dist::check::Verdict;
+use crate::dist::Verdict;
 
 fn run_checks(items: &[Item], config: serde_json::Value) -> Vec<Check> {
     let mut tree = FileTree::default();

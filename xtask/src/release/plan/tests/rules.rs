@@ -1,7 +1,7 @@
 //! Single rules: what is kept, what moves, what is newest, and what is refused.
 
 use super::*;
-use crate::dist::check::{Check, Verdict};
+use crate::dist::{Check, Verdict};
 
 fn empty(name: &str, id: u64) -> Release {
     Release { id, tag_name: name.to_owned(), assets: Vec::new(), ..release(&desired("v0.32.2"), false) }
