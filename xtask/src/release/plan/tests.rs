@@ -9,6 +9,7 @@ use crate::github::{Asset, AssetState};
 use crate::upstream::source::Source;
 
 mod damaged;
+mod printed;
 mod rules;
 
 fn sha256(byte: u8) -> Sha256 {
