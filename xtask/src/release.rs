@@ -84,6 +84,7 @@ pub fn run(root: &Utf8Path, arguments: &Release) -> Result<ExitCode> {
     plan.same.iter().for_each(|what| print_status("same", what));
     plan.notes.iter().for_each(note);
     if plan.is_unchanged {
+        print_status("release", plan.summary(&desired.name));
         return report(&desired, &plan, None, arguments.json);
     }
     let print = |line: &dyn Display| terminal::print_step(arguments.json, line);
@@ -92,11 +93,7 @@ pub fn run(root: &Utf8Path, arguments: &Release) -> Result<ExitCode> {
     }
     if !arguments.execute {
         plan.steps.iter().for_each(|step| print(step));
-        let count = plan.steps.len();
-        print_status(
-            "release",
-            format_args!("{count} steps to publish {}; nothing was changed, --execute runs them", desired.name),
-        );
+        print_status("release", plan.summary(&desired.name));
         return report(&desired, &plan, None, arguments.json);
     }
     apply(&remotes, &plan, print)?;

@@ -179,6 +179,8 @@ fn excerpt(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use expect_test::expect;
+
     use super::*;
 
     #[test]
@@ -209,5 +211,35 @@ mod tests {
         let body = br#"{"message":"Validation Failed","errors":[{"resource":"Release","code":"already_exists","field":"tag_name"}]}"#;
         assert!(explain(422, body, None, true).contains("already_exists"));
         assert_eq!(explain(500, b"<html>", None, true), "GitHub answered 500");
+    }
+
+    #[test]
+    fn common_errors_name_the_cause_and_what_to_do() {
+        let explained: String = [
+            (401, "Bad credentials", None, true),
+            (403, "Resource not accessible by integration", Some("issues=write"), true),
+            (403, "Resource not accessible by personal access token", Some("contents=write; workflows=write"), true),
+            (403, "API rate limit exceeded for 192.0.2.1.", None, false),
+            (404, "Not Found", Some("contents=read"), true),
+            (404, "Not Found", None, false),
+            (410, "Issues has been disabled in this repository.", None, true),
+            (422, "Validation Failed", None, true),
+        ]
+        .iter()
+        .map(|&(status, message, permissions, has_token)| {
+            let body = serde_json::json!({ "message": message }).to_string();
+            explain(status, body.as_bytes(), permissions, has_token) + "\n"
+        })
+        .collect();
+        expect![[r#"
+            GitHub does not accept the token (Bad credentials): it is wrong or has expired; set GITHUB_TOKEN to a valid one
+            the token does not have permission for this (Resource not accessible by integration); it needs the permission issues=write
+            the token does not have permission for this (Resource not accessible by personal access token); it needs the permission contents=write; workflows=write
+            GitHub answered 403 (API rate limit exceeded for 192.0.2.1.); set GITHUB_TOKEN
+            GitHub answered 404 (Not Found): it does not exist, or the token may not see it; it needs the permission contents=read
+            GitHub answered 404 (Not Found): it does not exist, or reading it needs a token in GITHUB_TOKEN
+            GitHub answered 410 (Issues has been disabled in this repository.)
+            GitHub answered 422 (Validation Failed)
+        "#]].assert_eq(&explained);
     }
 }

@@ -60,6 +60,8 @@ impl fmt::Display for Repository {
 
 #[cfg(test)]
 mod tests {
+    use expect_test::expect;
+
     use super::*;
 
     #[test]
@@ -75,5 +77,13 @@ mod tests {
         for url in ["", "/srv/git/x.git", "file:///srv/git", "https://github.com/a/b/c", "https://github.com/../b"] {
             Repository::of_remote(url).expect_err(url);
         }
+    }
+
+    #[test]
+    fn errors_name_the_form_and_the_option() {
+        expect![[r#""moby" is not a GitHub repository (OWNER/NAME)"#]]
+            .assert_eq(&"moby".parse::<Repository>().expect_err("no name"));
+        expect![[r#"the remote "/srv/git/x.git" is not a GitHub repository; use --repo OWNER/NAME"#]]
+            .assert_eq(&Repository::of_remote("/srv/git/x.git").expect_err("no host"));
     }
 }

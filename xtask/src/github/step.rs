@@ -95,7 +95,7 @@ impl fmt::Display for GitHubStep {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             // `gh issue create` fails if a label does not exist, and `gh label create --force` gives an
-            // existing one a random colour. The API itself creates missing labels.
+            // existing one a random color. The API itself creates missing labels.
             Self::FileIssue { title, body, .. } => {
                 let (title, body) = (quoted(&format!("title={title}")), quoted(&format!("body={body}")));
                 write!(out, "gh api 'repos/{{owner}}/{{repo}}/issues' --silent -f {title} -f {body}")?;

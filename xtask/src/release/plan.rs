@@ -144,6 +144,17 @@ pub struct Plan {
     pub is_unchanged: bool,
 }
 
+impl Plan {
+    /// The last line of a dry run.
+    pub fn summary(&self, name: &ReleaseName) -> String {
+        match self.steps.len() {
+            0 => format!("nothing to do for {name}"),
+            1 => format!("1 step to publish {name}; nothing was changed, --execute runs it"),
+            count => format!("{count} steps to publish {name}; nothing was changed, --execute runs them"),
+        }
+    }
+}
+
 /// Everything that prevents publishing, so that it can be fixed at once and not one by one.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Refused(Vec<String>);

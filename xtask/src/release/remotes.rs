@@ -162,3 +162,31 @@ fn published_record(desired: &Desired, releases: &[Release]) -> Result<Option<Me
     let record = serde_json::from_slice(&bytes).with_context(|| format!("{url} is not the record of a build"))?;
     Ok(Some(record))
 }
+
+#[cfg(test)]
+mod tests {
+    use expect_test::expect;
+
+    use super::*;
+    use crate::http::authorization::Authorization;
+
+    fn missing_credentials(has_token: bool, has_credentials: bool, image: &str) -> Option<String> {
+        let token = has_token.then(|| Authorization::bearer("secret").expect("a token"));
+        let remotes = Remotes {
+            github: GitHub::new("https://api.github.com".parse().expect("a URL"), token),
+            repository: "o/n".parse().expect("a repository"),
+            registry: Registry::new(image.parse().expect("a repository"), None),
+            has_credentials,
+        };
+        remotes.require_credentials().err().map(|error| error.to_string())
+    }
+
+    #[test]
+    fn missing_credentials_are_named() {
+        expect!["publishing needs a token: set GITHUB_TOKEN (contents and issues: write)"]
+            .assert_eq(&missing_credentials(false, true, "ghcr.io/o/n").expect("no token"));
+        expect!["pushing to ghcr.io/o/n needs credentials: set GITHUB_ACTOR and GITHUB_TOKEN (packages: write), or REGISTRY_USERNAME and REGISTRY_PASSWORD"].assert_eq(&missing_credentials(true, false, "ghcr.io/o/n").expect("no credentials"));
+        assert_eq!(missing_credentials(true, true, "ghcr.io/o/n"), None);
+        assert_eq!(missing_credentials(true, false, "localhost/o/n"), None);
+    }
+}

@@ -8,6 +8,7 @@ use crate::github::{Asset, AssetState};
 use crate::upstream::Source;
 
 mod damaged;
+mod printed;
 mod rules;
 
 fn sha256(byte: u8) -> Sha256 {
