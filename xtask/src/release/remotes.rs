@@ -168,7 +168,7 @@ mod tests {
     use expect_test::expect;
 
     use super::*;
-    use crate::http::authorization::Authorization;
+    use crate::http::Authorization;
 
     fn missing_credentials(has_token: bool, has_credentials: bool, image: &str) -> Option<String> {
         let token = has_token.then(|| Authorization::bearer("secret").expect("a token"));
