@@ -224,3 +224,37 @@ fn every_open_issue_of_a_published_version_is_closed() {
     .assert_eq(&text(&observed));
     assert!(observed.evaluate()[0].is_settled());
 }
+
+#[test]
+fn only_what_a_list_may_not_show_yet_is_looked_up() {
+    let doubtful = |observed: &Observed| observed.evaluate()[0].is_doubtful();
+    let issue_and_runs = |issues: Vec<Issue>, runs: Vec<Run>| Observed { issues, runs, ..world() };
+    assert!(!doubtful(&world()), "never built, and nobody says otherwise");
+    assert!(!doubtful(&issue_and_runs(vec![issue(1, "v0.33.0", "open", None)], vec![])));
+    assert!(doubtful(&issue_and_runs(vec![issue(1, "v0.33.0", "closed", Some("completed"))], vec![])));
+    for outcome in ["success", "failure"] {
+        assert!(doubtful(&issue_and_runs(vec![], vec![run(1, "v0.33.0", outcome)])), "{outcome}");
+    }
+    let building = vec![run(1, "v0.33.0", "queued")];
+    assert!(!doubtful(&issue_and_runs(vec![issue(1, "v0.33.0", "open", None)], building.clone())));
+    assert!(!doubtful(&issue_and_runs(vec![], building.clone())));
+    assert!(doubtful(&issue_and_runs(vec![issue(1, "v0.33.0", "closed", Some("completed"))], building)));
+    assert!(!doubtful(&Observed { ours: vec![ours("v0.33.0")], ..world() }));
+}
+
+#[test]
+fn the_comments_of_an_issue_are_read_before_a_run_is_recorded_in_it() {
+    let observed = Observed { issues: vec![issue(3, "v0.33.0", "open", None)], ..world() };
+    let steps = &observed.evaluate()[0].steps;
+    assert!(steps.iter().any(|step| matches!(step, GitHubStep::RecordRun { .. })), "{steps:?}");
+    assert_eq!(observed.unread().into_iter().collect::<Vec<_>>(), [3]);
+}
+
+#[test]
+fn only_a_draft_of_the_version_itself_is_named() {
+    let draft = |version: &str| Listed { draft: true, ..ours(version) };
+    let evidence = |ours: Vec<Listed>| Observed { ours, ..world() }.evaluate()[0].evidence();
+    let without = evidence(Vec::new());
+    assert_eq!(evidence(vec![draft("v0.33.0-rc1")]), without);
+    assert_ne!(evidence(vec![draft("v0.33.0")]), without);
+}
