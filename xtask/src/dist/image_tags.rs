@@ -33,9 +33,11 @@ pub fn image_tags(source: &Source) -> Vec<ImageTag> {
 
 #[cfg(test)]
 mod tests {
+    use oci::reference::LONGEST_TAG_BYTES;
+
     use super::*;
     use crate::dist::samples;
-    use oci::reference::LONGEST_TAG_BYTES;
+    use crate::os::mutation;
 
     fn tags(r#ref: &str, version: &str) -> Vec<String> {
         let source = Source {
@@ -69,5 +71,20 @@ mod tests {
         let commit = samples::commit().to_string();
         assert_eq!(tags(&commit, "v0.32.0-57-g73ed6825c"), ["v0.32.0-57-g73ed6825c-riscv64"]);
         assert_eq!(tags(&"x".repeat(200), "abcdef012")[0].len(), LONGEST_TAG_BYTES);
+    }
+
+    #[test]
+    fn every_ref_has_legal_tags() {
+        for sample in ["dependabot/go_modules/x", "v0.33.0-rc1"] {
+            arbtest::arbtest(|random| {
+                let Ok(r#ref) = mutation::text(random, sample)?.parse() else { return Ok(()) };
+                for tag in image_tags(&Source { r#ref, ..samples::source() }) {
+                    let text = tag.to_string();
+                    assert!(text.len() <= LONGEST_TAG_BYTES && !tag.is_latest(), "{text}");
+                    assert_eq!(text.parse(), Ok(tag));
+                }
+                Ok(())
+            });
+        }
     }
 }

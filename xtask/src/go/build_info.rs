@@ -116,6 +116,7 @@ fn string(bytes: &[u8]) -> Result<(&[u8], &[u8]), String> {
 #[cfg(test)]
 pub mod tests {
     use super::*;
+    use crate::os::mutation;
 
     /// A section as Go's linker lays it out.
     pub fn section(go_version: &str, text: &str) -> Vec<u8> {
@@ -156,5 +157,21 @@ pub mod tests {
         for length in 0..whole.len() {
             BuildInfo::parse(&whole[..length]).expect_err("cut short");
         }
+    }
+
+    #[test]
+    fn a_mutated_section_is_refused_or_gives_no_more_than_it_has() {
+        let whole = section("go1.26.3", TEXT);
+        arbtest::arbtest(|source| {
+            let bytes = mutation::bytes(source, &whole)?;
+            if let Ok(info) = BuildInfo::parse(&bytes) {
+                let modules = info.dependencies.iter().chain([&info.main]);
+                let of_modules: usize = modules.map(|module| module.path.len() + module.version.len()).sum();
+                let of_settings: usize = info.settings.iter().map(|(key, value)| key.len() + value.len()).sum();
+                assert!(info.path.len() + of_modules + of_settings <= bytes.len());
+                assert!(info.dependencies.len() + info.settings.len() <= bytes.len() / "dep".len());
+            }
+            Ok(())
+        });
     }
 }

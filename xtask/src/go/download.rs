@@ -24,6 +24,8 @@ use crate::os::terminal::{Counted, Progress, Unit, print_status};
 
 /// The list of all downloads has about 2 MB.
 const LARGEST_LIST_BYTES: u64 = 32 << 20;
+/// Ten times the size of the largest archive so far.
+const LARGEST_ARCHIVE_BYTES: u64 = 1 << 30;
 const PIP_LIMIT: Duration = Duration::from_secs(30 * 60);
 
 /// One release on the download page. Source: <https://pkg.go.dev/golang.org/x/website/internal/dl>.
@@ -112,6 +114,7 @@ fn newest(releases: &[Release], wanted: GoVersion) -> Option<(GoVersion, &Archiv
         .filter_map(|release| Some((release.version.parse::<GoVersion>().ok()?, release)))
         .filter(|(version, _)| version.satisfies_exactly(wanted))
         .filter_map(|(version, release)| Some((version, release.files.iter().find(fits)?)))
+        .filter(|(_, archive)| archive.size <= LARGEST_ARCHIVE_BYTES)
         .filter(|(version, archive)| archive.filename == format!("go{version}.{}-{}.tar.gz", goos(), goarch()))
         .max_by_key(|(version, _)| *version)
 }
@@ -179,4 +182,46 @@ fn must_be(folder: &Utf8Path, wanted: GoVersion) -> Result<()> {
         bail!("the archive has Go {version}, not {wanted}");
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::os::mutation;
+
+    fn list() -> String {
+        let file = |version: &str, size_bytes: u64| {
+            format!(
+                r#"{{"filename":"go{version}.{os}-{arch}.tar.gz","os":"{os}","arch":"{arch}","kind":"archive","sha256":"{sha256}","size":{size_bytes}}}"#,
+                os = goos(),
+                arch = goarch(),
+                sha256 = "07".repeat(32),
+            )
+        };
+        let release = |version: &str, size_bytes| {
+            format!(r#"{{"version":"go{version}","stable":true,"files":[{}]}}"#, file(version, size_bytes))
+        };
+        format!("[{},{},{}]", release("1.21.13", 100), release("1.21.14", u64::MAX), release("1.21.2", 100))
+    }
+
+    #[test]
+    fn the_newest_archive_of_a_possible_size_is_taken() {
+        let releases: Vec<Release> = serde_json::from_str(&list()).expect("a list");
+        let (version, archive) = newest(&releases, "1.21".parse().expect("a version")).expect("is found");
+        assert_eq!((version.to_string().as_str(), archive.size), ("1.21.13", 100));
+    }
+
+    #[test]
+    fn a_mutated_list_gives_no_archive_or_one_that_was_asked_for() {
+        let (list, wanted) = (list(), "1.21".parse::<GoVersion>().expect("a version"));
+        arbtest::arbtest(|source| {
+            let bytes = mutation::bytes(source, list.as_bytes())?;
+            let Ok(releases) = serde_json::from_slice::<Vec<Release>>(&bytes) else { return Ok(()) };
+            if let Some((version, archive)) = newest(&releases, wanted) {
+                assert!(version.satisfies_exactly(wanted) && archive.size <= LARGEST_ARCHIVE_BYTES);
+                assert!(!archive.filename.contains(['/', '\\']), "{}", archive.filename);
+            }
+            Ok(())
+        });
+    }
 }

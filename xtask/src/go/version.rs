@@ -97,6 +97,7 @@ impl fmt::Display for GoVersion {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::os::mutation;
 
     fn go(text: &str) -> GoVersion {
         text.parse().expect(text)
@@ -130,5 +131,30 @@ mod tests {
     fn go_mod_says_which() {
         assert_eq!(GoVersion::asked_by("module x\n\ngo 1.26.3 // why\n\nrequire y v1\n"), Ok(go("1.26.3")));
         GoVersion::asked_by("module x\n").expect_err("there is no go line");
+    }
+
+    #[test]
+    fn a_mutated_version_is_refused_or_reads_back() {
+        for sample in ["go1.26.3", "1.27rc1", "1.21"] {
+            arbtest::arbtest(|source| {
+                if let Ok(version) = mutation::text(source, sample)?.parse::<GoVersion>() {
+                    let text = version.to_string();
+                    assert!(text.len() <= 3 * 10 + 5, "{text}");
+                    assert_eq!(text.parse(), Ok(version));
+                }
+                Ok(())
+            });
+        }
+    }
+
+    #[test]
+    fn a_mutated_go_mod_is_refused_or_names_a_version_that_is_in_it() {
+        arbtest::arbtest(|source| {
+            let text = mutation::text(source, "module x\n\ngo 1.26.3 // why\n\nrequire y v1\n")?;
+            if let Ok(version) = GoVersion::asked_by(&text) {
+                assert!(text.contains("go ") && version.to_string().parse() == Ok(version), "{text:?}");
+            }
+            Ok(())
+        });
     }
 }

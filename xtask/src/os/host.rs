@@ -57,8 +57,13 @@ pub fn is_executable(path: &Utf8Path) -> bool {
 /// Source: the kernel's `admin-guide/binfmt-misc.rst`.
 pub fn binfmt_flags(name: &str) -> Option<String> {
     let text = fs::read_to_string(format!("{BINFMT_MISC}/{name}")).ok()?;
-    let flags = text.lines().find_map(|line| line.strip_prefix("flags: "))?;
-    text.starts_with("enabled").then(|| flags.to_owned())
+    flags_in(&text).map(str::to_owned)
+}
+
+fn flags_in(binfmt: &str) -> Option<&str> {
+    let mut lines = binfmt.lines();
+    let is_enabled = lines.next() == Some("enabled");
+    lines.find_map(|line| line.strip_prefix("flags: ")).filter(|_| is_enabled)
 }
 
 /// Whether riscv64 containers can run here, as far as can be told: on other systems than Linux the
@@ -137,5 +142,34 @@ impl Binfmt {
             Some(_) => Self::NotFixed,
             None => Self::Absent,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::os::mutation;
+
+    const REGISTERED: &str =
+        "enabled\ninterpreter /usr/bin/qemu-riscv64-static\nflags: OCF\noffset 0\nmagic 7f454c46\n";
+
+    #[test]
+    fn only_an_enabled_interpreter_has_flags() {
+        assert_eq!(flags_in(REGISTERED), Some("OCF"));
+        assert_eq!(flags_in("enabled\ninterpreter /x\nflags: \n"), Some(""));
+        assert_eq!(flags_in(&REGISTERED.replace("enabled", "disabled")), None);
+        assert_eq!(flags_in("enabled\n"), None);
+    }
+
+    #[test]
+    fn a_mutated_registration_has_no_flags_or_those_on_its_line() {
+        arbtest::arbtest(|source| {
+            let text = mutation::text(source, REGISTERED)?;
+            if let Some(flags) = flags_in(&text) {
+                assert!(text.starts_with("enabled") && text.contains(&format!("flags: {flags}")), "{text:?}");
+                assert!(!flags.contains('\n'));
+            }
+            Ok(())
+        });
     }
 }

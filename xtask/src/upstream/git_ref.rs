@@ -208,6 +208,7 @@ impl fmt::Display for CommitId {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::os::mutation;
 
     #[test]
     fn each_form_is_told_apart() {
@@ -283,5 +284,38 @@ mod tests {
     fn an_upper_case_commit_is_git_s_lower_case_one() {
         let UpstreamRef::Commit(prefix) = "ABCDEF1".parse().expect("parses") else { panic!("not a commit") };
         assert_eq!(prefix.as_str(), "abcdef1");
+    }
+
+    #[test]
+    fn a_mutated_ref_is_refused_or_safe_for_git_and_reads_back() {
+        for sample in ["v0.33.0-rc1", "dependabot/go_modules/x", "991535e0973488b6a429096d21fa13f81f2d89d8"] {
+            arbtest::arbtest(|source| {
+                let text = mutation::text(source, sample)?;
+                match text.parse::<UpstreamRef>() {
+                    Ok(r#ref) => {
+                        let printed = r#ref.to_string();
+                        assert_eq!(printed.parse(), Ok(r#ref));
+                        assert!(
+                            !printed.starts_with('-') && !printed.contains("..") && printed.len() <= LONGEST_REF_BYTES
+                        );
+                        assert!(!printed.contains(|c: char| c.is_whitespace() || c.is_control()), "{printed:?}");
+                    }
+                    Err(error) => assert!(error.to_string().len() < 800, "{error}"),
+                }
+                Ok(())
+            });
+        }
+    }
+
+    #[test]
+    fn a_mutated_range_is_refused_or_goes_forward() {
+        arbtest::arbtest(|source| {
+            match mutation::text(source, "v0.26.0..v0.32.2")?.parse::<Selection>() {
+                Ok(Selection::Releases(first, last)) => assert!(first <= last),
+                Ok(Selection::Ref(r#ref)) => assert!(!r#ref.to_string().contains("..")),
+                Err(error) => assert!(error.to_string().len() < 800, "{error}"),
+            }
+            Ok(())
+        });
     }
 }

@@ -96,6 +96,7 @@ impl fmt::Display for Version {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::os::mutation;
 
     #[test]
     fn a_described_commit_is_no_release() {
@@ -118,6 +119,27 @@ mod tests {
     fn other_tags_of_upstream_are_no_releases() {
         for text in ["dockerfile/1.9.0", "v0.14", "0.14.0", "v0.14.0+build", "v01.2.3", "V0.14.0", "v0.14.0 "] {
             text.parse::<ReleaseTag>().expect_err(text);
+        }
+    }
+
+    #[test]
+    fn a_mutated_version_is_refused_or_a_safe_file_name() {
+        for sample in ["v0.33.0-rc1", "v0.32.0-57-g73ed6825c"] {
+            arbtest::arbtest(|source| {
+                let text = mutation::text(source, sample)?;
+                if let Ok(version) = text.parse::<Version>() {
+                    assert_eq!(version.to_string(), text);
+                    let mut parts = camino::Utf8Path::new(&text).components();
+                    assert!(matches!(parts.next(), Some(camino::Utf8Component::Normal(_))) && parts.next().is_none());
+                    assert!(text.len() <= 128 && !text.starts_with(['.', '-']), "{text}");
+                    assert!(version.release_tag().is_none_or(|tag| tag.to_string() == text));
+                }
+                if let Ok(tag) = text.parse::<ReleaseTag>() {
+                    assert_eq!(tag.to_string(), text);
+                    assert!(text.len() < 64 && tag.is_stable() != text.contains('-'), "{text}");
+                }
+                Ok(())
+            });
         }
     }
 }
