@@ -1,4 +1,4 @@
-//! `cargo xtask build`: from an upstream ref to `dist/<version>/`.
+//! `cargo xtask build` compiles an upstream ref into `dist/<version>/`.
 #![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "reads and writes files")]
 
 use std::fs::File;
@@ -27,22 +27,22 @@ mod several;
 Examples:
   cargo xtask build                        the release that the submodule pins
   cargo xtask build --ref v0.14.0          any release tag, branch or commit of upstream
-  cargo xtask build --ref master --json    what was made, as JSON on standard output
+  cargo xtask build --ref master --json    the record of the build, as JSON on standard output
   cargo xtask build --ref v0.31.0..v0.32.2 all stable releases from one to the other, both included
   cargo xtask build --ref v0.32.2 --ref master
-  cargo xtask build --go /opt/go/bin/go    with a Go of your own
+  cargo xtask build --go /opt/go/bin/go    with your own Go
 
-The directory that was made is printed on standard output. A second run that would make the same
-does nothing. Of several refs the rest is built if one fails, and a table follows; with --json it is
-a list. Exit status: 0 all made or already there, 1 one failed, 2 bad arguments.")]
+Prints the directory of the build on standard output. Does nothing if that build is already there.
+Given several refs, builds the others if one fails, and prints a table at the end; with --json the
+output is then a list. Exit status: 0 all are built or were already, 1 one failed, 2 bad arguments.")]
 pub struct Build {
     /// Release tag (v0.14.0), branch (master), commit (7 to 40 hex digits) or range of releases; can be given several times [default: the pinned commit]
     #[arg(long, value_name = "REF", env = "BUILDKIT_REF")]
     r#ref: Vec<Selection>,
-    /// Where the folder <version>/ is put [default: dist/ of this checkout]
+    /// Directory in which <version>/ is created [default: dist/ of this checkout]
     #[arg(long, value_name = "DIR")]
     out: Option<Utf8PathBuf>,
-    /// A go command or GOROOT to use [default: the first that is new enough of PATH, an earlier download, a new one]
+    /// A go command or GOROOT to use [default: the first that is new enough: on PATH, downloaded earlier, downloaded now]
     #[arg(long, value_name = "PATH")]
     go: Option<Utf8PathBuf>,
     /// Go's download page, or a mirror of it
@@ -54,9 +54,6 @@ pub struct Build {
 }
 
 /// Runs the task in the checkout at `root`.
-///
-/// # Errors
-/// If a ref cannot be found, or the only one cannot be built.
 pub fn run(root: &Utf8Path, arguments: &Build) -> Result<ExitCode> {
     let upstream = Upstream::of(root)?;
     let refs = refs(&upstream, &arguments.r#ref)?;
@@ -75,7 +72,7 @@ pub fn run(root: &Utf8Path, arguments: &Build) -> Result<ExitCode> {
     }
 }
 
-/// The refs that were asked for, ranges spelled out; none is the pinned commit.
+/// The requested refs, with ranges expanded. `None` is the pinned commit.
 fn refs(upstream: &Upstream, selections: &[Selection]) -> Result<Vec<Option<UpstreamRef>>> {
     let mut refs = Vec::new();
     for selection in selections {
@@ -92,7 +89,7 @@ fn refs(upstream: &Upstream, selections: &[Selection]) -> Result<Vec<Option<Upst
     Ok(refs)
 }
 
-/// What every ref of one run is built with.
+/// What all refs of one run are built with.
 struct Builder<'a> {
     root: &'a Utf8Path,
     upstream: &'a Upstream,
@@ -100,7 +97,7 @@ struct Builder<'a> {
     go: Sources<'a>,
 }
 
-/// A directory that a build made, or found made.
+/// The directory of a build, new or already there.
 struct Built {
     folder: Utf8PathBuf,
     record: Metadata,
@@ -121,7 +118,7 @@ impl Builder<'_> {
             return Ok(Built { folder, record: found, is_unchanged: true });
         }
         let (files, lock) = self.upstream.files(&record.source.commit)?;
-        // Another run may have made it while this one waited for the lock.
+        // Another run may have built it while this one waited for the lock.
         if let Some(found) = present(&folder, &record) {
             return Ok(Built { folder, record: found, is_unchanged: true });
         }
@@ -147,7 +144,7 @@ impl Built {
 
     fn print_status(&self, root: &Utf8Path) {
         let total_bytes = self.record.files.iter().map(|file| file.size_bytes).sum();
-        let state = if self.is_unchanged { "is already this very build; nothing to do" } else { "is ready" };
+        let state = if self.is_unchanged { "is up to date; nothing to do" } else { "is ready" };
         let (folder, count) = (relative(root, &self.folder), self.record.files.len() + 2);
         print_status("dist", format_args!("{folder} {state} ({} in {count} files)", size(total_bytes)));
     }
@@ -158,10 +155,10 @@ impl Built {
 }
 
 fn absolute(path: &Utf8Path) -> Result<Utf8PathBuf> {
-    camino::absolute_utf8(path).with_context(|| format!("--out {path} is no path"))
+    camino::absolute_utf8(path).with_context(|| format!("--out {path} is not a valid path"))
 }
 
-/// Refuses to put a build where it would be lost, or where something stands that is not a build.
+/// Refuses to write into the sources, and to replace a directory that is not a build.
 fn refuse_foreign(root: &Utf8Path, sources: &Utf8Path, folder: &Utf8Path) -> Result<()> {
     for taken in [sources, &root.join("buildkit")] {
         ensure!(!is_inside(folder, taken), "{folder} is inside {taken}; choose another directory with --out DIR");
@@ -175,14 +172,14 @@ fn refuse_foreign(root: &Utf8Path, sources: &Utf8Path, folder: &Utf8Path) -> Res
     Ok(())
 }
 
-/// Whether a path, which may not exist yet, is inside a directory, whatever links lead there.
+/// Whether a path, which may not exist yet, is inside a directory once links are resolved.
 fn is_inside(path: &Utf8Path, directory: &Utf8Path) -> bool {
     let real = |path: &Utf8Path| path.canonicalize_utf8().ok();
     let Some(directory) = real(directory) else { return false };
     path.ancestors().find_map(real).is_some_and(|path| path.starts_with(directory))
 }
 
-/// Says what is lost if another build stands there.
+/// Notes what is lost if another build is replaced.
 fn announce_replacement(root: &Utf8Path, folder: &Utf8Path) {
     if let Ok(Dist { record, .. }) = Dist::open(folder, Some(folder)) {
         let image = if record.image.is_some() { ", with its image" } else { "" };
@@ -195,41 +192,44 @@ fn announce_replacement(root: &Utf8Path, folder: &Utf8Path) {
     }
 }
 
-/// Compile, gate, hand over: all in the staging folder.
+/// Compiles, checks the binaries and packages them, all in the staging directory.
 fn make(record: &mut Metadata, go: &Go, worktree: &Utf8Path, staging: &Staging, lock: &File) -> Result<()> {
     compile::compile(record, go, worktree, staging.path(), lock)?;
-    // Compressing takes longer than the gate: do both at once.
+    // Compression takes longer than the checks: do both at once.
     let build_infos = std::thread::scope(|scope| {
         let archived = scope.spawn(|| assemble::archive(staging.path(), record));
         let build_infos = names::COMMANDS.map(|command| gate(record, command, staging.path()));
-        archived.join().expect("the archive does not panic")?;
+        archived.join().expect("archiving does not panic")?;
         anyhow::Ok(build_infos)
     })?;
     let [daemon, client] = build_infos;
     assemble::assemble(staging.path(), record, [daemon?, client?])
 }
 
-/// Refuses a binary that is not what was to be made.
+/// Refuses a binary that is not what was requested.
 fn gate(record: &Metadata, command: &str, folder: &Utf8Path) -> Result<BuildInfo> {
     let program = folder.join(command);
-    let file = File::open(&program).with_context(|| format!("Go made no {command}"))?;
+    let file = File::open(&program).with_context(|| format!("Go did not create {command}"))?;
     let info = binary::inspect(file, command, record.go).map_err(|faults| anyhow!("{command} is refused: {faults}"))?;
     let version = recipe::version_line(command, &record.source.version, &record.source.commit);
     match compile::check_version(&program, &version)? {
         Some(how) => {
-            print_status("gate", format_args!("{command} is static riscv64 and says {} {how}", record.source.version));
+            print_status(
+                "gate",
+                format_args!("{command} is static riscv64 and reports {} {how}", record.source.version),
+            );
         }
         None => {
             print_status("gate", format_args!("{command} is static riscv64"));
             note(format_args!(
-                "{command} --version was not run: no qemu-user here; `cargo xtask doctor` says how to get it"
+                "{command} --version was not run: there is no qemu-user here; `cargo xtask doctor` prints how to install it"
             ));
         }
     }
     Ok(info)
 }
 
-/// The record of a folder that already is what `wanted` would make, every file of it unharmed.
+/// The record of a directory that already holds what `wanted` would build, with every file intact.
 fn present(folder: &Utf8Path, wanted: &Metadata) -> Option<Metadata> {
     let found = Dist::open(folder, Some(folder)).ok()?;
     let is_right = |name: &String| files::mode(&folder.join(name)).is_ok_and(|mode| mode == names::mode(name));

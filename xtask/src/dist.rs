@@ -1,5 +1,5 @@
-//! The folder `dist/<version>/` as tasks hand it on: found, checked against its record, and its
-//! record rewritten whole or not at all.
+//! The directory `dist/<version>/`, which tasks pass on: finds it, checks it against its record, and
+//! replaces the record atomically.
 #![allow(clippy::disallowed_methods, reason = "reads and writes files")]
 
 use std::fs;
@@ -30,46 +30,42 @@ pub use image_tags::{REPOSITORY, image_tags};
 pub use record::{FileRecord, ImageRecord, Metadata, Proof, sha256sums};
 pub use release_name::ReleaseName;
 
-/// A folder that a build handed over.
+/// The directory of a build.
 #[derive(Debug)]
 pub struct Dist {
-    /// Where it stands.
     pub folder: Utf8PathBuf,
     /// Its `metadata.json`.
     pub record: Metadata,
 }
 
 impl Dist {
-    /// The folder that was named, or the only one in `dist/` of the checkout at `root`.
-    ///
-    /// # Errors
-    /// Where there is none, or several to choose from, or its record cannot be read.
+    /// Opens `named`, or the only directory in `dist/` of the checkout at `root`.
     pub fn open(root: &Utf8Path, named: Option<&Utf8Path>) -> Result<Self> {
         let folder = match named {
             Some(folder) => folder.to_owned(),
             None => only_one(&root.join("dist"))?,
         };
         let path = folder.join(METADATA);
-        let text = fs::read_to_string(&path)
-            .with_context(|| format!("{folder} is no folder that `cargo xtask build` made"))?;
+        let text =
+            fs::read_to_string(&path).with_context(|| format!("{folder} was not created by `cargo xtask build`"))?;
         let record: Metadata =
-            serde_json::from_str(&text).with_context(|| format!("{path} is not the record of a build"))?;
+            serde_json::from_str(&text).with_context(|| format!("{path} is not a valid record of a build"))?;
         if record.schema != SCHEMA {
-            bail!("{path} has schema {}, and this is for schema {SCHEMA}; build again", record.schema);
+            bail!("{path} has schema {}, not {SCHEMA}; run `cargo xtask build` again", record.schema);
         }
         Ok(Self { folder, record })
     }
 
-    /// Compares every recorded file with its size and digest.
-    ///
-    /// # Errors
-    /// Names the first that differs.
+    /// Compares every recorded file with its size and digest. Fails at the first that differs.
     pub fn verify(&self) -> Result<()> {
         for file in &self.record.files {
             let path = self.folder.join(&file.name);
             let (size_bytes, sha256) = file_digest(&path)?;
             if (size_bytes, &sha256) != (file.size_bytes, &file.sha256) {
-                bail!("{path} is not what was built (SHA-256 {sha256}, recorded {}); build again", file.sha256);
+                bail!(
+                    "{path} is not what was built (SHA-256 {sha256}, recorded {}); run `cargo xtask build` again",
+                    file.sha256
+                );
             }
         }
         Ok(())
@@ -96,9 +92,6 @@ impl Dist {
     }
 
     /// Writes the record, and `SHA256SUMS` after it.
-    ///
-    /// # Errors
-    /// Where the folder cannot be written to.
     pub fn save(&self) -> Result<()> {
         let modified = files::instant(self.record.source.source_date_epoch);
         let text = serde_json::to_string_pretty(&self.record).context("the record cannot be written as JSON")? + "\n";
@@ -106,7 +99,7 @@ impl Dist {
         files::replace(&self.folder.join(SHA256SUMS), self.sums()?.as_bytes(), modified)
     }
 
-    /// Whether `SHA256SUMS` has what it was written with.
+    /// Whether `SHA256SUMS` matches the record.
     pub fn has_its_sums(&self) -> bool {
         let found = fs::read_to_string(self.folder.join(SHA256SUMS)).ok();
         found.is_some() && found == self.sums().ok()
@@ -120,14 +113,14 @@ impl Dist {
     }
 }
 
-/// The only folder with a record in it.
+/// The only directory that contains a record.
 fn only_one(dist: &Utf8Path) -> Result<Utf8PathBuf> {
-    let entries = dist.read_dir_utf8().with_context(|| format!("there is no {dist}; `cargo xtask build` makes it"))?;
+    let entries = dist.read_dir_utf8().with_context(|| format!("there is no {dist}; run `cargo xtask build`"))?;
     let mut folders: Vec<_> =
         entries.flatten().map(|entry| entry.path().to_owned()).filter(|path| path.join(METADATA).is_file()).collect();
     folders.sort();
     match folders.as_slice() {
-        [] => bail!("{dist} has no build in it; `cargo xtask build` makes one"),
+        [] => bail!("there is no build in {dist}; run `cargo xtask build`"),
         [folder] => Ok(folder.clone()),
         several => {
             let names: Vec<&str> = several.iter().filter_map(|folder| folder.file_name()).collect();

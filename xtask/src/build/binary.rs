@@ -1,5 +1,5 @@
-//! The gate that every compiled command passes before it is handed over: the ELF header and Go's
-//! build information have to be those of a static riscv64 command of the expected Go.
+//! Checks each compiled command before it is packaged: its ELF header and Go's build information
+//! must be those of a static riscv64 command built by the expected Go.
 
 use std::io::{Read, Seek};
 
@@ -20,11 +20,8 @@ const BUILD_INFO_SECTION: &str = ".go.buildinfo";
 /// A few kilobytes in practice (BuildKit's has 20); more than this is no build information.
 const LARGEST_BUILD_INFO_BYTES: u64 = 1 << 20;
 
-/// Reads what a binary says of itself, and refuses any that is not `command` for linux/riscv64,
-/// made by `go`.
-///
-/// # Errors
-/// All that is wrong with it, in one message.
+/// Reads the build information of a binary. Fails with all that is wrong if it is not `command`
+/// for linux/riscv64, built by `go`.
 pub fn inspect(binary: impl Read + Seek, command: &str, go: GoVersion) -> Result<BuildInfo, String> {
     let mut elf =
         ElfStream::<AnyEndian, _>::open_stream(binary).map_err(|error| format!("it is not an ELF file: {error}"))?;
@@ -77,7 +74,7 @@ fn build_info_faults(info: &BuildInfo, command: &str, go: GoVersion) -> Vec<Stri
     let arch = info.setting("GOARCH").unwrap_or("none");
     [
         (info.path != wanted_path, format!("its main package is {}, not {wanted_path}", info.path)),
-        (info.go_version != go, format!("Go {} made it, not Go {go}", info.go_version)),
+        (info.go_version != go, format!("it was built by Go {}, not Go {go}", info.go_version)),
         (arch != GOARCH, format!("its GOARCH is {arch}, not {GOARCH}")),
     ]
     .into_iter()
@@ -157,7 +154,7 @@ mod tests {
         assert!(fault(&TEXT.replace("buildctl", "buildkitd")).starts_with("its main package is"));
         assert_eq!(fault(&TEXT.replace("riscv64", "amd64")), "its GOARCH is amd64, not riscv64");
         let other_go = inspect(Cursor::new(file(TEXT)), "buildctl", "1.26.2".parse().expect("a version"));
-        assert_eq!(other_go.expect_err("is another"), "Go 1.26.3 made it, not Go 1.26.2");
+        assert_eq!(other_go.expect_err("is another"), "it was built by Go 1.26.3, not Go 1.26.2");
     }
 
     #[test]

@@ -1,5 +1,5 @@
-//! Compiles both commands in one call of Go, so that they share every package, and shows how far
-//! it is: Go names each package as it compiles it, and is asked beside that which are stale.
+//! Compiles both commands in one call of Go, so that they share every package, and shows progress:
+//! Go prints each package as it compiles it, and `go list` gives those that are stale.
 #![allow(clippy::disallowed_types, reason = "reads and writes files")]
 
 use std::collections::{HashSet, VecDeque};
@@ -19,9 +19,6 @@ use crate::os::terminal::{Progress, Unit, clock, print_status};
 const LIMIT: Duration = Duration::from_secs(6 * 60 * 60);
 
 /// Compiles the commands of `record` from `worktree` into `folder`.
-///
-/// # Errors
-/// Where Go fails; what it said has been printed as it came.
 pub fn compile(record: &Metadata, go: &Go, worktree: &Utf8Path, folder: &Utf8Path, lock: &File) -> Result<()> {
     let recipe = &record.recipe;
     let run = |arguments: &[String]| {
@@ -43,7 +40,7 @@ pub fn compile(record: &Metadata, go: &Go, worktree: &Utf8Path, folder: &Utf8Pat
     let status = build.follow(Some(lock), |event| shown.take(event))?.status;
     let (compiled, took) = shown.end();
     if !status.success() {
-        bail!("Go could not compile {}: {status}; what it said is above\n  {build}", record.source.version);
+        bail!("Go could not compile {}: {status}; its output is above\n  {build}", record.source.version);
     }
     match compiled {
         0 => print_status("compile", format_args!("linked, all packages were cached, {}", clock(took))),
@@ -52,19 +49,19 @@ pub fn compile(record: &Metadata, go: &Go, worktree: &Utf8Path, folder: &Utf8Pat
     Ok(())
 }
 
-/// Asks for the packages that are to be compiled, on a thread of its own: the answer takes a
-/// second in which Go already works.
+/// Lists the packages that will be compiled, on another thread: it takes a second, during which Go
+/// already compiles.
 fn listed(list: Run) -> Receiver<HashSet<String>> {
     let (sender, receiver) = channel();
     std::thread::spawn(move || {
-        // Where this fails, the build fails likewise and says why; nothing is a package then.
+        // If this fails, the build fails too and prints why; no line counts as a package then.
         let packages = list.read().unwrap_or_default();
         let _ = sender.send(packages.lines().filter(|line| !line.is_empty()).map(str::to_owned).collect());
     });
     receiver
 }
 
-/// Tells Go's names of packages from its errors, once it is known what the packages are.
+/// Separates the names of packages in the output of Go from errors, once the packages are known.
 struct Shown {
     stale: Receiver<HashSet<String>>,
     packages: Option<HashSet<String>>,
@@ -80,7 +77,7 @@ impl Shown {
         }
         if self.packages.is_none() {
             match self.stale.try_recv() {
-                Ok(packages) => self.learn(packages),
+                Ok(packages) => self.set_packages(packages),
                 Err(TryRecvError::Empty | TryRecvError::Disconnected) => {}
             }
         }
@@ -90,18 +87,18 @@ impl Shown {
         self.progress.tick();
     }
 
-    /// Waits for what the packages are, shows the rest, and takes the bar away. Returns how many
+    /// Waits for the list of packages, shows the rest and removes the bar. Returns how many packages
     /// were compiled, and how long that took.
     fn end(mut self) -> (u64, Duration) {
         if self.packages.is_none() {
             let packages = self.stale.recv().unwrap_or_default();
-            self.learn(packages);
+            self.set_packages(packages);
         }
         self.show_waiting();
         (self.compiled, self.progress.elapsed())
     }
 
-    fn learn(&mut self, packages: HashSet<String>) {
+    fn set_packages(&mut self, packages: HashSet<String>) {
         self.progress.set_total(packages.len() as u64);
         self.packages = Some(packages);
     }
@@ -118,11 +115,8 @@ impl Shown {
     }
 }
 
-/// Runs a compiled command for its version where riscv64 programs run, and compares.
-/// Returns how it ran, or nothing where it did not.
-///
-/// # Errors
-/// Where it runs and says something else, or not at all.
+/// Runs a compiled command with `--version`, and compares. Returns how it ran, or `None` if riscv64
+/// programs do not run here.
 pub fn check_version(program: &Utf8Path, wanted: &str) -> Result<Option<String>> {
     let host = crate::os::host::Riscv64::here();
     let Some(run) = host.run(program) else { return Ok(None) };
@@ -135,11 +129,11 @@ pub fn check_version(program: &Utf8Path, wanted: &str) -> Result<Option<String>>
     }
     let printed = printed.with_context(|| format!("{program} does not run {}", host.describe()))?;
     if printed != wanted {
-        bail!("{program} says\n  {printed}\nand was stamped with\n  {wanted}");
+        bail!("{program} printed\n  {printed}\nbut was stamped with\n  {wanted}");
     }
     Ok(Some(host.describe()))
 }
 
-/// Upstream's Dockerfile tries this again too: under emulation it now and then hangs.
+/// Upstream's Dockerfile retries this too: under emulation it sometimes hangs.
 const VERSION_ATTEMPTS: u32 = 3;
 const VERSION_LIMIT: Duration = Duration::from_secs(30);

@@ -1,4 +1,4 @@
-//! Several refs in one run: one after another, so that they share Go's cache, and a table at the end.
+//! Builds several refs in one run, one after another, so that they share Go's cache, and prints a table.
 #![allow(clippy::disallowed_methods, reason = "asks the clock")]
 
 use std::process::ExitCode;
@@ -12,7 +12,7 @@ use crate::os::terminal::{clock, print_error, print_status, print_table};
 use crate::upstream::git_ref::UpstreamRef;
 use crate::upstream::relative;
 
-/// Builds them all; one that fails does not keep the others from being built.
+/// Builds all refs. If one fails, the others are still built.
 pub fn run(builder: &Builder<'_>, refs: &[Option<UpstreamRef>], json: bool) -> Result<ExitCode> {
     let mut done = Vec::new();
     for (wanted, number) in refs.iter().zip(1..) {

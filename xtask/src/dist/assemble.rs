@@ -1,5 +1,5 @@
-//! Fills `dist/<version>/`: the archive, the SBOM, the record and the digests beside the two
-//! commands, all with the mode and the date that they have on every machine.
+//! Writes the archive, the SBOM, the record and the digests into `dist/<version>/`, with the same
+//! modes and dates on every machine.
 #![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "reads and writes files")]
 
 use std::fs::{self, File};
@@ -15,29 +15,26 @@ use crate::dist::{Dist, names, recipe, sbom};
 use crate::go::BuildInfo;
 use crate::os::files::{self, MODE_FILE, MODE_PROGRAM};
 
-/// Completes the folder in which the two commands and the archive already stand, and the record.
-///
-/// # Errors
-/// Where something cannot be written.
+/// Completes the record, and the directory that already contains the two commands and the archive.
 pub fn assemble(folder: &Utf8Path, record: &mut Metadata, build_infos: [BuildInfo; 2]) -> Result<()> {
     let source = record.source.clone();
     let modified = files::instant(source.source_date_epoch);
-    let settle = |name: &str, mode: u32| files::set_mode_and_time(&folder.join(name), mode, modified);
+    let set = |name: &str, mode: u32| files::set_mode_and_time(&folder.join(name), mode, modified);
     let write = |name: &str, text: &str| {
         let path = folder.join(name);
         fs::write(&path, text).with_context(|| format!("cannot write {path}"))?;
-        settle(name, MODE_FILE)
+        set(name, MODE_FILE)
     };
 
     for command in names::COMMANDS {
-        settle(command, MODE_PROGRAM)?;
+        set(command, MODE_PROGRAM)?;
     }
     let commands = names::COMMANDS.map(|command| record_of(folder, command));
     let [daemon, client] = commands;
     let commands = [daemon?, client?];
 
     let tarball = names::tarball(&source.version);
-    settle(&tarball, MODE_FILE)?;
+    set(&tarball, MODE_FILE)?;
 
     let [daemon_info, client_info] = build_infos;
     let document = sbom::document(&source, &[(&commands[0], daemon_info), (&commands[1], client_info)]);
@@ -62,9 +59,6 @@ fn record_of(folder: &Utf8Path, name: &str) -> Result<FileRecord> {
 
 /// The archive as upstream lays it out: `bin/` and the commands in it, sorted by name, with the
 /// date of the commit. Source: the `releaser` stage of upstream's Dockerfile.
-///
-/// # Errors
-/// Where it cannot be written.
 pub fn archive(folder: &Utf8Path, record: &Metadata) -> Result<()> {
     let source = &record.source;
     let path = folder.join(names::tarball(&source.version));

@@ -1,5 +1,5 @@
-//! What a task found out: named checks with a verdict and the evidence for it, as they are printed,
-//! written as JSON, and kept as proof in `metadata.json`.
+//! Checks with a verdict and its evidence, as tasks print them, write them as JSON and record them in
+//! `metadata.json`.
 
 use serde::{Deserialize, Serialize};
 
@@ -11,16 +11,15 @@ pub enum Verdict {
     Pass,
     /// It does not hold.
     Fail,
-    /// It could not be looked at; the evidence says why.
+    /// It could not be checked; the evidence gives the reason.
     NotRun,
 }
 
 /// One check.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Check {
-    /// Its name, the same at every run: `tini-runs`.
+    /// The same at every run: `tini-runs`.
     pub name: String,
-    /// Its outcome.
     pub verdict: Verdict,
     /// What was seen, in one sentence; for a failure also what to do next.
     pub evidence: String,
@@ -42,7 +41,7 @@ impl Check {
         self.verdict == Verdict::Fail
     }
 
-    /// A check that could not be looked at.
+    /// A check that could not be run.
     pub fn not_run(name: &str, why: impl Into<String>) -> Self {
         Self { name: name.to_owned(), verdict: Verdict::NotRun, evidence: why.into() }
     }

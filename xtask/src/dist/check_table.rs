@@ -9,12 +9,12 @@ const NAME_WIDTH: usize = 26;
 const WIDTH_ELSEWHERE: usize = 120;
 const NARROWEST_EVIDENCE: usize = 40;
 
-/// Says what the rows below it are about.
+/// Prints a line above the rows.
 pub fn heading(text: &str) {
     eprintln!("{}", style(text).for_stderr().bold());
 }
 
-/// One row.
+/// Prints one row.
 pub fn row(check: &Check) {
     let (word, name) = match check.verdict {
         Verdict::Pass => (style("   pass").for_stderr().green(), style(&check.name).for_stderr()),
@@ -32,7 +32,7 @@ pub fn row(check: &Check) {
     }
 }
 
-/// Rows of one group; where none of them could be run for one and the same reason, a single row.
+/// Prints the rows of a group: a single one if all checks differ only in their names.
 pub fn rows(group: &str, checks: &[Check]) {
     match checks {
         [first, _, ..] if checks.iter().all(|check| check == &Check { name: check.name.clone(), ..first.clone() }) => {

@@ -10,10 +10,10 @@ use serde_json::{Map, Value, json};
 /// Prefix of the labels that are also annotations of the manifest.
 const STANDARD_PREFIX: &str = "org.opencontainers.image.";
 const BASE_DIGEST: &str = "org.opencontainers.image.base.digest";
-/// What of an engine's configuration is the Dockerfile's doing; the rest is the engine's own.
+/// What the Dockerfile sets in an engine's configuration; the rest is set by the engine.
 const KEPT: [&str; 8] = ["Cmd", "Entrypoint", "Env", "ExposedPorts", "StopSignal", "User", "Volumes", "WorkingDir"];
 
-/// A configuration as an engine wrote it, as far as we need it.
+/// The parts that we need of a configuration that an engine wrote.
 #[derive(Debug, Deserialize)]
 pub struct BuiltConfig {
     /// The processor that it was built for.
@@ -21,14 +21,14 @@ pub struct BuiltConfig {
     config: Map<String, Value>,
 }
 
-/// What a configuration is made of beside what the engine's says.
+/// What a configuration contains besides that of the engine.
 #[derive(Debug)]
 pub struct Facts<'a> {
     /// RFC 3339: the date of all that is in the image.
     pub created: &'a str,
     /// Name of the base image.
     pub base_name: &'a str,
-    /// Digest of the base image, where the engine told it.
+    /// Digest of the base image, if the engine reported it.
     pub base_digest: Option<&'a str>,
     /// Digests of all layers as tar archives.
     pub diff_ids: &'a [Digest],
@@ -36,7 +36,7 @@ pub struct Facts<'a> {
     pub instructions: &'a [String],
 }
 
-/// The labels that are standard ones: those of the Dockerfile, and the base's digest.
+/// The standard labels: those of the Dockerfile, and the digest of the base.
 pub fn labels(built: &BuiltConfig, base_digest: Option<&str>) -> BTreeMap<String, String> {
     let given = built.config.get("Labels").and_then(Value::as_object).into_iter().flatten();
     given
@@ -81,7 +81,7 @@ mod tests {
     use oci::digest::Sha256;
 
     #[test]
-    fn engines_that_say_the_same_in_their_own_ways_give_one_configuration() {
+    fn every_engine_gives_the_same_configuration() {
         let docker = json!({
             "architecture": "riscv64", "os": "linux", "created": "2026-11-22T20:38:14Z", "container": "abc",
             "config": {

@@ -1,4 +1,4 @@
-//! The tags of an image, from what was built: names in a registry that people pull by.
+//! The tags that an image is published under, from the source of the build.
 
 use oci::reference::ImageTag;
 
@@ -7,7 +7,7 @@ use crate::upstream::source::Source;
 /// Where the image is published, without a tag.
 pub const REPOSITORY: &str = "ghcr.io/gounthar/buildkit-riscv64";
 
-/// The tags that an image of this source is published under, the lasting one first.
+/// The tags that an image of this source is published under, the permanent one first.
 ///
 /// ```text
 /// a release tag          v0.32.2-riscv64
@@ -16,9 +16,8 @@ pub const REPOSITORY: &str = "ghcr.io/gounthar/buildkit-riscv64";
 /// a commit of no release v0.32.0-57-g73ed6825c-riscv64
 /// ```
 ///
-/// `latest` follows master and nothing else: a release, which may be a patch to an old line,
-/// never moves it. The date is that of the source, so that building an old commit again does
-/// not make it look new.
+/// Only master moves `latest`: a release may be a patch to an old line. The date is that of the
+/// source, so that an old commit does not get a new date when it is built again.
 pub fn image_tags(source: &Source) -> Vec<ImageTag> {
     let date = source.source_date.day().to_string();
     let name = source.r#ref.to_string();

@@ -1,4 +1,4 @@
-//! The names of what stands in `dist/<version>/`, written out once.
+//! Names and modes of the files in `dist/<version>/`.
 
 use crate::os::files::{MODE_FILE, MODE_PROGRAM};
 use crate::upstream::version::Version;
@@ -16,7 +16,7 @@ pub const METADATA: &str = "metadata.json";
 /// Digests of every other file, for `sha256sum -c`.
 pub const SHA256SUMS: &str = "SHA256SUMS";
 
-/// The folder of the image, an OCI image layout.
+/// The directory of the image, an OCI image layout.
 pub const LAYOUT: &str = "image";
 
 /// Upstream's own name for its archive, `buildkit-v0.32.2.linux-riscv64.tar.gz`.
@@ -30,12 +30,12 @@ pub fn sbom(version: &Version) -> String {
     format!("buildkit-{version}.linux-riscv64.spdx.json")
 }
 
-/// Every file that a build executor over, in the order in which they are listed.
+/// Every file of a build, in the order in which they are listed.
 pub fn files(version: &Version) -> [String; 7] {
     [BUILDKITD, BUILDCTL, &tarball(version), &sbom(version), VERSION_TXT, METADATA, SHA256SUMS].map(str::to_owned)
 }
 
-/// The mode of a file that a build made.
+/// The mode of a file of a build.
 pub fn mode(name: &str) -> u32 {
     if COMMANDS.contains(&name) { MODE_PROGRAM } else { MODE_FILE }
 }

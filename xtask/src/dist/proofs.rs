@@ -1,25 +1,25 @@
-//! What must be proved of an image before it is published, and what was.
+//! The proofs that an image needs before it is published, and those that are missing.
 
 use crate::dist::check::Verdict;
 use crate::dist::record::{Metadata, Proof};
 
-/// Every proof that there is. Each level of `smoke` proves what no other does: that the programs
-/// start, that buildx can use the image, and that a build for two platforms works in it.
+/// All proofs. Each level of `smoke` proves something else: that the programs start, that buildx
+/// can use the image, and that a build for two platforms works in it.
 pub const REQUIRED: [&str; 4] = ["verify-tini", "smoke exec", "smoke builder", "smoke machine"];
 
-/// The proofs that are of this very image, in the order in which they are required.
+/// The proofs of the recorded image, in the order of [`REQUIRED`].
 pub fn valid(record: &Metadata) -> impl Iterator<Item = &Proof> {
     let digest = record.image_digest();
     let of = move |name: &&str| record.proofs.iter().find(|proof| proof.name == *name);
     REQUIRED.iter().filter_map(of).filter(move |proof| Some(&proof.image_digest) == digest)
 }
 
-/// How many checks of a proof came out like that.
+/// The number of checks of a proof with that verdict.
 pub fn count(proof: &Proof, verdict: Verdict) -> usize {
     proof.checks.iter().filter(|check| check.verdict == verdict).count()
 }
 
-/// What is not proved: the name of the proof, and why it does not count.
+/// The missing proofs, each with the reason.
 pub fn missing(record: &Metadata) -> Vec<(&'static str, String)> {
     let mut missing = Vec::new();
     for name in REQUIRED {

@@ -1,5 +1,5 @@
-//! How BuildKit is compiled: upstream's own flags and stamps, and what makes the bytes the same on
-//! every machine (DESIGN: `-trimpath`, no VCS stamp, no build id).
+//! How BuildKit is compiled: with upstream's flags and version stamps, and so that the bytes are the
+//! same on every machine (DESIGN: `-trimpath`, no VCS stamp, no build id).
 //!
 //! Upstream gives `buildkitd` its build tags and `buildctl` none. Here both are made in one call
 //! with the daemon's tags, so that they share every package: without cgo the tags change one file
@@ -18,13 +18,13 @@ pub const GOARCH: &str = "riscv64";
 /// `buildkitd`'s tags. Source: upstream's Dockerfile, the same from v0.14.0 to v0.32.2.
 pub const TAGS: &str = "osusergo netgo static_build seccomp";
 
-/// One way to compile: everything besides the source and Go that decides the bytes. It is recorded
-/// as it stands in `metadata.json`.
+/// One way to compile: everything besides the source and Go that decides the bytes. It is
+/// recorded in `metadata.json`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Recipe {
-    /// The environment that the compiler sees, beyond what finds its tools and its cache.
+    /// The environment of the compiler, except what locates its tools and its cache.
     pub environment: Vec<(String, String)>,
-    /// Arguments to `go`, but for `-v` and `-o`, which say where and not what.
+    /// Arguments of `go`, except `-v` and `-o`, which do not change the bytes.
     pub arguments: Vec<String>,
     /// How the archive is packed; gzip's bytes depend on its level.
     pub archive: Archive,
@@ -40,7 +40,7 @@ pub struct Archive {
 }
 
 impl Recipe {
-    /// The recipe of one commit. Both stamps matter: buildx demands four fields of `--version`.
+    /// The recipe of one commit. Both stamps matter: buildx requires four fields of `--version`.
     pub fn new(version: &Version, commit: &CommitId) -> Self {
         let stamp = |name: &str, value: &str| format!("-X {PACKAGE}/version.{name}={value}");
         let ldflags = [
@@ -61,7 +61,7 @@ impl Recipe {
     }
 }
 
-/// A fixed target, and no say for the user's own Go settings. Source: `go help environment`.
+/// A fixed target, whatever the user's Go settings are. Source: `go help environment`.
 const ENVIRONMENT: [(&str, &str); 9] = [
     ("CGO_ENABLED", "0"),
     ("GOOS", "linux"),
@@ -85,7 +85,7 @@ mod tests {
     use crate::dist::samples;
 
     #[test]
-    fn the_whole_recipe_stands_as_text() {
+    fn the_recipe_is_upstream_s_and_reproducible() {
         let recipe = Recipe::new(&samples::version(), &samples::commit());
         assert_eq!(
             recipe.arguments.join("|"),
@@ -98,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn a_version_line_has_the_four_fields_that_buildx_demands() {
+    fn a_version_line_has_the_four_fields_that_buildx_requires() {
         let line = version_line("buildkitd", &samples::version(), &samples::commit());
         assert_eq!(line.split(' ').count(), 4, "{line}");
     }

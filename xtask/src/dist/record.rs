@@ -1,5 +1,4 @@
-//! `metadata.json`, the record that travels with a build: a task reads this file back and never
-//! the memory of an earlier task.
+//! `metadata.json`, the record of a build. Tasks pass on their results only through this file.
 
 use oci::digest::{Digest, Sha256};
 use oci::reference::ImageTag;
@@ -11,7 +10,7 @@ use crate::go::GoVersion;
 use crate::os::timestamp::Timestamp;
 use crate::upstream::source::Source;
 
-/// The form of the record; it changes when a reader of the old one would misread the new one.
+/// The version of the form. It changes if a reader of the old form would misread the new one.
 pub const SCHEMA: u32 = 1;
 
 /// The whole record.
@@ -26,12 +25,12 @@ pub struct Metadata {
     pub go: GoVersion,
     /// Environment and arguments of the compilation.
     pub recipe: Recipe,
-    /// Every file of the folder but this one and `SHA256SUMS`, and the image, which has digests of its own.
+    /// Every file of the directory except this one, `SHA256SUMS` and the image, which has its own digests.
     pub files: Vec<FileRecord>,
     /// The image, once there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub image: Option<ImageRecord>,
-    /// What was proved of the image, the latest of each name.
+    /// Test results of the image, the latest of each name.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub proofs: Vec<Proof>,
 }
@@ -39,7 +38,7 @@ pub struct Metadata {
 /// The image of a build, an OCI image layout in the folder.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ImageRecord {
-    /// Folder of the layout within `dist/<version>/`.
+    /// Directory of the layout within `dist/<version>/`.
     pub layout: String,
     /// Digest of the image manifest.
     pub digest: Digest,
@@ -49,56 +48,52 @@ pub struct ImageRecord {
     pub tags: Vec<ImageTag>,
     /// Name of the base image, as given to the engine.
     pub base_name: String,
-    /// `sha256:…` of the manifest or index that the name of the base led to, where the engine told it.
+    /// `sha256:…` of the manifest or index that `base_name` referred to, if the engine reported it.
     pub base_digest: Option<String>,
     /// What built it, such as `docker 20.10.24, buildx 0.13.1`.
     pub engine: String,
-    /// Digest of all that went into it but Debian's packages: a run with the same inputs has nothing to do.
+    /// Digest of everything that went into it except Debian's packages: a run with the same inputs does nothing.
     pub inputs: Sha256,
 }
 
-/// What one task proved of the image, when and how.
+/// The result of one task that tested the image.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Proof {
     /// The task and its level: `verify-tini`, `smoke exec`.
     pub name: String,
-    /// Digest of the image manifest that was proved.
+    /// Digest of the tested image manifest.
     pub image_digest: Digest,
     pub began: Timestamp,
-    /// How long it took.
     pub seconds: u64,
-    /// Name and version of each tool that took part.
+    /// Name and version of each tool that was used.
     pub tools: Vec<(String, String)>,
-    /// What was looked at.
     pub checks: Vec<Check>,
 }
 
-/// One file of the folder.
+/// One file of the directory.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FileRecord {
-    /// Name within the folder.
     pub name: String,
-    /// Size in bytes.
     pub size_bytes: u64,
     /// SHA-256 of the content.
     pub sha256: Sha256,
 }
 
 impl Metadata {
-    /// A record of no files yet.
+    /// A record without files.
     pub fn new(source: Source, go: GoVersion) -> Self {
-        assert_eq!(source.package, PACKAGE, "one module is built here");
+        assert_eq!(source.package, PACKAGE, "only one module is built");
         let recipe = Recipe::new(&source.version, &source.commit);
         Self { schema: SCHEMA, source, go, recipe, files: Vec::new(), image: None, proofs: Vec::new() }
     }
 
-    /// Whether a build by `other` would make the same bytes as the one that is recorded here.
+    /// Whether a build of `other` gives the same bytes.
     pub fn makes_the_same_as(&self, other: &Self) -> bool {
         let inputs = |record: &Self| Self { files: Vec::new(), image: None, proofs: Vec::new(), ..record.clone() };
         inputs(self) == inputs(other)
     }
 
-    /// Whether `other` is of the same source, built the same way, to the same files.
+    /// Whether `other` is of the same source, built the same way, with the same files.
     pub fn has_the_files_of(&self, other: &Self) -> bool {
         self.makes_the_same_as(other) && self.files == other.files
     }

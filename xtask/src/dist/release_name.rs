@@ -1,4 +1,4 @@
-//! What a release of ours is called on GitHub, from what was built, and back.
+//! The name of one of our releases on GitHub, from the source of the build.
 
 use std::fmt;
 use std::str::FromStr;
@@ -7,20 +7,18 @@ use crate::os::timestamp::Day;
 use crate::upstream::source::Source;
 use crate::upstream::version::ReleaseTag;
 
-/// The git tag of a release of ours.
+/// The git tag of one of our releases.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum ReleaseName {
     /// `buildkit-v0.32.2-riscv64`, of an upstream release.
     Upstream(ReleaseTag),
-    /// `buildkit-v20260804-dev`, of master as it was on that day: eight digits.
+    /// `buildkit-v20260804-dev`, of master on that day.
     Development(Day),
 }
 
 impl ReleaseName {
-    /// The name for what was built. Only upstream's releases and master are published.
-    ///
-    /// # Errors
-    /// For another branch, and for a commit of no release.
+    /// The name for a source. Fails for another branch, and for a commit that is not a release: only
+    /// upstream's releases and master are published.
     pub fn of(source: &Source) -> Result<Self, String> {
         if source.r#ref.is_master() {
             return Ok(Self::Development(source.source_date.day()));
@@ -36,7 +34,7 @@ impl ReleaseName {
         }
     }
 
-    /// Upstream's tag, if it is of one.
+    /// Upstream's tag, unless it is of master.
     pub fn upstream(&self) -> Option<&ReleaseTag> {
         match self {
             Self::Upstream(tag) => Some(tag),
@@ -44,12 +42,12 @@ impl ReleaseName {
         }
     }
 
-    /// Whether GitHub is to show it as a prerelease: a candidate of upstream's, or master.
+    /// Whether GitHub shows it as a prerelease: a release candidate of upstream, or master.
     pub fn is_prerelease(&self) -> bool {
         !self.upstream().is_some_and(ReleaseTag::is_stable)
     }
 
-    /// The title of the release.
+    /// The title of the release on GitHub.
     pub fn title(&self) -> String {
         match self {
             Self::Upstream(tag) => format!("BuildKit {tag} for RISC-V64"),
@@ -67,7 +65,9 @@ impl FromStr for ReleaseName {
         let day = inner.and_then(|inner| inner.strip_prefix('v')?.strip_suffix("-dev"));
         (upstream.map(Self::Upstream))
             .or_else(|| day.and_then(|day| day.parse().ok()).map(Self::Development))
-            .ok_or_else(|| format!("{text:?} is no release of ours (buildkit-v0.14.0-riscv64, buildkit-v20251209-dev)"))
+            .ok_or_else(|| {
+                format!("{text:?} is not one of our releases (buildkit-v0.14.0-riscv64, buildkit-v20251209-dev)")
+            })
     }
 }
 

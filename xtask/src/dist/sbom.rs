@@ -1,4 +1,4 @@
-//! The software bill of materials: SPDX 2.3 in JSON, from what the binaries say of themselves.
+//! The software bill of materials: SPDX 2.3 in JSON, from the build information in the binaries.
 //!
 //! Each command is a package that depends on the Go modules linked into it and on Go's standard
 //! library. Sources: <https://spdx.github.io/spdx-spec/v2.3/> and the `golang` type of
