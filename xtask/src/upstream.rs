@@ -111,7 +111,7 @@ impl Upstream {
     /// If there is no such file or line.
     pub fn go_version(&self, commit: &CommitId) -> Result<GoVersion> {
         let go_mod = self.with_mirror(|mirror| mirror.file(commit, "go.mod"))?;
-        GoVersion::asked_by(&go_mod).map_err(|error| anyhow!("go.mod of {commit}: {error}"))
+        GoVersion::required_by(&go_mod).map_err(|error| anyhow!("go.mod of {commit}: {error}"))
     }
 
     /// The version of Go that the pinned commit asks for, if the mirror has the commit.

@@ -1,7 +1,7 @@
-//! What Go writes into each binary about its own making, read from the section `.go.buildinfo`.
+//! The build information that Go writes into each binary, read from the section `.go.buildinfo`.
 //!
 //! Sources: Go's `debug/buildinfo` (the header and the framing) and `runtime/debug.BuildInfo`
-//! (the text). The form with inline strings is the one that Go has written since 1.18.
+//! (the text). Since 1.18, Go writes the form with inline strings.
 
 use crate::go::version::GoVersion;
 
@@ -14,13 +14,12 @@ const FRAME_BYTES: usize = 16;
 /// Build information of one binary.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BuildInfo {
-    /// The Go that made it.
     pub go_version: GoVersion,
     /// Import path of the main package.
     pub path: String,
     /// The module of the main package.
     pub main: Module,
-    /// Every module that is linked in, replacements in place of what they replace.
+    /// Every linked module; a replacement is in place of the module that it replaces.
     pub dependencies: Vec<Module>,
     /// Build settings, such as `GOARCH`, in Go's order.
     pub settings: Vec<(String, String)>,
@@ -29,17 +28,13 @@ pub struct BuildInfo {
 /// One Go module at one version.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Module {
-    /// Module path.
     pub path: String,
-    /// Version, such as `v1.2.3`, or `(devel)`.
+    /// `v1.2.3` or `(devel)`.
     pub version: String,
 }
 
 impl BuildInfo {
     /// Parses the bytes of a `.go.buildinfo` section.
-    ///
-    /// # Errors
-    /// Where the header, the strings or the text are not what Go writes.
     pub fn parse(section: &[u8]) -> Result<Self, String> {
         if !section.starts_with(MAGIC) || section.len() < HEADER_BYTES {
             return Err("the section .go.buildinfo does not begin as Go writes it".to_owned());
@@ -54,7 +49,7 @@ impl BuildInfo {
             .checked_sub(FRAME_BYTES)
             .and_then(|end| framed.get(FRAME_BYTES..end))
             .ok_or("the build information names no modules")?;
-        // A Go built with experiments says so behind its version, as in "go1.26.3 X:jsonv2".
+        // A Go built with experiments lists them after its version, as in "go1.26.3 X:jsonv2".
         let go_version = utf8(go_version)?.split([' ', '-']).next().unwrap_or_default().parse()?;
         Ok(Self::from_text(go_version, utf8(modules)?))
     }
@@ -90,7 +85,7 @@ impl BuildInfo {
         info
     }
 
-    /// The value of a build setting, or nothing where Go recorded none.
+    /// The value of a build setting, or `None` if Go recorded none.
     pub fn setting(&self, key: &str) -> Option<&str> {
         self.settings.iter().find(|(name, _)| name == key).map(|(_, value)| value.as_str())
     }
@@ -100,7 +95,7 @@ fn utf8(bytes: &[u8]) -> Result<&str, String> {
     std::str::from_utf8(bytes).map_err(|_| "the build information is not UTF-8".to_owned())
 }
 
-/// A string behind its length, which is a varint (LEB128), and what follows it.
+/// A string after its length, which is a varint (LEB128), and the bytes that follow it.
 fn string(bytes: &[u8]) -> Result<(&[u8], &[u8]), String> {
     let truncated = || "the build information is cut short".to_owned();
     let mut length = 0_usize;

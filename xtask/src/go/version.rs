@@ -24,13 +24,13 @@ enum Stage {
 }
 
 impl GoVersion {
-    /// Whether this is a language version alone, so that the newest patch of it is meant.
+    /// Whether this is only a language version, which stands for its newest patch.
     pub fn is_patchless(self) -> bool {
         self.stage == Stage::Language
     }
 
-    /// Whether this release is what a `go.mod` that says `wanted` asks to have fetched: the
-    /// release itself, or for a patchless line any patch of it.
+    /// Whether this release may be downloaded for a `go.mod` that requires `wanted`: the same release,
+    /// or any patch of a language version.
     pub fn satisfies_exactly(self, wanted: Self) -> bool {
         match (self.stage, wanted.stage) {
             (Stage::Patch(_), Stage::Language) => (self.major, self.minor) == (wanted.major, wanted.minor),
@@ -38,16 +38,10 @@ impl GoVersion {
         }
     }
 
-    /// The version that the `go` line of a `go.mod` asks for.
+    /// The version that the `go` line of a `go.mod` requires.
     /// Source: <https://go.dev/ref/mod#go-mod-file-go>.
-    ///
-    /// # Errors
-    /// Where there is no such line, or it names no version.
-    pub fn asked_by(go_mod: &str) -> Result<Self, String> {
-        let line = go_mod
-            .lines()
-            .find_map(|line| line.trim().strip_prefix("go "))
-            .ok_or("go.mod has no line that says which Go it needs")?;
+    pub fn required_by(go_mod: &str) -> Result<Self, String> {
+        let line = go_mod.lines().find_map(|line| line.trim().strip_prefix("go ")).ok_or("go.mod has no go line")?;
         line.split("//").next().unwrap_or_default().trim().parse()
     }
 }
@@ -120,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn a_patchless_line_is_met_by_its_patches_alone() {
+    fn only_patches_satisfy_a_language_version() {
         assert!(go("1.21.13").satisfies_exactly(go("1.21")));
         assert!(!go("1.22.0").satisfies_exactly(go("1.21")));
         assert!(!go("1.21rc1").satisfies_exactly(go("1.21")));
@@ -128,9 +122,9 @@ mod tests {
     }
 
     #[test]
-    fn go_mod_says_which() {
-        assert_eq!(GoVersion::asked_by("module x\n\ngo 1.26.3 // why\n\nrequire y v1\n"), Ok(go("1.26.3")));
-        GoVersion::asked_by("module x\n").expect_err("there is no go line");
+    fn go_mod_names_the_version() {
+        assert_eq!(GoVersion::required_by("module x\n\ngo 1.26.3 // why\n\nrequire y v1\n"), Ok(go("1.26.3")));
+        GoVersion::required_by("module x\n").expect_err("there is no go line");
     }
 
     #[test]
@@ -151,7 +145,7 @@ mod tests {
     fn a_mutated_go_mod_is_refused_or_names_a_version_that_is_in_it() {
         arbtest::arbtest(|source| {
             let text = mutation::text(source, "module x\n\ngo 1.26.3 // why\n\nrequire y v1\n")?;
-            if let Ok(version) = GoVersion::asked_by(&text) {
+            if let Ok(version) = GoVersion::required_by(&text) {
                 assert!(text.contains("go ") && version.to_string().parse() == Ok(version), "{text:?}");
             }
             Ok(())

@@ -1,4 +1,4 @@
-//! The time of day, for records that say when something was proved.
+//! The current time.
 #![allow(clippy::disallowed_methods, reason = "asks the clock")]
 
 use std::time::{SystemTime, UNIX_EPOCH};

@@ -1,4 +1,4 @@
-//! Files that appear whole or not at all, digests of them, and locks between runs.
+//! Atomic writes of files and directories, and locks between runs.
 #![allow(
     clippy::disallowed_methods,
     clippy::disallowed_types,
@@ -17,9 +17,9 @@ pub const MODE_PROGRAM: u32 = 0o755;
 /// Mode of data, whatever the umask.
 pub const MODE_FILE: u32 = 0o644;
 
-/// A folder in the making, beside the place where it is to stand. Dropped before it is published, it is
-/// removed; left behind by a killed run, it is removed by the next one for the same place. Several runs may
-/// have one for the same place at once: each is locked for as long as its run lives.
+/// A temporary directory beside its destination. It is removed if it is dropped before it is published; that of
+/// a killed run is removed by the next run with the same destination. Several runs may have the same
+/// destination at once: each locks its own directory while it runs.
 #[derive(Debug)]
 pub struct Staging {
     path: Utf8PathBuf,
@@ -28,13 +28,10 @@ pub struct Staging {
 }
 
 impl Staging {
-    /// Makes an empty folder for what will be `destination`.
-    ///
-    /// # Errors
-    /// If the parent cannot be made or written to.
+    /// Creates an empty directory for `destination`.
     pub fn new(destination: &Utf8Path) -> Result<Self> {
         let (parent, name) = split(destination);
-        fs::create_dir_all(parent).with_context(|| format!("cannot make {parent}"))?;
+        fs::create_dir_all(parent).with_context(|| format!("cannot create {parent}"))?;
         let _parent_lock = lock_directory(parent)?;
         let prefix = format!(".{name}.partial-");
         let mut number = 0;
@@ -54,16 +51,13 @@ impl Staging {
         Ok(Self { _lock: lock_directory(&path)?, path, destination: destination.to_owned() })
     }
 
-    /// Where to write for now.
+    /// The temporary directory.
     pub fn path(&self) -> &Utf8Path {
         &self.path
     }
 
-    /// Puts the folder in its place; what stood there before is removed.
-    ///
-    /// # Errors
-    /// If a rename is refused; the old folder is then still there, or beside its place under a `.partial-`
-    /// name for the instant between two renames.
+    /// Renames the directory to its destination, and removes what was there before. If a rename fails, the old
+    /// directory is still there, or beside it under a `.partial-` name between the two renames.
     pub fn publish(self) -> Result<()> {
         let (parent, _) = split(&self.destination);
         let _parent_lock = lock_directory(parent)?;
@@ -71,13 +65,12 @@ impl Staging {
         if self.destination.symlink_metadata().is_ok() {
             fs::rename(&self.destination, &old).with_context(|| format!("cannot replace {}", self.destination))?;
         }
-        fs::rename(&self.path, &self.destination)
-            .with_context(|| format!("cannot put {} in its place", self.destination))?;
+        fs::rename(&self.path, &self.destination).with_context(|| format!("cannot create {}", self.destination))?;
         remove_unless_in_use(&old)
     }
 }
 
-/// Locks a directory until the file that is returned is closed; waits for a run that has it locked.
+/// Locks a directory until the returned file is closed. Waits if another run has the lock.
 pub fn lock_directory(folder: &Utf8Path) -> Result<File> {
     let lock = || {
         let folder = File::open(folder)?;
@@ -87,7 +80,7 @@ pub fn lock_directory(folder: &Utf8Path) -> Result<File> {
     lock().with_context(|| format!("cannot lock {folder}"))
 }
 
-/// Removes a file or folder, if it is there and no run has it locked.
+/// Removes a file or directory if it exists and no run has locked it.
 fn remove_unless_in_use(path: &Utf8Path) -> Result<()> {
     let Ok(metadata) = path.symlink_metadata() else { return Ok(()) };
     let remove = if metadata.is_dir() { fs::remove_dir_all::<&Utf8Path> } else { fs::remove_file };
@@ -101,7 +94,7 @@ fn remove_unless_in_use(path: &Utf8Path) -> Result<()> {
 impl Drop for Staging {
     fn drop(&mut self) {
         if self.path.exists() {
-            // The next run removes what cannot be removed now.
+            // If this fails, the next run removes it.
             let _ = fs::remove_dir_all(&self.path);
         }
     }
@@ -112,14 +105,11 @@ fn split(path: &Utf8Path) -> (&Utf8Path, &str) {
     (parent, path.file_name().expect("a destination has a name"))
 }
 
-/// Takes the lock at `path` for as long as the file that is returned is open, here or in a child.
-/// `on_wait` is called once if another run has it.
-///
-/// # Errors
-/// Where the file cannot be made or locked.
+/// Locks `path` until the returned file is closed, here and in child processes. `on_wait` is called once if
+/// another run has the lock.
 pub fn lock(path: &Utf8Path, on_wait: impl FnOnce()) -> Result<File> {
     let (parent, _) = split(path);
-    fs::create_dir_all(parent).with_context(|| format!("cannot make {parent}"))?;
+    fs::create_dir_all(parent).with_context(|| format!("cannot create {parent}"))?;
     let file = File::options().create(true).truncate(false).read(true).write(true).open(path);
     let file = file.with_context(|| format!("cannot open the lock {path}"))?;
     if file.try_lock().is_err() {
@@ -134,10 +124,7 @@ pub fn is_locked(path: &Utf8Path) -> bool {
     File::open(path).is_ok_and(|file| file.try_lock().is_err())
 }
 
-/// Gives a file the mode and the time that it has on every machine, whatever the umask and clock.
-///
-/// # Errors
-/// Where the file system refuses.
+/// Sets the mode and modification time of a file, whatever the umask and clock.
 pub fn set_mode_and_time(path: &Utf8Path, mode: u32, modified: SystemTime) -> Result<()> {
     let set = || {
         fs::set_permissions(path, Permissions::from_mode(mode))?;
@@ -147,18 +134,12 @@ pub fn set_mode_and_time(path: &Utf8Path, mode: u32, modified: SystemTime) -> Re
 }
 
 /// The permission bits of a file.
-///
-/// # Errors
-/// If it is not there.
 pub fn mode(path: &Utf8Path) -> Result<u32> {
     let metadata = fs::metadata(path).with_context(|| format!("cannot read {path}"))?;
     Ok(metadata.permissions().mode() & 0o7777)
 }
 
-/// Writes a file beside its place and renames it, with the mode of data and the given time.
-///
-/// # Errors
-/// Where it cannot be written.
+/// Replaces a file atomically. The new one has [`MODE_FILE`] and the given time.
 pub fn replace(path: &Utf8Path, content: &[u8], modified: SystemTime) -> Result<()> {
     let (parent, name) = split(path);
     let beside = parent.join(format!(".{name}.partial-{}", std::process::id()));
@@ -167,7 +148,7 @@ pub fn replace(path: &Utf8Path, content: &[u8], modified: SystemTime) -> Result<
     fs::rename(&beside, path).with_context(|| format!("cannot replace {path}"))
 }
 
-/// The instant that many seconds from 1970.
+/// The instant that many seconds after 1970.
 pub fn instant(epoch_seconds: i64) -> SystemTime {
     let distance = Duration::from_secs(epoch_seconds.unsigned_abs());
     if epoch_seconds < 0 { SystemTime::UNIX_EPOCH - distance } else { SystemTime::UNIX_EPOCH + distance }
@@ -183,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_appears_whole_or_not_at_all() {
+    fn a_directory_appears_complete_or_not_at_all() {
         let parent = scratch("staging");
         let place = parent.join("v1");
         drop(Staging::new(&place).expect("is made"));
@@ -199,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn two_for_one_place_do_not_disturb_each_other_and_what_was_left_goes() {
+    fn two_with_the_same_destination_do_not_interfere_and_leftovers_are_removed() {
         let parent = scratch("two-stagings");
         let place = parent.join("v1");
         let one = Staging::new(&place).expect("is made");

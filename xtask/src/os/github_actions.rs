@@ -1,4 +1,4 @@
-//! What a job of GitHub Actions takes from its steps. Elsewhere nothing is written.
+//! Outputs and summaries of a GitHub Actions step. Elsewhere nothing is written.
 //! Source: "Workflow commands for GitHub Actions", environment files.
 #![allow(
     clippy::disallowed_methods,
@@ -11,18 +11,12 @@ use std::io::Write;
 
 use anyhow::{Context, Result};
 
-/// Gives later steps of the job a value: one line.
-///
-/// # Errors
-/// Where the file that Actions names cannot be written.
+/// Sets an output of the step. Line breaks become spaces.
 pub fn output(name: &str, value: &str) -> Result<()> {
     append("GITHUB_OUTPUT", &format!("{name}={}\n", value.replace(['\n', '\r'], " ")))
 }
 
 /// Adds Markdown to the page of the run.
-///
-/// # Errors
-/// As [`output`].
 pub fn summary(markdown: &str) -> Result<()> {
     append("GITHUB_STEP_SUMMARY", markdown)
 }

@@ -1,4 +1,4 @@
-//! What this machine is: its name in Go's terms, what is on PATH, and how it runs riscv64 programs.
+//! Facts about this machine: its platform in Go's terms, programs on PATH, and how it runs riscv64 programs.
 #![allow(clippy::disallowed_methods, reason = "reads and writes files and reads the environment")]
 
 use std::env::consts::{ARCH, OS};
@@ -26,13 +26,13 @@ pub fn goarch() -> &'static str {
     }
 }
 
-/// The name of this machine, where the kernel tells it.
+/// The host name, on Linux.
 pub fn name() -> Option<String> {
     let name = fs::read_to_string("/proc/sys/kernel/hostname").ok()?;
     Some(name.trim().to_owned())
 }
 
-/// The signals that this process was started to ignore, bit 0 for signal 1; none where the kernel does not say.
+/// The signals that this process was started to ignore, bit 0 for signal 1; 0 if the kernel does not report them.
 /// Source: `SigIgn` in `proc_pid_status(5)`.
 pub fn ignored_signals() -> u64 {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
@@ -48,12 +48,12 @@ pub fn on_path(name: &str) -> Option<Utf8PathBuf> {
         .find(|candidate| is_executable(candidate))
 }
 
-/// Whether this is a file that may be executed.
+/// Whether this is an executable file.
 pub fn is_executable(path: &Utf8Path) -> bool {
     fs::metadata(path).is_ok_and(|file| file.is_file() && file.permissions().mode() & 0o111 != 0)
 }
 
-/// The flags of an interpreter that is registered with `binfmt_misc` and enabled.
+/// The flags of an interpreter, if it is registered with `binfmt_misc` and enabled.
 /// Source: the kernel's `admin-guide/binfmt-misc.rst`.
 pub fn binfmt_flags(name: &str) -> Option<String> {
     let text = fs::read_to_string(format!("{BINFMT_MISC}/{name}")).ok()?;
@@ -66,8 +66,8 @@ fn flags_in(binfmt: &str) -> Option<&str> {
     lines.find_map(|line| line.strip_prefix("flags: ")).filter(|_| is_enabled)
 }
 
-/// Whether riscv64 containers can run here, as far as can be told: on other systems than Linux the
-/// engine has a Linux of its own.
+/// Whether riscv64 containers can run here. Assumed on systems other than Linux, where the engine runs its
+/// own Linux.
 pub fn runs_riscv64_containers() -> bool {
     OS != "linux" || ARCH == "riscv64" || binfmt_flags("qemu-riscv64").is_some()
 }
@@ -75,7 +75,7 @@ pub fn runs_riscv64_containers() -> bool {
 /// How a riscv64 Linux program runs here.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Riscv64 {
-    /// The processor is one.
+    /// On a riscv64 processor.
     Natively,
     /// qemu-user, at this path.
     Emulated(Utf8PathBuf),
@@ -86,7 +86,7 @@ pub enum Riscv64 {
 }
 
 impl Riscv64 {
-    /// Looks at this machine.
+    /// How it runs on this machine.
     pub fn here() -> Self {
         if (OS, ARCH) == ("linux", "riscv64") {
             return Self::Natively;
@@ -97,7 +97,7 @@ impl Riscv64 {
         binfmt_flags("qemu-riscv64").map_or(Self::Nowhere, |_| Self::Registered)
     }
 
-    /// A run of the riscv64 `program`, where it can run.
+    /// A run of the riscv64 `program`, or `None` if it cannot run here.
     pub fn run(&self, program: &Utf8Path) -> Option<Run> {
         match self {
             Self::Natively | Self::Registered => Some(Run::new(program.as_str())),
@@ -106,7 +106,7 @@ impl Riscv64 {
         }
     }
 
-    /// How it runs, in a few words.
+    /// Ends a sentence: "runs natively", "runs under qemu-riscv64".
     pub fn describe(&self) -> String {
         match self {
             Self::Natively => "natively".to_owned(),
@@ -122,16 +122,16 @@ impl Riscv64 {
 pub enum Binfmt {
     /// With an interpreter that it holds open (flag F): in every container.
     Fixed,
-    /// With one that it looks up in the container's own files.
+    /// With one that it looks up in the files of the container.
     NotFixed,
     /// Not at all.
     Absent,
-    /// It cannot be seen from here: the kernel that counts is another one.
+    /// The engine uses another kernel.
     Unknown,
 }
 
 impl Binfmt {
-    /// Asks the kernel of this machine, where engines use it.
+    /// Reads it from the kernel of this machine, if the engine uses that one.
     pub fn here() -> Self {
         let is_elsewhere = |address: std::ffi::OsString| !address.to_string_lossy().starts_with("unix://");
         if OS != "linux" || std::env::var_os("DOCKER_HOST").is_some_and(is_elsewhere) {

@@ -1,6 +1,6 @@
-//! Words as a POSIX shell reads them.
+//! Quoting for a POSIX shell.
 
-/// A word in the form in which a shell reads it back.
+/// A word, quoted if necessary, so that a shell reads it unchanged.
 pub fn quoted(word: &str) -> String {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=@,+%^".contains(c);
     if !word.is_empty() && word.chars().all(is_plain) {
@@ -10,7 +10,7 @@ pub fn quoted(word: &str) -> String {
     }
 }
 
-/// A text for a comment behind a command: without line ends, which would end the comment.
+/// A text without line breaks, for a comment after a command.
 pub fn one_line(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }

@@ -1,5 +1,5 @@
-//! Narration on standard error: one line a step, a bar for long work on a terminal, and timed
-//! lines where there is none. Standard output stays for data.
+//! Status on standard error: a line for each step, and for long work a progress bar on a terminal and
+//! timed lines elsewhere. Standard output is for data.
 #![allow(clippy::disallowed_methods, reason = "reads the environment and asks the clock")]
 
 use std::fmt::Display;
@@ -11,13 +11,13 @@ use std::time::{Duration, Instant};
 use console::{style, user_attended_stderr};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-/// Between two lines of progress where no terminal is.
+/// Time between two lines of progress if there is no terminal.
 const LINE_EVERY: Duration = Duration::from_secs(15);
 
-/// Whether status and progress are left out. Set once, before a task begins.
+/// Whether status and progress are omitted. Set once, before a task begins.
 static IS_QUIET: AtomicBool = AtomicBool::new(false);
 
-/// Sets what `--quiet` and `--color` ask for. Without a choice of colour it is up to the terminal and to
+/// Applies `--quiet` and `--color`. Without `--color`, colours depend on the terminal and on
 /// `NO_COLOR`, `CLICOLOR` and `CLICOLOR_FORCE`.
 pub fn configure(is_quiet: bool, is_colored: Option<bool>) {
     IS_QUIET.store(is_quiet, Ordering::Relaxed);
@@ -31,20 +31,19 @@ fn is_quiet() -> bool {
     IS_QUIET.load(Ordering::Relaxed)
 }
 
-/// Says one step: a word in a column, and what about it.
+/// Prints a line of status: the step in a column, then the text.
 pub fn print_status(step: &str, text: impl Display) {
     if !is_quiet() {
         eprintln!("{} {text}", style(format!("{step:>9}")).for_stderr().green().bold());
     }
 }
 
-/// Says what a person should know and nothing fails for.
+/// Prints a note: something that the user should know, but that is not an error.
 pub fn note(text: impl Display) {
     eprintln!("{} {text}", style("     note").for_stderr().yellow().bold());
 }
 
-/// Prints what a task finds and plans: on standard output, unless JSON was asked for, for which that
-/// is kept.
+/// Prints a line of a plan on standard output, or on standard error if standard output is for JSON.
 pub fn print_step(is_json: bool, line: &dyn Display) {
     if is_json {
         eprintln!("{line}");
@@ -53,7 +52,7 @@ pub fn print_step(is_json: bool, line: &dyn Display) {
     }
 }
 
-/// Prints rows as a table with as wide columns as they need, on standard error.
+/// Prints a table on standard error, with columns as wide as their content.
 pub fn print_table<const N: usize>(rows: &[[String; N]]) {
     let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
     for row in rows {
@@ -62,7 +61,7 @@ pub fn print_table<const N: usize>(rows: &[[String; N]]) {
     }
 }
 
-/// Opens a group of lines that GitHub Actions folds; elsewhere nothing is said.
+/// Opens a group of lines that GitHub Actions folds; prints nothing elsewhere.
 /// Source: "Workflow commands for GitHub Actions", grouping log lines.
 pub fn group(title: &str) {
     if on_github_actions() {
@@ -81,7 +80,7 @@ fn on_github_actions() -> bool {
     std::env::var_os("GITHUB_ACTIONS").is_some_and(|value| value == "true")
 }
 
-/// Says why the run failed; on GitHub Actions also as an annotation.
+/// Prints why the run failed, on GitHub Actions also as an annotation.
 /// Source: "Workflow commands for GitHub Actions", setting an error message.
 pub fn print_error(error: &anyhow::Error) -> ExitCode {
     let causes: String = error.chain().skip(1).map(|cause| format!("\n  because: {cause}")).collect();
@@ -114,7 +113,7 @@ pub fn size(bytes: u64) -> String {
 /// What a [`Progress`] counts.
 #[derive(Clone, Copy, Debug)]
 pub enum Unit {
-    /// Things of that name.
+    /// Items, with their plural.
     Count(&'static str),
     /// Bytes.
     Bytes,
@@ -142,7 +141,7 @@ pub struct Progress {
 }
 
 impl Progress {
-    /// Begins, with nothing done and no total known.
+    /// Starts with nothing done and the total unknown.
     pub fn new(step: &'static str, unit: Unit) -> Self {
         let bar = (user_attended_stderr() && !is_quiet()).then(|| {
             let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr_with_hz(10));
@@ -158,40 +157,36 @@ impl Progress {
         Self { step, unit, bar, started: now, last_line: now, done: 0, total: 0 }
     }
 
-    /// How long it has taken.
     pub fn elapsed(&self) -> Duration {
         self.started.elapsed()
     }
 
-    /// Sets how many there are in all.
     pub fn set_total(&mut self, total: u64) {
         self.total = total;
         self.show();
     }
 
-    /// How much is done.
     pub fn done(&self) -> u64 {
         self.done
     }
 
-    /// Takes back what was counted since, because it is done again.
+    /// Resets the count to `done`, because the rest is done again.
     pub fn go_back_to(&mut self, done: u64) {
         self.done = done;
         self.show();
     }
 
-    /// Counts more as done.
     pub fn advance(&mut self, count: u64) {
         self.done += count;
         self.show();
     }
 
-    /// Gives the clock a chance to be shown.
+    /// Redraws, so that the elapsed time is current.
     pub fn tick(&mut self) {
         self.show();
     }
 
-    /// Prints a line of the work's own, above the bar.
+    /// Prints a line above the bar.
     pub fn print(&self, line: &str) {
         match &self.bar {
             Some(bar) => bar.suspend(|| eprintln!("{line}")),
@@ -221,11 +216,9 @@ impl Drop for Progress {
     }
 }
 
-/// A reader that shows how far it is.
+/// A reader that advances a progress bar.
 pub struct Counted<'a, R> {
-    /// What is read.
     pub inner: R,
-    /// Where it is shown.
     pub progress: &'a mut Progress,
 }
 

@@ -1,5 +1,5 @@
-//! What a person may ask to have built: an upstream release tag, a branch or a commit, parsed into
-//! a type before git ever sees it.
+//! The refs that can be built: an upstream release tag, a branch or a commit, parsed into a type before
+//! they are passed to git.
 
 use std::ffi::OsStr;
 use std::fmt;
@@ -15,7 +15,7 @@ const LONGEST_REF_BYTES: usize = 200;
 const FORMS: &str =
     "use a release tag (v0.14.0, v0.33.0-rc1), a branch (master) or a commit (7 to 40 hexadecimal digits)";
 
-/// An upstream ref, in one of the three forms that a build takes.
+/// An upstream ref in one of the three forms that can be built.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub enum UpstreamRef {
@@ -57,8 +57,8 @@ impl From<&CommitId> for UpstreamRef {
 impl FromStr for UpstreamRef {
     type Err = RefError;
 
-    /// Parses what was typed. A name that reads as a release tag is one, then 7 to 40 hexadecimal
-    /// digits are a commit, and all else has to be a legal branch name.
+    /// A release tag if it has the form of one, else a commit if it is 7 to 40 hexadecimal digits, else a
+    /// branch.
     fn from_str(text: &str) -> Result<Self, RefError> {
         if let Ok(tag) = text.parse() {
             return Ok(Self::Release(tag));
@@ -80,7 +80,7 @@ impl fmt::Display for UpstreamRef {
     }
 }
 
-/// What a person may ask to have built: one ref, or a range of releases.
+/// One ref or a range of releases.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Selection {
     /// One ref.
@@ -96,13 +96,15 @@ impl FromStr for Selection {
         let Some((first, last)) = text.split_once("..") else { return text.parse().map(Self::Ref) };
         match (first.parse::<ReleaseTag>(), last.parse::<ReleaseTag>()) {
             (Ok(first), Ok(last)) if first <= last => Ok(Self::Releases(first, last)),
-            (Ok(_), Ok(_)) => Err(RefError { text: text.to_owned(), reason: "the range ends before it begins" }),
-            _ => Err(RefError { text: text.to_owned(), reason: "a range goes from release tag to release tag" }),
+            (Ok(_), Ok(_)) => {
+                Err(RefError { text: text.to_owned(), reason: "the end of the range is before its start" })
+            }
+            _ => Err(RefError { text: text.to_owned(), reason: "a range must be from one release tag to another" }),
         }
     }
 }
 
-/// Why a text is not an upstream ref; its message names the forms that are.
+/// Why a text is not an upstream ref. The message lists the valid forms.
 #[derive(Debug, PartialEq, Eq)]
 pub struct RefError {
     text: String,
@@ -135,7 +137,7 @@ impl CommitPrefix {
     }
 }
 
-/// The name of a branch, by git's own rules (`git help check-ref-format`), and no longer than
+/// The name of a branch by the rules of git (`git help check-ref-format`), and no longer than
 /// 200 bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BranchName(String);
@@ -145,13 +147,13 @@ impl BranchName {
         let forbidden = |c: char| c.is_whitespace() || c.is_control() || "~^:?*[\\\"'".contains(c);
         match text {
             "" => Err("it is empty"),
-            "@" | "HEAD" => Err("it names no branch"),
+            "@" | "HEAD" => Err("it is not the name of a branch"),
             _ if text.len() > LONGEST_REF_BYTES => Err("it is longer than 200 bytes"),
             _ if text.starts_with('-') => Err("it begins with a dash"),
             _ if text.contains("..") || text.contains("@{") => Err("it is a range or a revision expression"),
-            _ if text.contains(forbidden) => Err("it has a character that git allows in no branch"),
-            _ if !text.split('/').all(BranchName::is_component) => Err("git allows no such branch"),
-            _ if text.starts_with("refs/") => Err("give the branch without refs/"),
+            _ if text.contains(forbidden) => Err("it has a character that git does not allow in a branch"),
+            _ if !text.split('/').all(BranchName::is_component) => Err("git does not allow such a branch"),
+            _ if text.starts_with("refs/") => Err("use the name of the branch without refs/"),
             _ => Ok(Self(text.to_owned())),
         }
     }
@@ -166,7 +168,7 @@ impl BranchName {
     }
 }
 
-/// The whole name of a commit: 40 lower-case hexadecimal digits.
+/// The full name of a commit: 40 lower-case hexadecimal digits.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct CommitId(String);
@@ -211,7 +213,7 @@ mod tests {
     use crate::os::mutation;
 
     #[test]
-    fn each_form_is_told_apart() {
+    fn each_form_is_recognized() {
         let kinds: Vec<_> = ["v0.14.0", "v0.33.0-rc1", "master", "v0.14", "991535e", "dependabot/go_modules/x"]
             .into_iter()
             .map(|text| match text.parse::<UpstreamRef>().expect(text) {
@@ -224,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn what_git_must_never_see_is_refused_and_the_forms_are_named() {
+    fn what_git_must_not_be_given_is_refused_and_the_forms_are_listed() {
         let long = "a".repeat(10_000);
         for text in [
             "",
@@ -264,16 +266,16 @@ mod tests {
     }
 
     #[test]
-    fn a_range_is_of_releases_and_goes_forward() {
+    fn a_range_is_of_releases_in_ascending_order() {
         let tag = |text: &str| text.parse::<ReleaseTag>().expect(text);
         let range = "v0.26.0..v0.32.2".parse::<Selection>().expect("parses");
         assert_eq!(range, Selection::Releases(tag("v0.26.0"), tag("v0.32.2")));
         assert_eq!("master".parse(), Ok(Selection::Ref("master".parse().expect("parses"))));
         for (text, reason) in [
-            ("v0.32.2..v0.26.0", "ends before it begins"),
-            ("v0.26.0...v0.32.2", "from release tag to release tag"),
-            ("v0.26.0..", "from release tag to release tag"),
-            ("master..v0.32.2", "from release tag to release tag"),
+            ("v0.32.2..v0.26.0", "end of the range is before its start"),
+            ("v0.26.0...v0.32.2", "from one release tag to another"),
+            ("v0.26.0..", "from one release tag to another"),
+            ("master..v0.32.2", "from one release tag to another"),
         ] {
             let message = text.parse::<Selection>().expect_err(text).to_string();
             assert!(message.contains(reason), "{message}");

@@ -1,5 +1,5 @@
-//! Upstream's versions: a release tag (`v0.32.2`), or what `git describe` calls a commit between
-//! two of them (`v0.32.0-57-g73ed6825c`). The latter also names the folder in `dist/`.
+//! Upstream's versions: a release tag (`v0.32.2`), or the output of `git describe` for a commit after
+//! one (`v0.32.0-57-g73ed6825c`). They are also the names of the directories in `dist/`.
 
 use std::fmt;
 use std::str::FromStr;
@@ -12,12 +12,12 @@ use serde::{Deserialize, Serialize};
 pub struct ReleaseTag(semver::Version);
 
 impl ReleaseTag {
-    /// Whether it is no candidate and no beta.
+    /// Whether it is neither a release candidate nor a beta.
     pub fn is_stable(&self) -> bool {
         self.0.pre.is_empty()
     }
 
-    /// The minor line that it belongs to: 0.32 of v0.32.2.
+    /// The minor version: 0.32 of v0.32.2.
     pub fn line(&self) -> (u64, u64) {
         (self.0.major, self.0.minor)
     }
@@ -43,18 +43,18 @@ impl fmt::Display for ReleaseTag {
     }
 }
 
-/// The version that is stamped into a build: a release tag, or the output of upstream's own
-/// `git describe`. Letters, digits and `.+_-` only, so that it is a file name as it stands.
+/// The version that is stamped into a build: a release tag, or the output of `git describe` in
+/// upstream's repository. Only letters, digits and `.+_-`, so that it is a safe file name.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Version(String);
 
 impl Version {
-    /// The release tag, where the version is one and not a commit after it.
+    /// The release tag, if the version is one and not a commit after one.
     ///
     /// ```text
     /// v0.32.2 → v0.32.2        v0.33.0-rc1 → v0.33.0-rc1
-    /// v0.32.0-57-g73ed6825c → none (semver alone would take `-57-g…` for a prerelease)
+    /// v0.32.0-57-g73ed6825c → None (semver alone would take `-57-g…` for a prerelease)
     /// ```
     pub fn release_tag(&self) -> Option<ReleaseTag> {
         let is_described = self.0.rsplit_once("-g").is_some_and(|(front, hex)| {
@@ -74,7 +74,7 @@ impl FromStr for Version {
         if starts_well && text.len() <= 128 && text.bytes().all(legal) && !text.contains("..") {
             Ok(Self(text.to_owned()))
         } else {
-            Err(format!("{text:?} is not a version that upstream's git describe would give"))
+            Err(format!("{text:?} is not a version (v0.32.2, v0.32.0-57-g73ed6825c)"))
         }
     }
 }
@@ -99,7 +99,7 @@ mod tests {
     use crate::os::mutation;
 
     #[test]
-    fn a_described_commit_is_no_release() {
+    fn a_described_commit_is_not_a_release() {
         let tag = |text: &str| text.parse::<Version>().expect(text).release_tag().map(|tag| tag.to_string());
         assert_eq!(tag("v0.32.2").as_deref(), Some("v0.32.2"));
         assert_eq!(tag("v0.33.0-rc1").as_deref(), Some("v0.33.0-rc1"));
@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn other_tags_of_upstream_are_no_releases() {
+    fn other_tags_of_upstream_are_not_releases() {
         for text in ["dockerfile/1.9.0", "v0.14", "0.14.0", "v0.14.0+build", "v01.2.3", "V0.14.0", "v0.14.0 "] {
             text.parse::<ReleaseTag>().expect_err(text);
         }
