@@ -184,7 +184,7 @@ mod tests {
     fn no_record_is_read_with_a_panic_and_what_is_read_is_written_alike() {
         let text = serde_json::to_string(&samples::proved_record()).expect("is written");
         arbtest::arbtest(|source| {
-            let changed = crate::os::mutation::text(source, &text)?;
+            let changed = crate::os::mutated_input::text(source, &text)?;
             if let Ok(record) = serde_json::from_str::<Metadata>(&changed) {
                 let again = serde_json::to_string(&record).expect("is written");
                 assert_eq!(serde_json::from_str::<Metadata>(&again).ok(), Some(record));

@@ -7,7 +7,7 @@ pub mod github_actions;
 pub mod host;
 pub mod interrupt;
 #[cfg(test)]
-pub mod mutation;
+pub mod mutated_input;
 pub mod process;
 pub mod shell;
 pub mod terminal;

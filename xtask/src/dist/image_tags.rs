@@ -35,7 +35,7 @@ mod tests {
 
     use super::*;
     use crate::dist::samples;
-    use crate::os::mutation;
+    use crate::os::mutated_input;
 
     fn tags(r#ref: &str, version: &str) -> Vec<String> {
         let source = Source {
@@ -75,7 +75,7 @@ mod tests {
     fn every_ref_has_legal_tags() {
         for sample in ["dependabot/go_modules/x", "v0.33.0-rc1"] {
             arbtest::arbtest(|random| {
-                let Ok(r#ref) = mutation::text(random, sample)?.parse() else { return Ok(()) };
+                let Ok(r#ref) = mutated_input::text(random, sample)?.parse() else { return Ok(()) };
                 for tag in image_tags(&Source { r#ref, ..samples::source() }) {
                     let text = tag.to_string();
                     assert!(text.len() <= LONGEST_TAG_BYTES && !tag.is_latest(), "{text}");

@@ -162,7 +162,7 @@ fn answers(url: &str) -> Result<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::os::mutation;
+    use crate::os::mutated_input;
 
     const DF: &str = "Filesystem     1024-blocks      Used Available Capacity Mounted on\n\
         //server/my share   102400    51200     51200      50% /mnt/my share\n";
@@ -179,11 +179,11 @@ mod tests {
     #[test]
     fn mutated_output_of_df_and_git_gives_numbers_from_it_or_none() {
         arbtest::arbtest(|source| {
-            let table = mutation::text(source, DF)?;
+            let table = mutated_input::text(source, DF)?;
             if let Some(bytes) = available_bytes(&table) {
                 assert!(bytes == u64::MAX || table.contains(&(bytes / 1024).to_string()), "{bytes} of {table:?}");
             }
-            let line = mutation::text(source, "git version 2.39.5")?;
+            let line = mutated_input::text(source, "git version 2.39.5")?;
             if let Some((major, minor)) = git_version(&line) {
                 assert!(line.contains(&major.to_string()) && line.contains(&minor.to_string()), "{line:?}");
             }

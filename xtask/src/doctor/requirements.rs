@@ -201,7 +201,7 @@ impl Requirement {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::os::mutation;
+    use crate::os::mutated_input;
 
     #[test]
     fn the_family_comes_from_os_release() {
@@ -229,7 +229,7 @@ mod tests {
     #[test]
     fn a_family_is_one_that_the_mutated_os_release_names() {
         arbtest::arbtest(|source| {
-            let text = mutation::text(source, "NAME=\"Rocky\"\nID=\"rocky\"\nID_LIKE=\"rhel centos fedora\"\n")?;
+            let text = mutated_input::text(source, "NAME=\"Rocky\"\nID=\"rocky\"\nID_LIKE=\"rhel centos fedora\"\n")?;
             match Family::of_os_release(&text) {
                 Some(Family::Fedora) => assert!(text.contains("rhel") || text.contains("fedora")),
                 Some(family) => assert!(text.contains(&family.name()[..4].to_lowercase()), "{family:?} of {text:?}"),

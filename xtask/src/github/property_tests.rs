@@ -8,7 +8,7 @@ use crate::github::documents::{Asset, Comment, Comparison, Dispatched, Issue, Re
 use crate::github::repository::Repository;
 use crate::github::tracking_issue::{issue_marker, tracked_version};
 use crate::github::{GitHub, MAX_PAGES, next_of};
-use crate::os::mutation;
+use crate::os::mutated_input;
 
 const LINK: &str = r#"<https://api.github.com/x?page=1>; rel="prev", <https://api.github.com/x?a=1,2>; rel="next""#;
 const RELEASE: &str = r#"{"id":1,"tag_name":"buildkit-v0.32.2-riscv64","name":"BuildKit","body":"text","draft":true,
@@ -31,7 +31,7 @@ fn parse<T: DeserializeOwned>(text: &str, kept: impl Fn(&T) -> usize) {
 fn a_damaged_link_header_yields_a_part_of_itself_or_nothing() {
     assert_eq!(next_of(LINK), Some("https://api.github.com/x?a=1,2"));
     arbtest::arbtest(|source| {
-        let link = mutation::text(source, LINK)?;
+        let link = mutated_input::text(source, LINK)?;
         if let Some(next) = next_of(&link) {
             assert!(link.contains(&format!("<{next}>")) && !next.contains('>'), "{link}");
         }
@@ -43,22 +43,24 @@ fn a_damaged_link_header_yields_a_part_of_itself_or_nothing() {
 fn damaged_documents_neither_panic_nor_grow() {
     arbtest::arbtest(|source| {
         let text = |value: &Option<String>| value.as_ref().map_or(0, String::len);
-        parse(&mutation::text(source, RELEASE)?, |release: &Release| {
+        parse(&mutated_input::text(source, RELEASE)?, |release: &Release| {
             let asset = |asset: &Asset| asset.name.len() + asset.browser_download_url.len() + text(&asset.digest);
             let own = release.tag_name.len() + release.html_url.len() + release.upload_url.len();
             own + text(&release.name) + text(&release.body) + release.assets.iter().map(asset).sum::<usize>()
         });
-        let issue = mutation::text(source, ISSUE)?;
+        let issue = mutated_input::text(source, ISSUE)?;
         parse(&issue, |issue: &Issue| issue.title.len() + issue.html_url.len() + text(&issue.body));
         parse(&issue, |comment: &Comment| text(&comment.body));
-        let runs = mutation::text(source, RUNS)?;
+        let runs = mutated_input::text(source, RUNS)?;
         parse(&runs, |runs: &Runs| {
             runs.workflow_runs.iter().map(|run| run.display_title.len() + run.html_url.len()).sum()
         });
-        parse(&mutation::text(source, r#"{"workflow_run_id":7,"html_url":"u"}"#)?, |run: &Dispatched| {
+        parse(&mutated_input::text(source, r#"{"workflow_run_id":7,"html_url":"u"}"#)?, |run: &Dispatched| {
             run.html_url.len()
         });
-        parse(&mutation::text(source, r#"{"status":"ahead"}"#)?, |found: &Comparison| found.status.to_string().len());
+        parse(&mutated_input::text(source, r#"{"status":"ahead"}"#)?, |found: &Comparison| {
+            found.status.to_string().len()
+        });
         Ok(())
     });
 }
@@ -84,7 +86,7 @@ fn an_explanation_is_one_short_line_whatever_github_answers() {
     }
     arbtest::arbtest(|source| {
         let sample = br#"{"message":"Validation Failed","errors":[{"code":"already_exists"}]}"#;
-        check(&explain(source.arbitrary()?, &mutation::bytes(source, sample)?, None, source.arbitrary()?));
+        check(&explain(source.arbitrary()?, &mutated_input::bytes(source, sample)?, None, source.arbitrary()?));
         Ok(())
     });
 }
@@ -92,7 +94,8 @@ fn an_explanation_is_one_short_line_whatever_github_answers() {
 #[test]
 fn a_tracked_version_has_its_marker_in_the_text() {
     arbtest::arbtest(|source| {
-        let body = mutation::text(source, "Upstream has released it. <!-- xtask:tracking v0.33.0-rc1 --> Thanks.")?;
+        let body =
+            mutated_input::text(source, "Upstream has released it. <!-- xtask:tracking v0.33.0-rc1 --> Thanks.")?;
         if let Some(version) = tracked_version(&body) {
             assert!(body.contains(&issue_marker(&version)), "{body}");
             assert!(version.to_string().len() < 64, "{version}");
@@ -104,7 +107,7 @@ fn a_tracked_version_has_its_marker_in_the_text() {
 #[test]
 fn a_repository_is_short_and_prints_as_it_was_parsed() {
     arbtest::arbtest(|source| {
-        let text = mutation::text(source, "gounthar/docker-for-riscv64")?;
+        let text = mutated_input::text(source, "gounthar/docker-for-riscv64")?;
         let bounded = |repository: &Repository| {
             let text = repository.to_string();
             assert!(text.len() <= 201 && text.matches('/').count() == 1, "{text}");
@@ -115,7 +118,7 @@ fn a_repository_is_short_and_prints_as_it_was_parsed() {
             bounded(&repository);
         }
         for remote in ["https://github.com/o/n.git", "git@github.com:o/n.git", "ssh://git@github.com/o/n"] {
-            if let Ok(repository) = Repository::of_remote(&mutation::text(source, remote)?) {
+            if let Ok(repository) = Repository::of_remote(&mutated_input::text(source, remote)?) {
                 bounded(&repository);
             }
         }

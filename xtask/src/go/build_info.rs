@@ -111,7 +111,7 @@ fn string(bytes: &[u8]) -> Result<(&[u8], &[u8]), String> {
 #[cfg(test)]
 pub mod tests {
     use super::*;
-    use crate::os::mutation;
+    use crate::os::mutated_input;
 
     /// A section as Go's linker lays it out.
     pub fn section(go_version: &str, text: &str) -> Vec<u8> {
@@ -158,7 +158,7 @@ pub mod tests {
     fn a_mutated_section_is_refused_or_gives_no_more_than_it_has() {
         let whole = section("go1.26.3", TEXT);
         arbtest::arbtest(|source| {
-            let bytes = mutation::bytes(source, &whole)?;
+            let bytes = mutated_input::bytes(source, &whole)?;
             if let Ok(info) = BuildInfo::parse(&bytes) {
                 let modules = info.dependencies.iter().chain([&info.main]);
                 let of_modules: usize = modules.map(|module| module.path.len() + module.version.len()).sum();

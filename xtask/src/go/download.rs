@@ -185,7 +185,7 @@ fn must_be(folder: &Utf8Path, wanted: GoVersion) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::os::mutation;
+    use crate::os::mutated_input;
 
     fn list() -> String {
         let file = |version: &str, size_bytes: u64| {
@@ -213,7 +213,7 @@ mod tests {
     fn a_mutated_list_gives_no_archive_or_one_that_was_asked_for() {
         let (list, wanted) = (list(), "1.21".parse::<GoVersion>().expect("a version"));
         arbtest::arbtest(|source| {
-            let bytes = mutation::bytes(source, list.as_bytes())?;
+            let bytes = mutated_input::bytes(source, list.as_bytes())?;
             let Ok(releases) = serde_json::from_slice::<Vec<Release>>(&bytes) else { return Ok(()) };
             if let Some((version, archive)) = newest(&releases, wanted) {
                 assert!(version.satisfies_exactly(wanted) && archive.size <= LARGEST_ARCHIVE_BYTES);

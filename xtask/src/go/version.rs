@@ -91,7 +91,7 @@ impl fmt::Display for GoVersion {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::os::mutation;
+    use crate::os::mutated_input;
 
     fn go(text: &str) -> GoVersion {
         text.parse().expect(text)
@@ -131,7 +131,7 @@ mod tests {
     fn a_mutated_version_is_refused_or_reads_back() {
         for sample in ["go1.26.3", "1.27rc1", "1.21"] {
             arbtest::arbtest(|source| {
-                if let Ok(version) = mutation::text(source, sample)?.parse::<GoVersion>() {
+                if let Ok(version) = mutated_input::text(source, sample)?.parse::<GoVersion>() {
                     let text = version.to_string();
                     assert!(text.len() <= 3 * 10 + 5, "{text}");
                     assert_eq!(text.parse(), Ok(version));
@@ -144,7 +144,7 @@ mod tests {
     #[test]
     fn a_mutated_go_mod_is_refused_or_names_a_version_that_is_in_it() {
         arbtest::arbtest(|source| {
-            let text = mutation::text(source, "module x\n\ngo 1.26.3 // why\n\nrequire y v1\n")?;
+            let text = mutated_input::text(source, "module x\n\ngo 1.26.3 // why\n\nrequire y v1\n")?;
             if let Ok(version) = GoVersion::required_by(&text) {
                 assert!(text.contains("go ") && version.to_string().parse() == Ok(version), "{text:?}");
             }

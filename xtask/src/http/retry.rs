@@ -130,7 +130,7 @@ mod tests {
     use http::header::HeaderValue;
 
     use super::*;
-    use crate::os::mutation;
+    use crate::os::mutated_input;
 
     /// A retry that has already waited for a part of a second.
     fn retry() -> Retry {
@@ -159,7 +159,7 @@ mod tests {
             for (name, sample) in
                 [("retry-after", "120"), ("x-ratelimit-remaining", "0"), ("x-ratelimit-reset", "1767225600")]
             {
-                let value = mutation::bytes(source, sample.as_bytes())?;
+                let value = mutated_input::bytes(source, sample.as_bytes())?;
                 if let (true, Ok(value)) = (source.arbitrary()?, HeaderValue::from_bytes(&value)) {
                     headers.insert(name, value);
                 }

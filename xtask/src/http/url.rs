@@ -187,7 +187,7 @@ impl fmt::Display for Url {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::os::mutation;
+    use crate::os::mutated_input;
 
     fn url(text: &str) -> Url {
         text.parse().expect(text)
@@ -298,7 +298,7 @@ mod tests {
                 "//other.example:80/a",
                 "../a/./b?c",
             ])?;
-            let text = mutation::text(source, sample)?;
+            let text = mutated_input::text(source, sample)?;
             let base = url("https://registry.example:5000/v2/a?b");
             for parsed in [text.parse::<Url>(), base.resolve(&text)].into_iter().flatten() {
                 let uri: Uri = parsed.as_str().parse().expect("is accepted by the client");

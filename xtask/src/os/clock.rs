@@ -70,7 +70,7 @@ impl fmt::Display for Timestamp {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::os::mutation;
+    use crate::os::mutated_input;
 
     #[test]
     fn a_date_has_one_form() {
@@ -89,7 +89,7 @@ mod tests {
     #[test]
     fn what_parses_prints_itself() {
         arbtest::arbtest(|source| {
-            let text = mutation::text(source, "2026-08-04T12:27:40Z")?;
+            let text = mutated_input::text(source, "2026-08-04T12:27:40Z")?;
             if let Ok(timestamp) = text.parse::<Timestamp>() {
                 assert_eq!((timestamp.to_string(), timestamp.day().len()), (text, 8));
             }

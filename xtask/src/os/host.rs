@@ -140,7 +140,7 @@ impl Binfmt {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::os::mutation;
+    use crate::os::mutated_input;
 
     const REGISTERED: &str =
         "enabled\ninterpreter /usr/bin/qemu-riscv64-static\nflags: OCF\noffset 0\nmagic 7f454c46\n";
@@ -156,7 +156,7 @@ mod tests {
     #[test]
     fn a_mutated_registration_has_no_flags_or_those_on_its_line() {
         arbtest::arbtest(|source| {
-            let text = mutation::text(source, REGISTERED)?;
+            let text = mutated_input::text(source, REGISTERED)?;
             if let Some(flags) = flags_in(&text) {
                 assert!(text.starts_with("enabled") && text.contains(&format!("flags: {flags}")), "{text:?}");
                 assert!(!flags.contains('\n'));

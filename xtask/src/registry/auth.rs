@@ -132,7 +132,7 @@ pub fn token_url(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::os::mutation;
+    use crate::os::mutated_input;
 
     fn bearer(realm: &str, service: Option<&str>, scopes: &[&str]) -> AuthScheme {
         let scopes = scopes.iter().map(|scope| (*scope).to_owned()).collect();
@@ -214,7 +214,7 @@ mod tests {
         let repository: ImageRepository = "ghcr.io/a/b".parse().expect("parses");
         arbtest::arbtest(|source| {
             let sample = r#"Negotiate, Basic realm="a\"b", Bearer realm="https://ghcr.io/token",service="s",scope="repository:a:pull c:d""#;
-            let header = mutation::text(source, sample)?;
+            let header = mutated_input::text(source, sample)?;
             let Some(AuthScheme::Bearer { realm, service, scopes }) = AuthScheme::select(&header) else {
                 return Ok(());
             };

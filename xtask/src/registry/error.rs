@@ -129,7 +129,7 @@ impl std::error::Error for RegistryError {}
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::os::mutation;
+    use crate::os::mutated_input;
 
     fn error(repository: &str, status: u16, body: &str) -> RegistryError {
         RegistryError {
@@ -215,7 +215,7 @@ mod tests {
         arbtest::arbtest(|source| {
             let sample =
                 r#"{"errors":[{"code":"DENIED","message":"\u001b[2J\n"},{"code":"A","detail":[{}]},{"code":"B"}]}"#;
-            let body = mutation::bytes(source, sample.as_bytes())?;
+            let body = mutated_input::bytes(source, sample.as_bytes())?;
             let details = ErrorDetail::parse(&body);
             assert!(details.len() * r#"{"code":""}"#.len() <= body.len(), "{details:?}");
             let message = RegistryError { details, ..error("registry.example/a", 400, "") }.to_string();

@@ -105,7 +105,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::os::mutation;
+    use crate::os::mutated_input;
 
     #[test]
     fn any_link_leads_to_the_same_origin() {
@@ -116,7 +116,7 @@ mod tests {
                 r#"<//ghcr.io:443/next>; rel="next""#,
                 r#"<https://ghcr.io/1>; rel="prev", <https://other.example/3>; rel="next""#,
             ])?;
-            let link = mutation::text(source, sample)?;
+            let link = mutated_input::text(source, sample)?;
             if let Ok(Some(next)) = next_page(&url, Some(&link)) {
                 assert_eq!(next.origin(), "https://ghcr.io");
                 assert!(next.as_str().len() <= url.as_str().len() + link.len(), "{next}");
@@ -136,7 +136,7 @@ mod tests {
         let sample = json!({ "schemaVersion": 2, "mediaType": INDEX_TYPE, "manifests": manifests }).to_string();
         assert_eq!(of_type(sample.as_bytes(), "application/x").expect("an index"), [listed("application/x")]);
         arbtest::arbtest(|source| {
-            let page = mutation::bytes(source, sample.as_bytes())?;
+            let page = mutated_input::bytes(source, sample.as_bytes())?;
             let found = of_type(&page, "application/x").unwrap_or_default();
             assert!(found.iter().all(|one| one.artifact_type.as_deref() == Some("application/x")), "{found:?}");
             assert!(found.iter().map(|one| one.digest.to_string().len()).sum::<usize>() <= page.len(), "{found:?}");

@@ -55,7 +55,7 @@ fn token_in(body: &[u8]) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::os::mutation;
+    use crate::os::mutated_input;
 
     #[test]
     fn a_token_has_either_name_and_a_largest_size() {
@@ -72,7 +72,7 @@ mod tests {
     fn any_accepted_token_fits_a_header_and_is_not_in_an_error() {
         arbtest::arbtest(|source| {
             let sample = br#"{"token":"eyJh.b-c_","access_token":"d","expires_in":300,"issued_at":"2026-01-01"}"#;
-            let body = mutation::bytes(source, sample)?;
+            let body = mutated_input::bytes(source, sample)?;
             let Some(token) = token_in(&body) else { return Ok(()) };
             assert!(token.len() <= body.len(), "{token:?}");
             match Authorization::bearer(&token) {

@@ -161,7 +161,7 @@ fn location(response: &Response) -> Result<Option<Url>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::os::mutation;
+    use crate::os::mutated_input;
 
     #[test]
     fn a_range_counts_from_the_first_byte() {
@@ -182,7 +182,7 @@ mod tests {
     #[test]
     fn any_range_is_within_the_blob() {
         arbtest::arbtest(|source| {
-            let range = mutation::text(source, "0-18446744073709551614")?;
+            let range = mutated_input::text(source, "0-18446744073709551614")?;
             let size_bytes = source.arbitrary()?;
             if let Some(arrived) = arrived_bytes(&range, size_bytes) {
                 assert!((2..=size_bytes).contains(&arrived), "{arrived} of {size_bytes}, {range:?}");

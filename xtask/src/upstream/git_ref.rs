@@ -180,7 +180,7 @@ impl fmt::Display for CommitId {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::os::mutation;
+    use crate::os::mutated_input;
 
     #[test]
     fn each_form_is_recognized() {
@@ -262,7 +262,7 @@ mod tests {
     fn a_mutated_ref_is_refused_or_safe_for_git_and_reads_back() {
         for sample in ["v0.33.0-rc1", "dependabot/go_modules/x", "991535e0973488b6a429096d21fa13f81f2d89d8"] {
             arbtest::arbtest(|source| {
-                let text = mutation::text(source, sample)?;
+                let text = mutated_input::text(source, sample)?;
                 match text.parse::<UpstreamRef>() {
                     Ok(r#ref) => {
                         let printed = r#ref.to_string();
@@ -282,7 +282,7 @@ mod tests {
     #[test]
     fn a_mutated_range_is_refused_or_goes_forward() {
         arbtest::arbtest(|source| {
-            match mutation::text(source, "v0.26.0..v0.32.2")?.parse::<Selection>() {
+            match mutated_input::text(source, "v0.26.0..v0.32.2")?.parse::<Selection>() {
                 Ok(Selection::Releases(first, last)) => assert!(first <= last),
                 Ok(Selection::Ref(r#ref)) => assert!(!r#ref.to_string().contains("..")),
                 Err(error) => assert!(error.to_string().len() < 800, "{error}"),

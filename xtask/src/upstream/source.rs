@@ -74,7 +74,7 @@ impl fmt::Display for SourceRef {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::os::mutation;
+    use crate::os::mutated_input;
 
     #[test]
     fn a_ref_in_a_record_is_one_of_four_forms() {
@@ -91,7 +91,7 @@ mod tests {
     fn what_parses_prints_itself() {
         arbtest::arbtest(|source| {
             for sample in ["master", "v0.33.0-rc1", "991535e0973488b6a429096d21fa13f81f2d89d8"] {
-                let text = mutation::text(source, sample)?;
+                let text = mutated_input::text(source, sample)?;
                 if let Ok(parsed) = text.parse::<SourceRef>() {
                     assert_eq!(parsed.to_string(), text);
                     assert!(text.len() <= 200);

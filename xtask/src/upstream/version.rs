@@ -96,7 +96,7 @@ impl fmt::Display for Version {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::os::mutation;
+    use crate::os::mutated_input;
 
     #[test]
     fn a_described_commit_is_not_a_release() {
@@ -126,7 +126,7 @@ mod tests {
     fn a_mutated_version_is_refused_or_a_safe_file_name() {
         for sample in ["v0.33.0-rc1", "v0.32.0-57-g73ed6825c"] {
             arbtest::arbtest(|source| {
-                let text = mutation::text(source, sample)?;
+                let text = mutated_input::text(source, sample)?;
                 if let Ok(version) = text.parse::<Version>() {
                     assert_eq!(version.to_string(), text);
                     let mut parts = camino::Utf8Path::new(&text).components();

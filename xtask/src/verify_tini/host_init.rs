@@ -146,7 +146,7 @@ fn search(binary: &str, folders: &[&str], reason: &str) -> Result<Found> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::os::mutation;
+    use crate::os::mutated_input;
 
     #[test]
     fn the_answer_of_docker_info_is_read_whatever_is_missing() {
@@ -159,12 +159,12 @@ mod tests {
     #[test]
     fn mutated_answers_of_docker_info_give_parts_of_the_answer() {
         arbtest::arbtest(|source| {
-            let answer = mutation::text(source, "board\tDebian GNU/Linux 13 (trixie)\tdocker-init")?;
+            let answer = mutated_input::text(source, "board\tDebian GNU/Linux 13 (trixie)\tdocker-init")?;
             let info = DockerInfo::parse(&answer);
             assert!(!info.init_binary.is_empty());
             assert!([info.host, info.system].iter().all(|field| answer.contains(field) && !field.contains('\t')));
             assert!(answer.contains(info.init_binary) || info.init_binary == "docker-init");
-            major(&mutation::text(source, "28.5.1+dfsg")?);
+            major(&mutated_input::text(source, "28.5.1+dfsg")?);
             Ok(())
         });
     }

@@ -2,7 +2,7 @@
 
 use crate::check_upstream::plan::{Listed, Observed, State, stable};
 use crate::github::{Comment, GitHubStep, Issue, Run};
-use crate::os::mutation;
+use crate::os::mutated_input;
 
 const RELEASES: &str = r#"[{"tag_name":"v0.33.0","draft":false,"prerelease":false,"html_url":"https://github.com/r"},
     {"tag_name":"v0.33.1-rc1","draft":false,"prerelease":true,"html_url":"https://github.com/r"},
@@ -21,7 +21,9 @@ const COMMENTS: &str = r#"[{"body":"<!-- xtask:run 7 -->\nBuild started: https:/
 #[test]
 fn a_damaged_list_yields_stable_versions_of_that_list_or_an_error() {
     arbtest::arbtest(|source| {
-        let Ok(listed) = serde_json::from_str::<Vec<Listed>>(&mutation::text(source, RELEASES)?) else { return Ok(()) };
+        let Ok(listed) = serde_json::from_str::<Vec<Listed>>(&mutated_input::text(source, RELEASES)?) else {
+            return Ok(());
+        };
         if let Ok(versions) = stable(&listed) {
             assert!((1..=listed.len()).contains(&versions.len()));
             for version in versions {
@@ -38,10 +40,10 @@ fn damaged_lists_start_at_most_one_build_of_a_version_that_is_listed() {
     arbtest::arbtest(|source| {
         let upstream: Vec<Listed> = serde_json::from_str(RELEASES).expect("a list");
         // Most damaged lists are not JSON; each one is then left out, as if it were empty.
-        let runs: Vec<Run> = serde_json::from_str(&mutation::text(source, RUNS)?).unwrap_or_default();
-        let issues: Vec<Issue> = serde_json::from_str(&mutation::text(source, ISSUES)?).unwrap_or_default();
-        let ours: Vec<Listed> = serde_json::from_str(&mutation::text(source, OURS)?).unwrap_or_default();
-        let comments: Vec<Comment> = serde_json::from_str(&mutation::text(source, COMMENTS)?).unwrap_or_default();
+        let runs: Vec<Run> = serde_json::from_str(&mutated_input::text(source, RUNS)?).unwrap_or_default();
+        let issues: Vec<Issue> = serde_json::from_str(&mutated_input::text(source, ISSUES)?).unwrap_or_default();
+        let ours: Vec<Listed> = serde_json::from_str(&mutated_input::text(source, OURS)?).unwrap_or_default();
+        let comments: Vec<Comment> = serde_json::from_str(&mutated_input::text(source, COMMENTS)?).unwrap_or_default();
         let upstream = stable(&upstream).expect("stable releases");
         let comments = [(4, comments)].into();
         let observed = Observed { upstream: upstream.clone(), runs, issues, ours, comments };

@@ -36,7 +36,7 @@ impl Inspection {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::os::mutation;
+    use crate::os::mutated_input;
 
     #[test]
     fn old_and_new_output_of_buildx_is_read() {
@@ -61,7 +61,7 @@ mod tests {
         let sample = "Name:          b\nDriver:        docker-container\n\nNodes:\nName:      b0\n\
             Status:    running\nBuildKit version: v0.32.2\nPlatforms: linux/riscv64*, linux/amd64\n";
         arbtest::arbtest(|source| {
-            let text = mutation::text(source, sample)?;
+            let text = mutated_input::text(source, sample)?;
             if let Ok(found) = Inspection::parse(&text) {
                 assert_eq!(found.status, "running");
                 assert!(found.version.iter().chain(&found.platforms).all(|word| text.contains(word.as_str())));

@@ -114,7 +114,7 @@ mod tests {
 
     use super::*;
     use crate::os::files::Staging;
-    use crate::os::mutation;
+    use crate::os::mutated_input;
 
     fn tar_of(members: &[(&str, &[u8])]) -> Vec<u8> {
         let mut tar = tar::Builder::new(Vec::new());
@@ -136,7 +136,7 @@ mod tests {
         let result = tar_of(&[("oci-layout", br#"{"imageLayoutVersion":"1.0.0"}"#), ("index.json", index)]);
         let sample = tar_of(&[("riscv64.tar", &result), ("both.tar", &result), ("daemon.log", b"x"), ("other", b"x")]);
         arbtest::arbtest(|source| {
-            let bytes = mutation::bytes(source, &sample)?;
+            let bytes = mutated_input::bytes(source, &sample)?;
             fs::create_dir(&folder).expect("is made");
             fs::write(&disk, &bytes).expect("is written");
             // Damage is an error; what was extracted before it stays.

@@ -74,7 +74,7 @@ pub fn plain(line: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::os::mutation;
+    use crate::os::mutated_input;
 
     #[test]
     fn status_lines_are_found_in_the_console() {
@@ -113,7 +113,7 @@ mod tests {
     #[test]
     fn a_mutated_console_gives_bounded_lines_and_known_phases_however_it_arrives() {
         arbtest::arbtest(|source| {
-            let bytes = mutation::bytes(source, CONSOLE.as_bytes())?;
+            let bytes = mutated_input::bytes(source, CONSOLE.as_bytes())?;
             let lines = lines_of([&bytes[..]]);
             assert_eq!(lines, lines_of(bytes.chunks(source.int_in_range(1..=64)?)));
             assert_eq!(lines.len(), bytes.iter().filter(|byte| **byte == b'\n').count());

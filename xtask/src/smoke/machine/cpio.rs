@@ -109,7 +109,7 @@ mod tests {
     use cpio::newc::Reader;
 
     use super::*;
-    use crate::os::mutation;
+    use crate::os::mutated_input;
 
     const PLAIN: Attributes = Attributes { mode: 0o644, uid: 1, gid: 2, modified_epoch: 3 };
 
@@ -158,7 +158,8 @@ mod tests {
     #[test]
     fn what_is_written_is_read_back() {
         arbtest::arbtest(|source| {
-            let (path, target) = (mutation::text(source, "usr/bin/tini")?, mutation::text(source, "../sbin/tini")?);
+            let (path, target) =
+                (mutated_input::text(source, "usr/bin/tini")?, mutated_input::text(source, "../sbin/tini")?);
             let content: Vec<u8> = source.arbitrary()?;
             if path.contains('\0') || target.is_empty() {
                 return Ok(());

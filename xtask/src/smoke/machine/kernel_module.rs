@@ -39,7 +39,7 @@ fn name(bytes: &[u8]) -> Result<String, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::os::mutation;
+    use crate::os::mutated_input;
 
     #[test]
     fn a_module_names_what_it_needs() {
@@ -57,7 +57,7 @@ mod tests {
     fn mutated_modules_give_few_plain_names_or_an_error() {
         let sample = b"license=GPL\0depends=mbcache,jbd2,crc-x\0name=ext4\0";
         arbtest::arbtest(|source| {
-            if let Ok(names) = depends_in(&mutation::bytes(source, sample)?) {
+            if let Ok(names) = depends_in(&mutated_input::bytes(source, sample)?) {
                 assert!(names.len() <= MOST_DEPENDENCIES);
                 let is_plain = |name: &String| name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
                 assert!(names.iter().all(is_plain), "{names:?}");
@@ -66,7 +66,7 @@ mod tests {
         });
         let program = fakes::sample_image::elf(fakes::sample_image::RISCV, Some("/lib/x"), &["libc.so.6"]);
         arbtest::arbtest(|source| {
-            depends(&mutation::bytes(source, &program)?).expect_err("has no .modinfo");
+            depends(&mutated_input::bytes(source, &program)?).expect_err("has no .modinfo");
             Ok(())
         });
     }

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::github::GitHubStep;
-use crate::os::mutation;
+use crate::os::mutated_input;
 
 #[test]
 fn a_damaged_list_of_releases_leads_to_bounded_steps_on_this_release_alone() {
@@ -15,7 +15,7 @@ fn a_damaged_list_of_releases_leads_to_bounded_steps_on_this_release_alone() {
     let whole: Vec<Release> = serde_json::from_str(sample).expect("releases");
     assert_eq!(whole[0].assets.len(), 2);
     arbtest::arbtest(|source| {
-        let releases = serde_json::from_str::<Vec<Release>>(&mutation::text(source, sample)?);
+        let releases = serde_json::from_str::<Vec<Release>>(&mutated_input::text(source, sample)?);
         let Ok(releases) = releases else { return Ok(()) };
         let assets: usize = releases.iter().map(|release| release.assets.len()).sum();
         let Ok(plan) = plan(&desired, &Observed { releases, ..Observed::default() }) else { return Ok(()) };

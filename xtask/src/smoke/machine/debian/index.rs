@@ -111,7 +111,7 @@ pub fn files_of(mut package: impl Read) -> Result<impl Read, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::os::mutation;
+    use crate::os::mutated_input;
 
     const DIGEST: &str = "1b458cc5b1d13b946bdca67bdca891fccf57882f8af972276d1346b24fa8285b";
 
@@ -185,7 +185,7 @@ mod tests {
         );
         let release = format!("Suite: stable\nSHA256:\n {DIGEST} 12910137 main/Packages.gz\n {DIGEST} 5 other\n");
         arbtest::arbtest(|source| {
-            let list = mutation::text(source, &list)?;
+            let list = mutated_input::text(source, &list)?;
             for name in ["a", "b"] {
                 if let Ok(package) = package_in(&list, name) {
                     let path = &package.file.path;
@@ -194,11 +194,11 @@ mod tests {
                     assert!(length + package.version.len() <= list.len());
                 }
             }
-            let release = mutation::text(source, &release)?;
+            let release = mutated_input::text(source, &release)?;
             if let Ok(found) = described_in(&release, "main/Packages.gz") {
                 assert!(release.contains(&found.sha256.to_string()) && release.contains("main/Packages.gz"));
             }
-            archive_in(&mutation::text(source, "URIs: http://a/debian\ndeb [x] http://b/debian/ trixie main\n")?);
+            archive_in(&mutated_input::text(source, "URIs: http://a/debian\ndeb [x] http://b/debian/ trixie main\n")?);
             Ok(())
         });
     }
@@ -209,7 +209,7 @@ mod tests {
             [member("debian-binary", "2.0\n"), member("control.tar.xz", "odd"), member("data.tar.xz", "files")];
         let package = format!("!<arch>\n{}", members.concat());
         arbtest::arbtest(|source| {
-            let bytes = mutation::bytes(source, package.as_bytes())?;
+            let bytes = mutated_input::bytes(source, package.as_bytes())?;
             let mut remaining = bytes.as_slice();
             let mut content = Vec::new();
             if let Ok(mut files) = files_of(&mut remaining) {
