@@ -35,7 +35,7 @@ pub struct Metadata {
     pub proofs: Vec<Proof>,
 }
 
-/// The image of a build, an OCI image layout in the folder.
+/// The image of a build, an OCI image layout in the same directory.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ImageRecord {
     /// Directory of the layout within `dist/<version>/`.
@@ -115,4 +115,46 @@ impl Metadata {
 /// `SHA256SUMS`, in the form that `sha256sum -c` takes: digest, two spaces, name.
 pub fn sha256sums<'a>(files: impl IntoIterator<Item = &'a FileRecord>) -> String {
     files.into_iter().map(|file| format!("{}  {}\n", file.sha256, file.name)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dist::image_tags::image_tags;
+    use crate::dist::release_name::ReleaseName;
+    use crate::dist::{proofs, samples};
+    use crate::os::mutated_input;
+
+    #[test]
+    fn a_record_with_malformed_values_is_refused() {
+        let text = serde_json::to_string_pretty(&samples::proved_record()).expect("is written");
+        let again: Metadata = serde_json::from_str(&text).expect("is read");
+        assert_eq!(serde_json::to_string_pretty(&again).expect("is written"), text);
+        for (old, new) in [
+            ("\"2026-08-04T12:27:40Z\"", "\"20\""),
+            ("\"2026-11-22T22:38:41Z\"", "\"yesterday\""),
+            ("\"ref\": \"v0.32.2\"", "\"ref\": \"-x\""),
+            ("\"v0.32.2-riscv64\"", "\"a b\""),
+        ] {
+            assert!(text.contains(old), "{old}");
+            serde_json::from_str::<Metadata>(&text.replacen(old, new, 1)).expect_err(new);
+        }
+    }
+
+    #[test]
+    fn a_mutated_record_is_refused_or_used_without_a_panic() {
+        let text = serde_json::to_string(&samples::proved_record()).expect("is written");
+        arbtest::arbtest(|source| {
+            let Ok(record) = serde_json::from_slice::<Metadata>(&mutated_input::bytes(source, text.as_bytes())?) else {
+                return Ok(());
+            };
+            if let Ok(name) = ReleaseName::of(&record.source) {
+                assert_eq!(name.to_string().parse(), Ok(name.clone()));
+                assert!(name.title().len() < 200);
+            }
+            assert!(!image_tags(&record.source).is_empty());
+            assert!(proofs::missing(&record).len() <= text.len());
+            Ok(())
+        });
+    }
 }
