@@ -40,11 +40,11 @@ impl Sources<'_> {
         if let Some(named) = self.named {
             return named_go(named, wanted);
         }
-        let passed_over = match host::on_path("go") {
+        let why_not_path = match host::on_path("go") {
             None => "there is none on PATH".to_owned(),
             Some(program) => match version_of(&program) {
                 Ok(version) if version >= wanted => {
-                    return Ok(Go { program, version, reason: format!("on PATH, and go.mod asks for {wanted}") });
+                    return Ok(Go { program, version, reason: format!("on PATH, and go.mod requires {wanted}") });
                 }
                 Ok(version) => format!("the one on PATH is {version}"),
                 Err(error) => format!("the one on PATH does not run ({error:#})"),
@@ -53,26 +53,26 @@ impl Sources<'_> {
         let go = |program, version, origin: &str| Go {
             program,
             version,
-            reason: format!("{origin}; go.mod asks for {wanted}, and {passed_over}"),
+            reason: format!("{origin}; go.mod requires {wanted}, and {why_not_path}"),
         };
-        if let Some((program, version)) = self.fetched_earlier(wanted) {
-            return Ok(go(program, version, "fetched earlier"));
+        if let Some((program, version)) = self.downloaded_earlier(wanted) {
+            return Ok(go(program, version, "downloaded earlier"));
         }
         let lock = crate::os::files::lock(&self.downloads.join(format!(".{wanted}.lock")), || {
             crate::os::terminal::note("another run is downloading Go; waiting for it");
         })?;
         // The other run may have downloaded it.
-        if let Some((program, version)) = self.fetched_earlier(wanted) {
-            return Ok(go(program, version, "fetched by another run"));
+        if let Some((program, version)) = self.downloaded_earlier(wanted) {
+            return Ok(go(program, version, "downloaded by another run"));
         }
-        let (folder, origin) = fetch(self.page, self.downloads, wanted, &passed_over, &lock)?;
+        let (folder, origin) = fetch(self.page, self.downloads, wanted, &why_not_path, &lock)?;
         let program = program_in(&folder);
         let version = version_of(&program)?;
         Ok(go(program, version, &origin))
     }
 
     /// The newest earlier download that matches `wanted` exactly.
-    pub fn fetched_earlier(&self, wanted: GoVersion) -> Option<(Utf8PathBuf, GoVersion)> {
+    pub fn downloaded_earlier(&self, wanted: GoVersion) -> Option<(Utf8PathBuf, GoVersion)> {
         let folders = self.downloads.read_dir_utf8().ok()?.flatten();
         let version_in = |folder: &Utf8Path| folder.file_name().and_then(|name| name.parse::<GoVersion>().ok());
         folders
@@ -93,7 +93,7 @@ fn named_go(named: &Utf8Path, wanted: GoVersion) -> Result<Go> {
     let version = version_of(&program).with_context(|| format!("--go {named} is not a Go that runs here"))?;
     if version < wanted {
         bail!(
-            "--go {named} is Go {version}, and go.mod asks for {wanted}; give a newer one, or omit --go to download it"
+            "--go {named} is Go {version}, and go.mod requires {wanted}; give a newer one, or omit --go to download it"
         );
     }
     Ok(Go { program, version, reason: "given with --go".to_owned() })

@@ -1,4 +1,4 @@
-//! `cargo xtask build` by its front door, on a small upstream with the real Go.
+//! Runs `cargo xtask build` on a small upstream with the real Go.
 #![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "reads and writes files and starts processes")]
 
 mod support;
@@ -9,15 +9,15 @@ use std::process::{Command, Stdio};
 use support::page::{Delivery, serve};
 use support::{World, contents, failure, text};
 
-/// All that a build calls where it has to fetch Go: git, and what git's own scripts call.
+/// All programs that a build needs if it downloads Go: git, and what the scripts of git call.
 const TOOLS: [&str; 5] = ["git", "sh", "sed", "basename", "uname"];
 
 #[test]
 fn a_fresh_checkout_builds_its_pinned_release_and_a_second_run_does_nothing() {
     let Some(world) = World::new("pinned") else { return };
     let checkout = world.checkout("project", "v0.1.0");
-    let narration = checkout.build(&[]);
-    assert!(narration.contains("fetching tags from https://upstream.example"), "{narration}");
+    let status_lines = checkout.build(&[]);
+    assert!(status_lines.contains("fetching tags from https://upstream.example"), "{status_lines}");
 
     let dist = checkout.dist("v0.1.0");
     let names: Vec<_> =
@@ -51,13 +51,13 @@ fn a_fresh_checkout_builds_its_pinned_release_and_a_second_run_does_nothing() {
     let again = checkout.build(&[]);
     assert!(again.contains("nothing to do") && !again.contains("compile"), "{again}");
 
-    fs::write(dist.join("buildctl"), "harmed").expect("is written");
+    fs::write(dist.join("buildctl"), "damaged").expect("is written");
     checkout.build(&[]);
-    assert!(fs::metadata(dist.join("buildctl")).expect("is there").len() > 1000, "a harmed file was not mended");
+    assert!(fs::metadata(dist.join("buildctl")).expect("is there").len() > 1000, "a damaged file was not replaced");
 }
 
 #[test]
-fn the_archive_is_laid_out_as_upstream_s_own() {
+fn the_archive_has_upstream_s_layout() {
     let Some(world) = World::new("archive") else { return };
     let checkout = world.checkout("project", "v0.1.0");
     checkout.build(&[]);
@@ -78,7 +78,7 @@ fn the_archive_is_laid_out_as_upstream_s_own() {
 }
 
 #[test]
-fn every_form_of_ref_gets_upstream_s_own_version_and_the_contributor_s_checkout_stays() {
+fn every_form_of_ref_gets_upstream_s_version_and_the_submodule_is_not_touched() {
     let Some(world) = World::new("refs") else { return };
     let checkout = world.checkout("project", "v0.1.0");
     world.git("project", &["submodule", "update", "--quiet", "--init", "buildkit"]);
@@ -128,7 +128,7 @@ fn a_shallow_submodule_stays_shallow_and_versions_are_right() {
 }
 
 #[test]
-fn the_same_bytes_come_of_another_place_umask_locale_and_noise() {
+fn another_directory_umask_locale_and_environment_give_the_same_bytes() {
     let Some(world) = World::new("same-bytes") else { return };
     let quiet = world.checkout("one", "v0.2.0");
     quiet.build(&[]);
@@ -156,7 +156,7 @@ fn the_same_bytes_come_of_another_place_umask_locale_and_noise() {
 }
 
 #[test]
-fn what_is_no_ref_never_reaches_git() {
+fn an_invalid_ref_is_never_passed_to_git() {
     let Some(world) = World::new("bad-refs") else { return };
     let checkout = world.checkout("project", "v0.1.0");
     let long = "x".repeat(10_000);
@@ -165,14 +165,14 @@ fn what_is_no_ref_never_reaches_git() {
         assert_eq!(status, 2, "{message}");
         assert!(message.contains("release tag (v0.14.0, v0.33.0-rc1), a branch (master) or a commit"), "{message}");
     }
-    // A workflow's input comes this way.
+    // The input of a workflow is passed like this.
     let (message, status) = failure(checkout.xtask(&["build"]).env("BUILDKIT_REF", "$(touch /tmp/x)"));
     assert!(status == 2 && message.contains("is not an upstream ref"), "{message}");
-    assert!(!checkout.root.join("target").exists(), "something was begun");
+    assert!(!checkout.root.join("target").exists(), "work was started");
 }
 
 #[test]
-fn a_ref_that_upstream_does_not_have_is_named() {
+fn a_ref_that_upstream_does_not_have_is_in_the_message() {
     let Some(world) = World::new("unknown-refs") else { return };
     let checkout = world.checkout("project", "v0.1.0");
     for asked in ["v9.9.9", "no-such-branch", "0123456", &"0123456789".repeat(4)] {
@@ -186,7 +186,7 @@ fn a_ref_that_upstream_does_not_have_is_named() {
 }
 
 #[test]
-fn without_a_network_one_message_tells_the_two_ways_out() {
+fn without_a_network_one_message_has_both_solutions() {
     let Some(world) = World::new("no-network") else { return };
     let checkout = world.checkout("project", "v0.1.0");
     world.cut_the_network();
@@ -197,7 +197,7 @@ fn without_a_network_one_message_tells_the_two_ways_out() {
     }
     assert!(!checkout.root.join("dist").exists());
 
-    // The second way out: a local clone, with its tags.
+    // The second solution: a local clone with its tags.
     world.git(".", &["clone", "--quiet", "--bare", &format!("file://{}", world.path("upstream").display()), "clone"]);
     world.lead_upstream_to("clone");
     checkout.build(&[]);
@@ -205,7 +205,7 @@ fn without_a_network_one_message_tells_the_two_ways_out() {
 }
 
 #[test]
-fn a_go_that_fails_is_quoted_whole_and_leaves_nothing() {
+fn the_whole_output_of_a_failing_go_is_printed_and_nothing_is_left() {
     let Some(world) = World::new("failing-go") else { return };
     let checkout = world.checkout("project", "v0.1.0");
     let script = "case $1 in version|list) exec \"$GO\" \"$@\";; esac\necho '# some/package' >&2; echo 'x.go:1:1: it is broken' >&2; exit 1";
@@ -230,18 +230,18 @@ fn a_binary_for_another_architecture_is_refused() {
 }
 
 #[test]
-fn a_go_that_is_too_old_or_none_is_refused() {
+fn a_go_that_is_too_old_or_missing_is_refused() {
     let Some(world) = World::new("old-go") else { return };
     let checkout = world.checkout("project", "v0.1.0");
     let old = world.go_script("old-go", "echo go version go1.19.8 linux/amd64");
     let (message, _) = failure(checkout.bare_xtask(&["build", "--go"]).arg(old));
-    assert!(message.contains("is Go 1.19.8, and go.mod asks for"), "{message}");
+    assert!(message.contains("is Go 1.19.8, and go.mod requires"), "{message}");
     let (message, _) = failure(checkout.bare_xtask(&["build", "--go"]).arg(world.path("absent")));
     assert!(message.contains("there is no"), "{message}");
 }
 
 #[test]
-fn go_is_fetched_and_verified_once() {
+fn go_is_downloaded_and_verified_once() {
     let Some(world) = World::new("fetched-go") else { return };
     let checkout = world.checkout("project", "v0.1.0");
     let tools = world.only("tools", &TOOLS);
@@ -259,7 +259,7 @@ fn go_is_fetched_and_verified_once() {
     let first = build(&[]);
     assert!(first.contains("SHA-256 verified") && first.contains("there is none on PATH"), "{first}");
     let second = build(&["--ref", "v0.2.0"]);
-    assert!(second.contains("fetched earlier"), "{second}");
+    assert!(second.contains("downloaded earlier"), "{second}");
 }
 
 #[test]
@@ -267,14 +267,14 @@ fn an_archive_of_go_that_is_not_what_was_published_is_refused() {
     let Some(world) = World::new("bad-go") else { return };
     let checkout = world.checkout("project", "v0.1.0");
     let tools = world.only("tools", &TOOLS);
-    for (delivery, said) in [
+    for (delivery, words) in [
         (Delivery::Tampered, "is not the archive that was published"),
         (Delivery::CutShort, "is not the archive that was published"),
         (Delivery::BrokenOff, "cannot download"),
     ] {
         let page = serve(&world.go_version(), "#!/bin/sh\nexit 9\n", delivery);
         let (message, status) = failure(checkout.bare_xtask(&["build", "--go-page", &page.url()]).env("PATH", &tools));
-        assert!(status == 1 && message.contains(said), "{message}");
+        assert!(status == 1 && message.contains(words), "{message}");
         let left: Vec<_> =
             fs::read_dir(checkout.root.join("target/go")).expect("lists").flatten().map(|e| e.file_name()).collect();
         assert!(left.iter().all(|name| name.to_string_lossy().ends_with(".lock")), "{left:?} was left");
@@ -282,7 +282,7 @@ fn an_archive_of_go_that_is_not_what_was_published_is_refused() {
 }
 
 #[test]
-fn without_any_go_one_message_tells_of_every_source() {
+fn without_any_go_one_message_has_the_reason_of_each_source() {
     let Some(world) = World::new("no-go") else { return };
     let checkout = world.checkout("project", "v0.1.0");
     let tools = world.only("tools", &TOOLS);
@@ -297,10 +297,10 @@ fn without_any_go_one_message_tells_of_every_source() {
 }
 
 #[test]
-fn a_folder_that_cannot_be_written_is_named_before_anything_is_compiled() {
+fn a_directory_that_cannot_be_written_is_reported_before_anything_is_compiled() {
     let Some(world) = World::new("read-only") else { return };
     let checkout = world.checkout("project", "v0.1.0");
-    // Not even root makes a folder in /proc or below a file.
+    // Even root cannot create a directory in /proc or below a file.
     for out in ["/proc/xtask-dist", ".gitignore/dist"] {
         let (message, status) = failure(&mut checkout.xtask(&["build", "--out", out]));
         assert!(status == 1 && message.contains("--out DIR") && message.contains(out), "{message}");

@@ -1,6 +1,6 @@
-//! `cargo xtask build`, killed at random moments: what it leaves is nothing or whole, and the same
-//! command run again completes. Half the time it alone is killed, so that git or Go works on behind
-//! its back, and half the time git and Go with it, as when the power goes.
+//! Kills `cargo xtask build` at random moments: it leaves a complete build or none, and the same
+//! command run again completes. Half the time only xtask is killed, so that git or Go runs on, and
+//! half the time git and Go too, as in a power failure.
 #![allow(
     clippy::disallowed_methods,
     clippy::disallowed_types,
@@ -19,7 +19,7 @@ use support::{Checkout, World, contents};
 const KILLS: u64 = 12;
 
 #[test]
-fn killed_at_random_moments_it_completes_when_run_again() {
+fn a_build_killed_at_a_random_moment_completes_when_run_again() {
     let Some(world) = World::new("kill") else { return };
     let whole = world.checkout("whole", "v0.2.0");
     let started = Instant::now();
@@ -32,14 +32,14 @@ fn killed_at_random_moments_it_completes_when_run_again() {
     let mut random = seed;
     for number in 0..KILLS {
         let checkout = world.checkout(&format!("killed-{number}"), "v0.2.0");
-        // A generator of Knuth's (MMIX), good enough to choose a moment by its upper bits.
+        // Knuth's MMIX generator; its upper bits are random enough to choose a moment.
         random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         let moment = one_run.mul_f64((random >> 33) as f64 / f64::from(1_u32 << 31));
         kill_after(&checkout, moment, number % 2 == 1);
         let dist = checkout.dist("v0.2.0");
         assert!(!dist.exists() || contents(&dist) == wanted, "half-written after {moment:?}, seed {seed}");
         checkout.build(&[]);
-        assert!(contents(&dist) == wanted, "not mended after {moment:?}, seed {seed}");
+        assert!(contents(&dist) == wanted, "not completed after {moment:?}, seed {seed}");
         assert_eq!(fs::read_dir(checkout.root.join("dist")).expect("lists").count(), 1, "a leftover, seed {seed}");
     }
 }
@@ -59,7 +59,7 @@ fn kill_after(checkout: &Checkout<'_>, moment: Duration, with_children: bool) {
         .expect("xtask starts");
     std::thread::sleep(moment);
     if with_children {
-        // It may have ended by itself, and its group with it.
+        // The run and its group may have ended already.
         let group = format!("-{}", run.id());
         Command::new("kill").args(["-KILL", "--", &group]).stderr(Stdio::null()).status().expect("kill runs");
     } else {

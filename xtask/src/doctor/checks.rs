@@ -80,7 +80,7 @@ fn go(root: &Utf8Path) -> Result<String> {
     let page: Endpoint = PAGE.parse().map_err(anyhow::Error::msg)?;
     let downloads = root.join("target/go");
     let sources = Sources { named: None, downloads: &downloads, page: &page };
-    if let Some((_, version)) = pinned.and_then(|pinned| sources.fetched_earlier(pinned)) {
+    if let Some((_, version)) = pinned.and_then(|pinned| sources.downloaded_earlier(pinned)) {
         return Ok(format!("{version}, downloaded earlier"));
     }
     let which = pinned.map_or_else(String::new, |pinned: GoVersion| format!(" {pinned}"));

