@@ -71,7 +71,7 @@ impl Dist {
         Ok(())
     }
 
-    /// Adds a proof to the record in `folder`, in place of an older one of that name.
+    /// Adds a proof to the record in `folder`; it replaces an older one of the same name.
     pub fn add_proof(folder: &Utf8Path, proof: Proof) -> Result<()> {
         Self::update(folder, |record| {
             record.proofs.retain(|old| old.name != proof.name);
@@ -79,9 +79,8 @@ impl Dist {
         })
     }
 
-    /// Changes the record in `folder` as it is on disk now, so that what another run has written since
-    /// this one read it is kept. The directory above is locked for that long: it is the lock of
-    /// [`files::Staging`] too, so that no build replaces `folder` in between.
+    /// Changes the record in `folder` as it is on disk now, so that changes by other runs are kept.
+    /// Locks the parent directory, as [`files::Staging`] does, so that no build replaces `folder` meanwhile.
     pub fn update(folder: &Utf8Path, change: impl FnOnce(&mut Metadata)) -> Result<()> {
         let folder = folder.canonicalize_utf8().with_context(|| format!("cannot find {folder}"))?;
         let parent = folder.parent().with_context(|| format!("{folder} is in no directory"))?;

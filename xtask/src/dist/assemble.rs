@@ -51,7 +51,7 @@ pub fn assemble(folder: &Utf8Path, record: &mut Metadata, build_infos: [BuildInf
     Dist { folder: folder.to_owned(), record: record.clone() }.save()
 }
 
-/// Size and digest of one file of the folder.
+/// The record of one file in `folder`.
 fn record_of(folder: &Utf8Path, name: &str) -> Result<FileRecord> {
     let (size_bytes, sha256) = file_digest(&folder.join(name))?;
     Ok(FileRecord { name: name.to_owned(), size_bytes, sha256 })

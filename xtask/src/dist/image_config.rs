@@ -16,7 +16,7 @@ const KEPT: [&str; 8] = ["Cmd", "Entrypoint", "Env", "ExposedPorts", "StopSignal
 /// The parts that we need of a configuration that an engine wrote.
 #[derive(Debug, Deserialize)]
 pub struct BuiltConfig {
-    /// The processor that it was built for.
+    /// The architecture that it was built for.
     pub architecture: String,
     config: Map<String, Value>,
 }
@@ -24,15 +24,14 @@ pub struct BuiltConfig {
 /// What a configuration contains besides that of the engine.
 #[derive(Debug)]
 pub struct Facts<'a> {
-    /// RFC 3339: the date of all that is in the image.
+    /// RFC 3339: the date of all files in the image.
     pub created: &'a str,
-    /// Name of the base image.
     pub base_name: &'a str,
     /// Digest of the base image, if the engine reported it.
     pub base_digest: Option<&'a str>,
     /// Digests of all layers as tar archives.
     pub diff_ids: &'a [Digest],
-    /// The Dockerfile's instructions that made the upper ones.
+    /// Instructions of the Dockerfile that created the upper layers.
     pub instructions: &'a [String],
 }
 
@@ -46,8 +45,8 @@ pub fn labels(built: &BuiltConfig, base_digest: Option<&str>) -> BTreeMap<String
         .collect()
 }
 
-/// The configuration that is published: what the Dockerfile says, the date of the source instead of
-/// the time of the build, and a history that reads the same from every engine.
+/// The published configuration: the settings of the Dockerfile, the date of the source instead of the
+/// time of the build, and a history that is the same for every engine.
 pub fn config(built: &BuiltConfig, facts: &Facts<'_>) -> Value {
     let is_set = |value: &Value| match value {
         Value::Null => false,

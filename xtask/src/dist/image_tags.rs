@@ -4,7 +4,7 @@ use oci::reference::ImageTag;
 
 use crate::upstream::source::Source;
 
-/// Where the image is published, without a tag.
+/// The repository that the image is published to.
 pub const REPOSITORY: &str = "ghcr.io/gounthar/buildkit-riscv64";
 
 /// The tags that an image of this source is published under, the permanent one first.

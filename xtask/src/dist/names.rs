@@ -11,7 +11,7 @@ pub const BUILDCTL: &str = "buildctl";
 pub const COMMANDS: [&str; 2] = [BUILDKITD, BUILDCTL];
 /// What each command prints for `--version`, a line each.
 pub const VERSION_TXT: &str = "VERSION.txt";
-/// The record of the build; see [`crate::dist::record::Metadata`].
+/// The record of the build; see [`crate::dist::Metadata`].
 pub const METADATA: &str = "metadata.json";
 /// Digests of every other file, for `sha256sum -c`.
 pub const SHA256SUMS: &str = "SHA256SUMS";

@@ -1,9 +1,9 @@
 //! How BuildKit is compiled: with upstream's flags and version stamps, and so that the bytes are the
 //! same on every machine (DESIGN: `-trimpath`, no VCS stamp, no build id).
 //!
-//! Upstream gives `buildkitd` its build tags and `buildctl` none. Here both are made in one call
-//! with the daemon's tags, so that they share every package: without cgo the tags change one file
-//! of `net` (`netgo_on.go` for `netgo_off.go`), and the pure Go resolver is chosen either way.
+//! Upstream gives `buildkitd` its build tags and `buildctl` none. Here one call of Go builds
+//! both with the tags of the daemon, so that they share every package: without cgo the tags change one
+//! file of `net` (`netgo_on.go` for `netgo_off.go`), and the pure Go resolver is used either way.
 
 use serde::{Deserialize, Serialize};
 

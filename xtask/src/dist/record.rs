@@ -35,7 +35,7 @@ pub struct Metadata {
     pub proofs: Vec<Proof>,
 }
 
-/// The image of a build, an OCI image layout in the folder.
+/// The image of a build, an OCI image layout in the same directory.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ImageRecord {
     /// Directory of the layout within `dist/<version>/`.
@@ -118,7 +118,7 @@ mod tests {
     use crate::os::mutation;
 
     #[test]
-    fn a_record_of_ill_formed_values_is_refused() {
+    fn a_record_with_malformed_values_is_refused() {
         let text = serde_json::to_string_pretty(&samples::proved_record()).expect("is written");
         let again: Metadata = serde_json::from_str(&text).expect("is read");
         assert_eq!(serde_json::to_string_pretty(&again).expect("is written"), text);

@@ -12,12 +12,12 @@ use crate::dist::record::FileRecord;
 use crate::go::{BuildInfo, Module};
 use crate::upstream::source::Source;
 
-/// Where upstream's source is, as SPDX writes a download location.
+/// The repository of upstream, in the form of an SPDX download location.
 const UPSTREAM: &str = "git+https://github.com/moby/buildkit.git";
 const STANDARD_LIBRARY: &str = "stdlib";
 
-/// The document for these commands, each with its file. It holds no time but the source date, so
-/// that the same binaries have the same document.
+/// The document for these commands, each with its file. The only time in it is the source date, so
+/// that the same binaries always have the same document.
 pub fn document(source: &Source, commands: &[(&FileRecord, BuildInfo)]) -> Value {
     let modules: BTreeSet<Module> = commands.iter().flat_map(|(_, info)| linked(info)).collect();
     let id_of = |module: &Module| {
@@ -44,7 +44,7 @@ pub fn document(source: &Source, commands: &[(&FileRecord, BuildInfo)]) -> Value
         "dataLicense": "CC0-1.0",
         "SPDXID": "SPDXRef-DOCUMENT",
         "name": format!("buildkit-{}.linux-riscv64", source.version),
-        // Unique to this content, as SPDX asks, and nothing needs to be served there.
+        // Unique to this content, as SPDX requires; nothing has to be served there.
         "documentNamespace": format!("https://spdx.org/spdxdocs/buildkit-{}.linux-riscv64-{}", source.version, digests.join("-")),
         "creationInfo": { "created": source.source_date, "creators": ["Tool: docker-for-riscv64-xtask"] },
         "packages": packages,

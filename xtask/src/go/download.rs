@@ -205,14 +205,14 @@ mod tests {
     }
 
     #[test]
-    fn the_newest_archive_of_a_possible_size_is_taken() {
+    fn the_newest_archive_of_a_plausible_size_is_used() {
         let releases: Vec<Release> = serde_json::from_str(&list()).expect("a list");
         let (version, archive) = newest(&releases, "1.21".parse().expect("a version")).expect("is found");
         assert_eq!((version.to_string().as_str(), archive.size), ("1.21.13", 100));
     }
 
     #[test]
-    fn a_mutated_list_gives_no_archive_or_one_that_was_asked_for() {
+    fn a_mutated_list_gives_no_archive_or_a_matching_one() {
         let (list, wanted) = (list(), "1.21".parse::<GoVersion>().expect("a version"));
         arbtest::arbtest(|source| {
             let bytes = mutation::bytes(source, list.as_bytes())?;

@@ -9,7 +9,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::os::process::Run;
 
-/// Where Linux lists the interpreters of foreign binaries.
+/// The directory in which Linux lists interpreters.
 const BINFMT_MISC: &str = "/proc/sys/fs/binfmt_misc";
 
 /// `linux`, `darwin` …, as Go names this system.
@@ -66,7 +66,7 @@ fn flags_in(binfmt: &str) -> Option<&str> {
     lines.find_map(|line| line.strip_prefix("flags: ")).filter(|_| is_enabled)
 }
 
-/// Whether riscv64 containers can run here. Assumed on systems other than Linux, where the engine runs its
+/// Whether riscv64 containers can run here. Assumed to be so on systems other than Linux, where the engine runs its
 /// own Linux.
 pub fn runs_riscv64_containers() -> bool {
     OS != "linux" || ARCH == "riscv64" || binfmt_flags("qemu-riscv64").is_some()

@@ -235,7 +235,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn figures_read_as_people_write_them() {
+    fn durations_and_sizes_are_readable() {
         assert_eq!((clock(Duration::from_secs(65)), clock(Duration::from_secs(3600))), ("1:05".into(), "60:00".into()));
         assert_eq!(
             (size(0), size(1), size(999_999), size(98_149_000)),

@@ -310,7 +310,7 @@ mod tests {
     }
 
     #[test]
-    fn a_mutated_range_is_refused_or_goes_forward() {
+    fn a_mutated_range_is_refused_or_in_ascending_order() {
         arbtest::arbtest(|source| {
             match mutation::text(source, "v0.26.0..v0.32.2")?.parse::<Selection>() {
                 Ok(Selection::Releases(first, last)) => assert!(first <= last),

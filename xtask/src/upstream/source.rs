@@ -17,7 +17,7 @@ pub struct Source {
     pub version: Version,
     /// The Go module, which is the package in the version stamp.
     pub package: String,
-    /// Date of the commit: the modification time of all files that are made from it.
+    /// Date of the commit: the modification time of all files of the build.
     pub source_date: Timestamp,
     /// The same in seconds since 1970, as `SOURCE_DATE_EPOCH` takes it.
     pub source_date_epoch: i64,
