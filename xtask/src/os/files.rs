@@ -24,7 +24,7 @@ pub const MODE_FILE: u32 = 0o644;
 pub struct Staging {
     path: Utf8PathBuf,
     destination: Utf8PathBuf,
-    _lock: File,
+    lock: Option<File>,
 }
 
 impl Staging {
@@ -48,7 +48,7 @@ impl Staging {
             number += 1;
         };
         fs::create_dir(&path).with_context(|| format!("cannot write in {parent}"))?;
-        Ok(Self { _lock: lock_directory(&path)?, path, destination: destination.to_owned() })
+        Ok(Self { lock: Some(lock_directory(&path)?), path, destination: destination.to_owned() })
     }
 
     /// The temporary directory.
@@ -58,7 +58,7 @@ impl Staging {
 
     /// Renames the directory to its destination, and removes what was there before. If a rename fails, the old
     /// directory is still there, or beside it under a `.partial-` name between the two renames.
-    pub fn publish(self) -> Result<()> {
+    pub fn publish(mut self) -> Result<()> {
         let (parent, _) = split(&self.destination);
         let _parent_lock = lock_directory(parent)?;
         let old = Utf8PathBuf::from(format!("{}-old", self.path));
@@ -66,6 +66,8 @@ impl Staging {
             fs::rename(&self.destination, &old).with_context(|| format!("cannot replace {}", self.destination))?;
         }
         fs::rename(&self.path, &self.destination).with_context(|| format!("cannot create {}", self.destination))?;
+        // Before another run may replace this one in turn: it removes what nobody has locked.
+        self.lock = None;
         remove_unless_in_use(&old)
     }
 }
