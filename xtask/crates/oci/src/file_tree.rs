@@ -149,7 +149,7 @@ impl FileTree {
     fn put(&mut self, path: String, name: Name) -> Result<(), String> {
         let is_folder = |name: &Name| self.nodes[name.node].kind == Kind::Directory;
         if path.is_empty() && !is_folder(&name) {
-            return Err("the root of a layer is no folder; it is refused".to_owned());
+            return Err("the root of a layer is not a directory; it is refused".to_owned());
         }
         let merges = path.is_empty() || is_folder(&name) && self.names.get(&path).is_some_and(is_folder);
         if !merges {

@@ -239,7 +239,7 @@ fn text(bytes: &[u8]) -> Result<String, String> {
 fn clean(path: &str) -> Result<String, String> {
     let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty() && *part != ".").collect();
     if parts.contains(&"..") {
-        return Err(format!("the name {path:?} leads out of its folder by `..`; such a layer is refused"));
+        return Err(format!("the name {path:?} leads out of its directory by `..`; such a layer is refused"));
     }
     Ok(parts.join("/"))
 }
