@@ -196,7 +196,7 @@ fn a_damaged_or_hostile_image_is_refused_in_one_message() {
 
     let hostile = scratch.path("hostile");
     layout(&hostile, &[&good(), &[Item::File("../../etc/shadow", 0o644, Vec::new())]], &ENTRYPOINT);
-    assert!(refusal(&hostile).contains("leads out of its folder by `..`"));
+    assert!(refusal(&hostile).contains("leads out of its directory by `..`"));
 
     let plain = scratch.path("plain");
     fs::create_dir(&plain).expect("is made");

@@ -88,7 +88,7 @@ fn a_hard_link_outlives_its_first_name() {
 
 #[test]
 fn names_that_lead_out_are_refused() {
-    assert!(refusal(&[file("../etc/passwd", "")]).contains("leads out of its folder by `..`"));
+    assert!(refusal(&[file("../etc/passwd", "")]).contains("leads out of its directory by `..`"));
     assert!(refusal(&[file("a/../../b", "")]).contains("`..`"));
     assert!(refusal(&[file("a", ""), Item::HardLink("b", "../a")]).contains("`..`"));
     assert!(refusal(&[Item::HardLink("b", "a")]).contains("no file before it"));
