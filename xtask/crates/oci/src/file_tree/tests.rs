@@ -95,7 +95,7 @@ fn names_that_lead_out_are_refused() {
     assert!(refusal(&[Item::Folder("a/"), Item::HardLink("b", "a")]).contains("no file before it"));
     assert!(refusal(&[file("a/.wh..", "")]).contains("names nothing"));
     assert!(refusal(&[file("a", ""), file("a/b", "")]).contains("is a file"));
-    assert!(refusal(&[file("./", "")]).contains("no folder"));
+    assert!(refusal(&[file("./", "")]).contains("is not a directory"));
     let circle = [Item::Symlink("a", "b"), Item::Symlink("b", "a"), file("a/x", "")];
     assert!(refusal(&circle).contains("in a circle"));
 }

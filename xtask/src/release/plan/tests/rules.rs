@@ -113,13 +113,16 @@ fn master_is_a_prerelease_that_latest_follows() {
 #[test]
 fn only_the_newest_stable_release_is_marked_as_latest() {
     let desired = desired("v0.32.2");
-    let last = |releases: &[&str]| {
-        let releases = releases.iter().zip(2..).map(|(name, id)| empty(name, id)).collect();
+    let marked = |releases: Vec<Release>| {
         let plan = plan(&desired, &Observed { releases, ..Observed::default() }).expect("a plan");
         plan.steps.last().map(ToString::to_string).expect("a step").ends_with("--latest=true")
     };
+    let last = |names: &[&str]| marked(names.iter().zip(2..).map(|(name, id)| empty(name, id)).collect());
     assert!(last(&["buildkit-v0.9.0-riscv64", "buildkit-v0.33.0-rc1-riscv64", "buildkit-v20261001-dev", "v9.9.9"]));
     assert!(!last(&["buildkit-v0.33.0-riscv64", "buildkit-v0.31.0-riscv64"]));
+    let newer = || empty("buildkit-v0.33.0-riscv64", 2);
+    assert!(marked(vec![Release { draft: true, ..newer() }]), "a draft is not public");
+    assert!(marked(vec![Release { prerelease: true, ..newer() }]), "a prerelease is not the newest");
 }
 
 #[test]
