@@ -23,6 +23,21 @@ fn kill(signal: &str, process: &str) -> bool {
     output.expect("kill runs").success()
 }
 
+/// A command that starts with no signal ignored: a shell ignores SIGINT for what it runs in the background, and
+/// with it for these tests.
+fn with_default_signals(command: &Command) -> Command {
+    let mut env = Command::new("env");
+    env.arg("--default-signal").arg(command.get_program()).args(command.get_args());
+    for (name, value) in command.get_envs() {
+        match value {
+            Some(value) => env.env(name, value),
+            None => env.env_remove(name),
+        };
+    }
+    env.current_dir(command.get_current_dir().expect("is set"));
+    env
+}
+
 /// A compiler that starts another process and hangs, as a compiler with its linker may.
 const HANGS: &str = "case $1 in version|list) exec \"$GO\" \"$@\";; esac\nsleep 300 &\necho $! >\"$HOME/linker.new\"\n\
                      mv \"$HOME/linker.new\" \"$HOME/linker\"\nwait";
@@ -34,14 +49,19 @@ fn a_signal_ends_the_compiler_with_all_that_it_started() {
     for (signal, number) in [("-INT", 2), ("-TERM", 15), ("-HUP", 1)] {
         let checkout = world.checkout(&format!("project{number}"), "v0.1.0");
         let pid_file = world.path("home").join("linker");
-        let mut build = checkout.bare_xtask(&["build", "--go"]);
-        let mut build = build.arg(&go).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("xtask starts");
+        let mut xtask = checkout.bare_xtask(&["build", "--go"]);
+        let mut build = with_default_signals(xtask.arg(&go));
+        let mut build = build.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("xtask starts");
         wait_for("the compiler", || pid_file.exists());
         let linker = fs::read_to_string(&pid_file).expect("is read").trim().to_owned();
         fs::remove_file(&pid_file).expect("is removed");
         assert!(kill(signal, &build.id().to_string()));
-        let status = build.wait().expect("is waited for");
-        assert_eq!(status.signal(), Some(number), "{status}");
+        let mut ended = None;
+        wait_for("xtask's end", || {
+            ended = build.try_wait().expect("is waited for");
+            ended.is_some()
+        });
+        assert_eq!(ended.and_then(|status| status.signal()), Some(number), "{ended:?}");
         wait_for("the linker's end", || !kill("-0", &linker) || is_zombie(&linker));
         // The next run removes what this one left.
         checkout.build(&[]);
