@@ -7,6 +7,7 @@
 #![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "reads and writes files")]
 
 use std::fs::{self, File};
+use std::io;
 
 use anyhow::{Context, Result};
 use camino::{Utf8Path, Utf8PathBuf};
@@ -100,7 +101,8 @@ impl Mirror {
     fn remove_leftovers(&self) -> Result<()> {
         let mut folders = vec![self.git_dir.clone()];
         while let Some(folder) = folders.pop() {
-            let entries = folder.read_dir_utf8().with_context(|| format!("cannot list {folder}"))?;
+            // Git removes directories that its references leave empty.
+            let Ok(entries) = folder.read_dir_utf8() else { continue };
             for entry in entries.flatten() {
                 let (name, path) = (entry.file_name(), entry.path());
                 let is_folder = entry.file_type().is_ok_and(|kind| kind.is_dir());
@@ -108,7 +110,7 @@ impl Mirror {
                     folders.push(path.to_owned());
                 } else if name.ends_with(".lock") || name.starts_with("tmp_") {
                     note(format_args!("removing {path}, left by a run that was killed"));
-                    fs::remove_file(path).with_context(|| format!("cannot remove {path}"))?;
+                    remove_if_there(path)?;
                 }
             }
         }
@@ -204,6 +206,14 @@ impl Mirror {
     pub fn is_damaged(&self) -> bool {
         let checked = own(&self.git_dir, run!("git fsck --connectivity-only --no-dangling --no-progress"));
         checked.output().is_ok_and(|checked| !checked.status.success())
+    }
+}
+
+/// Removes a file. A child of git that outlived its parent may remove its own meanwhile.
+fn remove_if_there(path: &Utf8Path) -> Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        removed => removed.with_context(|| format!("cannot remove {path}")),
     }
 }
 
