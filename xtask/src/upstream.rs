@@ -17,7 +17,7 @@ use crate::os::clock::Timestamp;
 use crate::os::files::{self, Staging};
 use crate::os::process::run;
 use crate::os::terminal::{note, print_status};
-use crate::upstream::errors::{NotThere, Unreachable};
+use crate::upstream::errors::{UpstreamError, is_unreachable};
 use crate::upstream::mirror::Mirror;
 use crate::upstream::submodule::Submodule;
 
@@ -34,7 +34,6 @@ pub use version::{ReleaseTag, Version};
 
 /// Upstream as this checkout has it.
 pub struct Upstream {
-    root: Utf8PathBuf,
     submodule: Submodule,
     /// The mirror and the sources, shared by all worktrees of the checkout.
     folder: Utf8PathBuf,
@@ -47,7 +46,7 @@ impl Upstream {
     /// If `root` is not a git checkout, or has no URL for the submodule.
     pub fn of(root: &Utf8Path) -> Result<Self> {
         let folder = main_worktree(root)?.join("target/upstream");
-        Ok(Self { root: root.to_owned(), submodule: Submodule::of(root)?, folder })
+        Ok(Self { submodule: Submodule::of(root)?, folder })
     }
 
     /// Where the mirror and the sources are: nobody's own files last here.
@@ -67,8 +66,7 @@ impl Upstream {
                     if mirror.tag(tag)?.is_none() {
                         mirror.refresh(false)?;
                     }
-                    let missing = || NotThere(format!("{} has no tag {tag}", self.submodule.url));
-                    mirror.tag(tag)?.with_context(missing)?
+                    mirror.tag(tag)?.ok_or_else(|| self.not_there(&format!("tag {tag}")))?
                 }
                 Some(UpstreamRef::Branch(branch)) => mirror.fetch_one(&format!("refs/heads/{}", branch.as_str()))?,
                 Some(UpstreamRef::Commit(prefix)) => self.commit(mirror, prefix.as_str())?,
@@ -99,8 +97,7 @@ impl Upstream {
             let mut found = mirror.tags()?;
             found.retain(|tag| tag.is_stable() && (first..=last).contains(&tag));
             found.sort();
-            let none = || NotThere(format!("{} has no release from {first} to {last}", self.submodule.url));
-            if found.is_empty() { Err(anyhow!(none())) } else { Ok(found) }
+            if found.is_empty() { Err(self.not_there(&format!("release from {first} to {last}"))) } else { Ok(found) }
         })
     }
 
@@ -132,7 +129,7 @@ impl Upstream {
         if Mirror::has(&self.folder, &pinned) {
             return Ok(format!("{} has the pinned commit {}", self.folder, &pinned.as_str()[..12]));
         }
-        mirror::answers(&self.root, &self.submodule.url, limit)?;
+        mirror::answers(&self.submodule, limit)?;
         Ok(format!("{} answers", self.submodule.url))
     }
 
@@ -146,9 +143,9 @@ impl Upstream {
         let lock = files::lock(&self.folder.join(format!("{commit}.lock")), || {
             note(format_args!("another run is building {commit}; waiting for it"));
         })?;
-        if !mirror::is_clean(&self.folder.join("mirror.git"), &index, &files) {
+        if !mirror::is_clean(&mirror::git_dir(&self.folder), &index, &files) {
             self.with_mirror(|mirror| {
-                print_status("source", format_args!("checking out to {}", relative(&self.root, &files)));
+                print_status("source", format_args!("checking out to {}", relative(&self.submodule.root, &files)));
                 let staging = Staging::new(&folder)?;
                 let (index, files) = (staging.path().join("index"), staging.path().join("files"));
                 fs::create_dir(&files).with_context(|| format!("cannot make {files}"))?;
@@ -161,11 +158,10 @@ impl Upstream {
 
     /// Does something with the mirror, and again with a new mirror if the old one turns out to be damaged.
     fn with_mirror<T>(&self, action: impl Fn(&mut Mirror) -> Result<T>) -> Result<T> {
-        let url = &self.submodule.url;
-        let mut mirror = Mirror::open(&self.folder, &self.root, url, self.submodule.objects())?;
+        let mut mirror = Mirror::open(&self.folder, &self.submodule)?;
         let done = action(&mut mirror);
         let Err(error) = &done else { return done };
-        if error.is::<NotThere>() || error.is::<Unreachable>() || !mirror.is_damaged() {
+        if error.is::<UpstreamError>() || !mirror.is_damaged() {
             return done;
         }
         note(format_args!("the mirror of upstream in {} is damaged, and is made again: {error:#}", self.folder));
@@ -184,11 +180,12 @@ impl Upstream {
         match mirror.commit(name)? {
             Some(commit) => Ok(commit),
             None if name.len() == 40 => mirror.fetch_one(name),
-            None => Err(anyhow!(NotThere(format!(
-                "{} has no commit {name} (or more than one that begins so)",
-                self.submodule.url
-            )))),
+            None => Err(self.not_there(&format!("commit {name} (or more than one that begins so)"))),
         }
+    }
+
+    fn not_there(&self, what: &str) -> anyhow::Error {
+        anyhow!(UpstreamError::NotThere(format!("{} has no {what}", self.submodule.url)))
     }
 }
 
@@ -201,7 +198,7 @@ fn describe(mirror: &mut Mirror, commit: &CommitId) -> Result<Version> {
         return Ok(version);
     }
     match mirror.refresh(false) {
-        Err(error) if error.is::<Unreachable>() => {
+        Err(error) if is_unreachable(&error) => {
             note("upstream cannot be reached: the version is named after the tags of an earlier fetch");
             Ok(version)
         }

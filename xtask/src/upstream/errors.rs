@@ -4,29 +4,28 @@ use std::fmt;
 
 use anyhow::{Error, anyhow};
 
-/// Upstream does not have what was asked for.
+/// Nothing that a new mirror would cure.
 #[derive(Debug)]
-pub struct NotThere(pub String);
+pub enum UpstreamError {
+    /// Upstream does not have what was asked for.
+    NotThere(String),
+    /// Upstream cannot be reached.
+    Unreachable(String),
+}
 
-impl fmt::Display for NotThere {
+impl fmt::Display for UpstreamError {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.write_str(&self.0)
+        let (Self::NotThere(message) | Self::Unreachable(message)) = self;
+        out.write_str(message)
     }
 }
 
-impl std::error::Error for NotThere {}
+impl std::error::Error for UpstreamError {}
 
-/// Upstream cannot be reached.
-#[derive(Debug)]
-pub struct Unreachable(pub String);
-
-impl fmt::Display for Unreachable {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.write_str(&self.0)
-    }
+/// Whether the cause of a failure is that upstream cannot be reached.
+pub fn is_unreachable(error: &Error) -> bool {
+    matches!(error.downcast_ref(), Some(UpstreamError::Unreachable(_)))
 }
-
-impl std::error::Error for Unreachable {}
 
 /// What to do if upstream at `url` does not answer, or does not have `what`; any other failure of git speaks
 /// for itself.
@@ -34,12 +33,12 @@ pub fn explained(error: &Error, url: &str, what: &str) -> Error {
     let text = error.to_string();
     if ABSENT.iter().any(|sign| text.contains(sign)) {
         let name = what.strip_prefix("refs/heads/").map_or_else(|| what.to_owned(), |name| format!("branch {name}"));
-        return anyhow!(NotThere(format!("{url} has no {name}")));
+        return anyhow!(UpstreamError::NotThere(format!("{url} has no {name}")));
     }
     if !UNREACHABLE.iter().any(|sign| text.contains(sign)) {
         return anyhow!("cannot get {what} of upstream: {text}");
     }
-    anyhow!(Unreachable(format!(
+    anyhow!(UpstreamError::Unreachable(format!(
         "cannot fetch {what} from {url}\n  \
          If it cannot be reached from here, point git at a mirror or at a local clone with all of its tags:\n    \
          git config --global url.MIRROR.insteadOf {url}\n    \

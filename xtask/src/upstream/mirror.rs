@@ -8,6 +8,7 @@
 
 use std::fs::{self, File};
 use std::io;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use camino::{Utf8Path, Utf8PathBuf};
@@ -18,6 +19,7 @@ use crate::os::process::{Run, run};
 use crate::os::terminal::{note, print_status};
 use crate::upstream::errors::explained;
 use crate::upstream::git_ref::CommitId;
+use crate::upstream::submodule::Submodule;
 use crate::upstream::version::ReleaseTag;
 
 /// Upstream's tags of releases; it has others for the Dockerfile frontend.
@@ -35,29 +37,24 @@ const MADE_FROM: &str = "xtask-made-from";
 const ATTRIBUTES: &str = "* -text -eol -ident -filter -working-tree-encoding\n";
 
 /// The mirror, with the lock that keeps every other run out of it.
-pub struct Mirror {
+pub struct Mirror<'a> {
     git_dir: Utf8PathBuf,
-    url: String,
-    root: Utf8PathBuf,
-    /// An object store to read from beside its own.
-    objects: Option<Utf8PathBuf>,
+    submodule: &'a Submodule,
     lock: File,
     /// Whether this run fetched the tags.
     pub is_fresh: bool,
 }
 
-impl Mirror {
-    /// Opens the mirror of `url` in `folder`, for the checkout at `root`, and makes it if there is none.
+impl<'a> Mirror<'a> {
+    /// Opens the mirror in `folder` of the submodule's upstream, and makes it if there is none.
     ///
     /// # Errors
     /// If the disk does not take it.
-    pub fn open(folder: &Utf8Path, root: &Utf8Path, url: &str, objects: Option<Utf8PathBuf>) -> Result<Self> {
+    pub fn open(folder: &Utf8Path, submodule: &'a Submodule) -> Result<Self> {
         let wait = || note("another run is fetching upstream; waiting for it");
         let lock = files::lock(&folder.join("mirror.lock"), wait)?;
-        let git_dir = folder.join("mirror.git");
-        let (url, root) = (url.to_owned(), root.to_owned());
-        let mirror = Self { git_dir, url, root, objects, lock, is_fresh: false };
-        if fs::read_to_string(mirror.git_dir.join(MADE_FROM)).is_ok_and(|made_from| made_from == mirror.url) {
+        let mirror = Self { git_dir: git_dir(folder), submodule, lock, is_fresh: false };
+        if fs::read_to_string(mirror.git_dir.join(MADE_FROM)).is_ok_and(|made_from| made_from == submodule.url) {
             mirror.remove_leftovers()?;
         } else {
             mirror.make()?;
@@ -67,7 +64,7 @@ impl Mirror {
 
     /// Whether `commit` is in the mirror in `folder`, if there is one. Takes no lock and changes nothing.
     pub fn has(folder: &Utf8Path, commit: &CommitId) -> bool {
-        let git_dir = folder.join("mirror.git");
+        let git_dir = git_dir(folder);
         git_dir.join(MADE_FROM).is_file() && lookup(&git_dir, commit.as_str()).is_ok_and(|found| found.is_some())
     }
 
@@ -79,7 +76,7 @@ impl Mirror {
         for (key, value) in [
             ("core.repositoryFormatVersion", "1"),
             ("extensions.partialClone", REMOTE),
-            (&format!("remote.{REMOTE}.url"), &self.url),
+            (&format!("remote.{REMOTE}.url"), &self.submodule.url),
             (&format!("remote.{REMOTE}.promisor"), "true"),
             (&format!("remote.{REMOTE}.partialCloneFilter"), "tree:0"),
             ("gc.auto", "0"),
@@ -92,7 +89,7 @@ impl Mirror {
         };
         fs::create_dir_all(new.join("info")).with_context(|| format!("cannot make {new}/info"))?;
         write("info/attributes", ATTRIBUTES)?;
-        write(MADE_FROM, &self.url)?;
+        write(MADE_FROM, &self.submodule.url)?;
         staging.publish()
     }
 
@@ -140,7 +137,7 @@ impl Mirror {
     /// Fetches upstream's tags, its branches too if `all`.
     ///
     /// # Errors
-    /// [`Unreachable`] if upstream does not answer.
+    /// `UpstreamError::Unreachable` if upstream does not answer.
     pub fn refresh(&mut self, all: bool) -> Result<()> {
         let (what, refspecs): (_, &[&str]) =
             if all { ("tags and branches", &[TAGS, BRANCHES]) } else { ("tags", &[TAGS]) };
@@ -152,18 +149,21 @@ impl Mirror {
     /// Fetches one ref of upstream's, or one commit by its whole name, and the tags; returns the commit.
     ///
     /// # Errors
-    /// [`NotThere`] if upstream has none of that name, [`Unreachable`] if it does not answer.
+    /// `UpstreamError::NotThere` if upstream has none of that name, `UpstreamError::Unreachable` if it does not answer.
     pub fn fetch_one(&mut self, name: &str) -> Result<CommitId> {
         self.fetch(name, &[&format!("+{name}:{FETCHED}"), TAGS])?;
         self.is_fresh = true;
-        lookup(&self.git_dir, FETCHED)?.with_context(|| format!("{name} of {} is not a commit", self.url))
+        lookup(&self.git_dir, FETCHED)?.with_context(|| format!("{name} of {} is not a commit", self.submodule.url))
     }
 
     fn fetch(&self, what: &str, refspecs: &[&str]) -> Result<()> {
-        print_status("source", format_args!("fetching {what} from {}", self.url));
+        print_status("source", format_args!("fetching {what} from {}", self.submodule.url));
         let flags = ["--quiet", "--no-tags", "--prune", "--no-write-fetch-head", "--no-recurse-submodules"];
         let run = own(&self.git_dir, run!("git fetch {flags...} {REMOTE} {refspecs...}"));
-        Transport::of(&self.root)?.allow(run).effect(&self.lock).map_err(|error| explained(&error, &self.url, what))
+        Transport::of(&self.submodule.root)?
+            .allow(run)
+            .effect(&self.lock)
+            .map_err(|error| explained(&error, &self.submodule.url, what))
     }
 
     /// Upstream's rule for a version, with the length of abbreviation that git chooses in a whole clone of
@@ -184,19 +184,19 @@ impl Mirror {
     /// A file of a commit.
     pub fn file(&self, commit: &CommitId, path: &str) -> Result<String> {
         let run = own(&self.git_dir, run!("git cat-file blob {commit}:{path}"));
-        self.with_objects(run)?.read().map_err(|error| explained(&error, &self.url, path))
+        self.with_objects(run)?.read().map_err(|error| explained(&error, &self.submodule.url, path))
     }
 
     /// Checks the files of a commit out into the empty folder `files`, and writes an index of them.
     pub fn check_out(&self, commit: &CommitId, index: &Utf8Path, files: &Utf8Path) -> Result<()> {
         let run = in_files(&self.git_dir, index, files, run!("git read-tree --reset -u {commit}"));
-        self.with_objects(run)?.effect(&self.lock).map_err(|error| explained(&error, &self.url, "files"))
+        self.with_objects(run)?.effect(&self.lock).map_err(|error| explained(&error, &self.submodule.url, "files"))
     }
 
     /// Lets `run` read the submodule's objects, and fetch what neither has.
     fn with_objects(&self, run: Run) -> Result<Run> {
-        let run = Transport::of(&self.root)?.allow(run);
-        Ok(match &self.objects {
+        let run = Transport::of(&self.submodule.root)?.allow(run);
+        Ok(match self.submodule.objects() {
             Some(objects) => run.env("GIT_ALTERNATE_OBJECT_DIRECTORIES", objects.as_str()),
             None => run,
         })
@@ -207,6 +207,11 @@ impl Mirror {
         let checked = own(&self.git_dir, run!("git fsck --connectivity-only --no-dangling --no-progress"));
         checked.output().is_ok_and(|checked| !checked.status.success())
     }
+}
+
+/// Where the mirror is in the folder of upstream.
+pub fn git_dir(folder: &Utf8Path) -> Utf8PathBuf {
+    folder.join("mirror.git")
 }
 
 /// Removes a file. A child of git that outlived its parent may remove its own meanwhile.
@@ -221,7 +226,8 @@ fn remove_if_there(path: &Utf8Path) -> Result<()> {
 ///
 /// # Errors
 /// If it does not answer.
-pub fn answers(root: &Utf8Path, url: &str, limit: std::time::Duration) -> Result<()> {
+pub fn answers(submodule: &Submodule, limit: Duration) -> Result<()> {
+    let Submodule { root, url } = submodule;
     let run = Transport::of(root)?.allow(read_only(root, run!("git ls-remote --quiet {url} HEAD")));
     run.limit(limit).read().map(|_| ()).with_context(|| format!("{url} does not answer"))
 }

@@ -13,7 +13,8 @@ const NAME: &str = "buildkit";
 
 /// The submodule of one checkout.
 pub struct Submodule {
-    root: Utf8PathBuf,
+    /// The checkout.
+    pub root: Utf8PathBuf,
     /// Upstream's address as `.gitmodules` has it, before git's `insteadOf`.
     pub url: String,
 }
