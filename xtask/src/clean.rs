@@ -2,6 +2,7 @@
 #![allow(clippy::disallowed_methods, reason = "reads and removes files")]
 
 use std::fs;
+use std::str::FromStr;
 use std::time::SystemTime;
 
 use anyhow::{Context, Result};
@@ -10,9 +11,10 @@ use clap::Args;
 use serde_json::json;
 
 use crate::dist::Dist;
+use crate::go::GoVersion;
 use crate::os::files;
 use crate::os::terminal::{print_status, print_table, size};
-use crate::upstream::{Upstream, relative};
+use crate::upstream::{CommitId, Upstream, relative};
 
 /// Free the disk space of earlier builds: old directories in dist/, sources, and Go versions
 #[derive(Args)]
@@ -85,35 +87,34 @@ fn plan(root: &Utf8Path, keep: usize) -> Result<Vec<Item>> {
     let mut builds = builds(&root.join("dist"))?;
     builds.sort_by_key(|build| std::cmp::Reverse(build.made));
     let old = builds.split_off(keep.min(builds.len()));
-    let is_kept = |name: &str| {
-        let records = builds.iter().map(|build| &build.dist.record);
-        records.into_iter().any(|record| record.source.commit.as_str() == name || record.go.to_string() == name)
-    };
+    let has_commit = |commit: &CommitId| builds.iter().any(|build| build.dist.record.source.commit == *commit);
+    let has_go = |version: &GoVersion| builds.iter().any(|build| build.dist.record.go == *version);
     let mut items = Vec::new();
     for build in old {
         items.push(Item::new(build.dist.folder, "an older build")?);
     }
     for path in directories(&sources)? {
-        let commit = path.file_name().filter(|name| name.len() == 40 && !is_kept(name));
-        if commit.is_some_and(|commit| !files::is_locked(&sources.join(format!("{commit}.lock")))) {
+        let Some(commit) = named::<CommitId>(&path) else { continue };
+        if !has_commit(&commit) && !files::is_locked(&sources.join(format!("{commit}.lock"))) {
             items.push(Item::new(path, "source of a build that is not kept")?);
         }
     }
     for path in directories(&go)? {
-        if path.file_name().is_some_and(|name| !name.starts_with('.') && !is_kept(name)) {
+        if named::<GoVersion>(&path).is_some_and(|version| !has_go(&version)) {
             items.push(Item::new(path, "a Go that no kept build was made with")?);
         }
     }
-    for parent in [root.join("dist"), sources, go] {
-        for path in directories(&parent)? {
-            if path.file_name().is_some_and(|name| name.starts_with('.') && name.contains(".partial-"))
-                && !files::is_locked(&path)
-            {
-                items.push(Item::new(path, "left by a run that was killed")?);
-            }
+    for parent in [root.join("dist"), sources, go].into_iter().filter(|parent| parent.is_dir()) {
+        for path in files::leftovers(&parent)?.into_iter().filter(|path| path.is_dir()) {
+            items.push(Item::new(path, "left by a run that was killed")?);
         }
     }
     Ok(items)
+}
+
+/// What a directory is named after, if that is a `T`.
+fn named<T: FromStr>(path: &Utf8Path) -> Option<T> {
+    path.file_name()?.parse().ok()
 }
 
 impl Item {

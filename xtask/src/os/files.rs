@@ -10,12 +10,15 @@ use std::os::unix::fs::PermissionsExt;
 use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result};
-use camino::{Utf8Path, Utf8PathBuf};
+use camino::{Utf8DirEntry, Utf8Path, Utf8PathBuf};
 
 /// Mode of a program, whatever the umask.
 pub const MODE_PROGRAM: u32 = 0o755;
 /// Mode of data, whatever the umask.
 pub const MODE_FILE: u32 = 0o644;
+
+/// In the name of what is not complete yet, `.NAME.partial-PID`.
+const PARTIAL: &str = ".partial-";
 
 /// A temporary directory beside its destination. It is removed if it is dropped before it is published; that of
 /// a killed run is removed by the next run with the same destination. Several runs may have the same
@@ -33,11 +36,11 @@ impl Staging {
         let (parent, name) = split(destination);
         fs::create_dir_all(parent).with_context(|| format!("cannot create {parent}"))?;
         let _parent_lock = lock_directory(parent)?;
-        let prefix = format!(".{name}.partial-");
+        let prefix = format!(".{name}{PARTIAL}");
         let mut number = 0;
-        for entry in parent.read_dir_utf8().with_context(|| format!("cannot list {parent}"))?.flatten() {
-            if entry.file_name().starts_with(&prefix) {
-                remove_unless_in_use(entry.path())?;
+        for leftover in leftovers(parent)? {
+            if leftover.file_name().is_some_and(|name| name.starts_with(&prefix)) {
+                remove_unless_in_use(&leftover)?;
             }
         }
         let path = loop {
@@ -80,6 +83,16 @@ pub fn lock_directory(folder: &Utf8Path) -> Result<File> {
         Ok::<_, std::io::Error>(folder)
     };
     lock().with_context(|| format!("cannot lock {folder}"))
+}
+
+/// What killed runs left in `parent`: partial files and directories that no run has locked.
+pub fn leftovers(parent: &Utf8Path) -> Result<Vec<Utf8PathBuf>> {
+    let entries = parent.read_dir_utf8().with_context(|| format!("cannot list {parent}"))?.flatten();
+    let is_partial = |entry: &Utf8DirEntry| entry.file_name().starts_with('.') && entry.file_name().contains(PARTIAL);
+    let mut paths: Vec<_> = entries.filter(is_partial).map(Utf8DirEntry::into_path).collect();
+    paths.retain(|path| !is_locked(path));
+    paths.sort();
+    Ok(paths)
 }
 
 /// Removes a file or directory if it exists and no run has locked it.
@@ -144,7 +157,7 @@ pub fn mode(path: &Utf8Path) -> Result<u32> {
 /// Replaces a file atomically. The new one has [`MODE_FILE`] and the given time.
 pub fn replace(path: &Utf8Path, content: &[u8], modified: SystemTime) -> Result<()> {
     let (parent, name) = split(path);
-    let beside = parent.join(format!(".{name}.partial-{}", std::process::id()));
+    let beside = parent.join(format!(".{name}{PARTIAL}{}", std::process::id()));
     fs::write(&beside, content).with_context(|| format!("cannot write {beside}"))?;
     set_mode_and_time(&beside, MODE_FILE, modified)?;
     fs::rename(&beside, path).with_context(|| format!("cannot replace {path}"))
