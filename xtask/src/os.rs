@@ -7,6 +7,7 @@ pub mod github_actions;
 pub mod host;
 pub mod interrupt;
 #[cfg(test)]
+#[path = "../crates/oci/src/mutated_input.rs"]
 pub mod mutated_input;
 pub mod process;
 pub mod shell;

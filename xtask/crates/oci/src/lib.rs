@@ -37,4 +37,6 @@ pub mod reference;
 pub mod referrers;
 
 #[cfg(test)]
+mod mutated_input;
+#[cfg(test)]
 mod properties;

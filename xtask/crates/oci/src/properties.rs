@@ -17,6 +17,7 @@ use crate::file_tree::FileTree;
 use crate::image_name::ImageName;
 use crate::layer::members::{self, ATTRIBUTE, Kind};
 use crate::limits::{ARCHIVE_MEMBERS, LIBRARIES, PATH_BYTES, SYMLINKS};
+use crate::mutated_input;
 use crate::reference::{ImageTag, LONGEST_TAG_BYTES};
 use crate::referrers;
 
@@ -28,33 +29,6 @@ fn check(property: impl FnMut(&mut Unstructured<'_>) -> Result<()>) {
     arbtest(property).budget(BUDGET);
 }
 
-/// The bytes with up to eight of them overwritten, cut out, doubled, or cut off.
-fn mutated(u: &mut Unstructured<'_>, valid: &[u8]) -> Result<Vec<u8>> {
-    let mut bytes = valid.to_vec();
-    for _ in 0..u.int_in_range(0..=8)? {
-        if bytes.is_empty() {
-            break;
-        }
-        let at = u.choose_index(bytes.len())?;
-        let end = (at + u.int_in_range(0..=64_usize)?).min(bytes.len());
-        match u.int_in_range(0..=4)? {
-            0 => bytes[at] = u.arbitrary()?,
-            1 => bytes[at] = *u.choose(b"0\0/.:\"{}[],\xff7")?,
-            2 => drop(bytes.drain(at..end)),
-            3 => {
-                let again = bytes[at..end].to_vec();
-                bytes.splice(at..at, again);
-            }
-            _ => bytes.truncate(at),
-        }
-    }
-    Ok(bytes)
-}
-
-fn mutated_text(u: &mut Unstructured<'_>, valid: &str) -> Result<String> {
-    Ok(String::from_utf8_lossy(&mutated(u, valid.as_bytes())?).into_owned())
-}
-
 fn some_digest() -> Digest {
     sha256(b"content").into()
 }
@@ -62,15 +36,15 @@ fn some_digest() -> Digest {
 #[test]
 fn digests_and_names_read_back_as_they_were() {
     check(|u| {
-        let text = mutated_text(u, &some_digest().to_string())?;
+        let text = mutated_input::text(u, &some_digest().to_string())?;
         if let Ok(digest) = text.parse::<Digest>() {
             assert_eq!(digest.to_string(), text);
         }
-        let text = mutated_text(u, &sha256(b"content").to_string())?;
+        let text = mutated_input::text(u, &sha256(b"content").to_string())?;
         if let Ok(digest) = text.parse::<Sha256>() {
             assert_eq!((digest.to_string(), text.len()), (text, 64));
         }
-        let text = mutated_text(u, "localhost:5000/debian:trixie-slim@sha256:00")?;
+        let text = mutated_input::text(u, "localhost:5000/debian:trixie-slim@sha256:00")?;
         if let Ok(name) = text.parse::<ImageName>() {
             assert!(name.to_string() == text && !text.starts_with('-') && text.len() <= 512);
         }
@@ -81,7 +55,7 @@ fn digests_and_names_read_back_as_they_were() {
 #[test]
 fn a_tag_is_one_however_it_was_made() {
     check(|u| {
-        let text = mutated_text(u, "v0.32.2-riscv64")?;
+        let text = mutated_input::text(u, "v0.32.2-riscv64")?;
         if let Ok(tag) = text.parse::<ImageTag>() {
             assert_eq!(tag.to_string(), text);
         }
@@ -102,17 +76,17 @@ fn documents_read_back_as_they_were() {
     let config = config(&ENTRYPOINT, &[some_digest().to_string()]).to_string();
     let saved = r#"[{"Config":"c.json","Layers":["0/layer.tar","1/layer.tar"]}]"#;
     check(|u| {
-        if let Ok(manifest) = serde_json::from_slice::<Manifest>(&mutated(u, manifest.as_bytes())?) {
+        if let Ok(manifest) = serde_json::from_slice::<Manifest>(&mutated_input::bytes(u, manifest.as_bytes())?) {
             assert_eq!(serde_json::from_str::<Manifest>(&json!(manifest).to_string()).expect("reads back"), manifest);
         }
-        if let Ok(index) = serde_json::from_slice::<Index>(&mutated(u, index.as_bytes())?) {
+        if let Ok(index) = serde_json::from_slice::<Index>(&mutated_input::bytes(u, index.as_bytes())?) {
             assert_eq!(serde_json::from_str::<Index>(&json!(index).to_string()).expect("reads back"), index);
         }
-        if let Ok(config) = serde_json::from_slice::<Config>(&mutated(u, config.as_bytes())?) {
+        if let Ok(config) = serde_json::from_slice::<Config>(&mutated_input::bytes(u, config.as_bytes())?) {
             let execution = config.config;
             let _ = (execution.variable("PATH"), execution.entrypoint(), execution.cmd());
         }
-        let _ = serde_json::from_slice::<Vec<SavedImage>>(&mutated(u, saved.as_bytes())?);
+        let _ = serde_json::from_slice::<Vec<SavedImage>>(&mutated_input::bytes(u, saved.as_bytes())?);
         Ok(())
     });
 }
@@ -122,7 +96,7 @@ fn a_damaged_list_of_referrers_keeps_what_it_lists() {
     let referrer = Descriptor::new(MANIFEST_TYPE, &some_digest(), 5);
     let list = json!({ "manifests": [{ "digest": "sha512:00", "size": 1 }, { "x": [] }] }).to_string();
     check(|u| {
-        let bytes = mutated(u, list.as_bytes())?;
+        let bytes = mutated_input::bytes(u, list.as_bytes())?;
         let _ = referrers::of_type(&bytes, "application/spdx+json");
         if let Ok(Some(after)) = referrers::with_referrer(Some(&bytes), &referrer) {
             let count = |bytes: &[u8]| {
@@ -158,7 +132,7 @@ fn rich_layer() -> Vec<u8> {
 fn damaged_layers_give_only_clean_paths() {
     let valid = rich_layer();
     check(|u| {
-        let bytes = mutated(u, &valid)?;
+        let bytes = mutated_input::bytes(u, &valid)?;
         let mut count = 0;
         let each = |member: members::Member, content: &mut dyn Read| {
             count += 1;
@@ -184,8 +158,8 @@ fn damaged_layers_over_each_other_make_a_tree_without_orphans() {
     let removals = layer(&[Item::File("usr/.wh.bin", 0, vec![]), Item::File("etc/.wh..wh..opq", 0, vec![])]);
     check(|u| {
         let mut tree = FileTree::default();
-        let _ = tree.apply(mutated(u, &valid)?.as_slice());
-        let _ = tree.apply(mutated(u, &removals)?.as_slice());
+        let _ = tree.apply(mutated_input::bytes(u, &valid)?.as_slice());
+        let _ = tree.apply(mutated_input::bytes(u, &removals)?.as_slice());
         for (path, _) in tree.entries() {
             if let Some((parent, _)) = path.rsplit_once('/') {
                 let (_, node) = tree.entries().find(|(name, _)| *name == parent).expect("the parent is there");
@@ -227,7 +201,7 @@ fn damaged_programs_stay_within_the_limits() {
     let mut tree = FileTree::default();
     tree.apply(layer(&good()).as_slice()).expect("an honest layer");
     check(|u| {
-        match Format::of(&mutated(u, &valid)?) {
+        match Format::of(&mutated_input::bytes(u, &valid)?) {
             Format::Elf(linkage) => {
                 assert!(linkage.needed.len() <= LIBRARIES && linkage.search.len() <= LIBRARIES);
                 let mut texts = linkage.needed.iter().chain(&linkage.search).chain(&linkage.interpreter);
@@ -240,7 +214,7 @@ fn damaged_programs_stay_within_the_limits() {
             Format::Damaged(why) => assert!(!why.is_empty()),
             Format::Data | Format::Script(_) => {}
         }
-        let _ = Format::of(&mutated(u, b"#!/bin/sh -e\nexit\n")?);
+        let _ = Format::of(&mutated_input::bytes(u, b"#!/bin/sh -e\nexit\n")?);
         Ok(())
     });
 }

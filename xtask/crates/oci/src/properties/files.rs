@@ -9,12 +9,13 @@ use camino::Utf8PathBuf;
 use fakes::sample_image::{ENTRYPOINT, Item, config, layer};
 use serde_json::json;
 
-use super::{check, mutated, rich_layer};
+use super::{check, rich_layer};
 use crate::digest::{Digest, sha256};
 use crate::docker_archive;
 use crate::documents::{Descriptor, Index, Manifest};
 use crate::layer::{archive, canonical};
 use crate::layout::Image;
+use crate::mutated_input;
 
 /// A directory for the files of one test, removed at the end.
 struct Scratch(Utf8PathBuf);
@@ -57,7 +58,7 @@ fn a_damaged_archive_is_refused_or_gives_the_layer_of_its_digest() {
     let scratch = Scratch::new("archive");
     let valid = saved_image(&layer(&[Item::File("a", 0o644, b"text".to_vec())]));
     check(|u| {
-        let archive = scratch.write("image.tar", &mutated(u, &valid)?);
+        let archive = scratch.write("image.tar", &mutated_input::bytes(u, &valid)?);
         let Ok(image) = Image::open(&archive) else { return Ok(()) };
         if image.files().is_ok() {
             // What is written for an engine is the same image.
@@ -86,7 +87,7 @@ fn a_damaged_layout_is_refused_or_whole() {
     let (digest, size_bytes) = blob(json!(manifest).to_string().as_bytes());
     let index = json!(Index::new(&digest, size_bytes, "v1")).to_string();
     check(|u| {
-        scratch.write("index.json", &mutated(u, index.as_bytes())?);
+        scratch.write("index.json", &mutated_input::bytes(u, index.as_bytes())?);
         if let Ok(image) = Image::open(&scratch.0) {
             assert_eq!(image.digest, digest);
             image.files().expect("its blobs are whole");
@@ -100,7 +101,7 @@ fn a_canonical_layer_reads_back_as_it_was_written() {
     let scratch = Scratch::new("canonical");
     let valid = rich_layer();
     check(|u| {
-        let layer = scratch.write("layer.tar", &mutated(u, &valid)?);
+        let layer = scratch.write("layer.tar", &mutated_input::bytes(u, &valid)?);
         let Ok(entries) = archive::read(&layer) else { return Ok(()) };
         let entries = canonical::Tree::default().canonical(entries, 1000);
         let blob = scratch.0.join("blob");
