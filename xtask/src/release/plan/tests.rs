@@ -168,28 +168,6 @@ fn an_incomplete_draft_is_completed() {
 }
 
 #[test]
-fn a_complete_draft_is_only_published() {
-    let desired = desired("v0.32.2");
-    let releases = vec![release(&desired, true)];
-    let observed = Observed { releases, registry: registry(&desired), ..Observed::default() };
-    expect![[r#"
-        same draft buildkit-v0.32.2-riscv64, its title and notes
-        same asset buildkitd, 1000 bytes, sha256:01
-        same asset buildctl, 2000 bytes, sha256:02
-        same asset buildkit-v0.32.2.linux-riscv64.tar.gz, 3000 bytes, sha256:03
-        same asset buildkit-v0.32.2.linux-riscv64.spdx.json, 4000 bytes, sha256:04
-        same asset VERSION.txt, 5000 bytes, sha256:05
-        same asset metadata.json, 6000 bytes, sha256:06
-        same asset SHA256SUMS, 7000 bytes, sha256:07
-        same image localhost/o/i@sha256:e2
-        same application/spdx+json attached to the image
-        same tag v0.32.2-riscv64
-        gh release edit buildkit-v0.32.2-riscv64 --draft=false --latest=true
-    "#]]
-    .assert_eq(&text(&desired, &observed));
-}
-
-#[test]
 fn a_release_that_is_published_as_desired_is_not_changed() {
     let desired = desired("v0.32.2");
     let mut published = release(&desired, false);

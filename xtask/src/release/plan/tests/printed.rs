@@ -65,7 +65,7 @@ fn a_draft_with_a_missing_asset() {
 }
 
 #[test]
-fn a_complete_draft() {
+fn a_complete_draft_is_only_published() {
     let desired = desired("v0.32.2");
     let observed =
         Observed { releases: vec![release(&desired, true)], registry: registry(&desired), ..Observed::default() };
