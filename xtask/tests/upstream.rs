@@ -110,8 +110,8 @@ fn upstream_is_fetched_into_a_mirror_and_an_empty_submodule_stays_empty() {
 }
 
 fn leaves_the_submodule_alone_if_empty(checkout: &Checkout<'_>) {
-    let narration = checkout.build(&[]);
-    assert!(narration.contains(&format!("fetching tags from {URL}")), "{narration}");
+    let stderr = checkout.build(&[]);
+    assert!(stderr.contains(&format!("fetching tags from {URL}")), "{stderr}");
     assert_eq!(fs::read_dir(checkout.root.join("buildkit")).expect("lists").count(), 0);
     assert!(!checkout.root.join(".git/modules").exists());
 }
@@ -352,14 +352,14 @@ fn a_branch_at_the_commit_of_a_release_leaves_its_image_and_a_replacement_is_ann
     let checkout = world.checkout("project", "v0.2.0");
     checkout.build(&[]);
     let record = add_image_and_proof(&checkout.dist("v0.2.0"));
-    let narration = checkout.build(&["--ref", "v0.2"]);
-    assert!(narration.contains("nothing to do"), "{narration}");
+    let stderr = checkout.build(&["--ref", "v0.2"]);
+    assert!(stderr.contains("nothing to do"), "{stderr}");
     assert_eq!(fs::read_to_string(checkout.dist("v0.2.0").join("metadata.json")).expect("is read"), record);
     // A branch of that name, whose builds are published apart.
     world.git("upstream", &["checkout", "--quiet", "-B", "master", "v0.2.0"]);
-    let narration = checkout.build(&["--ref", "master"]);
-    assert!(narration.contains("dist/v0.2.0 holds another build (of v0.2.0, with Go"), "{narration}");
-    assert!(narration.contains("with its image and 0 proofs), which is replaced"), "{narration}");
+    let stderr = checkout.build(&["--ref", "master"]);
+    assert!(stderr.contains("dist/v0.2.0 holds another build (of v0.2.0, with Go"), "{stderr}");
+    assert!(stderr.contains("with its image and 0 proofs), which is replaced"), "{stderr}");
 }
 
 type Harm<'a> = &'a dyn Fn(&Path);
@@ -386,8 +386,8 @@ fn a_build_that_was_changed_in_any_way_is_made_again() {
     ];
     for (what, harm) in harms {
         harm(&dist);
-        let narration = checkout.build(&[]);
-        assert!(!narration.contains("nothing to do") && contents(&dist) == whole, "{what}: {narration}");
+        let stderr = checkout.build(&[]);
+        assert!(!stderr.contains("nothing to do") && contents(&dist) == whole, "{what}: {stderr}");
     }
 }
 
@@ -421,13 +421,13 @@ fn several_refs_and_ranges_are_built_in_one_run_and_the_rest_if_one_fails() {
     let mut run = checkout.xtask(&["build", "--json", "--ref", "v0.1.0..v0.2.0", "--ref", "v9.9.9", "--ref", "master"]);
     let output = run.output().expect("xtask starts");
     assert_eq!(output.status.code(), Some(1));
-    let narration = String::from_utf8_lossy(&output.stderr);
+    let stderr = String::from_utf8_lossy(&output.stderr);
     let report: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
     let asked: Vec<_> = report.as_array().expect("a list").iter().map(|one| one["asked"].as_str()).collect();
     assert_eq!(asked, ["v0.1.0", "v0.1.1", "v0.2.0", "v9.9.9", "master"].map(Some));
     assert!(report[3]["error"].as_str().expect("a text").contains("has no tag v9.9.9"), "{report}");
     assert_eq!(report[2]["metadata"]["version"], "v0.2.0");
-    assert!(narration.contains("  v9.9.9  failed") && narration.contains("  v0.1.1  built "), "{narration}");
+    assert!(stderr.contains("  v9.9.9  failed") && stderr.contains("  v0.1.1  built "), "{stderr}");
     assert_eq!(fs::read_dir(checkout.root.join("dist")).expect("lists").count(), 4);
 
     let output = checkout.xtask(&["build", "--ref", "v0.1.0..v0.1.1"]).output().expect("xtask starts");

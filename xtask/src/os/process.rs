@@ -161,7 +161,7 @@ impl Run {
         self
     }
 
-    /// Marks a run that removes what the task made, which happens also after a signal.
+    /// Marks a run that removes what the task made: it is started after a signal, too.
     pub fn cleans_up(mut self) -> Self {
         self.cleans_up = true;
         self
@@ -195,8 +195,8 @@ impl Run {
     /// Runs to the end and returns standard output without its last line end.
     ///
     /// # Errors
-    /// As [`Run::output`], and where the exit status is not zero; the message then ends with what
-    /// the child said on standard error.
+    /// As [`Run::output`], and if the exit status is not zero; the message then ends with what
+    /// the child printed on standard error.
     pub fn read(&self) -> Result<String> {
         let output = self.output()?;
         self.must_succeed(&output)?;
@@ -244,7 +244,7 @@ impl Run {
         Ok(())
     }
 
-    /// A child's standard input is the empty lock file where there is one: it reads as /dev/null
+    /// A child's standard input is the empty lock file if there is one: it reads as /dev/null
     /// does, and an advisory lock lasts until the last process that has the open file is gone.
     fn start(&self, lock: Option<&File>) -> Result<Running> {
         let mut command = Command::new(OsStr::new(&self.program));

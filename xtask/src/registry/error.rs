@@ -5,6 +5,7 @@ use std::fmt;
 use http::StatusCode;
 use serde::Deserialize;
 
+use crate::os::shell::one_line;
 use crate::registry::ImageRepository;
 
 /// An error document has a few hundred bytes.
@@ -54,8 +55,7 @@ impl ErrorDetail {
 impl fmt::Display for ErrorDetail {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         let text = if self.message.is_empty() { self.code.clone() } else { format!("{}: {}", self.code, self.message) };
-        let printable = text.chars().map(|c| if c.is_control() { ' ' } else { c });
-        out.write_str(&printable.take(LONGEST_QUOTE).collect::<String>())
+        out.write_str(&one_line(&text).chars().take(LONGEST_QUOTE).collect::<String>())
     }
 }
 

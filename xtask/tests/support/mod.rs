@@ -206,7 +206,7 @@ impl World {
         let modules = format!("[submodule \"buildkit\"]\n\tpath = buildkit\n\turl = {URL}\n");
         fs::write(root.join(".gitmodules"), modules).expect("is written");
         fs::write(root.join(".gitignore"), "/target/\n/dist/\n").expect("is written");
-        fs::write(root.join("xtask/README"), "a stand-in\n").expect("is written");
+        fs::write(root.join("xtask/README"), "a fake\n").expect("is written");
         self.git(name, &["init", "--quiet"]);
         let commit = self.git("upstream", &["rev-parse", &format!("{tag}^{{commit}}")]);
         self.git(name, &["update-index", "--add", "--cacheinfo", &format!("160000,{commit},buildkit")]);
@@ -256,7 +256,7 @@ impl Checkout<'_> {
         command
     }
 
-    /// Runs `build` with these arguments; it has to succeed. Returns the narration.
+    /// Runs `build` with these arguments; it has to succeed. Returns its standard error.
     pub fn build(&self, arguments: &[&str]) -> String {
         let output = self.xtask(&[&["build"], arguments].concat()).output().expect("xtask starts");
         text(&output);

@@ -167,7 +167,7 @@ mod tests {
         );
         items.retain(|item| !matches!(item, Item::File("usr/local/lib/libb.so", ..)));
         let missing =
-            linkage(RISCV, Some(LOADER), &["liba.so"]).loads_in(&tree(&items), "/usr/bin/x").expect_err("lacks");
+            linkage(RISCV, Some(LOADER), &["liba.so"]).loads_in(&tree(&items), "/usr/bin/x").expect_err("is missing");
         assert_eq!(
             missing.to_string(),
             "the library libb.so that /usr/lib/liba.so asks for: it is nowhere in the image"

@@ -49,7 +49,7 @@ impl State {
     }
 
     /// "Compare two commits", `BASE...HEAD`, each a tag, branch or commit: how many commits each has that
-    /// the other lacks.
+    /// the other does not have.
     pub fn compare(&mut self, call: &Call, basehead: &str) -> Outcome {
         let (base, head) = basehead.split_once("...").ok_or_else(Response::not_found)?;
         let base = self.history(base).filter(|_| call.is_upstream).ok_or_else(Response::not_found)?;
