@@ -12,7 +12,7 @@ use serde_json::json;
 
 use crate::doctor::requirements::{Family, Requirement};
 use crate::os::host;
-use crate::os::process::{Event, run};
+use crate::os::process::run;
 use crate::os::terminal::print_status;
 
 mod checks;
@@ -86,18 +86,10 @@ fn install(findings: &[Finding]) -> Result<()> {
     if packages.is_empty() {
         return Ok(());
     }
-    let apt = match host::on_path("sudo") {
-        // It may ask for a password.
-        Some(_) => run!("sudo apt-get").in_foreground(),
-        None => run!("apt-get"),
-    };
+    let apt = host::as_root(run!("apt-get"));
     for run in [apt.clone().arg("update"), apt.args(["install", "--yes", "--no-install-recommends"]).args(packages)] {
         print_status("install", &run);
-        let output = run.clone().limit(INSTALL_LIMIT).follow(None, |event| {
-            if let Event::Line(line) = event {
-                eprintln!("{line}");
-            }
-        })?;
+        let output = run.clone().limit(INSTALL_LIMIT).echoed()?;
         ensure!(output.status.success(), "`{run}` ended with {}", output.status);
     }
     Ok(())

@@ -6,7 +6,7 @@ use std::time::Instant;
 use anyhow::{Context, Result};
 use camino::Utf8Path;
 
-use crate::ci::programs::{cargo, followed};
+use crate::ci::programs::cargo;
 use crate::ci::{Outcome, Row};
 use crate::go::{GoVersion, PAGE, Sources};
 use crate::http::Endpoint;
@@ -29,7 +29,7 @@ pub fn clippy(root: &Utf8Path) -> Result<Vec<Row>> {
 
 fn one(root: &Utf8Path, name: &str, arguments: &[&str], good: &str) -> Result<Vec<Row>> {
     let started = Instant::now();
-    let output = followed(&cargo(root).args(arguments.iter().copied()))?;
+    let output = cargo(root).args(arguments.iter().copied()).echoed()?;
     let outcome = if output.status.success() {
         Outcome::Passed(good.to_owned())
     } else {
@@ -47,7 +47,7 @@ pub fn tests(root: &Utf8Path) -> Result<Vec<Row>> {
         Ok(program) => run = run.env("XTASK_TEST_GO", program),
         Err(error) => print_status("ci", format_args!("the tests that need Go are skipped: {error:#}")),
     }
-    let output = followed(&run)?;
+    let output = run.echoed()?;
     let stdout = String::from_utf8_lossy(&output.stdout);
     let skips = skipped(&output.stderr);
     let counted = counted(&stdout);

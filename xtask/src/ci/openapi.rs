@@ -12,7 +12,7 @@ use camino::Utf8Path;
 use fakes::github::Exchange;
 use serde_json::{Map, Value, json};
 
-use crate::ci::programs::{cargo, followed};
+use crate::ci::programs::cargo;
 use crate::ci::{Outcome, Row, tools};
 use crate::os::process::Run;
 
@@ -37,7 +37,7 @@ pub fn run(root: &Utf8Path) -> Result<Row> {
     let folder = root.join("target/ci/openapi");
     fs::create_dir_all(&folder).with_context(|| format!("cannot create {folder}"))?;
     let record = folder.join("exchanges.jsonl");
-    let rehearsal = followed(&cargo(root).args(["xtask", "rehearse", "--record", record.as_str()]))?;
+    let rehearsal = cargo(root).args(["xtask", "rehearse", "--record", record.as_str()]).echoed()?;
     if !rehearsal.status.success() {
         return row(Outcome::Failed("the rehearsal failed; see above".to_owned()));
     }

@@ -3,10 +3,9 @@
 
 use std::time::Duration;
 
-use anyhow::Result;
 use camino::{Utf8Path, Utf8PathBuf};
 
-use crate::os::process::{Event, Output, Run};
+use crate::os::process::Run;
 
 /// Long enough for a cold compilation and a cold Go cache on a slow machine.
 const CARGO_LIMIT: Duration = Duration::from_secs(60 * 60);
@@ -20,15 +19,6 @@ pub fn cargo(root: &Utf8Path) -> Run {
     let of_package = |name: &String| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_");
     let run = run.env("PATH", search_path(root));
     std::env::vars_os().filter_map(|(name, _)| name.into_string().ok()).filter(of_package).fold(run, Run::env_remove)
-}
-
-/// Runs it, and passes its standard error on line by line.
-pub fn followed(run: &Run) -> Result<Output> {
-    run.follow(None, |event| {
-        if let Event::Line(line) = event {
-            eprintln!("{line}");
-        }
-    })
 }
 
 /// PATH with the programs installed here first.

@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use camino::Utf8Path;
 use serde_json::Value;
 
-use crate::ci::programs::{cargo, followed};
+use crate::ci::programs::cargo;
 use crate::ci::{Outcome, Row};
 
 /// With fewer, most of the pipeline would not be covered.
@@ -17,7 +17,7 @@ const FEWEST_PIPELINES: u64 = 500;
 /// Runs `rehearse --faults each`, which logs its table of counts.
 pub fn run(root: &Utf8Path) -> Result<Vec<Row>> {
     let started = Instant::now();
-    let output = followed(&cargo(root).args(["xtask", "rehearse", "--faults", "each", "--json"]))?;
+    let output = cargo(root).args(["xtask", "rehearse", "--faults", "each", "--json"]).echoed()?;
     let report: Value = serde_json::from_slice(&output.stdout).context("`rehearse --json` did not print JSON")?;
     let pipelines = &report["pipelines"];
     let count = |name: &str| pipelines[name].as_u64().unwrap_or(0);

@@ -10,7 +10,7 @@ use anyhow::{Context, Result, bail, ensure};
 use camino::{Utf8DirEntry, Utf8Path, Utf8PathBuf};
 use oci::digest::sha256_of;
 
-use crate::ci::programs::{bin_directories, cargo, followed, tools};
+use crate::ci::programs::{bin_directories, cargo, tools};
 use crate::ci::{Outcome, Row};
 use crate::os::host;
 use crate::os::process::{Run, run};
@@ -94,10 +94,7 @@ fn debian_packages(_root: &Utf8Path) -> Result<String> {
     if missing.is_empty() {
         return Ok(format!("{} packages, all there", DEBIAN_PACKAGES.len()));
     }
-    let apt = match host::on_path("sudo") {
-        Some(sudo) => run!("{sudo} DEBIAN_FRONTEND=noninteractive apt-get"),
-        None => run!("apt-get").env("DEBIAN_FRONTEND", "noninteractive"),
-    };
+    let apt = host::as_root(run!("env DEBIAN_FRONTEND=noninteractive apt-get"));
     let apt = apt.args(["--quiet=2", "--option=DPkg::Lock::Timeout=300"]);
     execute("apt-get update", &apt.clone().arg("update"))?;
     let missing_names = missing.join(" ");
@@ -181,7 +178,7 @@ fn unpacked_openapi(work: &Utf8Path) -> Result<Utf8PathBuf> {
 /// `what` is printed, and not the command: with PATH it is longer than a line.
 fn execute(what: &str, run: &Run) -> Result<()> {
     print_status("install", what);
-    let output = followed(&run.clone().limit(LIMIT))?;
+    let output = run.clone().limit(LIMIT).echoed()?;
     ensure!(output.status.success(), "`{what}` failed ({}); see above", output.status);
     Ok(())
 }

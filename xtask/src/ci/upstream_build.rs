@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use camino::{Utf8Path, Utf8PathBuf};
 
-use crate::ci::programs::{cargo, followed};
+use crate::ci::programs::cargo;
 use crate::ci::{Outcome, Row};
 use crate::dist::names::{METADATA, SHA256SUMS};
 use crate::engine::{Builder, Choice, Engine};
@@ -51,7 +51,7 @@ pub fn image(root: &Utf8Path) -> Result<Vec<Row>> {
     for task in [&["image"][..], &["verify-tini"], &["smoke", "--level", "all"]] {
         let started = Instant::now();
         let run = cargo(root).arg("xtask").args(task.iter().copied()).args(["--dist", dist.as_str()]);
-        let output = followed(&run)?;
+        let output = run.echoed()?;
         let last = output.stderr.lines().last().unwrap_or_default().trim().to_owned();
         let outcome = if output.status.success() { Outcome::Passed(last) } else { Outcome::Failed(last) };
         rows.push(Row::new(format!("real {}", task[0]), outcome, started));
@@ -71,7 +71,7 @@ fn first_line(error: &anyhow::Error) -> String {
 
 /// Runs `build`; returns its directory if it succeeds.
 fn built(root: &Utf8Path, arguments: &[&str]) -> Result<Option<Utf8PathBuf>> {
-    let output = followed(&cargo(root).args(["xtask", "build"]).args(arguments.iter().copied()))?;
+    let output = cargo(root).args(["xtask", "build"]).args(arguments.iter().copied()).echoed()?;
     let folder = String::from_utf8_lossy(&output.stdout).trim().into();
     Ok(output.status.success().then_some(folder))
 }

@@ -32,6 +32,11 @@ pub fn name() -> Option<String> {
     Some(name.trim().to_owned())
 }
 
+/// A command as root: through sudo if it is there, which may ask for a password.
+pub fn as_root(command: Run) -> Run {
+    if on_path("sudo").is_some() { command.below("sudo").in_foreground() } else { command }
+}
+
 /// The first executable file of that name on PATH.
 pub fn on_path(name: &str) -> Option<Utf8PathBuf> {
     let path = std::env::var_os("PATH")?;

@@ -22,7 +22,7 @@ use crate::os::interrupt;
 use crate::os::process::running::{End, Running};
 use crate::os::shell::quoted;
 
-pub use running::KillHandle;
+pub use running::{Event, KillHandle};
 
 mod running;
 
@@ -78,17 +78,6 @@ pub struct Output {
     pub stderr: String,
 }
 
-/// What [`Run::follow`] reports of a running child.
-#[derive(Clone, Copy, Debug)]
-pub enum Event<'a> {
-    /// One line of standard error, without its end.
-    Line(&'a str),
-    /// A piece of standard output, which may begin and end anywhere.
-    Piece(&'a [u8]),
-    /// Half a second has gone by.
-    Tick,
-}
-
 impl Run {
     /// A run of `program`, looked up on PATH unless it has a slash, for at most one minute.
     pub fn new(program: impl Into<String>) -> Self {
@@ -112,6 +101,12 @@ impl Run {
         let command = written(&shell);
         let text = |word: &OsStr| word.to_str().expect("words of a command are UTF-8").to_owned();
         Self::new(text(command.get_program())).args(command.get_args().map(text))
+    }
+
+    /// The same command as the arguments of another program, such as `sudo`.
+    pub fn below(mut self, program: &str) -> Self {
+        self.arguments.insert(0, std::mem::replace(&mut self.program, program.to_owned()));
+        self
     }
 
     /// Adds one argument.
@@ -212,6 +207,18 @@ impl Run {
     pub fn effect(&self, lock: &File) -> Result<()> {
         let output = self.follow(Some(lock), |_| {})?;
         self.must_succeed(&output)
+    }
+
+    /// Runs to the end, whatever the exit status, and passes standard error on line by line.
+    ///
+    /// # Errors
+    /// As [`Run::output`].
+    pub fn echoed(&self) -> Result<Output> {
+        self.follow(None, |event| {
+            if let Event::Line(line) = event {
+                eprintln!("{line}");
+            }
+        })
     }
 
     /// Runs to the end, and reports each line of standard error as it comes; the exit status is the
@@ -357,6 +364,7 @@ mod tests {
 
     #[test]
     fn a_command_is_written_as_one_would_type_it() {
+        assert_eq!(run!("env A=1 apt-get update").below("sudo").to_string(), "sudo env A=1 apt-get update");
         let (name, more) = ("it's; $HOME", ["-a", "b c"]);
         let run = run!("git log --grep={name} {more...} 'two words'");
         assert_eq!(run.to_string(), r"git log '--grep=it'\''s; $HOME' -a 'b c' 'two words'");

@@ -13,13 +13,24 @@ use rustix::process::{Pid, Signal, kill_process_group};
 use shared_child::SharedChild;
 
 use crate::os::interrupt;
-use crate::os::process::{Event, LARGEST_OUTPUT_BYTES};
+use crate::os::process::LARGEST_OUTPUT_BYTES;
 
 /// How often a child that is followed gives a tick, output or not.
 const TICK: Duration = Duration::from_millis(500);
 
 /// How many pieces of output wait to be taken; a child that prints more waits as well.
 const MOST_WAITING: usize = 64;
+
+/// What [`Run::follow`](crate::os::process::Run::follow) reports of a running child.
+#[derive(Clone, Copy, Debug)]
+pub enum Event<'a> {
+    /// One line of standard error, without its end.
+    Line(&'a str),
+    /// A piece of standard output, which may begin and end anywhere.
+    Piece(&'a [u8]),
+    /// Half a second has gone by.
+    Tick,
+}
 
 /// A child, and those that it started if it is in a process group of its own.
 #[derive(Clone, Debug)]
