@@ -2,6 +2,7 @@
 #![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "reads and writes files")]
 
 use std::fs::File;
+use std::num::NonZeroU32;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, anyhow, ensure};
@@ -10,11 +11,11 @@ use clap::Args;
 use serde_json::json;
 
 use crate::dist::{Dist, Metadata, assemble, names, recipe};
-use crate::go::{BuildInfo, Go, PAGE, Sources};
+use crate::go::{BuildInfo, Go, GoVersion, PAGE, Sources};
 use crate::http::Endpoint;
 use crate::os::files::{self, Staging};
 use crate::os::terminal::{note, print_status, size};
-use crate::upstream::{Selection, Upstream, UpstreamRef, relative};
+use crate::upstream::{Selection, Source, Upstream, UpstreamRef, relative};
 
 mod binary;
 mod compile;
@@ -41,12 +42,15 @@ pub struct Build {
     /// Directory in which <version>/ is created [default: dist/ of this checkout]
     #[arg(long, value_name = "DIR")]
     out: Option<Utf8PathBuf>,
-    /// A go command or GOROOT to use [default: the first that is new enough: on PATH, downloaded earlier, downloaded now]
+    /// A go command or GOROOT to use [default: the newest patch of the Go that upstream uses: on PATH, downloaded earlier, downloaded now]
     #[arg(long, value_name = "PATH")]
     go: Option<Utf8PathBuf>,
     /// Go's download page, or a mirror of it
     #[arg(long, value_name = "URL", env = "XTASK_GO_PAGE", default_value = PAGE)]
     go_page: Endpoint,
+    /// Compile with at most N programs and threads at once, for small machines [default: one for each processor]
+    #[arg(long, value_name = "N")]
+    jobs: Option<NonZeroU32>,
     /// Print the record of the build as JSON
     #[arg(long)]
     json: bool,
@@ -63,7 +67,8 @@ pub fn run(root: &Utf8Path, arguments: &Build) -> Result<ExitCode> {
             Some(out) => absolute(out)?,
             None => root.join("dist"),
         },
-        go: Sources { named: arguments.go.as_deref(), downloads: &root.join("target/go"), page: &arguments.go_page },
+        go: Sources::new(root, arguments.go.as_deref(), &arguments.go_page),
+        jobs: arguments.jobs,
     };
     match refs.as_slice() {
         [only] => builder.build(only.as_ref())?.print(root, arguments.json).map(|()| ExitCode::SUCCESS),
@@ -94,6 +99,7 @@ struct Builder<'a> {
     upstream: &'a Upstream,
     out: Utf8PathBuf,
     go: Sources<'a>,
+    jobs: Option<NonZeroU32>,
 }
 
 /// The directory of a build, new or already there.
@@ -107,26 +113,47 @@ impl Builder<'_> {
     fn build(&self, wanted: Option<&UpstreamRef>) -> Result<Built> {
         let source = self.upstream.resolve(wanted)?;
         print_status("source", format_args!("{} is {}, of {}", source.version, source.commit, source.source_date));
-        let go = self.go.find(self.upstream.go_version(&source.commit)?)?;
-        print_status("go", format_args!("{} ({})", go.version, go.reason));
-
-        let mut record = Metadata::new(source, go.version);
-        let folder = self.out.join(record.source.version.to_string());
+        let folder = self.out.join(source.version.to_string());
         refuse_foreign(self.root, self.upstream.folder(), &folder)?;
-        if let Some(found) = present(&folder, &record) {
-            return Ok(Built { folder, record: found, is_unchanged: true });
+        let wanted = self.upstream.go(&source.commit)?;
+        // What was built with an older patch of the wanted Go stays: nothing is looked for then.
+        if self.go.named.is_none()
+            && let Some(record) = present(&folder, &source, |go| wanted.is_met_by(go))
+        {
+            return Ok(Built { folder, record, is_unchanged: true });
         }
-        let (files, lock) = self.upstream.files(&record.source.commit)?;
+        let go = self.go.find(wanted)?;
+        print_status("go", format_args!("{} {}; {wanted}", go.record.version, go.reason));
+        let present = || present(&folder, &source, |version| version == go.record.version);
+        if let Some(record) = present() {
+            return Ok(Built { folder, record, is_unchanged: true });
+        }
+        let (files, lock) = self.upstream.files(&source.commit)?;
         // Another run may have built it while this one waited for the lock.
-        if let Some(found) = present(&folder, &record) {
-            return Ok(Built { folder, record: found, is_unchanged: true });
+        if let Some(record) = present() {
+            return Ok(Built { folder, record, is_unchanged: true });
         }
         announce_replacement(self.root, &folder);
         let staging =
             Staging::new(&folder).map_err(|error| anyhow!("{error:#}; choose another directory with --out DIR"))?;
-        make(&mut record, &go, &files, &staging, &lock)?;
+        let mut record = Metadata::new(source, go.record.clone());
+        self.make(&mut record, &go, &files, &staging, &lock)?;
         staging.publish()?;
         Ok(Built { folder, record, is_unchanged: false })
+    }
+
+    /// Compiles, checks the binaries and packages them, all in the staging directory.
+    fn make(&self, record: &mut Metadata, go: &Go, worktree: &Utf8Path, staging: &Staging, lock: &File) -> Result<()> {
+        compile::compile(record, go, self.jobs, worktree, staging.path(), lock)?;
+        // Compression takes longer than the checks: do both at once.
+        let build_infos = std::thread::scope(|scope| {
+            let archived = scope.spawn(|| assemble::archive(staging.path(), record));
+            let build_infos = names::COMMANDS.map(|command| gate(record, command, staging.path()));
+            archived.join().expect("archiving does not panic")?;
+            anyhow::Ok(build_infos)
+        })?;
+        let [daemon, client] = build_infos;
+        assemble::assemble(staging.path(), record, [daemon?, client?])
     }
 }
 
@@ -186,30 +213,17 @@ fn announce_replacement(root: &Utf8Path, folder: &Utf8Path) {
         note(format_args!(
             "{} holds another build (of {was}, with Go {}{image} and {proofs} proofs), which is replaced",
             relative(root, folder),
-            record.go
+            record.go.version
         ));
     }
-}
-
-/// Compiles, checks the binaries and packages them, all in the staging directory.
-fn make(record: &mut Metadata, go: &Go, worktree: &Utf8Path, staging: &Staging, lock: &File) -> Result<()> {
-    compile::compile(record, go, worktree, staging.path(), lock)?;
-    // Compression takes longer than the checks: do both at once.
-    let build_infos = std::thread::scope(|scope| {
-        let archived = scope.spawn(|| assemble::archive(staging.path(), record));
-        let build_infos = names::COMMANDS.map(|command| gate(record, command, staging.path()));
-        archived.join().expect("archiving does not panic")?;
-        anyhow::Ok(build_infos)
-    })?;
-    let [daemon, client] = build_infos;
-    assemble::assemble(staging.path(), record, [daemon?, client?])
 }
 
 /// Refuses a binary that is not what was requested.
 fn gate(record: &Metadata, command: &str, folder: &Utf8Path) -> Result<BuildInfo> {
     let program = folder.join(command);
     let file = File::open(&program).with_context(|| format!("Go did not create {command}"))?;
-    let info = binary::inspect(file, command, record.go).map_err(|faults| anyhow!("{command} is refused: {faults}"))?;
+    let info = binary::inspect(file, command, record.go.version)
+        .map_err(|faults| anyhow!("{command} is refused: {faults}"))?;
     let version = recipe::version_line(command, &record.source.version, &record.source.commit);
     match compile::check_version(&program, &version)? {
         Some(how) => {
@@ -228,11 +242,11 @@ fn gate(record: &Metadata, command: &str, folder: &Utf8Path) -> Result<BuildInfo
     Ok(info)
 }
 
-/// The record of a directory that already holds what `wanted` would build, with every file intact.
-fn present(folder: &Utf8Path, wanted: &Metadata) -> Option<Metadata> {
+/// The record of a directory that already holds a build of `source` with an accepted Go, with every file intact.
+fn present(folder: &Utf8Path, source: &Source, accepts: impl Fn(GoVersion) -> bool) -> Option<Metadata> {
     let found = Dist::open(folder, Some(folder)).ok()?;
     let is_right = |name: &String| files::mode(&folder.join(name)).is_ok_and(|mode| mode == names::mode(name));
-    let is_whole = names::files(&wanted.source.version).iter().all(is_right);
-    let is_unchanged = is_whole && found.has_its_sums() && found.verify().is_ok();
-    (is_unchanged && found.record.makes_the_same_as(wanted)).then_some(found.record)
+    let is_whole = names::files(&source.version).iter().all(is_right);
+    let is_wanted = found.record.is_of(source) && accepts(found.record.go.version);
+    (is_wanted && is_whole && found.has_its_sums() && found.verify().is_ok()).then_some(found.record)
 }

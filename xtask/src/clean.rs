@@ -88,7 +88,7 @@ fn plan(root: &Utf8Path, keep: usize) -> Result<Vec<Item>> {
     builds.sort_by_key(|build| std::cmp::Reverse(build.made));
     let old = builds.split_off(keep.min(builds.len()));
     let has_commit = |commit: &CommitId| builds.iter().any(|build| build.dist.record.source.commit == *commit);
-    let has_go = |version: &GoVersion| builds.iter().any(|build| build.dist.record.go == *version);
+    let has_go = |version: &GoVersion| builds.iter().any(|build| build.dist.record.go.version == *version);
     let mut items = Vec::new();
     for build in old {
         items.push(Item::new(build.dist.folder, "an older build")?);

@@ -12,7 +12,7 @@ use anyhow::{Context, Result, anyhow};
 use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::git::read_only;
-use crate::go::GoVersion;
+use crate::go::WantedGo;
 use crate::os::clock::Timestamp;
 use crate::os::files::{self, Staging};
 use crate::os::process::run;
@@ -101,23 +101,24 @@ impl Upstream {
         })
     }
 
-    /// The version of Go that the commit's `go.mod` asks for.
+    /// The Go that upstream compiles the commit with.
     ///
     /// # Errors
-    /// If there is no such file or line.
-    pub fn go_version(&self, commit: &CommitId) -> Result<GoVersion> {
-        let go_mod = self.with_mirror(|mirror| mirror.file(commit, "go.mod"))?;
-        GoVersion::required_by(&go_mod).map_err(|error| anyhow!("go.mod of {commit}: {error}"))
+    /// If the commit has no `go.mod`, or that requires no Go.
+    pub fn go(&self, commit: &CommitId) -> Result<WantedGo> {
+        let (dockerfile, go_mod) =
+            self.with_mirror(|mirror| Ok((mirror.file(commit, "Dockerfile")?, mirror.file(commit, "go.mod")?)))?;
+        WantedGo::of(&dockerfile, &go_mod).map_err(|error| anyhow!("go.mod of {commit}: {error}"))
     }
 
-    /// The version of Go that the pinned commit asks for, if the mirror has the commit.
+    /// The Go that upstream compiles the pinned commit with, if the mirror has the commit.
     ///
     /// # Errors
     /// If it does not.
-    pub fn pinned_go_version(&self) -> Result<GoVersion> {
+    pub fn pinned_go(&self) -> Result<WantedGo> {
         let pinned = self.submodule.pinned()?;
         anyhow::ensure!(Mirror::has(&self.folder, &pinned), "{pinned} was not fetched yet");
-        self.go_version(&pinned)
+        self.go(&pinned)
     }
 
     /// Whether the pinned commit was fetched before, or else upstream answers within `limit`.

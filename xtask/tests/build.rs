@@ -6,11 +6,7 @@ mod support;
 use std::fs;
 use std::process::{Command, Stdio};
 
-use support::page::{Delivery, serve};
 use support::{World, contents, failure, text};
-
-/// All programs that a build needs if it downloads Go: git, and what the scripts of git call.
-const TOOLS: [&str; 5] = ["git", "sh", "sed", "basename", "uname"];
 
 #[test]
 fn a_fresh_checkout_builds_its_pinned_release_and_a_second_run_does_nothing() {
@@ -227,73 +223,6 @@ fn a_binary_for_another_architecture_is_refused() {
     assert!(message.contains("buildkitd is refused: it is for machine 62, not RISC-V (243)"), "{message}");
     assert!(message.contains("its GOARCH is amd64, not riscv64"), "{message}");
     assert_eq!(contents(&checkout.root.join("dist")), []);
-}
-
-#[test]
-fn a_go_that_is_too_old_or_missing_is_refused() {
-    let Some(world) = World::new("old-go") else { return };
-    let checkout = world.checkout("project", "v0.1.0");
-    let old = world.go_script("old-go", "echo go version go1.19.8 linux/amd64");
-    let (message, _) = failure(checkout.bare_xtask(&["build", "--go"]).arg(old));
-    assert!(message.contains("is Go 1.19.8, and go.mod requires"), "{message}");
-    let (message, _) = failure(checkout.bare_xtask(&["build", "--go"]).arg(world.path("absent")));
-    assert!(message.contains("there is no"), "{message}");
-}
-
-#[test]
-fn go_is_downloaded_and_verified_once() {
-    let Some(world) = World::new("fetched-go") else { return };
-    let checkout = world.checkout("project", "v0.1.0");
-    let tools = world.only("tools", &TOOLS);
-    let script = fs::read_to_string(world.go_script("script", "exec \"$GO\" \"$@\"")).expect("is read");
-    let page = serve(&world.go_version(), &script, Delivery::Whole);
-    let build = |arguments: &[&str]| {
-        let output = checkout
-            .bare_xtask(&[&["build", "--go-page", &page.url()], arguments].concat())
-            .env("PATH", &tools)
-            .output();
-        let output = output.expect("xtask starts");
-        text(&output);
-        String::from_utf8_lossy(&output.stderr).into_owned()
-    };
-    let first = build(&[]);
-    assert!(first.contains("SHA-256 verified") && first.contains("there is none on PATH"), "{first}");
-    let second = build(&["--ref", "v0.2.0"]);
-    assert!(second.contains("downloaded earlier"), "{second}");
-}
-
-#[test]
-fn an_archive_of_go_that_is_not_what_was_published_is_refused() {
-    let Some(world) = World::new("bad-go") else { return };
-    let checkout = world.checkout("project", "v0.1.0");
-    let tools = world.only("tools", &TOOLS);
-    for (delivery, words) in [
-        (Delivery::Tampered, "is not the archive that was published"),
-        (Delivery::CutShort, "is not the archive that was published"),
-        (Delivery::BrokenOff, "cannot download"),
-    ] {
-        let page = serve(&world.go_version(), "#!/bin/sh\nexit 9\n", delivery);
-        let (message, status) = failure(checkout.bare_xtask(&["build", "--go-page", &page.url()]).env("PATH", &tools));
-        assert!(status == 1 && message.contains(words), "{message}");
-        let left: Vec<_> =
-            fs::read_dir(checkout.root.join("target/go")).expect("lists").flatten().map(|e| e.file_name()).collect();
-        assert!(left.iter().all(|name| name.to_string_lossy().ends_with(".lock")), "{left:?} was left");
-    }
-}
-
-#[test]
-fn without_any_go_one_message_has_the_reason_of_each_source() {
-    let Some(world) = World::new("no-go") else { return };
-    let checkout = world.checkout("project", "v0.1.0");
-    let tools = world.only("tools", &TOOLS);
-    let page = serve("1.0.1", "", Delivery::Whole);
-    let (message, status) = failure(checkout.bare_xtask(&["build", "--go-page", &page.url()]).env("PATH", &tools));
-    assert_eq!(status, 1);
-    for part in
-        ["there is none on PATH", "lists no archive of Go", "there is no python3 on PATH", "--go PATH", "--go-page"]
-    {
-        assert!(message.contains(part), "{message}");
-    }
 }
 
 #[test]

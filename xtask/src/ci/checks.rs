@@ -8,7 +8,7 @@ use camino::Utf8Path;
 
 use crate::ci::programs::cargo;
 use crate::ci::{Outcome, Row};
-use crate::go::{GoVersion, PAGE, Sources};
+use crate::go::{PAGE, Sources, WantedGo};
 use crate::http::Endpoint;
 use crate::os::terminal::print_status;
 use crate::upstream::Upstream;
@@ -92,15 +92,14 @@ fn skipped(stderr: &str) -> Vec<(String, String)> {
 
 /// A Go for the tests: one that can build the pinned release, if its version is known.
 fn go_for_tests(root: &Utf8Path) -> Result<String> {
-    let pinned = Upstream::of(root).and_then(|upstream| upstream.pinned_go_version());
-    let wanted: GoVersion = match pinned {
+    let pinned = Upstream::of(root).and_then(|upstream| upstream.pinned_go());
+    let wanted = match pinned {
         Ok(wanted) => wanted,
-        Err(_) => TESTS_NEED_GO.parse().map_err(anyhow::Error::msg)?,
+        Err(_) => WantedGo::at_least(TESTS_NEED_GO.parse().map_err(anyhow::Error::msg)?),
     };
     let page = std::env::var("XTASK_GO_PAGE").unwrap_or_else(|_| PAGE.to_owned());
     let page: Endpoint = page.parse().map_err(anyhow::Error::msg).context("XTASK_GO_PAGE")?;
-    let sources = Sources { named: None, downloads: &root.join("target/go"), page: &page };
-    Ok(sources.find(wanted)?.program.into_string())
+    Ok(Sources::new(root, None, &page).find(wanted)?.program.into_string())
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::dist::check::Check;
 use crate::dist::recipe::Recipe;
-use crate::go::GoVersion;
+use crate::go::GoRecord;
 use crate::os::clock::Timestamp;
 use crate::upstream::{PACKAGE, Source};
 
@@ -22,7 +22,7 @@ pub struct Metadata {
     #[serde(flatten)]
     pub source: Source,
     /// The Go that compiled it.
-    pub go: GoVersion,
+    pub go: GoRecord,
     /// Environment and arguments of the compilation.
     pub recipe: Recipe,
     /// Every file of the directory except this one, `SHA256SUMS` and the image, which has its own digests.
@@ -89,21 +89,21 @@ impl ImageRecord {
 
 impl Metadata {
     /// A record without files.
-    pub fn new(source: Source, go: GoVersion) -> Self {
+    pub fn new(source: Source, go: GoRecord) -> Self {
         assert_eq!(source.package, PACKAGE, "only one module is built");
         let recipe = Recipe::new(&source.version, &source.commit);
         Self { schema: SCHEMA, source, go, recipe, files: Vec::new(), image: None, proofs: Vec::new() }
     }
 
-    /// Whether a build of `other` gives the same bytes.
-    pub fn makes_the_same_as(&self, other: &Self) -> bool {
-        let inputs = |record: &Self| Self { files: Vec::new(), image: None, proofs: Vec::new(), ..record.clone() };
-        inputs(self) == inputs(other)
+    /// Whether it is of this source, built as this version of xtask builds it.
+    pub fn is_of(&self, source: &Source) -> bool {
+        self.source == *source && self.recipe == Recipe::new(&source.version, &source.commit)
     }
 
     /// Whether `other` is of the same source, built the same way, with the same files.
     pub fn has_the_files_of(&self, other: &Self) -> bool {
-        self.makes_the_same_as(other) && self.files == other.files
+        let of = |record: &Self| (record.schema, record.source.clone(), record.recipe.clone(), record.files.clone());
+        self.go.version == other.go.version && of(self) == of(other)
     }
 
     /// Digest of the image manifest, once there is an image.

@@ -7,7 +7,7 @@ use crate::dist::image_tags::image_tags;
 use crate::dist::names;
 use crate::dist::proofs::REQUIRED;
 use crate::dist::record::{FileRecord, ImageRecord, Metadata, Proof};
-use crate::go::{BuildInfo, Module};
+use crate::go::{BuildInfo, GoRecord, Module};
 use crate::upstream::{CommitId, PACKAGE, Source, Version};
 
 /// v0.32.2.
@@ -32,6 +32,15 @@ pub fn source() -> Source {
     }
 }
 
+/// The Go that it is compiled with.
+pub fn go() -> GoRecord {
+    GoRecord {
+        version: "1.26.3".parse().expect("a version of Go"),
+        origin: "https://go.dev/dl/go1.26.3.linux-amd64.tar.gz".to_owned(),
+        sha256: Sha256::from_bytes(&[7; 32]),
+    }
+}
+
 /// What Go would write into `command`.
 pub fn build_info(command: &str) -> BuildInfo {
     let module = |path: &str, version: &str| Module { path: path.to_owned(), version: version.to_owned() };
@@ -49,7 +58,7 @@ pub fn build_info(command: &str) -> BuildInfo {
 /// The record of v0.32.2 with an image and all proofs of it, in one of which a check was not run.
 pub fn proved_record() -> Metadata {
     let source = source();
-    let mut record = Metadata::new(source.clone(), "1.26.3".parse().expect("a version of Go"));
+    let mut record = Metadata::new(source.clone(), go());
     let sha256 = |byte| Sha256::from_bytes(&[byte; 32]);
     let files = names::files(&source.version).into_iter().take(5).zip(1..);
     record.files = files

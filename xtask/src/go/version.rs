@@ -24,18 +24,14 @@ enum Stage {
 }
 
 impl GoVersion {
-    /// Whether this is only a language version, which stands for its newest patch.
-    pub fn is_patchless(self) -> bool {
-        self.stage == Stage::Language
+    /// Whether this is a release, not a candidate, a beta, or a language version alone.
+    pub fn is_final(self) -> bool {
+        matches!(self.stage, Stage::Patch(_))
     }
 
-    /// Whether this release may be downloaded for a `go.mod` that requires `wanted`: the same release,
-    /// or any patch of a language version.
-    pub fn satisfies_exactly(self, wanted: Self) -> bool {
-        match (self.stage, wanted.stage) {
-            (Stage::Patch(_), Stage::Language) => (self.major, self.minor) == (wanted.major, wanted.minor),
-            _ => self == wanted,
-        }
+    /// The line of releases that it belongs to.
+    pub fn line(self) -> Line {
+        Line { major: self.major, minor: self.minor }
     }
 
     /// The version that the `go` line of a `go.mod` requires.
@@ -43,6 +39,26 @@ impl GoVersion {
     pub fn required_by(go_mod: &str) -> Result<Self, String> {
         let line = go_mod.lines().find_map(|line| line.trim().strip_prefix("go ")).ok_or("go.mod has no go line")?;
         line.split("//").next().unwrap_or_default().trim().parse()
+    }
+}
+
+/// A line of releases, such as 1.26: all of its patches take the same programs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Line {
+    major: u32,
+    minor: u32,
+}
+
+impl Line {
+    /// How far apart two lines are: a major version counts more than any number of minor ones.
+    pub fn distance(self, other: Self) -> (u32, u32) {
+        (self.major.abs_diff(other.major), self.minor.abs_diff(other.minor))
+    }
+}
+
+impl fmt::Display for Line {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "{}.{}", self.major, self.minor)
     }
 }
 
@@ -114,11 +130,10 @@ mod tests {
     }
 
     #[test]
-    fn only_patches_satisfy_a_language_version() {
-        assert!(go("1.21.13").satisfies_exactly(go("1.21")));
-        assert!(!go("1.22.0").satisfies_exactly(go("1.21")));
-        assert!(!go("1.21rc1").satisfies_exactly(go("1.21")));
-        assert!(!go("1.26.4").satisfies_exactly(go("1.26.3")));
+    fn only_a_patch_is_final() {
+        let finals = ["1.21.0", "1.26.3"].map(|text| go(text).is_final());
+        let others = ["1.21", "1.27rc1", "1.18beta2"].map(|text| go(text).is_final());
+        assert_eq!((finals, others), ([true; 2], [false; 3]));
     }
 
     #[test]

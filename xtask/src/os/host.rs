@@ -12,6 +12,9 @@ use crate::os::process::{Run, run};
 /// The directory in which Linux lists interpreters.
 const BINFMT_MISC: &str = "/proc/sys/fs/binfmt_misc";
 
+/// Where Linux has its control groups.
+const CGROUPS: &str = "/sys/fs/cgroup";
+
 /// `linux`, `darwin` …, as Go names this system.
 pub fn goos() -> &'static str {
     if OS == "macos" { "darwin" } else { OS }
@@ -30,6 +33,26 @@ pub fn goarch() -> &'static str {
 pub fn name() -> Option<String> {
     let name = fs::read_to_string("/proc/sys/kernel/hostname").ok()?;
     Some(name.trim().to_owned())
+}
+
+/// The memory that programs can still take here, on Linux: what the kernel has, within the limits of this
+/// process's control groups (cgroup v2; source: the kernel's `admin-guide/cgroup-v2.rst`).
+pub fn available_memory_bytes() -> Option<u64> {
+    let read = |path: &Utf8Path| fs::read_to_string(path).ok();
+    let number = |path: Utf8PathBuf| read(&path)?.trim().parse::<u64>().ok();
+    let group = read("/proc/self/cgroup".into())
+        .and_then(|text| Some(text.lines().find_map(|line| line.strip_prefix("0::/"))?.to_owned()));
+    let group = Utf8PathBuf::from(CGROUPS).join(group.unwrap_or_default());
+    let left_in = |group: &Utf8Path| {
+        Some(number(group.join("memory.max"))?.saturating_sub(number(group.join("memory.current"))?))
+    };
+    let groups = group.ancestors().take_while(|group| group.starts_with(CGROUPS)).filter_map(left_in);
+    groups.chain(memory_available_in(&read("/proc/meminfo".into())?)).min()
+}
+
+fn memory_available_in(meminfo: &str) -> Option<u64> {
+    let kilobytes = meminfo.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?.trim().strip_suffix(" kB")?;
+    kilobytes.parse::<u64>().ok()?.checked_mul(1024)
 }
 
 /// A command as root: through sudo if it is there, which may ask for a password.
@@ -156,6 +179,15 @@ mod tests {
         assert_eq!(flags_in("enabled\ninterpreter /x\nflags: \n"), Some(""));
         assert_eq!(flags_in(&REGISTERED.replace("enabled", "disabled")), None);
         assert_eq!(flags_in("enabled\n"), None);
+    }
+
+    #[test]
+    fn available_memory_is_that_of_the_kernel() {
+        let text = "MemTotal:       16384000 kB\nMemFree:          1000 kB\nMemAvailable:    8192 kB\n";
+        assert_eq!(memory_available_in(text), Some(8 << 20));
+        assert_eq!(memory_available_in("MemTotal: 5 kB\n"), None);
+        let is_linux = cfg!(target_os = "linux");
+        assert_eq!(available_memory_bytes().is_some_and(|bytes| bytes > 1 << 20), is_linux);
     }
 
     #[test]

@@ -19,7 +19,7 @@ use crate::dist::image_config::{self, BuiltConfig, Facts};
 use crate::dist::names::{COMMANDS, LAYOUT};
 use crate::dist::proofs::REQUIRED;
 use crate::dist::{Check, Dist, ImageRecord, Metadata, Proof, assemble, image_tags};
-use crate::go::{BuildInfo, Module};
+use crate::go::{BuildInfo, GoRecord, Module};
 use crate::os::clock::Timestamp;
 use crate::os::files;
 use crate::upstream::{PACKAGE, ReleaseTag, Source};
@@ -54,7 +54,12 @@ pub fn make(folder: &Utf8Path, source: &Source) -> Result<()> {
         let text = format!("fake dist for {command} {} {}\n", source.version, source.commit);
         fs::write(folder.join(command), text).with_context(|| format!("cannot write to {folder}"))?;
     }
-    let mut record = Metadata::new(source.clone(), GO.parse().map_err(Error::msg)?);
+    let go = GoRecord {
+        version: GO.parse().map_err(Error::msg)?,
+        origin: "a rehearsal".to_owned(),
+        sha256: sha256(GO.as_bytes()),
+    };
+    let mut record = Metadata::new(source.clone(), go);
     assemble::archive(folder, &record)?;
     assemble::assemble(folder, &mut record, COMMANDS.map(build_info))?;
     let image = image(&folder.join(LAYOUT), source)?;

@@ -40,7 +40,7 @@ fn opening(facts: &Facts<'_>) -> String {
         "{upstream} for linux/riscv64: `buildkitd`, `buildctl`, and a container image that works with `docker buildx`. \
          For what is new, follow that link to upstream. Built with Go {} from the unmodified commit \
          [`{}`](https://{PACKAGE}/commit/{commit}).\n",
-        record.go,
+        record.go.version,
         &commit.to_string()[..12],
     );
     if !missing.is_empty() {

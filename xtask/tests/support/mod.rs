@@ -143,7 +143,7 @@ impl World {
             .env_remove("GITHUB_ACTIONS")
     }
 
-    /// One line of Go's version, for `go.mod`: the version of the Go of these tests.
+    /// The version of the Go of these tests.
     pub fn go_version(&self) -> String {
         go_version(&self.go)
     }
@@ -156,9 +156,7 @@ impl World {
                  + version.Version + \" \" + version.Revision + \"\\n\")\n\t\treturn\n\t}}\n\tos.Stdout.WriteString(greeting.Text)\n}}\n"
             )
         };
-        let go = self.go_version();
         let files = [
-            ("go.mod", format!("module github.com/moby/buildkit\n\ngo {go}\n\nrequire example.org/greeting v1.2.3\n")),
             (
                 "version/version.go",
                 "package version\n\nvar Package, Version, Revision = \"none\", \"none\", \"none\"\n".to_owned(),
@@ -176,6 +174,8 @@ impl World {
             fs::create_dir_all(path.parent().expect("a parent")).expect("is made");
             fs::write(path, content).expect("is written");
         }
+        let go = self.go_version();
+        self.upstream_uses_go(go.rsplit_once('.').expect("a patch").0, &go);
         self.git("upstream", &["init", "--quiet"]);
         self.git("upstream", &["config", "uploadpack.allowFilter", "true"]);
         self.commit("upstream", "one");
@@ -222,6 +222,15 @@ impl World {
             symlink(on_path(command).expect(command), folder.join(command)).expect("is linked");
         }
         folder
+    }
+
+    /// From its next commit on, upstream says that it is built with the line of Go `line`, and requires `at_least`.
+    pub fn upstream_uses_go(&self, line: &str, at_least: &str) {
+        let replace = |name: &str, text: String| fs::write(self.path("upstream").join(name), text).expect("is written");
+        let go_mod =
+            format!("module github.com/moby/buildkit\n\ngo {at_least}\n\nrequire example.org/greeting v1.2.3\n");
+        replace("Dockerfile", format!("ARG GO_VERSION={line}\nFROM golang:${{GO_VERSION}}-alpine AS golatest\n"));
+        replace("go.mod", go_mod);
     }
 
     /// A script that stands in for `go` and may call the real one as `$GO`.

@@ -1,6 +1,8 @@
 //! Go's download page on loopback: `GET /?mode=json&include=all` and the archives it lists.
 //! Form of the list: <https://pkg.go.dev/golang.org/x/website/internal/dl>.
 
+use std::collections::HashMap;
+
 use fakes::script::{Script, cut, response};
 use flate2::Compression;
 use flate2::write::GzEncoder;
@@ -15,34 +17,44 @@ pub enum Delivery {
     BrokenOff,
 }
 
-/// Starts a page that lists one Go, whose `go` command is this script.
-pub fn serve(version: &str, script: &str, delivery: Delivery) -> Script {
-    let archive = archive(script);
+/// Starts a page that lists these Gos: versions, and scripts that are their `go` commands.
+pub fn serve(gos: &[(&str, &str)], delivery: Delivery) -> Script {
     let (os, arch) = host();
-    let name = format!("go{version}.{os}-{arch}.tar.gz");
-    let digest: String = ring::digest::digest(&ring::digest::SHA256, &archive)
-        .as_ref()
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
-    let list = serde_json::json!([{ "version": format!("go{version}"), "stable": true, "files": [{
-        "filename": name, "os": os, "arch": arch, "version": format!("go{version}"),
-        "sha256": digest, "size": archive.len(), "kind": "archive",
-    }]}]);
-    let mut sent = archive;
-    match delivery {
-        Delivery::Whole | Delivery::BrokenOff => {}
-        Delivery::Tampered => *sent.last_mut().expect("not empty") ^= 1,
-        Delivery::CutShort => sent.truncate(sent.len() / 2),
+    let mut list = Vec::new();
+    let mut archives = HashMap::new();
+    for (version, script) in gos {
+        let archive = archive(script);
+        let name = format!("go{version}.{os}-{arch}.tar.gz");
+        list.push(serde_json::json!({ "version": format!("go{version}"), "stable": true, "files": [{
+            "filename": name, "os": os, "arch": arch, "version": format!("go{version}"),
+            "sha256": sha256(&archive), "size": archive.len(), "kind": "archive",
+        }]}));
+        archives.insert(format!("/{name}"), delivered(archive, delivery));
     }
-    Script::start(move |request| match request.uri().to_string().as_str() {
-        "/?mode=json&include=all" => response(200, &[], list.to_string()),
-        path if path.ends_with(".tar.gz") => {
-            let archive = response(200, &[], sent.clone());
+    let list = serde_json::Value::from(list).to_string();
+    Script::start(move |request| match (request.uri().to_string().as_str(), archives.get(request.uri().path())) {
+        ("/?mode=json&include=all", _) => response(200, &[], list.clone()),
+        (_, Some(archive)) => {
+            let archive = response(200, &[], archive.clone());
             if delivery == Delivery::BrokenOff { cut(archive) } else { archive }
         }
         _ => response(404, &[], ""),
     })
+}
+
+/// SHA-256 in hex digits.
+pub fn sha256(bytes: &[u8]) -> String {
+    let digest = ring::digest::digest(&ring::digest::SHA256, bytes);
+    digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn delivered(mut archive: Vec<u8>, delivery: Delivery) -> Vec<u8> {
+    match delivery {
+        Delivery::Whole | Delivery::BrokenOff => {}
+        Delivery::Tampered => *archive.last_mut().expect("not empty") ^= 1,
+        Delivery::CutShort => archive.truncate(archive.len() / 2),
+    }
+    archive
 }
 
 /// An archive laid out as Go's own, with a script for the command.

@@ -25,7 +25,7 @@ fn the_record_of_an_earlier_run_is_kept_if_only_its_test_results_are_older() {
     assert_eq!(plan.steps, []);
     record(|record| record.files[0].size_bytes += 1).expect_err("other files");
     record(|record| record.image = None).expect_err("another image");
-    record(|record| record.go = "1.26.4".parse().expect("a version")).expect_err("another Go");
+    record(|record| record.go.version = "1.26.4".parse().expect("a version")).expect_err("another Go");
 }
 
 #[test]
