@@ -11,12 +11,13 @@ use clap::Args;
 use serde_json::json;
 
 use crate::dist::{Dist, Metadata, assemble, names, recipe};
-use crate::go::{BuildInfo, Go, GoVersion, PAGE, Sources};
+use crate::go::{BuildInfo, Go, GoVersion, PAGE, Sources, WantedGo};
 use crate::http::Endpoint;
 use crate::os::files::{self, Staging};
 use crate::os::terminal::{note, print_status, size};
 use crate::upstream::{Selection, Source, Upstream, UpstreamRef, relative};
 
+mod again;
 mod binary;
 mod compile;
 mod several;
@@ -31,10 +32,12 @@ Examples:
   cargo xtask build --ref v0.31.0..v0.32.2 all stable releases from one to the other, both included
   cargo xtask build --ref v0.32.2 --ref master
   cargo xtask build --go /opt/go/bin/go    with your own Go
+  cargo xtask build --again                the build in dist/ once more, and whether every byte is the same
 
 Prints the directory of the build on standard output. Does nothing if that build is already there.
 Given several refs, builds the others if one fails, and prints a table at the end; with --json the
-output is then a list. Exit status: 0 all are built or were already, 1 one failed, 2 bad arguments.")]
+output is then a list. Exit status: 0 all are built or were already, 1 one failed or
+(with --again) differs, 2 bad arguments.")]
 pub struct Build {
     /// Release tag (v0.14.0), branch (master), commit (7 to 40 hex digits) or range of releases; can be given several times [default: the pinned commit]
     #[arg(long, value_name = "REF", env = "BUILDKIT_REF")]
@@ -48,6 +51,9 @@ pub struct Build {
     /// Go's download page, or a mirror of it
     #[arg(long, value_name = "URL", env = "XTASK_GO_PAGE", default_value = PAGE)]
     go_page: Endpoint,
+    /// Build again what DIR, or the only build in dist/, records, with the very Go, and compare every file
+    #[arg(long, value_name = "DIR", num_args = 0..=1, default_missing_value = "", conflicts_with_all = ["ref", "out"])]
+    again: Option<Utf8PathBuf>,
     /// Compile with at most N programs and threads at once, for small machines [default: one for each processor]
     #[arg(long, value_name = "N")]
     jobs: Option<NonZeroU32>,
@@ -59,7 +65,6 @@ pub struct Build {
 /// Runs the task in the checkout at `root`.
 pub fn run(root: &Utf8Path, arguments: &Build) -> Result<ExitCode> {
     let upstream = Upstream::of(root)?;
-    let refs = refs(&upstream, &arguments.r#ref)?;
     let builder = Builder {
         root,
         upstream: &upstream,
@@ -70,7 +75,11 @@ pub fn run(root: &Utf8Path, arguments: &Build) -> Result<ExitCode> {
         go: Sources::new(root, arguments.go.as_deref(), &arguments.go_page),
         jobs: arguments.jobs,
     };
-    match refs.as_slice() {
+    if let Some(original) = &arguments.again {
+        let named = (!original.as_str().is_empty()).then_some(original.as_path());
+        return again::run(&builder, &Dist::open(root, named)?, arguments.json);
+    }
+    match refs(&upstream, &arguments.r#ref)?.as_slice() {
         [only] => builder.build(only.as_ref())?.print(root, arguments.json).map(|()| ExitCode::SUCCESS),
         several => several::run(&builder, several, arguments.json),
     }
@@ -122,6 +131,11 @@ impl Builder<'_> {
         {
             return Ok(Built { folder, record, is_unchanged: true });
         }
+        self.build_from(source, wanted, folder)
+    }
+
+    /// Builds into `folder`, unless it holds the very build already.
+    fn build_from(&self, source: Source, wanted: WantedGo, folder: Utf8PathBuf) -> Result<Built> {
         let go = self.go.find(wanted)?;
         print_status("go", format_args!("{} {}; {wanted}", go.record.version, go.reason));
         let present = || present(&folder, &source, |version| version == go.record.version);

@@ -155,11 +155,7 @@ fn what_go_takes_of_the_machine_is_the_user_s_choice_and_changes_no_byte() {
         let mut run = checkout.bare_xtask(&[&["build", "--out", out], jobs].concat());
         run.arg("--go").arg(&go).env("LOG", &log).env("GOCACHE", world.path(&format!("cache-{out}")));
         text(&run.envs(variables.iter().copied()).output().expect("xtask starts"));
-        assert_eq!(
-            fs::read(checkout.root.join(out).join("v0.1.0/SHA256SUMS")).expect("is read"),
-            sums(&checkout),
-            "{out}"
-        );
+        assert_eq!(sums(&checkout.root.join(out)), sums(&checkout.root.join("dist")), "{out}");
     };
     let chosen = [("GOMEMLIMIT", "900MiB"), ("GOGC", "50"), ("GOCACHEPROG", "/opt/cache"), ("GOFLAGS", "-tags=other")];
     build("chosen", &[], &[&chosen[..], &[("GOMAXPROCS", "3")]].concat());
@@ -171,6 +167,47 @@ fn what_go_takes_of_the_machine_is_the_user_s_choice_and_changes_no_byte() {
         ["3 900MiB 50 /opt/cache", "1 900MiB 50 /opt/cache"]
     );
     assert!(!lines[0].0.contains(" -p ") && lines[1].0.starts_with("build -p 1 "), "{logged}");
+}
+
+#[test]
+fn a_build_is_made_again_with_its_own_go_and_a_builder_that_lies_is_found() {
+    let Some((world, tools)) = world("again") else { return };
+    let checkout = world.checkout("project", "v0.1.0");
+    checkout.build(&[]);
+    let version = world.go_version();
+    let newer = format!("{}.99", line(&version));
+    let page = serve(&[(&newer, BROKEN), (&version, &real(&world))], Delivery::Whole);
+    let again = |arguments: &[&str]| {
+        let mut run =
+            checkout.bare_xtask(&[&["build", "--again", "--json", "--go-page", &page.url()], arguments].concat());
+        run.env("PATH", &tools).output().expect("xtask starts")
+    };
+    let output = again(&[]);
+    support::schema::must_match("again", "build", &output.stdout);
+    let report: serde_json::Value = serde_json::from_str(&text(&output)).expect("JSON");
+    assert!(report["same"] == true && report["files"].as_array().is_some_and(|files| files.len() == 5), "{report}");
+
+    // A builder that lies: another program, with a record that is true to it.
+    let dist = checkout.dist("v0.1.0");
+    let record = fs::read_to_string(dist.join("metadata.json")).expect("is read");
+    let honest = fs::read(dist.join("buildctl")).expect("is read");
+    let mut lie = honest.clone();
+    *lie.last_mut().expect("not empty") ^= 1;
+    fs::write(dist.join("buildctl"), &lie).expect("is written");
+    let changed = record.replace(&sha256(&honest), &sha256(&lie));
+    fs::write(dist.join("metadata.json"), &changed).expect("is written");
+    let output = again(&[]);
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    assert_eq!((output.status.code(), &report["same"]), (Some(1), &false.into()));
+    let message = String::from_utf8_lossy(&output.stderr);
+    assert!(message.contains("is not what its source gives: buildctl differ"), "{message}");
+
+    // Or another commit under the tag.
+    let other = world.git("upstream", &["rev-parse", "v0.2.0^{commit}"]);
+    let commit = world.git("upstream", &["rev-parse", "v0.1.0^{commit}"]);
+    fs::write(dist.join("metadata.json"), changed.replace(&commit, &other)).expect("is written");
+    let message = String::from_utf8_lossy(&again(&[]).stderr).into_owned();
+    assert!(message.contains("and upstream that it is v0.1.0"), "{message}");
 }
 
 /// The digests of all files of v0.1.0 except the record, which names the Go.

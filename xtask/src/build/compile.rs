@@ -18,7 +18,7 @@ use camino::Utf8Path;
 use crate::dist::Metadata;
 use crate::go::{self, Go};
 use crate::os::host::{self, Riscv64};
-use crate::os::process::{Event, Run};
+use crate::os::process::{Event, Run, run};
 use crate::os::terminal::{Progress, Unit, clock, note, print_status};
 
 /// Emulated or slow riscv64 boards take an hour; a compiler that takes longer than this hangs.
@@ -39,9 +39,9 @@ pub fn compile(
     folder: &Utf8Path,
     lock: &File,
 ) -> Result<()> {
-    let recipe = &record.recipe;
+    let (recipe, program) = (&record.recipe, &go.program);
     let run = |arguments: &[String]| {
-        let run = go::environment(Run::new(go.program.as_str())).directory(worktree).limit(LIMIT);
+        let run = go::environment(run!("{program}")).directory(worktree).limit(LIMIT);
         let run = recipe.environment.iter().fold(run, |run, (name, value)| run.env(name, value));
         throttled(run, jobs).args(arguments)
     };

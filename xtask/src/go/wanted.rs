@@ -11,6 +11,7 @@ use crate::go::version::{GoVersion, Line};
 pub struct WantedGo {
     line: Line,
     at_least: GoVersion,
+    at_most: Option<GoVersion>,
 }
 
 impl WantedGo {
@@ -21,17 +22,23 @@ impl WantedGo {
     pub fn of(dockerfile: &str, go_mod: &str) -> Result<Self, String> {
         let at_least = GoVersion::required_by(go_mod)?;
         let line = named_in(dockerfile).map_or(at_least.line(), GoVersion::line);
-        Ok(Self { line: line.max(at_least.line()), at_least })
+        Ok(Self { line: line.max(at_least.line()), at_least, at_most: None })
     }
 
     /// Any Go from this one on, one of its line if there is one.
     pub fn at_least(version: GoVersion) -> Self {
-        Self { line: version.line(), at_least: version }
+        Self { line: version.line(), at_least: version, at_most: None }
+    }
+
+    /// This Go and no other.
+    pub fn exactly(version: GoVersion) -> Self {
+        Self { at_most: Some(version), ..Self::at_least(version) }
     }
 
     /// Whether `version` can compile the ref at all.
     pub fn takes(self, version: GoVersion) -> bool {
-        version >= self.at_least && (version.is_final() || version == self.at_least)
+        let is_in_range = version >= self.at_least && self.at_most.is_none_or(|newest| version <= newest);
+        is_in_range && (version.is_final() || version == self.at_least)
     }
 
     /// Whether `version` is of the line that upstream uses.
@@ -60,7 +67,10 @@ impl WantedGo {
 
 impl fmt::Display for WantedGo {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(out, "upstream uses Go {}, and go.mod requires {}", self.line, self.at_least)
+        match self.at_most {
+            Some(version) => write!(out, "Go {version} and no other is wanted"),
+            None => write!(out, "upstream uses Go {}, and go.mod requires {}", self.line, self.at_least),
+        }
     }
 }
 
@@ -114,6 +124,7 @@ mod tests {
         assert_eq!(best(of_v0_31, &["1.25.9", "1.25.12", "1.27.3", "1.28.1"]).as_deref(), Some("1.27.3"));
         assert_eq!(best(of_v0_31, &["1.25.8", "1.25.9", "1.25.12", "1.29rc2"]).as_deref(), Some("1.25.12"));
         assert_eq!(best(of_v0_31, &["1.25.8", "1.29rc2"]), None);
+        assert_eq!(best(WantedGo::exactly(go("1.25.9")), &all).as_deref(), Some("1.25.9"));
         assert!(of_v0_31.is_met_by(go("1.26.0")) && !of_v0_31.is_met_by(go("1.25.9")));
     }
 
