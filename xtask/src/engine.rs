@@ -9,7 +9,8 @@ use anyhow::{Context, Result, anyhow, bail};
 use camino::Utf8Path;
 
 use crate::os::host;
-use crate::os::process::{Output, Run};
+use crate::os::interrupt::Cleanup;
+use crate::os::process::{Output, Run, run};
 
 mod build_output;
 mod image_builder;
@@ -106,7 +107,7 @@ impl Engine {
         if host::on_path(command).is_none() {
             bail!("{command} is not installed; {install}");
         }
-        let output = Run::new(command).args(format).limit(QUERY_LIMIT).output()?;
+        let output = run!("{command} {format...}").limit(QUERY_LIMIT).output()?;
         if !output.status.success() {
             bail!("{name} does not answer; {fix}\n  {}", output.stderr.lines().next().unwrap_or_default());
         }
@@ -117,19 +118,19 @@ impl Engine {
         Ok(Self { kind, version: version.to_owned(), architecture: architecture.to_owned() })
     }
 
-    /// A call of the engine's command.
-    pub fn run<S: Into<String>>(&self, arguments: impl IntoIterator<Item = S>) -> Run {
-        Run::new(self.kind.command()).args(arguments).limit(QUERY_LIMIT)
+    /// A command of the engine, as in `engine.run(run!("image inspect {name}"))`.
+    pub fn run(&self, command: Run) -> Run {
+        command.below(self.kind.command()).limit(QUERY_LIMIT)
     }
 
     /// One field of the engine's `info`.
     pub fn info(&self, format: &str) -> Result<String> {
-        self.run(["info", "--format", format]).read()
+        self.run(run!("info --format {format}")).read()
     }
 
     /// Reads an archive in the form of `docker save`, with its names, into the engine.
     pub fn load(&self, archive: &Utf8Path) -> Result<()> {
-        self.run(["image", "load", "--input", archive.as_str()]).limit(TRANSFER_LIMIT).read().map(|_| ())
+        self.run(run!("image load --input {archive}")).limit(TRANSFER_LIMIT).read().map(|_| ())
     }
 
     /// Writes an image of the engine into an archive, in the form of `docker save`.
@@ -137,8 +138,8 @@ impl Engine {
     /// Fails if the engine has no such image.
     pub fn save(&self, image: &str, archive: &Utf8Path) -> Result<()> {
         let format: &[&str] = if self.kind == Kind::Podman { &["--format", "docker-archive"] } else { &[] };
-        let save = self.run(["image", "save"]).args(format.iter().copied()).args(["--output", archive.as_str(), image]);
-        let output = save.limit(TRANSFER_LIMIT).output()?;
+        let save = run!("image save {format...} --output {archive} {image}");
+        let output = self.run(save).limit(TRANSFER_LIMIT).output()?;
         succeeded(&output).with_context(|| {
             let command = self.kind.command();
             format!("{image:?} is neither a file or directory nor an image in {command}; `{command} pull {image}` fetches it")
@@ -147,10 +148,35 @@ impl Engine {
 
     /// Removes an image by its name, if it is there.
     pub fn remove(&self, image: &str) -> Result<()> {
-        if self.run(["image", "inspect", image]).output()?.status.success() {
-            self.run(["image", "rm", "--force", image]).limit(TRANSFER_LIMIT).read()?;
+        if self.run(run!("image inspect {image}")).output()?.status.success() {
+            self.run(run!("image rm --force {image}")).limit(TRANSFER_LIMIT).read()?;
         }
         Ok(())
+    }
+}
+
+/// A name in the engine for as long as a task needs it: the image under it is removed when this is dropped, after a
+/// signal too.
+#[derive(Debug)]
+pub struct TemporaryImage<'a> {
+    engine: &'a Engine,
+    pub name: &'a str,
+    _cleanup: Cleanup,
+}
+
+impl<'a> TemporaryImage<'a> {
+    /// Removes what a killed run may have left under that name; a lock of the caller's excludes a live one.
+    pub fn new(engine: &'a Engine, name: &'a str) -> Result<Self> {
+        engine.remove(name)?;
+        Ok(Self { engine, name, _cleanup: Cleanup::announce() })
+    }
+}
+
+impl Drop for TemporaryImage<'_> {
+    fn drop(&mut self) {
+        // The next run uses the same name, and removes what cannot be removed now.
+        let Self { engine, name, .. } = self;
+        let _ = engine.run(run!("image rm --force {name}")).limit(TRANSFER_LIMIT).cleans_up().output();
     }
 }
 

@@ -15,7 +15,7 @@ use serde_json::json;
 
 use crate::dist::names::LAYOUT;
 use crate::dist::{Dist, ImageRecord, REPOSITORY, image_tags};
-use crate::engine::{Build, Builder, Choice, Engine};
+use crate::engine::{Build, Builder, Choice, Engine, TemporaryImage};
 use crate::os::files::{self, Staging};
 use crate::os::terminal::{print_status, size};
 
@@ -113,8 +113,7 @@ fn make(dist: &Dist, inputs: &Inputs, engine: &Engine, lock: &BuildLock) -> Resu
     dist.verify()?;
     let builder = Builder::of(engine)?;
     builder.must_run_riscv64()?;
-    // Left by a killed run: the lock excludes a live one.
-    engine.remove(&lock.partial)?;
+    let partial = TemporaryImage::new(engine, &lock.partial)?;
     let scratch = Staging::new(&dist.folder.join("image-build"))?;
     let context = scratch.path().join("context");
     let dockerfile = inputs.stage(&context, dist)?;
@@ -136,14 +135,13 @@ fn make(dist: &Dist, inputs: &Inputs, engine: &Engine, lock: &BuildLock) -> Resu
         dockerfile: &dockerfile,
         arguments: &arguments,
         base: &inputs.base,
-        tag: &lock.partial,
+        tag: partial.name,
         log: &lock.log,
     };
     let base_digest = builder.build(&build, &lock.lock)?;
     let archive = scratch.path().join("image.tar");
-    let saved = engine.save(&lock.partial, &archive);
-    engine.remove(&lock.partial)?;
-    saved?;
+    engine.save(partial.name, &archive)?;
+    drop(partial);
 
     print_status("layout", "layers in canonical form, compressed");
     let tags = image_tags(source);

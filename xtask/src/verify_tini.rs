@@ -16,9 +16,8 @@ use oci::layout::Image;
 use serde_json::json;
 
 use crate::dist::{Check, Dist, Proof, Verdict, check_table};
-use crate::engine::{Choice, Engine, Kind};
+use crate::engine::{Choice, Engine, Kind, TemporaryImage};
 use crate::os::clock::Timestamp;
-use crate::os::interrupt::Cleanup;
 use crate::os::{checkout, files, host, terminal};
 use crate::verify_tini::host_init::{Found, HostInit, Source};
 
@@ -180,27 +179,13 @@ fn container_checks(engine: &Engine, subject: &Subject, root: &Utf8Path, scratch
     let platform = subject.image.config.platform.to_string();
     let containers = Containers::new(engine, reference, platform, &owner);
     containers.remove_leftovers()?;
-    let loaded = subject.reference.is_none().then(|| Loaded { engine, tag: &tag, _cleanup: Cleanup::announce() });
+    let loaded = subject.reference.is_none().then(|| TemporaryImage::new(engine, &tag)).transpose()?;
     if loaded.is_some() {
         let archive = Scratch(scratch.join("image.tar"));
         docker_archive::write(&subject.image, std::slice::from_ref(&tag), &archive.0)?;
         engine.load(&archive.0).with_context(|| format!("{} cannot load the image", engine.kind.command()))?;
     }
     Ok(containers.checks(|done| check_table::rows("containers with --init", done)))
-}
-
-/// The image under its temporary name in the engine; removed on drop.
-struct Loaded<'a> {
-    engine: &'a Engine,
-    tag: &'a str,
-    _cleanup: Cleanup,
-}
-
-impl Drop for Loaded<'_> {
-    fn drop(&mut self) {
-        // The next run uses the same name, and removes what cannot be removed now.
-        let _ = self.engine.run(["rmi", "--force", self.tag]).cleans_up().output();
-    }
 }
 
 fn tools(engine: Option<&Engine>) -> Vec<(String, String)> {

@@ -4,15 +4,17 @@
 #![allow(
     clippy::disallowed_methods,
     clippy::disallowed_types,
-    reason = "reads and writes files, starts processes and reads the environment"
+    reason = "reads and writes files, starts processes, reads the environment and asks the clock"
 )]
 
 mod support;
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
 
 /// Names the build to use and allows the minutes that a real image takes: the path of a `dist/<version>`.
 const DIST: &str = "XTASK_TEST_DIST";
@@ -87,7 +89,8 @@ fn xtask(directory: &Path, arguments: &[&str]) -> Command {
 const METADATA: &str = r#"{
   "schema": 1, "ref": "v0.32.2", "commit": "991535e0973488b6a429096d21fa13f81f2d89d8", "version": "v0.32.2",
   "package": "github.com/moby/buildkit", "source_date": "2026-08-04T12:27:40Z", "source_date_epoch": 1785846460,
-  "go": "1.26.3", "recipe": { "environment": [], "arguments": [], "archive": { "form": "ustar+gzip", "level": 4 } },
+  "go": { "version": "1.26.3", "origin": "PATH", "sha256": "4d0078b4db6c16b4dbc5df15e31c4f30f2bd8ec086fe64937a83ad591ac8177c" },
+  "recipe": { "environment": [], "arguments": [], "archive": { "form": "ustar+gzip", "level": 4 } },
   "files": [
     { "name": "buildkitd", "size_bytes": 9, "sha256": "bf8682d7314ad30ae6c467d0176d38152e6419cb23a769acae9bbe02ec6b303b" },
     { "name": "buildctl", "size_bytes": 8, "sha256": "4d0078b4db6c16b4dbc5df15e31c4f30f2bd8ec086fe64937a83ad591ac8177c" }
@@ -160,6 +163,27 @@ fn a_build_that_fails_says_why_it_did() {
         message.contains("Unable to locate package tini") && message.contains("its whole output is in "),
         "{message}"
     );
+}
+
+#[test]
+fn a_signal_removes_the_image_from_the_engine() {
+    let checkout = Checkout::new("interrupted");
+    let log = checkout.0.join("calls");
+    let docker = docker("28.0.0", "linux/riscv64", "exec /bin/sleep 300");
+    checkout.stub("docker", &format!("echo \"$*\" >>'{}'\n{docker}", log.display()));
+    let mut run = xtask(&checkout.0, &["--engine", "docker"]);
+    run.env("PATH", checkout.0.join("bin")).env("DOCKER_HOST", "tcp://127.0.0.1:1").stderr(Stdio::null());
+    let mut run = run.spawn().expect("xtask starts");
+    let calls = || fs::read_to_string(&log).unwrap_or_default();
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while !calls().contains("buildx build") {
+        assert!(Instant::now() < deadline, "the build did not begin: {}", calls());
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    Command::new("kill").arg("-TERM").arg(run.id().to_string()).status().expect("kill runs");
+    assert_eq!(run.wait().expect("is waited for").signal(), Some(15));
+    let (_, after) = calls().split_once("buildx build").map(|(a, b)| (a.to_owned(), b.to_owned())).expect("is there");
+    assert!(after.contains("image rm --force xtask-partial:"), "{after}");
 }
 
 #[test]

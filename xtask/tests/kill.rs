@@ -1,6 +1,6 @@
 //! Kills `cargo xtask build` at random moments: it leaves a complete build or none, and the same
 //! command run again completes. Half the time only xtask is killed, so that git or Go runs on, and
-//! half the time git and Go too, as in a power failure.
+//! half the time git and Go too, as in a power failure. With `XTASK_TEST_UPSTREAM=CLONE` on the real upstream.
 #![allow(
     clippy::disallowed_methods,
     clippy::disallowed_types,
@@ -14,39 +14,58 @@ use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use support::{Checkout, World, contents};
+use support::{Checkout, World, contents, leaves_the_submodule_alone};
 
+/// How many kills there are, unless `XTASK_TEST_KILLS` says otherwise.
 const KILLS: u64 = 12;
 
 #[test]
 fn a_build_killed_at_a_random_moment_completes_when_run_again() {
-    let Some(world) = World::new("kill") else { return };
-    let whole = world.checkout("whole", "v0.2.0");
+    let Some((world, tag)) = World::small_or_real("kill") else { return };
+    let whole = world.checkout("whole", tag);
+    whole.build(&[]);
+    let wanted = contents(&whole.dist(tag));
+    // Once more, for the time that it takes with a warm cache.
+    let whole = world.checkout("whole", tag);
     let started = Instant::now();
     whole.build(&[]);
     let one_run = started.elapsed();
-    let wanted = contents(&whole.dist("v0.2.0"));
 
-    let seed = seed();
-    println!("seed {seed}; run it again with XTASK_TEST_SEED={seed}");
+    let (seed, kills) = (number("XTASK_TEST_SEED", u64::from(std::process::id())), number("XTASK_TEST_KILLS", KILLS));
+    println!("{kills} kills within {one_run:?}, seed {seed}; run it again with XTASK_TEST_SEED={seed}");
     let mut random = seed;
-    for number in 0..KILLS {
-        let checkout = world.checkout(&format!("killed-{number}"), "v0.2.0");
+    let mut completed = 0;
+    for number in 0..kills {
+        let checkout = world.checkout("killed", tag);
+        // Every other one has a submodule of the contributor's own, which is not touched.
+        let has_submodule = number % 4 < 2;
+        if has_submodule {
+            world.git("killed", &["submodule", "update", "--quiet", "--init", "buildkit"]);
+        }
         // Knuth's MMIX generator; its upper bits are random enough to choose a moment.
         random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         let moment = one_run.mul_f64((random >> 33) as f64 / f64::from(1_u32 << 31));
-        kill_after(&checkout, moment, number % 2 == 1);
-        let dist = checkout.dist("v0.2.0");
-        assert!(!dist.exists() || contents(&dist) == wanted, "half-written after {moment:?}, seed {seed}");
-        checkout.build(&[]);
+        let dist = checkout.dist(tag);
+        let mut action = || {
+            kill_after(&checkout, moment, number % 2 == 1);
+            completed += u32::from(dist.exists());
+            assert!(!dist.exists() || contents(&dist) == wanted, "half-written after {moment:?}, seed {seed}");
+            checkout.build(&[]);
+        };
+        if has_submodule {
+            leaves_the_submodule_alone(&checkout, action);
+        } else {
+            action();
+        }
         assert!(contents(&dist) == wanted, "not completed after {moment:?}, seed {seed}");
         assert_eq!(fs::read_dir(checkout.root.join("dist")).expect("lists").count(), 1, "a leftover, seed {seed}");
     }
+    println!("{completed} of {kills} had completed before they were killed");
 }
 
-fn seed() -> u64 {
-    let given = std::env::var("XTASK_TEST_SEED").ok().map(|text| text.parse().expect("XTASK_TEST_SEED is a number"));
-    given.unwrap_or_else(|| u64::from(std::process::id()))
+/// A number from the environment, or `other`.
+fn number(name: &str, other: u64) -> u64 {
+    std::env::var(name).map_or(other, |text| text.parse().unwrap_or_else(|_| panic!("{name} is a number")))
 }
 
 fn kill_after(checkout: &Checkout<'_>, moment: Duration, with_children: bool) {

@@ -4,54 +4,18 @@
 
 mod support;
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Stdio;
 
-use support::{Checkout, URL, World, contents, failure, text};
+use support::{Checkout, URL, World, contents, failure, leaves_the_submodule_alone, text};
 
 /// A checkout whose submodule is a whole clone with the contributor's own work in it.
 fn with_submodule<'a>(world: &'a World, name: &str, tag: &str) -> Checkout<'a> {
     let checkout = world.checkout(name, tag);
     world.git(name, &["submodule", "update", "--quiet", "--init", "buildkit"]);
     checkout
-}
-
-/// Every file under a folder, by path, with its mode and content.
-fn snapshot(folder: &Path) -> BTreeMap<String, (u32, Vec<u8>)> {
-    let mut found = BTreeMap::new();
-    let mut folders = vec![folder.to_owned()];
-    while let Some(next) = folders.pop() {
-        for entry in fs::read_dir(&next).expect("lists") {
-            let path = entry.expect("an entry").path();
-            let metadata = path.symlink_metadata().expect("is there");
-            if metadata.is_dir() {
-                folders.push(path.clone());
-            }
-            let content = if metadata.is_file() { fs::read(&path).expect("is read") } else { Vec::new() };
-            found.insert(path.display().to_string(), (metadata.permissions().mode(), content));
-        }
-    }
-    found
-}
-
-/// Asserts that a run of `action` changes nothing in `buildkit/` and its repository.
-fn leaves_the_submodule_alone(checkout: &Checkout<'_>, action: impl FnOnce()) {
-    let folders = [checkout.root.join("buildkit"), checkout.root.join(".git/modules")];
-    let before = folders.each_ref().map(|folder| snapshot(folder));
-    action();
-    for (folder, before) in folders.iter().zip(before) {
-        let after = snapshot(folder);
-        let changed: Vec<_> =
-            before.keys().chain(after.keys()).filter(|path| before.get(*path) != after.get(*path)).collect();
-        assert!(changed.is_empty(), "changed: {changed:?}");
-    }
-}
-
-fn forget_upstream(checkout: &Checkout<'_>) {
-    let _ = fs::remove_dir_all(checkout.root.join("target/upstream"));
 }
 
 /// The version that a build finds, and the commit.
@@ -198,108 +162,6 @@ fn what_a_killed_run_left_in_the_mirror_is_repaired() {
         fs::remove_dir_all(checkout.dist("v0.2.0")).expect("is removed");
         checkout.build(&["--ref", "v0.2.0"]);
     }
-}
-
-/// Settings that a person may well have, in the form `key=value`; each has broken or falsified something.
-const SETTINGS: [&str; 32] = [
-    "log.showSignature=true",
-    "fetch.prune=true",
-    "fetch.pruneTags=true",
-    "fetch.fsckObjects=true",
-    "fetch.recurseSubmodules=true",
-    "fetch.writeCommitGraph=true",
-    "fetch.unpackLimit=1",
-    "fetch.output=compact",
-    "transfer.fsckObjects=true",
-    "transfer.hideRefs=refs/tags",
-    "clone.defaultRemoteName=mine",
-    "clone.rejectShallow=true",
-    "clone.filterSubmodules=true",
-    "submodule.buildkit.update=none",
-    "submodule.buildkit.url=https://elsewhere.example/buildkit.git",
-    "submodule.recurse=true",
-    "core.sparseCheckout=true",
-    "core.autocrlf=true",
-    "core.eol=crlf",
-    "core.hooksPath=/nonexistent/hooks",
-    "core.attributesFile=/nonexistent/attributes",
-    "core.fsmonitor=/bin/false",
-    "core.untrackedCache=true",
-    "core.abbrev=40",
-    "core.quotePath=false",
-    "core.symlinks=false",
-    "core.logAllRefUpdates=always",
-    "color.ui=always",
-    "init.defaultBranch=trunk",
-    "init.templateDir=/nonexistent/template",
-    "safe.bareRepository=explicit",
-    "format.pretty=raw",
-];
-
-/// Variables of the environment, likewise.
-const VARIABLES: [(&str, &str); 20] = [
-    ("GIT_DIR", "/nonexistent"),
-    ("GIT_WORK_TREE", "/nonexistent"),
-    ("GIT_INDEX_FILE", "/nonexistent"),
-    ("GIT_OBJECT_DIRECTORY", "/nonexistent"),
-    ("GIT_ALTERNATE_OBJECT_DIRECTORIES", "/nonexistent"),
-    ("GIT_COMMON_DIR", "/nonexistent"),
-    ("GIT_NAMESPACE", "other"),
-    ("GIT_CEILING_DIRECTORIES", "/"),
-    ("GIT_REPLACE_REF_BASE", "refs/tags/"),
-    ("GIT_SHALLOW_FILE", "/nonexistent"),
-    ("GIT_GRAFT_FILE", "/nonexistent"),
-    ("GIT_TEMPLATE_DIR", "/nonexistent"),
-    ("GIT_DEFAULT_HASH", "sha256"),
-    ("GIT_DEFAULT_REF_FORMAT", "reftable"),
-    ("GIT_ATTR_SOURCE", "HEAD"),
-    ("GIT_LITERAL_PATHSPECS", "1"),
-    ("GIT_QUARANTINE_PATH", "/nonexistent"),
-    ("GIT_TRACE", "1"),
-    ("GIT_PAGER", "false"),
-    ("LC_ALL", "tr_TR.UTF-8"),
-];
-
-#[test]
-fn no_setting_and_no_variable_has_a_say() {
-    let Some(world) = World::new("settings") else { return };
-    let checkout = with_submodule(&world, "project", "v0.1.0");
-    let expected = resolved(&checkout, &[]);
-    let whole = contents(&checkout.dist("v0.1.0"));
-    let with = |what: &str, variables: &[(&str, &str)], compiled: bool| {
-        forget_upstream(&checkout);
-        if compiled {
-            fs::remove_dir_all(checkout.root.join("dist")).expect("is removed");
-        }
-        let mut run = checkout.xtask(&["build", "--json"]);
-        let output = run.envs(variables.iter().copied()).output().expect("xtask starts");
-        assert!(output.status.success(), "{what}: {}", String::from_utf8_lossy(&output.stderr));
-        let report: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
-        let found = ["version", "commit"].map(|name| report["metadata"][name].as_str().expect("a text").to_owned());
-        assert_eq!(found, [expected.0.clone(), expected.1.clone()], "{what}");
-        assert!(contents(&checkout.dist("v0.1.0")) == whole, "{what} changes the bytes");
-    };
-    for (number, setting) in SETTINGS.iter().enumerate() {
-        let (key, value) = setting.split_once('=').expect("key=value");
-        let one = [("GIT_CONFIG_COUNT", "1"), ("GIT_CONFIG_KEY_0", key), ("GIT_CONFIG_VALUE_0", value)];
-        with(setting, &one, number % 8 == 0);
-    }
-    for (number, (name, value)) in VARIABLES.iter().enumerate() {
-        with(name, &[(name, value)], number % 8 == 0);
-    }
-    // All of them at once, from the files of the person and of the checkout.
-    let file = SETTINGS.iter().fold(fs::read_to_string(world.path("gitconfig")).expect("is read"), |file, setting| {
-        let (key, value) = setting.split_once('=').expect("key=value");
-        let (section, name) = key.rsplit_once('.').expect("a section");
-        let section = section.split_once('.').map_or_else(|| section.to_owned(), |(a, b)| format!("{a} \"{b}\""));
-        format!("{file}[{section}]\n{name} = {value}\n")
-    });
-    fs::write(world.path("gitconfig"), file).expect("is written");
-    with("all settings of the person", &[], true);
-    let own = fs::read_to_string(world.path("gitconfig")).expect("is read");
-    let local = checkout.root.join(".git/config");
-    fs::write(&local, fs::read_to_string(&local).expect("is read") + &own).expect("is written");
-    with("all settings of the checkout", &VARIABLES, true);
 }
 
 #[test]

@@ -74,7 +74,8 @@ fn lint(root: &Utf8Path, linter: &Linter, tracked: &[Utf8PathBuf]) -> Result<Row
     let Some(program) = tools::find(root, linter.program) else {
         return row(Outcome::Skipped("not installed".to_owned()));
     };
-    let run = Run::new(program).args(linter.arguments.iter().copied()).directory(root).limit(LIMIT);
+    let arguments = linter.arguments;
+    let run = run!("{program} {arguments...}").directory(root).limit(LIMIT);
     // actionlint starts shellcheck.
     let run = run.env("PATH", programs::search_path(root));
     // The SBOM validator takes one file at a time.

@@ -14,7 +14,7 @@ use serde_json::{Map, Value, json};
 
 use crate::ci::programs::cargo;
 use crate::ci::{Outcome, Row, tools};
-use crate::os::process::Run;
+use crate::os::process::run;
 
 const VALIDATOR: &str = "check-jsonschema";
 const LIMIT: Duration = Duration::from_secs(5 * 60);
@@ -50,8 +50,7 @@ pub fn run(root: &Utf8Path) -> Result<Row> {
     let (schema, bodies) = (folder.join("schema.json"), folder.join("bodies.json"));
     fs::write(&schema, validation.schema.to_string()).with_context(|| format!("cannot write {schema}"))?;
     fs::write(&bodies, validation.bodies.to_string()).with_context(|| format!("cannot write {bodies}"))?;
-    let arguments = ["--schemafile", schema.as_str(), bodies.as_str()];
-    let output = Run::new(validator).args(arguments).directory(root).limit(LIMIT).output()?;
+    let output = run!("{validator} --schemafile {schema} {bodies}").directory(root).limit(LIMIT).output()?;
     if !output.status.success() {
         eprint!("{}{}", String::from_utf8_lossy(&output.stdout), output.stderr);
     }

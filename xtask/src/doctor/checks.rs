@@ -10,7 +10,7 @@ use crate::doctor::requirements::{Family, Requirement};
 use crate::go::{PAGE, Sources};
 use crate::http::{Endpoint, Http};
 use crate::os::host::{self, Riscv64};
-use crate::os::process::Run;
+use crate::os::process::run;
 use crate::os::terminal::size;
 use crate::upstream::Upstream;
 
@@ -49,7 +49,7 @@ pub fn check(root: &Utf8Path, requirement: Requirement) -> Result<String, String
 
 fn read(program: &str, arguments: &[&str]) -> Result<String> {
     let path = host::on_path(program).with_context(|| format!("{program} is not on PATH"))?;
-    Run::new(path).args(arguments.iter().copied()).limit(LIMIT).read()
+    run!("{path} {arguments...}").limit(LIMIT).read()
 }
 
 fn first_line(program: &str, arguments: &[&str]) -> Result<String> {

@@ -12,7 +12,7 @@ use oci::image_name::ImageName;
 use crate::engine::build_output::{self, Cause};
 use crate::engine::{Engine, Kind};
 use crate::os::host::Binfmt;
-use crate::os::process::{Event, Output, Run};
+use crate::os::process::{Event, Output, Run, run};
 use crate::os::terminal::{Progress, Unit, note};
 
 /// An emulated build takes minutes, one on a slow board an hour.
@@ -62,12 +62,12 @@ impl<'a> Builder<'a> {
         if engine.kind == Kind::Podman {
             return Ok(Self { engine, method: Method::Podman });
         }
-        let buildx = engine.run(["buildx", "version"]).output()?;
+        let buildx = engine.run(run!("buildx version")).output()?;
         let method = if buildx.status.success() {
             // "github.com/docker/buildx v0.13.1 788433953…"
             let text = String::from_utf8_lossy(&buildx.stdout).into_owned();
             let version = text.split_whitespace().nth(1).unwrap_or("of no version").trim_start_matches('v').to_owned();
-            let context = engine.run(["context", "show"]).read();
+            let context = engine.run(run!("context show")).read();
             Method::Buildx { version, name: context.unwrap_or_else(|_| "default".to_owned()) }
         } else {
             note(
@@ -114,7 +114,7 @@ impl<'a> Builder<'a> {
     fn lists_riscv64(&self) -> Result<bool> {
         let Method::Buildx { name, .. } = &self.method else { return Ok(false) };
         let output =
-            self.engine.run(["buildx", "inspect", name]).read().context("buildx cannot see the engine's builder")?;
+            self.engine.run(run!("buildx inspect {name}")).read().context("buildx cannot see the engine's builder")?;
         let platforms = output.lines().filter_map(|line| line.trim().strip_prefix("Platforms:"));
         Ok(platforms.flat_map(|list| list.split(',')).any(|name| name.trim().trim_end_matches('*') == PLATFORM))
     }
@@ -151,21 +151,24 @@ impl<'a> Builder<'a> {
     }
 
     fn build_run(&self, build: &Build<'_>) -> Run {
+        let Build { context, dockerfile, tag, .. } = build;
+        let set = build.arguments.iter().map(|(name, value)| format!("--build-arg={name}={value}"));
+        let fixed = ["--no-cache", "--platform", PLATFORM, "--file", dockerfile.as_str()].map(str::to_owned);
+        let last = ["--tag", tag, context.as_str()].map(str::to_owned);
+        let build_arguments: Vec<String> = fixed.into_iter().chain(set).chain(last).collect();
         let run = match &self.method {
             Method::Buildx { name, .. } => {
-                let own = ["buildx", "build", "--builder", name, "--load", "--progress", "plain", "--pull"];
+                let own = run!("buildx build --builder {name} --load --progress plain --pull {build_arguments...}");
                 // Attestations would make an index of the image.
                 self.engine.run(own).env("BUILDX_NO_DEFAULT_ATTESTATIONS", "1")
             }
-            Method::Classic => self.engine.run(["build", "--rm", "--force-rm", "--pull"]).env("DOCKER_BUILDKIT", "0"),
-            Method::Podman => self.engine.run(["build", "--force-rm", "--pull=always"]),
+            Method::Classic => {
+                let own = run!("build --rm --force-rm --pull {build_arguments...}");
+                self.engine.run(own).env("DOCKER_BUILDKIT", "0")
+            }
+            Method::Podman => self.engine.run(run!("build --force-rm --pull=always {build_arguments...}")),
         };
-        let run = run.args(["--no-cache", "--platform", PLATFORM, "--file", build.dockerfile.as_str()]);
-        let run = build
-            .arguments
-            .iter()
-            .fold(run, |run, (name, value)| run.arg("--build-arg").arg(format!("{name}={value}")));
-        run.args(["--tag", build.tag, build.context.as_str()]).limit(BUILD_LIMIT)
+        run.limit(BUILD_LIMIT)
     }
 
     fn explain(&self, output: &Output, build: &Build<'_>) -> String {
@@ -194,14 +197,8 @@ impl<'a> Builder<'a> {
         if matches!(self.method, Method::Buildx { .. }) {
             return None;
         }
-        let output = self.engine.run([
-            "image",
-            "inspect",
-            "--format",
-            "{{range .RepoDigests}}{{println .}}{{end}}",
-            base.as_str(),
-        ]);
-        let output = output.read().ok()?;
+        let (format, base) = ("{{range .RepoDigests}}{{println .}}{{end}}", base.as_str());
+        let output = self.engine.run(run!("image inspect --format {format} {base}")).read().ok()?;
         let digest = output.lines().find_map(|line| line.split_once('@'))?.1;
         digest.starts_with("sha256:").then(|| digest.to_owned())
     }

@@ -80,7 +80,7 @@ pub struct Output {
 
 impl Run {
     /// A run of `program`, looked up on PATH unless it has a slash, for at most one minute.
-    pub fn new(program: impl Into<String>) -> Self {
+    fn new(program: impl Into<String>) -> Self {
         Self {
             program: program.into(),
             arguments: Vec::new(),

@@ -9,6 +9,7 @@ use crate::dist::Check;
 use crate::engine::{Choice, Engine, Kind};
 use crate::os::files::{self, Staging};
 use crate::os::host::{self, Riscv64};
+use crate::os::process::run;
 use crate::os::terminal::{note, print_status};
 use crate::smoke::Outcome;
 use crate::smoke::builder::buildx::Builder;
@@ -49,7 +50,7 @@ pub fn missing() -> Vec<String> {
 }
 
 fn buildx_version(engine: &Engine) -> Result<String> {
-    let output = engine.run(["buildx", "version"]).output()?;
+    let output = engine.run(run!("buildx version")).output()?;
     let stdout = String::from_utf8_lossy(&output.stdout);
     ensure!(output.status.success(), "{}", output.stderr.lines().next().unwrap_or("no error message").trim());
     Ok(stdout.split_whitespace().nth(1).unwrap_or("unknown version").to_owned())

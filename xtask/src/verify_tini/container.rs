@@ -10,7 +10,7 @@ use anyhow::{Result, bail};
 use crate::dist::{Check, Verdict};
 use crate::engine::{Engine, Kind};
 use crate::os::interrupt::Cleanup;
-use crate::os::process::{Output, Run};
+use crate::os::process::{Output, Run, run};
 use crate::os::shell::one_line;
 use crate::verify_tini::image_checks::BUILDX_FLAGS;
 
@@ -46,7 +46,8 @@ struct Container<'a> {
 impl Drop for Container<'_> {
     fn drop(&mut self) {
         // The next run removes what cannot be removed now.
-        let _ = self.engine.run(["rm", "--force", "--volumes", &self.name]).cleans_up().output();
+        let remove = run!("rm --force --volumes").arg(&self.name);
+        let _ = self.engine.run(remove).cleans_up().output();
     }
 }
 
@@ -79,10 +80,10 @@ impl<'a> Containers<'a> {
     /// Removes what an earlier run of the same checkout left behind.
     pub fn remove_leftovers(&self) -> Result<()> {
         let filter = format!("label={LABEL}={}", self.owner);
-        let found = self.engine.run(["ps", "--all", "--quiet", "--filter", &filter]).read()?;
+        let found = self.engine.run(run!("ps --all --quiet --filter {filter}")).read()?;
         let leftovers: Vec<&str> = found.split_whitespace().collect();
         if !leftovers.is_empty() {
-            self.engine.run(["rm", "--force", "--volumes"]).args(leftovers).limit(CONTAINER_LIMIT).read()?;
+            self.engine.run(run!("rm --force --volumes {leftovers...}")).limit(CONTAINER_LIMIT).read()?;
         }
         Ok(())
     }
@@ -146,14 +147,10 @@ impl<'a> Containers<'a> {
         self.started.set(self.started.get() + 1);
         let name = format!("xtask-verify-tini-{}-{}", self.owner, self.started.get());
         let label = format!("{LABEL}={}", self.owner);
-        let run = self
-            .engine
-            .run(["run", "--name", &name, "--label", &label, "--pull", "never", "--platform", &self.platform])
-            .args(init.then_some("--init"))
-            .args(options.iter().copied())
-            .arg(self.image)
-            .args(arguments.iter().copied())
-            .limit(CONTAINER_LIMIT);
+        let (image, platform, init) = (self.image, &self.platform, init.then_some("--init"));
+        let fixed = ["--name", &name, "--label", &label, "--pull", "never", "--platform", platform];
+        let run = run!("run {fixed...} {init...} {options...} {image} {arguments...}");
+        let run = self.engine.run(run).limit(CONTAINER_LIMIT);
         (Container { engine: self.engine, name, _cleanup: Cleanup::announce() }, run)
     }
 
@@ -177,8 +174,8 @@ impl<'a> Containers<'a> {
 
     /// The command as a user would type it.
     fn shown(&self, init: bool, options: &[&str], arguments: &[&str]) -> String {
-        let run = Run::new(self.engine.kind.command()).arg("run").args(init.then_some("--init"));
-        run.args(options.iter().copied()).arg("IMAGE").args(arguments.iter().copied()).to_string()
+        let init = init.then_some("--init");
+        self.engine.run(run!("run {init...} {options...} IMAGE {arguments...}")).to_string()
     }
 
     /// Runs a container, and fails unless it ends with `status`. Returns the command and all output.
@@ -202,12 +199,13 @@ fn last_lines(stdout: &str, stderr: &str) -> String {
 }
 
 impl Container<'_> {
-    fn call<const N: usize>(&self, words: [&str; N]) -> Result<String> {
-        self.engine.run(words).arg(&self.name).limit(CONTAINER_LIMIT).read()
+    /// Runs a command of the engine on this container, which is its last argument.
+    fn call(&self, command: Run) -> Result<String> {
+        self.engine.run(command).arg(&self.name).limit(CONTAINER_LIMIT).read()
     }
 
     fn logs(&self) -> Result<String> {
-        let output = self.engine.run(["logs", &self.name]).output()?;
+        let output = self.engine.run(run!("logs")).arg(&self.name).output()?;
         Ok(String::from_utf8_lossy(&output.stdout).into_owned() + &output.stderr)
     }
 
@@ -215,7 +213,8 @@ impl Container<'_> {
     fn wait_for(&self, what: &str, limit: Duration, mut is_so: impl FnMut(&Self) -> Result<bool>) -> Result<()> {
         let deadline = Instant::now() + limit;
         while !is_so(self)? {
-            let state = self.call(["inspect", "--format", "{{.State.Running}} {{.State.ExitCode}}"])?;
+            let format = "{{.State.Running}} {{.State.ExitCode}}";
+            let state = self.call(run!("inspect --format {format}"))?;
             if let Some(status) = state.trim().strip_prefix("false ") {
                 bail!("the container ended with {status}: {}", last_lines(&self.logs()?, ""));
             }

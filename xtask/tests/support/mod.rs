@@ -7,6 +7,7 @@
 )]
 #![allow(dead_code, reason = "each test file uses a part of this")]
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write;
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -84,6 +85,8 @@ pub fn text(output: &Output) -> String {
 pub struct World {
     pub scratch: Scratch,
     go: PathBuf,
+    /// The repository that the public URL leads to.
+    upstream: PathBuf,
 }
 
 impl World {
@@ -94,11 +97,21 @@ impl World {
             skip(name, "no Go on PATH or in target/go; `cargo xtask build` fetches one");
             return None;
         };
-        let world = Self { scratch: Scratch::new(name), go: go.to_owned() };
+        let scratch = Scratch::new(name);
+        let world = Self { upstream: scratch.path().join("upstream"), scratch, go: go.to_owned() };
         fs::write(world.path("gitconfig"), world.git_config(&world.path("upstream"))).expect("is written");
         fs::create_dir_all(world.path("home")).expect("is made");
         world.make_upstream();
         Some(world)
+    }
+
+    /// The same, or the real upstream if `XTASK_TEST_UPSTREAM` names a clone of it; and its tag v0.2.0, or v0.32.2.
+    pub fn small_or_real(name: &str) -> Option<(Self, &'static str)> {
+        let mut world = Self::new(name)?;
+        let Some(real) = std::env::var_os("XTASK_TEST_UPSTREAM") else { return Some((world, "v0.2.0")) };
+        world.upstream = real.into();
+        fs::write(world.path("gitconfig"), world.git_config(&world.upstream)).expect("is written");
+        Some((world, "v0.32.2"))
     }
 
     pub fn path(&self, name: &str) -> PathBuf {
@@ -200,6 +213,7 @@ impl World {
     /// A checkout that pins `tag`, as a fresh clone is: the submodule's folder is empty.
     pub fn checkout(&self, name: &str, tag: &str) -> Checkout<'_> {
         let root = self.path(name);
+        let _ = fs::remove_dir_all(&root);
         for folder in ["xtask", "buildkit"] {
             fs::create_dir_all(root.join(folder)).expect("is made");
         }
@@ -208,7 +222,8 @@ impl World {
         fs::write(root.join(".gitignore"), "/target/\n/dist/\n").expect("is written");
         fs::write(root.join("xtask/README"), "a fake\n").expect("is written");
         self.git(name, &["init", "--quiet"]);
-        let commit = self.git("upstream", &["rev-parse", &format!("{tag}^{{commit}}")]);
+        let upstream = self.upstream.to_str().expect("is UTF-8");
+        let commit = self.git(upstream, &["rev-parse", &format!("{tag}^{{commit}}")]);
         self.git(name, &["update-index", "--add", "--cacheinfo", &format!("160000,{commit},buildkit")]);
         self.commit(name, "pin");
         Checkout { world: self, root }
@@ -239,6 +254,37 @@ impl World {
         fs::write(&path, format!("#!/bin/sh\nGO='{}'\n{script}\n", self.go.display())).expect("is written");
         fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).expect("is made executable");
         path
+    }
+}
+
+/// Every file under a folder, by path, with its mode and content.
+pub fn snapshot(folder: &Path) -> BTreeMap<String, (u32, Vec<u8>)> {
+    let mut found = BTreeMap::new();
+    let mut folders = vec![folder.to_owned()];
+    while let Some(next) = folders.pop() {
+        for entry in fs::read_dir(&next).expect("lists") {
+            let path = entry.expect("an entry").path();
+            let metadata = path.symlink_metadata().expect("is there");
+            if metadata.is_dir() {
+                folders.push(path.clone());
+            }
+            let content = if metadata.is_file() { fs::read(&path).expect("is read") } else { Vec::new() };
+            found.insert(path.display().to_string(), (metadata.permissions().mode(), content));
+        }
+    }
+    found
+}
+
+/// Asserts that a run of `action` changes nothing in `buildkit/` and its repository.
+pub fn leaves_the_submodule_alone(checkout: &Checkout<'_>, action: impl FnOnce()) {
+    let folders = [checkout.root.join("buildkit"), checkout.root.join(".git/modules")];
+    let before = folders.each_ref().map(|folder| snapshot(folder));
+    action();
+    for (folder, before) in folders.iter().zip(before) {
+        let after = snapshot(folder);
+        let changed: Vec<_> =
+            before.keys().chain(after.keys()).filter(|path| before.get(*path) != after.get(*path)).collect();
+        assert!(changed.is_empty(), "changed: {changed:?}");
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::{Result, ensure};
 use serde_json::Value;
 
-use crate::os::process::{Event, Output, Run};
+use crate::os::process::{Event, Output, run};
 use crate::os::terminal::print_line;
 use crate::rehearse::checkout;
 use crate::rehearse::pipeline::Pipeline;
@@ -82,7 +82,8 @@ impl Pipeline<'_> {
     }
 
     fn run(&self, arguments: &[&str], token: &str) -> Result<Output> {
-        let mut run = Run::new(&self.config.program).args(arguments.iter().copied()).directory(&self.checkout);
+        let program = &self.config.program;
+        let mut run = run!("{program} {arguments...}").directory(&self.checkout);
         let (url, config) = (self.github.server.url(), self.config);
         let github = (url.as_str(), config.repository.as_str());
         for (name, value) in checkout::environment(&self.checkout, github, token, &config.secrets) {

@@ -17,7 +17,7 @@ use crate::engine::Engine;
 use crate::os::checkout;
 use crate::os::host::Riscv64;
 use crate::os::interrupt::Cleanup;
-use crate::os::process::Run;
+use crate::os::process::{Run, run};
 use crate::os::terminal::note;
 use crate::smoke::builder::buildx_inspect::Inspection;
 
@@ -67,8 +67,8 @@ impl<'a> Builder<'a> {
         Ok(builder)
     }
 
-    fn buildx<S: Into<String>>(&self, arguments: impl IntoIterator<Item = S>) -> Run {
-        self.engine.run(["buildx"]).args(arguments).env("BUILDX_CONFIG", self.work.join("buildx"))
+    fn buildx(&self, command: Run) -> Run {
+        self.engine.run(command.below("buildx")).env("BUILDX_CONFIG", self.work.join("buildx"))
     }
 
     /// Starts the builder. Returns how it started and what buildx reports about it. Under qemu-user one start
@@ -98,27 +98,29 @@ impl<'a> Builder<'a> {
                     note(
                         "the daemon hung before its first line of output, which happens under qemu-user; trying again",
                     );
-                    self.buildx(["rm", "--force", &self.names.builder]).limit(REMOVE_LIMIT).read()?;
+                    self.remove_builder().read()?;
                 }
             }
         }
     }
 
+    fn remove_builder(&self) -> Run {
+        let builder = &self.names.builder;
+        self.buildx(run!("rm --force {builder}")).limit(REMOVE_LIMIT)
+    }
+
     fn bootstrap_once(&self) -> Result<Inspection> {
         let Names { builder, image, .. } = &self.names;
-        let options = ["--driver", "docker-container", "--driver-opt", &format!("image={image}")];
-        self.buildx(["create", "--name", builder])
-            .args(options)
-            .read()
-            .context("buildx cannot create a builder from the image")?;
-        let text = self.buildx(["inspect", "--bootstrap", builder]).limit(BOOTSTRAP_LIMIT).read()?;
+        let create = run!("create --name {builder} --driver docker-container --driver-opt image={image}");
+        self.buildx(create).read().context("buildx cannot create a builder from the image")?;
+        let text = self.buildx(run!("inspect --bootstrap {builder}")).limit(BOOTSTRAP_LIMIT).read()?;
         Inspection::parse(&text).map_err(anyhow::Error::msg)
     }
 
     /// The last lines of the daemon's log, on one line.
     fn log(&self) -> String {
         let container = format!("buildx_buildkit_{}0", self.names.builder);
-        let Ok(output) = self.engine.run(["logs", "--tail", "4", &container]).output() else {
+        let Ok(output) = self.engine.run(run!("logs --tail 4 {container}")).output() else {
             return "not readable".to_owned();
         };
         let log = format!("{}{}", String::from_utf8_lossy(&output.stdout), output.stderr);
@@ -136,8 +138,8 @@ impl<'a> Builder<'a> {
         };
         write().with_context(|| format!("cannot write {context}"))?;
         let Names { builder, built, .. } = &self.names;
-        self.buildx(["build", "--builder", builder, "--platform", "linux/riscv64", "--load", "--tag", built])
-            .args(["--progress", "plain", context.as_str()])
+        let options = ["--platform", "linux/riscv64", "--progress", "plain", "--load"];
+        self.buildx(run!("build --builder {builder} {options...} --tag {built} {context}"))
             .limit(BUILD_LIMIT)
             .read()
             .context("the build failed in the builder")?;
@@ -160,10 +162,7 @@ impl<'a> Builder<'a> {
 
     /// Removes the builder, and checks that buildx removed all of it.
     pub fn leave_nothing(&self) -> Result<String> {
-        self.buildx(["rm", "--force", &self.names.builder])
-            .limit(REMOVE_LIMIT)
-            .read()
-            .context("`docker buildx rm` failed")?;
+        self.remove_builder().read().context("`docker buildx rm` failed")?;
         let left = self.list("ps")?.len() + self.list("volume")?.len();
         self.remove_all()?;
         ensure!(
@@ -176,24 +175,22 @@ impl<'a> Builder<'a> {
     /// The builder's containers (`ps`) or volumes (`volume`).
     fn list(&self, kind: &str) -> Result<Vec<String>> {
         let filter = format!("name={}", self.names.builder);
-        let arguments = if kind == "ps" { vec!["ps", "--all"] } else { vec!["volume", "ls"] };
-        let text = self.engine.run(arguments).args(["--quiet", "--filter", &filter]).cleans_up().read()?;
+        let list = if kind == "ps" { run!("ps --all") } else { run!("volume ls") };
+        let text = self.engine.run(list).args(["--quiet", "--filter", &filter]).cleans_up().read()?;
         Ok(text.split_whitespace().map(str::to_owned).collect())
     }
 
     fn remove_all(&self) -> Result<()> {
-        let remove = |command: &[&str], names: Vec<String>| match names.as_slice() {
+        let remove = |command: Run, names: Vec<String>| match names.as_slice() {
             [] => Ok(()),
-            _ => {
-                self.engine.run(command.iter().copied()).args(names).limit(REMOVE_LIMIT).cleans_up().read().map(|_| ())
-            }
+            _ => self.engine.run(command).args(names).limit(REMOVE_LIMIT).cleans_up().read().map(|_| ()),
         };
-        remove(&["rm", "--force", "--volumes"], self.list("ps")?)?;
-        remove(&["volume", "rm", "--force"], self.list("volume")?)?;
+        remove(run!("rm --force --volumes"), self.list("ps")?)?;
+        remove(run!("volume rm --force"), self.list("volume")?)?;
         for image in [&self.names.image, &self.names.built] {
-            let found = self.engine.run(["images", "--quiet", image]).cleans_up().read()?;
+            let found = self.engine.run(run!("images --quiet {image}")).cleans_up().read()?;
             if !found.is_empty() {
-                remove(&["rmi", "--force"], vec![image.clone()])?;
+                remove(run!("rmi --force"), vec![image.clone()])?;
             }
         }
         Ok(())

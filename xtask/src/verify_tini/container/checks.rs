@@ -6,6 +6,7 @@ use std::time::Instant;
 use anyhow::{Context, Result, bail};
 
 use crate::os::host::Riscv64;
+use crate::os::process::run;
 use crate::verify_tini::container::{CONTAINER_LIMIT, Containers, DAEMON_LIMIT, SILENCE, last_lines};
 use crate::verify_tini::image_checks::{DOCKER_INIT, TINI};
 
@@ -63,8 +64,8 @@ pub(super) fn orphans(containers: &Containers<'_>, init: bool) -> Result<String>
 pub(super) fn sigterm(containers: &Containers<'_>, init: bool) -> Result<String> {
     let container = containers.detached(init, "--network=none", &["sh", "-c", TRAP])?;
     container.wait_for("ready", CONTAINER_LIMIT, |container| Ok(container.logs()?.contains("ready")))?;
-    container.call(["kill", "--signal", "TERM"])?;
-    let status = container.call(["wait"]).context("it did not end on SIGTERM")?;
+    container.call(run!("kill --signal TERM"))?;
+    let status = container.call(run!("wait")).context("it did not end on SIGTERM")?;
     let logs = container.logs()?;
     if status.trim() != "7" || !logs.contains("got SIGTERM") {
         bail!(
@@ -100,8 +101,8 @@ fn daemon_once(containers: &Containers<'_>, init: bool, arguments: &[&str]) -> R
     let container = containers.detached(init, "--privileged", arguments)?;
     let mut workers = String::new();
     container.wait_for("`buildctl debug workers` to answer", DAEMON_LIMIT, |container| {
-        let exec = ["exec", &container.name, "buildctl", "debug", "workers"];
-        let output = container.engine.run(exec).output()?;
+        let name = &container.name;
+        let output = container.engine.run(run!("exec {name} buildctl debug workers")).output()?;
         workers = String::from_utf8_lossy(&output.stdout).into_owned();
         Ok(output.status.success() && workers.contains("linux/"))
     })?;
