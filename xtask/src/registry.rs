@@ -77,6 +77,10 @@ impl Registry {
         Self::new(self.repository.clone(), None)
     }
 
+    pub fn has_credentials(&self) -> bool {
+        self.credentials.is_some()
+    }
+
     pub fn repository(&self) -> &ImageRepository {
         &self.repository
     }

@@ -140,3 +140,6 @@ fn report(desired: &Desired, plan: &Plan, is_public: Option<bool>, as_json: bool
     }
     Ok(ExitCode::SUCCESS)
 }
+
+#[cfg(test)]
+mod tests;

@@ -37,6 +37,8 @@ pub enum Referrers {
     Absent,
     /// A redirect to another host.
     Redirected,
+    /// A list that is always empty, although no push of a referrer was acknowledged.
+    Empty,
     /// A list, as specified.
     Listed,
 }

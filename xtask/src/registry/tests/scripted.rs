@@ -128,11 +128,34 @@ fn the_referrers_api_is_read_page_by_page() {
                 let link = ("Link", "</next>; rel=\"next\"");
                 response(200, &[content_type, link], r#"{"manifests":[{"artifactType":"other"}]}"#)
             }
+            target if target.contains("/manifests/sha256-") => response(404, &[], ""),
             _ => response(500, &[], ""),
         }
     });
     let found = client(&server.address(), None).referrers(&subject.digest, "application/spdx+json");
     assert_eq!(found.expect("is answered"), [ours]);
+}
+
+/// A registry may list nothing, or only a part, beside the index that clients maintain.
+#[test]
+fn the_referrers_api_and_the_fallback_tag_are_merged_by_digest() {
+    let (subject, ours) = referrer();
+    let other = Descriptor { digest: subject.digest.clone(), ..ours.clone() };
+    let page = |manifests: &[&Descriptor]| {
+        json!({ "schemaVersion": 2, "mediaType": INDEX_TYPE, "manifests": manifests }).to_string()
+    };
+    for (api, tag, expected) in [
+        (page(&[]), page(&[&ours]), vec![ours.clone()]),
+        (page(&[&ours]), page(&[]), vec![ours.clone()]),
+        (page(&[&other]), page(&[&ours, &other]), vec![other.clone(), ours.clone()]),
+    ] {
+        let server = Script::start(move |request| {
+            let body = if request.uri().path().contains("/referrers/") { &api } else { &tag };
+            response(200, &[("Content-Type", INDEX_TYPE)], body.clone())
+        });
+        let found = client(&server.address(), None).referrers(&subject.digest, "application/spdx+json");
+        assert_eq!(found.expect("is answered"), expected);
+    }
 }
 
 /// ghcr.io redirects such a request to its web site.

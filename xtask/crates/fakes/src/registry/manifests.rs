@@ -134,8 +134,10 @@ impl FakeRegistry {
         response(StatusCode::OK, &headers, Content::json(&json!({ "name": name, "tags": page })))
     }
 
-    /// `GET` of a manifest's referrers. ghcr.io does not support it and responds with 404 or, more
-    /// recently, 303 to a page of github.com (artifacthub/hub issue 4785).
+    /// `GET` of a manifest's referrers. ghcr.io does not support it; reports conflict on whether it responds with
+    /// 404, with 303 to a page of github.com (artifacthub/hub issue 4785), or with 200 and an empty list. The last
+    /// is also how the specification lets a registry respond that lists only what it acknowledged: "If a query
+    /// results in no matching referrers, an empty manifest list MUST be returned."
     pub(super) fn list_referrers(&self, request: &Request, name: &str, digest: &str) -> Response {
         match self.referrers {
             Referrers::Absent => empty(StatusCode::NOT_FOUND, &[]),
@@ -143,11 +145,11 @@ impl FakeRegistry {
                 let page = format!("http://{}/storage/referrers", crate::registry::other_host(request));
                 empty(StatusCode::SEE_OTHER, &[("Location", &page)])
             }
-            Referrers::Listed => {
-                let manifests = self.repositories.get(name).map(|repository| &repository.manifests);
+            Referrers::Empty | Referrers::Listed => {
+                let repository = self.repositories.get(name).filter(|_| self.referrers == Referrers::Listed);
+                let manifests = repository.into_iter().flat_map(|repository| repository.manifests.values());
                 let of_it = |manifest: &&Manifest| manifest.document["subject"]["digest"] == digest;
-                let list: Vec<Value> =
-                    manifests.into_iter().flat_map(|all| all.values()).filter(of_it).map(descriptor).collect();
+                let list: Vec<Value> = manifests.filter(of_it).map(descriptor).collect();
                 let index = json!({ "schemaVersion": 2, "mediaType": INDEX_TYPE, "manifests": list });
                 response(StatusCode::OK, &[("Content-Type", INDEX_TYPE)], Content::json(&index))
             }

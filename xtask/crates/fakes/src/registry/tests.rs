@@ -178,7 +178,9 @@ fn referrers_are_listed_if_the_registry_supports_it() {
     client.sign_in();
     let (_, digest) = client.put_manifest("v1");
     let path = format!("/v2/o/x/referrers/{digest}");
-    for (referrers, status) in [(Referrers::Absent, 404), (Referrers::Redirected, 303), (Referrers::Listed, 200)] {
+    for (referrers, status) in
+        [(Referrers::Absent, 404), (Referrers::Redirected, 303), (Referrers::Empty, 200), (Referrers::Listed, 200)]
+    {
         client.registry.referrers = referrers;
         assert_eq!(client.send("GET", &path, &[], b"").status(), status);
     }
@@ -195,4 +197,11 @@ fn referrers_are_listed_if_the_registry_supports_it() {
     let Content::Memory(list) = client.send("GET", &path, &[], b"").into_body() else { panic!("is in memory") };
     let list: Value = serde_json::from_slice(&list).expect("JSON");
     assert_eq!(list["manifests"][0]["artifactType"], "application/spdx+json");
+    client.registry.referrers = Referrers::Empty;
+    let pushed =
+        client.send("PUT", &format!("/v2/o/x/manifests/{reference}"), &[("Content-Type", MANIFEST_TYPE)], &bytes);
+    assert!(!pushed.headers().contains_key("OCI-Subject"));
+    let Content::Memory(list) = client.send("GET", &path, &[], b"").into_body() else { panic!("is in memory") };
+    let list: Value = serde_json::from_slice(&list).expect("JSON");
+    assert_eq!(list["manifests"], json!([]));
 }
