@@ -10,6 +10,9 @@ use crate::registry::ImageRepository;
 
 /// An error document has a few hundred bytes.
 const LARGEST_BODY_BYTES: usize = 64 << 10;
+/// In what ghcr.io answers to a token that may not create a package, in lower case. It has two messages, and speaks of
+/// an organisation to users as well. Sources: docker/build-push-action issue 606, freeipa/ipa-tuura issue 38.
+const CREATION_DENIED: [&str; 2] = ["not allowed to create organization package", "create_package"];
 /// A quoted message is cut here.
 const LONGEST_QUOTE: usize = 200;
 
@@ -74,6 +77,13 @@ impl RegistryError {
         self.details.iter().any(|detail| detail.code == code)
     }
 
+    /// Whether GitHub refused to create the package, which then has no page with settings.
+    fn is_about_creation(&self) -> bool {
+        let message = |detail: &ErrorDetail| detail.message.to_ascii_lowercase();
+        let is_it = |message: String| CREATION_DENIED.iter().any(|denied| message.contains(denied));
+        self.repository.is_github() && self.details.iter().any(|detail| is_it(message(detail)))
+    }
+
     fn advice(&self) -> Option<String> {
         let on_github = self.repository.is_github();
         let variables = if on_github {
@@ -91,6 +101,13 @@ impl RegistryError {
             StatusCode::UNAUTHORIZED if !self.has_insufficient_scope => {
                 format!("the credentials are wrong or expired: check {variables}")
             }
+            _ if self.is_about_creation() => format!(
+                "there is no such package yet, and this token may not create it: a workflow's job needs \
+                 `permissions: packages: write`, a personal token (classic) `write:packages`; if the owner is an \
+                 organisation, one of its owners must also allow it: Organization settings, Packages, Package Creation, \
+                 Public and Private, at {}",
+                self.repository.package_creation_page()
+            ),
             _ if self.is_about_access() && on_github => format!(
                 "the token may not do that: a workflow's job needs `permissions: packages: write`, a personal token \
                  (classic) `write:packages`; a package that exists must also be linked with the repository that runs \
@@ -169,6 +186,25 @@ mod tests {
         assert!(elsewhere.to_string().ends_with("check REGISTRY_USERNAME and REGISTRY_PASSWORD"), "{elsewhere}");
         let nobody = RegistryError { is_anonymous: true, ..elsewhere };
         assert!(nobody.to_string().contains("credentials are required"), "{nobody}");
+    }
+
+    /// There is no page of a package that does not exist.
+    #[test]
+    fn a_package_that_may_not_be_created_is_answered_with_the_settings_that_allow_it() {
+        for message in [
+            "installation not allowed to Create organization package",
+            "permission_denied: installation not allowed to Create organization package",
+            "permission_denied: create_package",
+        ] {
+            let body = format!(r#"{{"errors":[{{"code":"DENIED","message":"{message}"}}]}}"#);
+            let printed = error("ghcr.io/me/b", 403, &body).to_string();
+            for advice in
+                ["packages: write", "https://github.com/organizations/me/settings/packages", "Package Creation"]
+            {
+                assert!(printed.contains(advice), "{printed}");
+            }
+            assert!(!printed.contains("packages/container"), "{printed}");
+        }
     }
 
     #[test]

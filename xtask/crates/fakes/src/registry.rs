@@ -47,6 +47,8 @@ pub enum Referrers {
 #[derive(Clone, Debug)]
 pub struct FakeRegistry {
     pub referrers: Referrers,
+    /// Whether a push to a package that does not exist is refused. Source: see [`FakeRegistry::denied_creation`].
+    pub denies_creation: bool,
     stale: Stale,
     tokens: Tokens,
     /// Secrets of other services, which must never arrive here.
@@ -82,6 +84,7 @@ impl FakeRegistry {
     pub fn new(account: Account, foreign_secrets: Vec<String>) -> Self {
         Self {
             referrers: Referrers::Redirected,
+            denies_creation: false,
             stale: Stale::No,
             tokens: Tokens::new(account),
             foreign_secrets,
@@ -190,6 +193,17 @@ impl FakeRegistry {
         }
     }
 
+    /// The error response if the request would create a package and may not. An organisation decides which packages
+    /// its members create (GitHub Docs, "Configuring a package's access control and visibility", "Package creation
+    /// visibility for organization members"). The response to a token without that permission is as users report it:
+    /// 403 to the request that opens an upload (freeipa/ipa-tuura issue 38, open-policy-agent/gatekeeper issue 3697).
+    fn denied_creation(&self, request: &Request, route: Route<'_>) -> Option<Response> {
+        let is_new = route.repository().is_some_and(|name| !self.repositories.contains_key(name));
+        let is_push = [Method::POST, Method::PUT].contains(request.method());
+        let message = "installation not allowed to Create organization package";
+        (self.denies_creation && is_new && is_push).then(|| error(StatusCode::FORBIDDEN, "DENIED", message))
+    }
+
     fn serve(&mut self, request: &Request, route: Route<'_>) -> Response {
         let is = |methods: &[Method]| methods.contains(request.method());
         match route {
@@ -254,7 +268,10 @@ impl Service for FakeRegistry {
                 self.tokens.issue(request, |name| repositories.get(name).is_some_and(|found| found.is_public))
             }
             Some(Route::Storage(digest)) => self.storage(digest),
-            Some(route) => self.check_access(request, route).unwrap_or_else(|| self.serve(request, route)),
+            Some(route) => {
+                let refused = self.check_access(request, route).or_else(|| self.denied_creation(request, route));
+                refused.unwrap_or_else(|| self.serve(request, route))
+            }
         }
     }
 }

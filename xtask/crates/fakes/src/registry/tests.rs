@@ -105,6 +105,22 @@ fn a_new_package_is_private_until_it_is_made_public() {
 }
 
 #[test]
+fn creating_a_package_can_be_denied() {
+    let mut client = Client::new();
+    client.sign_in();
+    client.registry.denies_creation = true;
+    let response = client.send("POST", "/v2/o/x/blobs/uploads/", &[], b"");
+    assert_eq!(response.status(), 403);
+    let Content::Memory(body) = response.into_body() else { panic!("is in memory") };
+    assert!(String::from_utf8_lossy(&body).contains("not allowed to Create organization package"));
+    client.registry.denies_creation = false;
+    client.put_blob(b"{}");
+    client.registry.denies_creation = true;
+    client.put_blob(b"[]");
+    assert_eq!(client.registry.violations(), [""; 0]);
+}
+
+#[test]
 fn chunks_must_be_in_order_and_an_upload_can_be_resumed() {
     let mut client = Client::new();
     client.sign_in();
