@@ -26,12 +26,18 @@ impl FakeRegistry {
     /// `GET` and `HEAD` of a manifest, by digest or tag.
     pub(super) fn pull_manifest(&mut self, request: &Request, name: &str, reference: &str) -> Response {
         let unknown = |message: &str| error(StatusCode::NOT_FOUND, "MANIFEST_UNKNOWN", message);
-        let stale = if reference.contains(':') { None } else { self.take_stale(name) };
+        let is_digest = reference.contains(':');
+        let stale = if is_digest { None } else { self.take_stale(name) };
+        let lagging = self.lag.read(name, reference);
         let Some(repository) = self.repositories.get(name) else {
             return error(StatusCode::NOT_FOUND, "NAME_UNKNOWN", "repository name not known to registry");
         };
         let tags = stale.as_ref().unwrap_or(&repository.tags);
-        let digest = if reference.contains(':') { Some(reference) } else { tags.get(reference).map(String::as_str) };
+        let digest = match &lagging {
+            Some(before) => before.as_deref(),
+            None if is_digest => Some(reference),
+            None => tags.get(reference).map(String::as_str),
+        };
         let found = digest.and_then(|digest| Some((digest, repository.manifests.get(digest)?)));
         let Some((digest, manifest)) = found else { return unknown("manifest unknown to registry") };
         // The reference implementation responds like this if a client does not accept the type
@@ -62,8 +68,10 @@ impl FakeRegistry {
         let digest = format!("sha256:{}", sha256(&manifest.bytes));
         let subject = manifest.document["subject"]["digest"].as_str().map(str::to_owned);
         let repository = self.repositories.entry(name.to_owned()).or_default();
-        repository.manifests.insert(digest.clone(), manifest);
+        let is_new = repository.manifests.insert(digest.clone(), manifest).is_none();
+        self.lag.pushed(name, &digest, (!is_new).then(|| digest.clone()));
         if !reference.contains(':') {
+            self.lag.pushed(name, reference, repository.tags.get(reference).cloned());
             repository.tags_before.clone_from(&repository.tags);
             if self.stale == Stale::Wanted {
                 self.stale = Stale::Next;

@@ -168,6 +168,35 @@ fn one_read_after_a_write_can_be_stale() {
 }
 
 #[test]
+fn reads_can_lag_behind_a_push() {
+    let mut client = Client::new();
+    client.sign_in();
+    let (_, first) = client.put_manifest("v1");
+    client.registry.lag(2);
+    let (_, digest) = client.put_manifest("v2");
+    let (old, new) = (Some(first.clone()), Some(digest.clone()));
+    assert_eq!([client.head_tag("v2"), client.head_tag("v2"), client.head_tag("v2")], [None, None, new.clone()]);
+    assert_eq!([client.head_tag(&digest), client.head_tag(&digest), client.head_tag(&digest)], [None, None, new]);
+    assert_eq!(client.head_tag("v1"), old);
+}
+
+#[test]
+fn requests_without_credentials_can_be_limited() {
+    let mut client = Client::new();
+    client.registry.create_public("o/x");
+    client.registry.anonymous_requests = Some(2);
+    let token = token_in(&client.send("GET", TOKEN, &[], b""));
+    client.token = Some(token);
+    assert_eq!(client.send("GET", "/v2/o/x/tags/list", &[], b"").status(), 200);
+    assert_eq!(client.send("GET", "/v2/o/x/tags/list", &[], b"").status(), 429);
+    client.token = None;
+    assert_eq!(client.send("GET", TOKEN, &[], b"").status(), 429);
+    client.sign_in();
+    assert_eq!(client.send("GET", "/v2/o/x/tags/list", &[], b"").status(), 200);
+    assert_eq!(client.registry.violations(), [""; 0]);
+}
+
+#[test]
 fn an_expired_token_is_reported_as_invalid() {
     let mut client = Client::new();
     client.registry.token_lifetime(1);
