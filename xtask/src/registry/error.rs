@@ -69,6 +69,11 @@ impl RegistryError {
         self.is_anonymous && !self.is_write && self.is_about_access()
     }
 
+    /// Whether the registry limits the rate of requests.
+    pub fn is_limited(&self) -> bool {
+        self.status == StatusCode::TOO_MANY_REQUESTS || self.has_code("TOOMANYREQUESTS")
+    }
+
     fn is_about_access(&self) -> bool {
         [StatusCode::UNAUTHORIZED, StatusCode::FORBIDDEN].contains(&self.status) || self.has_code("DENIED")
     }
@@ -120,7 +125,7 @@ impl RegistryError {
             StatusCode::PAYLOAD_TOO_LARGE => {
                 "it is larger than the registry, or a proxy in front of it, accepts".to_owned()
             }
-            StatusCode::TOO_MANY_REQUESTS => "it limits the rate of requests; run this again later".to_owned(),
+            _ if self.is_limited() => "it limits the rate of requests; run this again later".to_owned(),
             _ if self.has_code("DIGEST_INVALID") => {
                 "the content does not match its digest: was a file changed meanwhile? build it again".to_owned()
             }

@@ -93,12 +93,19 @@ impl Registry {
     /// Source: the OCI distribution specification 1.1, "Pushing Manifests with Subject".
     fn list(&self, subject: &Digest, referrer: &Descriptor) -> Result<()> {
         let tag = fallback_tag(subject);
-        let index = self.manifest(&Reference::from(&tag))?;
-        let index = with_referrer(index.as_ref().map(|index| index.bytes.as_slice()), referrer);
-        match index.map_err(Error::msg).with_context(|| format!("{}:{tag} is not changed", self.repository))? {
-            Some(index) => self.tag(&tag, INDEX_TYPE, &index),
-            None => Ok(()),
+        // The read may lag behind our own last write. To write its result back would drop what that write added.
+        let mut indexed = self.indexed.borrow_mut();
+        indexed.push((subject.clone(), referrer.clone()));
+        let mut index = self.manifest(&Reference::from(&tag))?.map(|index| index.bytes);
+        let mut is_changed = false;
+        for (_, referrer) in indexed.iter().filter(|(of, _)| of == subject) {
+            let changed = with_referrer(index.as_deref(), referrer).map_err(Error::msg);
+            if let Some(changed) = changed.with_context(|| format!("{}:{tag} is not changed", self.repository))? {
+                index = Some(changed);
+                is_changed = true;
+            }
         }
+        index.filter(|_| is_changed).map_or(Ok(()), |index| self.tag(&tag, INDEX_TYPE, &index))
     }
 }
 
