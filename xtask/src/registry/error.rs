@@ -75,7 +75,8 @@ impl RegistryError {
     }
 
     fn is_about_access(&self) -> bool {
-        [StatusCode::UNAUTHORIZED, StatusCode::FORBIDDEN].contains(&self.status) || self.has_code("DENIED")
+        let is_refused = [StatusCode::UNAUTHORIZED, StatusCode::FORBIDDEN].contains(&self.status);
+        !self.is_limited() && (is_refused || self.has_code("DENIED"))
     }
 
     fn has_code(&self, code: &str) -> bool {
@@ -98,6 +99,7 @@ impl RegistryError {
         };
         let pages = self.repository.settings_pages();
         Some(match self.status {
+            _ if self.is_limited() => "it limits the rate of requests; run this again later".to_owned(),
             _ if self.is_private() && on_github => format!(
                 "the package is private or does not exist: set {variables}, or make it public by hand, \
                  because no API can: Package settings, Danger Zone, Change visibility, at {pages}"
@@ -125,7 +127,6 @@ impl RegistryError {
             StatusCode::PAYLOAD_TOO_LARGE => {
                 "it is larger than the registry, or a proxy in front of it, accepts".to_owned()
             }
-            _ if self.is_limited() => "it limits the rate of requests; run this again later".to_owned(),
             _ if self.has_code("DIGEST_INVALID") => {
                 "the content does not match its digest: was a file changed meanwhile? build it again".to_owned()
             }
@@ -209,6 +210,17 @@ mod tests {
                 assert!(printed.contains(advice), "{printed}");
             }
             assert!(!printed.contains("packages/container"), "{printed}");
+        }
+    }
+
+    /// A registry may refuse with another status than 429; a package is not private because of it.
+    #[test]
+    fn a_limit_is_not_taken_for_a_private_package() {
+        let body = r#"{"errors":[{"code":"TOOMANYREQUESTS","message":"m"}]}"#;
+        for status in [401, 403, 429] {
+            let limited = RegistryError { is_anonymous: true, is_write: false, ..error("ghcr.io/me/b", status, body) };
+            assert!(limited.is_limited() && !limited.is_private(), "{limited}");
+            assert!(limited.to_string().contains("again later"), "{limited}");
         }
     }
 

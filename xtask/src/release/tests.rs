@@ -18,6 +18,11 @@ use crate::rehearse::fake_dist;
 const TOKEN: &str = "secret";
 const ACCOUNT: (&str, &str) = ("o", "password");
 
+fn empty_registry() -> FakeRegistry {
+    let (username, password) = (ACCOUNT.0.to_owned(), ACCOUNT.1.to_owned());
+    FakeRegistry::new(Account { username, password, may_push: true }, vec![TOKEN.to_owned()])
+}
+
 /// A build, and the fakes to publish it to.
 struct Scenario {
     folder: Utf8PathBuf,
@@ -45,9 +50,7 @@ impl Scenario {
 
         let mut github = FakeGitHub::new("o/n");
         github.allow(TOKEN, &["contents=write", "issues=write"]);
-        let (username, password) = (ACCOUNT.0.to_owned(), ACCOUNT.1.to_owned());
-        let account = Account { username, password, may_push: true };
-        let mut registry = FakeRegistry::new(account, vec![TOKEN.to_owned()]);
+        let mut registry = empty_registry();
         registry.create_public("o/buildkit-riscv64");
         prepare(&mut registry);
         let (github, registry) = (Arc::new(Mutex::new(github)), Arc::new(Mutex::new(registry)));
@@ -149,6 +152,24 @@ fn a_release_that_is_incomplete_at_first_is_read_again() {
 fn what_is_published_is_verified_without_credentials() {
     let verified = Scenario::new(|_| ()).publish().expect("is published");
     assert_eq!(verified, Verified { is_public: Some(true), postponed: Vec::new() });
+}
+
+#[test]
+fn a_new_package_is_published_and_private() {
+    let verified = Scenario::new(|registry| *registry = empty_registry()).publish().expect("is published");
+    assert_eq!(verified, Verified { is_public: Some(false), postponed: Vec::new() });
+}
+
+#[test]
+fn a_package_that_may_not_be_created_ends_before_anything_is_public() {
+    let scenario = Scenario::new(|registry| {
+        *registry = empty_registry();
+        registry.denies_creation = true;
+    });
+    let error = scenario.publish().expect_err("is denied").to_string();
+    assert!(error.contains("not allowed to Create organization package"), "{error}");
+    let published = locked(&scenario.github).snapshot()["releases"].as_array().expect("a list").clone();
+    assert!(published.iter().all(|release| release["draft"] == true), "{published:?}");
 }
 
 /// Each list is read, changed and written back, so that a lagging read could drop what was just written.
