@@ -6,7 +6,7 @@ use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::time::Duration;
 
-use anyhow::{Context, Result, anyhow, bail, ensure};
+use anyhow::{Context, Error, Result, bail, ensure};
 use http::Method;
 use http::header::{AUTHORIZATION, CONTENT_LENGTH, HeaderValue, LOCATION};
 use request::Body;
@@ -18,12 +18,16 @@ use crate::os::terminal::{Counted, Progress};
 
 pub use authorization::Authorization;
 pub use endpoint::Endpoint;
+pub use errors::{RateLimited, UnexpectedStatus};
+pub use lag::look_until_found;
 pub use request::{Request, Response};
 pub use retry::{Retry, RetryReason};
 pub use url::Url;
 
 mod authorization;
 mod endpoint;
+mod errors;
+mod lag;
 mod request;
 mod retry;
 mod url;
@@ -94,7 +98,7 @@ impl Http {
     /// Downloads a small public document.
     ///
     /// # Errors
-    /// As [`Http::send`]; if the status is not a success; if the document is larger than `limit_bytes`.
+    /// As [`Http::send`]; an [`UnexpectedStatus`] if the status is not a success; if the document is larger than `limit_bytes`.
     pub fn get(&self, url: &Url, limit_bytes: u64) -> Result<Vec<u8>> {
         let mut body = Vec::new();
         self.open(url)?.take(limit_bytes + 1).read_to_end(&mut body).with_context(|| format!("cannot read {url}"))?;
@@ -105,7 +109,7 @@ impl Http {
     /// Opens a large public document as a stream.
     ///
     /// # Errors
-    /// As [`Http::send`], and if the status is not a success.
+    /// As [`Http::send`], and an [`UnexpectedStatus`] if the status is not a success.
     pub fn open(&self, url: &Url) -> Result<impl Read + use<>> {
         let request = Request::new(Method::GET, url.clone());
         let mut retry = Retry::new(url, true);
@@ -114,7 +118,7 @@ impl Http {
                 Ok((_, response)) if response.status().is_success() => return Ok(response.into_body().into_reader()),
                 Ok((url, response)) => {
                     let reason = RetryReason::of_status(response.status(), response.headers());
-                    (reason, anyhow!("{url} answered {}", response.status()))
+                    (reason, Error::new(UnexpectedStatus { url, status: response.status() }))
                 }
                 Err(error) => (Some(RetryReason::of_error(&error)), error.context(format!("cannot get {url}"))),
             };
@@ -154,7 +158,7 @@ impl Http {
                 Some(location)
                     if response.status().is_redirection() && request.method.is_safe() && request.follows_redirects =>
                 {
-                    url = url.resolve(location).map_err(anyhow::Error::msg)?;
+                    url = url.resolve(location).map_err(Error::msg)?;
                 }
                 _ => return Ok((url, response)),
             }

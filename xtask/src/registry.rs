@@ -43,6 +43,8 @@ pub struct Registry {
     credentials: Option<Authorization>,
     /// What the registry accepted or asked for last.
     authorization: RefCell<Option<Authorization>>,
+    /// The referrers that this client has added to the indexes under fallback tags, each with its subject.
+    indexed: RefCell<Vec<(Digest, Descriptor)>>,
 }
 
 /// A manifest or an index, byte for byte.
@@ -69,12 +71,17 @@ pub struct Stored {
 impl Registry {
     /// A client without credentials, or with those of [`Authorization::basic`].
     pub fn new(repository: ImageRepository, credentials: Option<Authorization>) -> Self {
-        Self { http: Http::default(), repository, credentials, authorization: RefCell::default() }
+        let (authorization, indexed) = (RefCell::default(), RefCell::default());
+        Self { http: Http::default(), repository, credentials, authorization, indexed }
     }
 
     /// A client of the same repository without credentials.
     pub fn anonymous(&self) -> Self {
         Self::new(self.repository.clone(), None)
+    }
+
+    pub fn has_credentials(&self) -> bool {
+        self.credentials.is_some()
     }
 
     pub fn repository(&self) -> &ImageRepository {

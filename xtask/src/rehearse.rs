@@ -26,7 +26,8 @@ use crate::os::terminal::{Progress, Unit, note, print_error, print_line, print_s
 
 mod baseline;
 mod checkout;
-mod fake_dist;
+/// Also what the tests of `release` publish.
+pub mod fake_dist;
 mod fault_injector;
 mod faults;
 mod faulty_runs;

@@ -12,10 +12,13 @@ use serde_json::json;
 
 use crate::cli::Target;
 use crate::dist::Dist;
+use crate::github::Repository;
 use crate::os::github_actions;
+use crate::os::shell::quoted;
 use crate::os::terminal::{self, note, print_status};
 use crate::reconcile::Executor;
 use crate::release::plan::{Desired, Plan, plan};
+use crate::release::verify::Verified;
 
 mod desired;
 mod notes;
@@ -37,6 +40,8 @@ REGISTRY_USERNAME and REGISTRY_PASSWORD; for ghcr.io, GITHUB_ACTOR and the token
 the plan is based on public data only, which does not include drafts.
 
 A published release is never changed, a version tag never moves, and `latest` only moves forward.
+What was published is then read without credentials. If those reads are limited or lag, it is reported as not
+verified, with the command that verifies it later.
 Exit status: 0 published or planned, 1 refused or failed, 2 bad arguments.")]
 pub struct Release {
     /// The directory that `build` and `image` created [default: the only one in dist/ of this checkout]
@@ -97,9 +102,27 @@ pub fn run(root: &Utf8Path, arguments: &Release) -> Result<ExitCode> {
         return report(&desired, &plan, None, arguments.json);
     }
     apply(&remotes, &plan, print)?;
-    let is_public = verify::verify(&remotes, &desired)?;
+    let verified = verify::verify(&remotes, &desired)?;
     print_status("release", format_args!("{} is published: {}", desired.name, desired.page()));
-    report(&desired, &plan, Some(is_public), arguments.json)
+    for why in &verified.postponed {
+        note(format_args!("PUBLISHED BUT NOT VERIFIED: {why}"));
+    }
+    if !verified.postponed.is_empty() {
+        let command = arguments.again(&dist.folder, &remotes.repository);
+        note(format_args!("all that was written was acknowledged; to verify it later: {command}"));
+    }
+    report(&desired, &plan, Some(&verified), arguments.json)
+}
+
+impl Release {
+    /// The command that compares and verifies the same build again. Nothing is published twice.
+    fn again(&self, folder: &Utf8Path, repository: &Repository) -> String {
+        let mut words = vec!["cargo", "xtask", "release", "--execute", "--dist", folder.as_str()];
+        let repository = repository.to_string();
+        words.extend(["--repo", &repository, "--registry", &self.registry]);
+        words.extend(self.unproved.then_some("--unproved"));
+        words.into_iter().map(quoted).collect::<Vec<_>>().join(" ")
+    }
 }
 
 /// Executes the steps, and prints each one first, exactly as in the plan.
@@ -111,16 +134,18 @@ fn apply(remotes: &Remotes, plan: &Plan, print: impl Fn(&dyn Display)) -> Result
     })
 }
 
-/// Prints the result as JSON, and in GitHub Actions writes it to the job summary. `is_public` is whether
-/// anyone can pull the image, or `None` if nothing was published.
-fn report(desired: &Desired, plan: &Plan, is_public: Option<bool>, as_json: bool) -> Result<ExitCode> {
+/// Prints the result as JSON, and in GitHub Actions writes it to the job summary. `verified` is `None` if nothing was
+/// published.
+fn report(desired: &Desired, plan: &Plan, verified: Option<&Verified>, as_json: bool) -> Result<ExitCode> {
     let (image, digest) = (&desired.image, &desired.image.manifest.digest);
     let tags: Vec<String> = image.tags.iter().map(ToString::to_string).collect();
-    let state = match is_public {
+    let is_public = verified.and_then(|verified| verified.is_public);
+    let state = match verified {
         None if plan.is_unchanged => "published earlier, from the same commit",
         None => "planned",
-        Some(true) => "published",
-        Some(false) => "published; **the image is private**",
+        Some(_) if is_public == Some(false) => "published; **the image is private**",
+        Some(verified) if !verified.postponed.is_empty() => "published; **not verified without credentials**",
+        Some(_) => "published",
     };
     github_actions::summary(&format!(
         "| | |\n|---|---|\n| release | [{}]({}) |\n| image | `{}@{digest}` |\n| tags | {} |\n| state | {state} |\n| steps | {} |\n",
@@ -134,9 +159,13 @@ fn report(desired: &Desired, plan: &Plan, is_public: Option<bool>, as_json: bool
         let report = json!({
             "release": desired.name, "url": desired.page(), "image": image.repository.to_string(), "digest": digest,
             "tags": tags, "steps": plan.steps, "same": plan.same, "notes": plan.notes,
-            "public": is_public, "done": is_public.is_some() || plan.steps.is_empty(),
+            "public": is_public, "unverified": verified.map_or(&[][..], |verified| &verified.postponed),
+            "done": verified.is_some() || plan.steps.is_empty(),
         });
         println!("{}", serde_json::to_string_pretty(&report)?);
     }
     Ok(ExitCode::SUCCESS)
 }
+
+#[cfg(test)]
+mod tests;

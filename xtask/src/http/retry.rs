@@ -7,7 +7,7 @@ use anyhow::{Result, bail};
 use http::StatusCode;
 use http::header::{HeaderMap, RETRY_AFTER};
 
-use crate::http::Url;
+use crate::http::{RateLimited, Url};
 use crate::os::terminal::note;
 
 const MOST_ATTEMPTS: u32 = 4;
@@ -94,7 +94,7 @@ impl Retry {
     /// Waits before the next attempt; returns `false` if there is none.
     ///
     /// # Errors
-    /// If the service asks for a longer wait than is left.
+    /// [`RateLimited`] if the service asks for a longer wait than is left.
     pub fn wait(&mut self, reason: RetryReason) -> Result<bool> {
         let Some(pause) = self.pause(reason)? else { return Ok(false) };
         if pause >= SHORTEST_SHOWN {
@@ -118,8 +118,8 @@ impl Retry {
             RetryReason::Later(None) => self.pause * UNSPECIFIED_PAUSES,
         };
         if self.waited.saturating_add(pause) > LONGEST_WAIT {
-            let (host, minutes) = (&self.host, pause.as_secs().div_ceil(60));
-            bail!("{host} limits the rate of requests and asks to wait {minutes} minutes; run this again then");
+            let (host, minutes) = (self.host.clone(), pause.as_secs().div_ceil(60));
+            bail!(RateLimited { host, minutes });
         }
         Ok(Some(pause))
     }

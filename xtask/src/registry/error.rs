@@ -10,6 +10,9 @@ use crate::registry::ImageRepository;
 
 /// An error document has a few hundred bytes.
 const LARGEST_BODY_BYTES: usize = 64 << 10;
+/// In what ghcr.io answers to a token that may not create a package, in lower case. It has two messages, and speaks of
+/// an organisation to users as well. Sources: docker/build-push-action issue 606, freeipa/ipa-tuura issue 38.
+const CREATION_DENIED: [&str; 2] = ["not allowed to create organization package", "create_package"];
 /// A quoted message is cut here.
 const LONGEST_QUOTE: usize = 200;
 
@@ -66,12 +69,25 @@ impl RegistryError {
         self.is_anonymous && !self.is_write && self.is_about_access()
     }
 
+    /// Whether the registry limits the rate of requests.
+    pub fn is_limited(&self) -> bool {
+        self.status == StatusCode::TOO_MANY_REQUESTS || self.has_code("TOOMANYREQUESTS")
+    }
+
     fn is_about_access(&self) -> bool {
-        [StatusCode::UNAUTHORIZED, StatusCode::FORBIDDEN].contains(&self.status) || self.has_code("DENIED")
+        let is_refused = [StatusCode::UNAUTHORIZED, StatusCode::FORBIDDEN].contains(&self.status);
+        !self.is_limited() && (is_refused || self.has_code("DENIED"))
     }
 
     fn has_code(&self, code: &str) -> bool {
         self.details.iter().any(|detail| detail.code == code)
+    }
+
+    /// Whether GitHub refused to create the package, which then has no page with settings.
+    fn is_about_creation(&self) -> bool {
+        let message = |detail: &ErrorDetail| detail.message.to_ascii_lowercase();
+        let is_it = |message: String| CREATION_DENIED.iter().any(|denied| message.contains(denied));
+        self.repository.is_github() && self.details.iter().any(|detail| is_it(message(detail)))
     }
 
     fn advice(&self) -> Option<String> {
@@ -83,6 +99,7 @@ impl RegistryError {
         };
         let pages = self.repository.settings_pages();
         Some(match self.status {
+            _ if self.is_limited() => "it limits the rate of requests; run this again later".to_owned(),
             _ if self.is_private() && on_github => format!(
                 "the package is private or does not exist: set {variables}, or make it public by hand, \
                  because no API can: Package settings, Danger Zone, Change visibility, at {pages}"
@@ -91,6 +108,13 @@ impl RegistryError {
             StatusCode::UNAUTHORIZED if !self.has_insufficient_scope => {
                 format!("the credentials are wrong or expired: check {variables}")
             }
+            _ if self.is_about_creation() => format!(
+                "there is no such package yet, and this token may not create it: a workflow's job needs \
+                 `permissions: packages: write`, a personal token (classic) `write:packages`; if the owner is an \
+                 organisation, one of its owners must also allow it: Organization settings, Packages, Package Creation, \
+                 Public and Private, at {}",
+                self.repository.package_creation_page()
+            ),
             _ if self.is_about_access() && on_github => format!(
                 "the token may not do that: a workflow's job needs `permissions: packages: write`, a personal token \
                  (classic) `write:packages`; a package that exists must also be linked with the repository that runs \
@@ -103,7 +127,6 @@ impl RegistryError {
             StatusCode::PAYLOAD_TOO_LARGE => {
                 "it is larger than the registry, or a proxy in front of it, accepts".to_owned()
             }
-            StatusCode::TOO_MANY_REQUESTS => "it limits the rate of requests; run this again later".to_owned(),
             _ if self.has_code("DIGEST_INVALID") => {
                 "the content does not match its digest: was a file changed meanwhile? build it again".to_owned()
             }
@@ -169,6 +192,36 @@ mod tests {
         assert!(elsewhere.to_string().ends_with("check REGISTRY_USERNAME and REGISTRY_PASSWORD"), "{elsewhere}");
         let nobody = RegistryError { is_anonymous: true, ..elsewhere };
         assert!(nobody.to_string().contains("credentials are required"), "{nobody}");
+    }
+
+    /// There is no page of a package that does not exist.
+    #[test]
+    fn a_package_that_may_not_be_created_is_answered_with_the_settings_that_allow_it() {
+        for message in [
+            "installation not allowed to Create organization package",
+            "permission_denied: installation not allowed to Create organization package",
+            "permission_denied: create_package",
+        ] {
+            let body = format!(r#"{{"errors":[{{"code":"DENIED","message":"{message}"}}]}}"#);
+            let printed = error("ghcr.io/me/b", 403, &body).to_string();
+            for advice in
+                ["packages: write", "https://github.com/organizations/me/settings/packages", "Package Creation"]
+            {
+                assert!(printed.contains(advice), "{printed}");
+            }
+            assert!(!printed.contains("packages/container"), "{printed}");
+        }
+    }
+
+    /// A registry may refuse with another status than 429; a package is not private because of it.
+    #[test]
+    fn a_limit_is_not_taken_for_a_private_package() {
+        let body = r#"{"errors":[{"code":"TOOMANYREQUESTS","message":"m"}]}"#;
+        for status in [401, 403, 429] {
+            let limited = RegistryError { is_anonymous: true, is_write: false, ..error("ghcr.io/me/b", status, body) };
+            assert!(limited.is_limited() && !limited.is_private(), "{limited}");
+            assert!(limited.to_string().contains("again later"), "{limited}");
+        }
     }
 
     #[test]

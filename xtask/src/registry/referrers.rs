@@ -1,5 +1,5 @@
-//! What is attached to an image: the referrers API if the registry has it, otherwise an index that
-//! clients maintain under a tag made from the image's digest.
+//! What is attached to an image: what the registry's referrers API lists, if it has one, and what clients list in an
+//! index that they maintain under a tag made from the image's digest.
 
 use anyhow::{Context, Error, Result, bail, ensure};
 use camino::Utf8Path;
@@ -20,13 +20,22 @@ pub(super) const MOST_PAGES: usize = 20;
 
 impl Registry {
     /// The referrers of an image that have this type.
+    ///
+    /// Both lists are read. The API does not list what was pushed without an `OCI-Subject` in the response: such a
+    /// referrer is in the index only, and a registry may answer 200 with an empty list beside it.
+    /// Source: the OCI distribution specification 1.1, "Referrers Tag Schema". A registry should list what is
+    /// in the index too ("Enabling the Referrers API"), so that entries are told apart by their digest.
     pub fn referrers(&self, subject: &Digest, artifact_type: &str) -> Result<Vec<Descriptor>> {
-        if let Some(listed) = self.listed(subject, artifact_type)? {
-            return Ok(listed);
-        }
+        let mut found = self.listed(subject, artifact_type)?.unwrap_or_default();
         let index = self.manifest(&Reference::from(&fallback_tag(subject)))?;
         // "[…] the client SHOULD assume there are no referrers to the manifest."
-        Ok(index.and_then(|index| of_type(&index.bytes, artifact_type)).unwrap_or_default())
+        let indexed = index.and_then(|index| of_type(&index.bytes, artifact_type)).unwrap_or_default();
+        for referrer in indexed {
+            if !found.iter().any(|known| known.digest == referrer.digest) {
+                found.push(referrer);
+            }
+        }
+        Ok(found)
     }
 
     /// The registry's own list, or `None` if it has no referrers API.
@@ -84,12 +93,19 @@ impl Registry {
     /// Source: the OCI distribution specification 1.1, "Pushing Manifests with Subject".
     fn list(&self, subject: &Digest, referrer: &Descriptor) -> Result<()> {
         let tag = fallback_tag(subject);
-        let index = self.manifest(&Reference::from(&tag))?;
-        let index = with_referrer(index.as_ref().map(|index| index.bytes.as_slice()), referrer);
-        match index.map_err(Error::msg).with_context(|| format!("{}:{tag} is not changed", self.repository))? {
-            Some(index) => self.tag(&tag, INDEX_TYPE, &index),
-            None => Ok(()),
+        // The read may lag behind our own last write. To write its result back would drop what that write added.
+        let mut indexed = self.indexed.borrow_mut();
+        indexed.push((subject.clone(), referrer.clone()));
+        let mut index = self.manifest(&Reference::from(&tag))?.map(|index| index.bytes);
+        let mut is_changed = false;
+        for (_, referrer) in indexed.iter().filter(|(of, _)| of == subject) {
+            let changed = with_referrer(index.as_deref(), referrer).map_err(Error::msg);
+            if let Some(changed) = changed.with_context(|| format!("{}:{tag} is not changed", self.repository))? {
+                index = Some(changed);
+                is_changed = true;
+            }
         }
+        index.filter(|_| is_changed).map_or(Ok(()), |index| self.tag(&tag, INDEX_TYPE, &index))
     }
 }
 

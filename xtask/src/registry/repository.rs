@@ -56,6 +56,15 @@ impl ImageRepository {
         format!("{} (of an organisation: {})", page("users"), page("orgs"))
     }
 
+    /// The page at GitHub where an organisation allows the creation of packages. A new package is private until
+    /// someone makes it public, so that an organisation has to allow both.
+    /// Source: GitHub Docs, "Configuring a package's access control and visibility", "Package creation visibility for
+    /// organization members".
+    pub fn package_creation_page(&self) -> String {
+        let owner = self.path.split('/').next().unwrap_or_default();
+        format!("https://github.com/organizations/{owner}/settings/packages")
+    }
+
     /// The URL of `below` in the repository: `manifests/latest`, `blobs/uploads/`.
     pub fn url(&self, below: &str) -> Url {
         self.endpoint.join(&format!("v2/{}/{below}", self.path))

@@ -13,6 +13,7 @@ use oci::reference::{ImageTag, Reference};
 use oci::referrers::{Attachment, EMPTY, EMPTY_TYPE};
 use serde::Serialize;
 
+use crate::http::look_until_found;
 use crate::os::shell::quoted;
 use crate::os::terminal::{Progress, Unit};
 use crate::registry::{Found, ImageRepository, Registry, described};
@@ -153,8 +154,10 @@ fn set_tag(registry: &Registry, digest: &Digest, tag: &ImageTag) -> Result<()> {
     }
 }
 
+/// An image that an earlier step has pushed. A read may lag behind that push.
 fn image(registry: &Registry, digest: &Digest) -> Result<Found> {
-    let found = registry.manifest(&Reference::from(digest))?;
+    let endpoint = registry.repository().endpoint();
+    let found = look_until_found(endpoint, || registry.manifest(&Reference::from(digest)))?;
     found.with_context(|| format!("{}@{digest} is missing; run this again to push it", registry.repository()))
 }
 

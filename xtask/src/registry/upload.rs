@@ -1,5 +1,6 @@
 //! Pushing blobs: nothing is sent if the registry has the blob. Otherwise it is one request in constant
-//! memory; after a break it resumes from what has arrived, if the registry reports that, or starts over.
+//! memory; after a break it resumes from what has arrived, if the registry reports that and takes the rest, or starts
+//! over.
 
 use anyhow::{Error, Result, anyhow};
 use camino::Utf8Path;
@@ -69,7 +70,8 @@ impl Registry {
         Ok(Session { location, arrived_bytes: 0 })
     }
 
-    /// Sends a blob, and after a break the rest of it, as often as [`Retry`] allows.
+    /// Sends a blob, and after a break the rest of it, as often as [`Retry`] allows. Once a registry has refused the
+    /// rest, the whole blob is sent instead; one that refuses the whole blob is not asked again.
     fn upload(
         &self,
         blob: &Descriptor,
@@ -79,6 +81,7 @@ impl Registry {
     ) -> Result<()> {
         let before = progress.as_deref().map_or(0, Progress::done);
         let mut retry = Retry::new(self.repository.endpoint(), true);
+        let mut may_resume = true;
         loop {
             if let Some(progress) = progress.as_deref_mut() {
                 progress.go_back_to(before + session.arrived_bytes);
@@ -88,9 +91,10 @@ impl Registry {
                     return self.check_digest(&response, &blob.digest);
                 }
                 Ok(response) => {
-                    // A registry that refuses a part may accept the whole blob.
-                    let of_part = (session.arrived_bytes > 0).then_some(RetryReason::Unsure);
-                    (response.retry_reason().or(of_part), self.refused(true, action(blob), &response))
+                    let reason = response.retry_reason();
+                    let is_part = session.arrived_bytes > 0;
+                    may_resume &= !is_part || matches!(reason, Some(RetryReason::Later(_)));
+                    (reason.or(is_part.then_some(RetryReason::Unsure)), self.refused(true, action(blob), &response))
                 }
                 // The address of an upload may itself be a secret: it is not printed.
                 Err(error) => {
@@ -105,7 +109,8 @@ impl Registry {
             if self.has_blob(&blob.digest)? {
                 return Ok(());
             }
-            session = self.resumed(&session, blob.size).map_or_else(|| self.open(&blob.digest), Ok)?;
+            let resumed = if may_resume { self.resumed(&session, blob.size) } else { None };
+            session = resumed.map_or_else(|| self.open(&blob.digest), Ok)?;
         }
     }
 

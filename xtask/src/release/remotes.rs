@@ -25,7 +25,6 @@ pub struct Remotes {
     pub repository: Repository,
     /// The repository of the image.
     pub registry: Registry,
-    has_credentials: bool,
 }
 
 /// The annotations of an image's manifest.
@@ -39,16 +38,15 @@ impl Remotes {
     /// Opens the remotes with the credentials in the environment.
     pub fn open(github: GitHub, repository: Repository, desired: &Desired) -> Result<Self> {
         let credentials = credentials::registry_credentials(&desired.image.repository)?;
-        let has_credentials = credentials.is_some();
         let registry = Registry::new(desired.image.repository.clone(), credentials);
-        Ok(Self { github, repository, registry, has_credentials })
+        Ok(Self { github, repository, registry })
     }
 
     /// Fails early if credentials are missing. A registry other than GitHub's may not need any.
     pub fn require_credentials(&self) -> Result<()> {
         ensure!(self.github.has_token(), "publishing needs a token: set GITHUB_TOKEN (contents and issues: write)");
         ensure!(
-            self.has_credentials || !self.registry.repository().is_github(),
+            self.registry.has_credentials() || !self.registry.repository().is_github(),
             "pushing to {} needs credentials: set GITHUB_ACTOR and GITHUB_TOKEN (packages: write), \
              or REGISTRY_USERNAME and REGISTRY_PASSWORD",
             self.registry.repository()
@@ -172,11 +170,11 @@ mod tests {
 
     fn missing_credentials(has_token: bool, has_credentials: bool, image: &str) -> Option<String> {
         let token = has_token.then(|| Authorization::bearer("secret").expect("a token"));
+        let credentials = has_credentials.then(|| Authorization::basic("o", "secret"));
         let remotes = Remotes {
             github: GitHub::new("https://api.github.com".parse().expect("a URL"), token),
             repository: "o/n".parse().expect("a repository"),
-            registry: Registry::new(image.parse().expect("a repository"), None),
-            has_credentials,
+            registry: Registry::new(image.parse().expect("a repository"), credentials),
         };
         remotes.require_credentials().err().map(|error| error.to_string())
     }

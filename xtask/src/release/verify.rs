@@ -1,47 +1,86 @@
 //! Checks what was published as any user sees it: without credentials, at the public URLs. Then
 //! plans again, and nothing may be left to do.
+//!
+//! Public reads may lag behind the last write, and are limited. What was published is not at fault then, so that such
+//! a read is tried for a while, and what could not be read is verified later.
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Error, Result, bail, ensure};
+use http::StatusCode;
 use oci::reference::Reference;
 
 use crate::dist::names::{self, METADATA, SHA256SUMS};
 use crate::dist::{FileRecord, sha256sums};
 use crate::github::{Release, Releases};
-use crate::http::Http;
+use crate::http::{Http, RateLimited, UnexpectedStatus, Url, look_until_found};
 use crate::os::terminal::{note, print_status};
+use crate::registry::RegistryError;
 use crate::release::plan::{Desired, Image, plan};
 use crate::release::remotes::{Remotes, is_private};
 
-/// A list may be slightly older than the last write.
-const ATTEMPTS: usize = 4;
 const LARGEST_SUMS_BYTES: u64 = 1 << 20;
 
-/// Returns whether anyone can pull the image. Fails if something is not as desired.
-pub fn verify(remotes: &Remotes, desired: &Desired) -> Result<bool> {
-    let release = release(remotes, desired)?;
-    sums(&release, desired)?;
-    print_status("verify", format_args!("{}: assets and {SHA256SUMS}, without credentials", desired.name));
-    let is_public = image(remotes, desired)?;
-    nothing_is_left(remotes, desired)?;
-    Ok(is_public)
+/// What could be verified.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Verified {
+    /// Whether anyone can pull the image, or `None` if that could not be read.
+    pub is_public: Option<bool>,
+    /// Why something could not be read without credentials; one reason for each.
+    pub postponed: Vec<String>,
 }
 
-/// The release as any user sees it. Without a token, GitHub allows sixty requests an hour per IP
-/// address; after that the token is used, which does not find a draft by its tag either.
-fn release(remotes: &Remotes, desired: &Desired) -> Result<Release> {
+/// Fails if something is not as desired, or if something that was written cannot be seen with the credentials either.
+pub fn verify(remotes: &Remotes, desired: &Desired) -> Result<Verified> {
+    let mut verified = Verified { is_public: None, postponed: Vec::new() };
+    let release = release(remotes, desired)?;
+    if verified.unless_postponed(download(&release))?.is_some() {
+        print_status("verify", format_args!("{}: assets and {SHA256SUMS}, without credentials", desired.name));
+    }
+    verified.is_public = verified.unless_postponed(image(remotes, desired))?;
+    nothing_is_left(remotes, desired)?;
+    Ok(verified)
+}
+
+impl Verified {
+    /// The result of a check, or `None` if it failed only because the public read is limited or lags.
+    fn unless_postponed<T>(&mut self, result: Result<T>) -> Result<Option<T>> {
+        match result {
+            Err(error) if is_temporary(&error) => {
+                self.postponed.push(format!("{error:#}"));
+                Ok(None)
+            }
+            result => result.map(Some),
+        }
+    }
+}
+
+/// Whether a later read may succeed although nothing is published meanwhile.
+fn is_temporary(error: &Error) -> bool {
+    error.is::<RateLimited>()
+        || is_status(error, &[StatusCode::NOT_FOUND, StatusCode::TOO_MANY_REQUESTS])
+        || error.downcast_ref::<RegistryError>().is_some_and(RegistryError::is_limited)
+}
+
+fn is_status(error: &Error, statuses: &[StatusCode]) -> bool {
+    error.downcast_ref::<UnexpectedStatus>().is_some_and(|error| statuses.contains(&error.status))
+}
+
+/// Reads the release as any user sees it, until it is as desired. Returns the public URL of its `SHA256SUMS`, and what
+/// that must contain. Without a token, GitHub allows sixty requests an hour per IP address; after that the token is
+/// used, which does not find a draft by its tag either.
+fn release(remotes: &Remotes, desired: &Desired) -> Result<(Url, String)> {
     let anyone = remotes.github.anonymous();
     let by = |github| Releases { github, repository: &remotes.repository }.published(&desired.name);
-    let found = retry(remotes, || {
+    eventually(&remotes.github.url(""), || {
         let found = by(&anyone).or_else(|_| by(&remotes.github))?;
-        Ok(found.filter(|release| !release.draft))
-    })?;
-    found.with_context(|| {
-        format!("{} is not visible without credentials; is {} private?", desired.name, remotes.repository)
+        let found = found.filter(|release| !release.draft).with_context(|| {
+            format!("{} is not visible without credentials; is {} private?", desired.name, remotes.repository)
+        });
+        Ok(found.and_then(|release| sums(&release, desired)))
     })
 }
 
-/// Checks that the public `SHA256SUMS` matches the assets on GitHub.
-fn sums(release: &Release, desired: &Desired) -> Result<()> {
+/// Compares the assets with the build. Returns the URL of `SHA256SUMS`, and what it must contain.
+fn sums(release: &Release, desired: &Desired) -> Result<(Url, String)> {
     let mut listed = Vec::new();
     for name in names::files(&desired.record.source.version) {
         let asset = release.assets.iter().find(|asset| asset.name == name);
@@ -59,16 +98,30 @@ fn sums(release: &Release, desired: &Desired) -> Result<()> {
             ours.sha256
         );
         let digest = asset.digest.as_deref().and_then(|digest| digest.strip_prefix("sha256:"));
-        let sha256 = digest.map_or(Ok(ours.sha256.clone()), str::parse).map_err(anyhow::Error::msg)?;
+        let sha256 = digest.map_or(Ok(ours.sha256.clone()), str::parse).map_err(Error::msg)?;
         let url = asset.browser_download_url.clone();
         listed.push((url, FileRecord { name, size_bytes: asset.size, sha256 }));
     }
     let (url, _) = listed.pop().context("a release has files")?;
-    let url = url.parse().map_err(anyhow::Error::msg)?;
-    let public = Http::default().get(&url, LARGEST_SUMS_BYTES)?;
-    let expected = sha256sums(listed.iter().map(|(_, file)| file));
+    let url = url.parse().map_err(Error::msg)?;
+    Ok((url, sha256sums(listed.iter().map(|(_, file)| file))))
+}
+
+/// Checks that the public `SHA256SUMS` matches the assets on GitHub. It may not be there yet.
+fn download((url, expected): &(Url, String)) -> Result<()> {
+    let public = eventually(url, || match Http::default().get(url, LARGEST_SUMS_BYTES) {
+        Err(error) if is_status(&error, &[StatusCode::NOT_FOUND]) => Ok(Err(error)),
+        result => result.map(Ok),
+    })?;
     ensure!(public == expected.as_bytes(), "{url} does not match the assets of the release");
     Ok(())
+}
+
+/// Repeats a check that fails if a read lags. Returns its last result. Any other error ends it.
+fn eventually<T>(url: &Url, mut check: impl FnMut() -> Result<Result<T>>) -> Result<T> {
+    let mut last = None;
+    let found = look_until_found(url, || Ok(check()?.map_err(|error| last = Some(error)).ok()))?;
+    found.map_or_else(|| Err(last.expect("a check without a result has an error")), Ok)
 }
 
 /// Pulls the manifest by each tag and by its digest, without credentials. GitHub makes a new package private.
@@ -77,7 +130,7 @@ fn image(remotes: &Remotes, desired: &Desired) -> Result<bool> {
     let digest = &image.manifest.digest;
     let version_tags = image.tags.iter().filter(|tag| !tag.is_latest());
     for reference in version_tags.map(Reference::from).chain([Reference::from(digest)]) {
-        let found = match anyone.manifest(&reference) {
+        let found = match look_until_found(image.repository.endpoint(), || anyone.manifest(&reference)) {
             Ok(Some(found)) => found.descriptor.digest,
             Ok(None) => return Ok(nobody_can_pull(image, &format!("{reference} is not visible without credentials"))),
             // The error names the page where the package can be made public.
@@ -105,7 +158,7 @@ fn nobody_can_pull(image: &Image, why: &str) -> bool {
 /// Observes and plans again: the plan must be empty.
 fn nothing_is_left(remotes: &Remotes, desired: &Desired) -> Result<()> {
     let mut left = Vec::new();
-    let done = retry(remotes, || {
+    let done = look_until_found(&remotes.github.url(""), || {
         left = plan(desired, &remotes.observe(desired)?)?.steps;
         Ok(left.is_empty().then_some(()))
     })?;
@@ -115,16 +168,4 @@ fn nothing_is_left(remotes: &Remotes, desired: &Desired) -> Result<()> {
     }
     print_status("verify", "all was compared again; nothing is left to do");
     Ok(())
-}
-
-/// Repeats until there is a value, at most [`ATTEMPTS`] times.
-fn retry<T>(remotes: &Remotes, mut observe: impl FnMut() -> Result<Option<T>>) -> Result<Option<T>> {
-    for number in 1.. {
-        let found = observe()?;
-        if found.is_some() || number == ATTEMPTS {
-            return Ok(found);
-        }
-        remotes.github.pause();
-    }
-    Ok(None)
 }

@@ -9,11 +9,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use http::header::AUTHORIZATION;
 use http::{Method, StatusCode};
+use lag::Lag;
 use manifests::Manifest;
 use responses::{empty, header, response};
 use route::Route;
 use serde_json::{Value, json};
-use tokens::{Access, Tokens};
+use tokens::Tokens;
 use uploads::Upload;
 
 use crate::message::{Content, Request, Response, Service};
@@ -21,6 +22,8 @@ use crate::message::{Content, Request, Response, Service};
 pub use responses::error;
 pub use tokens::{Account, TOKEN_PREFIX};
 
+mod access;
+mod lag;
 mod manifests;
 mod responses;
 mod route;
@@ -37,6 +40,8 @@ pub enum Referrers {
     Absent,
     /// A redirect to another host.
     Redirected,
+    /// A list that is always empty, although no push of a referrer was acknowledged.
+    Empty,
     /// A list, as specified.
     Listed,
 }
@@ -45,6 +50,11 @@ pub enum Referrers {
 #[derive(Clone, Debug)]
 pub struct FakeRegistry {
     pub referrers: Referrers,
+    /// Whether a push to a package that does not exist is refused. Source: `access.rs`.
+    pub denies_creation: bool,
+    /// How many more requests without credentials are served, if they are limited.
+    pub anonymous_requests: Option<u32>,
+    lag: Lag,
     stale: Stale,
     tokens: Tokens,
     /// Secrets of other services, which must never arrive here.
@@ -80,6 +90,9 @@ impl FakeRegistry {
     pub fn new(account: Account, foreign_secrets: Vec<String>) -> Self {
         Self {
             referrers: Referrers::Redirected,
+            denies_creation: false,
+            anonymous_requests: None,
+            lag: Lag::default(),
             stale: Stale::No,
             tokens: Tokens::new(account),
             foreign_secrets,
@@ -93,6 +106,16 @@ impl FakeRegistry {
     /// Makes every package public, as someone does once on a new package's settings page.
     pub fn make_public(&mut self) {
         self.repositories.values_mut().for_each(|repository| repository.is_public = true);
+    }
+
+    /// Creates an empty public package, as an earlier publication and someone who made it public leave it.
+    pub fn create_public(&mut self, name: &str) {
+        self.repositories.entry(name.to_owned()).or_default().is_public = true;
+    }
+
+    /// Makes so many reads of a manifest after each push show the state before it.
+    pub fn lag(&mut self, reads: u32) {
+        self.lag = Lag::of_reads(reads);
     }
 
     /// Makes the next read of tags after the next write of a tag return the state before that write.
@@ -168,26 +191,6 @@ impl FakeRegistry {
         }
     }
 
-    /// The error response if the request is not authorized.
-    fn check_access(&mut self, request: &Request, route: Route<'_>) -> Option<Response> {
-        let is_read = [Method::GET, Method::HEAD].contains(request.method()) && !matches!(route, Route::Upload(..));
-        let (action, actions) = if is_read { ("pull", "pull") } else { ("push", "pull,push") };
-        let wanted = route.repository().map(|name| (name, action));
-        let authorization = header(request, AUTHORIZATION);
-        match self.tokens.check(authorization, wanted) {
-            Access::Granted => None,
-            Access::Unknown => {
-                Some(tokens::unauthorized(request, route.repository(), actions, authorization.is_some()))
-            }
-            Access::Denied if !self.tokens.may_push() => Some(error(
-                StatusCode::FORBIDDEN,
-                "DENIED",
-                &format!("permission_denied: {}", if is_read { "read_package" } else { "write_package" }),
-            )),
-            Access::Denied => Some(tokens::unauthorized(request, route.repository(), actions, false)),
-        }
-    }
-
     fn serve(&mut self, request: &Request, route: Route<'_>) -> Response {
         let is = |methods: &[Method]| methods.contains(request.method());
         match route {
@@ -242,6 +245,9 @@ impl Service for FakeRegistry {
         let path = request.uri().path().to_owned();
         let route = Route::of(&path);
         self.check_for_secrets(request, route);
+        if let Some(refused) = route.and_then(|route| self.limited(request, route)) {
+            return refused;
+        }
         match route {
             None => {
                 self.record_violation(request, "a registry has no such path");
@@ -252,7 +258,10 @@ impl Service for FakeRegistry {
                 self.tokens.issue(request, |name| repositories.get(name).is_some_and(|found| found.is_public))
             }
             Some(Route::Storage(digest)) => self.storage(digest),
-            Some(route) => self.check_access(request, route).unwrap_or_else(|| self.serve(request, route)),
+            Some(route) => {
+                let refused = self.check_access(request, route).or_else(|| self.denied_creation(request, route));
+                refused.unwrap_or_else(|| self.serve(request, route))
+            }
         }
     }
 }

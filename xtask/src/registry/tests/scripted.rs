@@ -71,6 +71,43 @@ fn an_upload_resumes_if_the_registry_reports_how_much_has_arrived() {
     assert_eq!((pushed, shown.done(), received.load(Ordering::Relaxed)), (Pushed::Sent, blob.size, blob.size));
 }
 
+/// A registry may report how much has arrived and then refuse the rest, with a status of its own choice.
+#[test]
+fn an_upload_whose_resume_is_refused_starts_once_from_zero() {
+    for (refusal, is_whole_refused) in [(416, false), (400, false), (500, false), (416, true)] {
+        let mut arrived = 0;
+        let server = Script::with_faults(Arc::new(ResetFirst(1_000_000)), move |request| {
+            let is_part = request.headers().contains_key("content-range");
+            match (request.method().as_str(), request.uri().path()) {
+                ("HEAD", _) => response(404, &[], ""),
+                ("POST", _) => response(202, &[("Location", if arrived == 0 { "/first" } else { "/again" })], ""),
+                ("GET", _) => response(204, &[("Location", "/rest"), ("Range", &format!("0-{}", arrived - 1))], ""),
+                ("PUT", "/first") if !is_part => {
+                    arrived = body(request).len();
+                    silence()
+                }
+                ("PUT", "/again") if !is_part && !is_whole_refused => response(201, &[], ""),
+                _ => response(refusal, &[], ""),
+            }
+        });
+        let content = noise(3_000_000);
+        let scratch = Scratch::new();
+        let (blob, file) = (described("application/octet-stream", &content), scratch.file("blob", &content));
+        let mut shown = progress();
+        let pushed = client(&server.address(), None).push_blob(&blob, &file, &mut shown);
+        let uploads = server.requests().into_iter().filter(|request| request.method() == Method::PUT);
+        let uploads: Vec<_> = uploads
+            .map(|request| (request.uri().path().to_owned(), header(&request, "content-range").is_some()))
+            .collect();
+        let [first, part, again] = [("/first", false), ("/rest", true), ("/again", false)];
+        assert_eq!(uploads, [first, part, again].map(|(path, is_part)| (path.to_owned(), is_part)), "{refusal}");
+        match pushed {
+            Ok(pushed) => assert_eq!((pushed, shown.done(), is_whole_refused), (Pushed::Sent, blob.size, false)),
+            Err(error) => assert!(is_whole_refused && error.to_string().contains("416"), "{error:#}"),
+        }
+    }
+}
+
 #[test]
 fn an_upload_to_another_origin_has_no_credentials() {
     let storage = Script::start(|_| response(201, &[], ""));
@@ -128,11 +165,34 @@ fn the_referrers_api_is_read_page_by_page() {
                 let link = ("Link", "</next>; rel=\"next\"");
                 response(200, &[content_type, link], r#"{"manifests":[{"artifactType":"other"}]}"#)
             }
+            target if target.contains("/manifests/sha256-") => response(404, &[], ""),
             _ => response(500, &[], ""),
         }
     });
     let found = client(&server.address(), None).referrers(&subject.digest, "application/spdx+json");
     assert_eq!(found.expect("is answered"), [ours]);
+}
+
+/// A registry may list nothing, or only a part, beside the index that clients maintain.
+#[test]
+fn the_referrers_api_and_the_fallback_tag_are_merged_by_digest() {
+    let (subject, ours) = referrer();
+    let other = Descriptor { digest: subject.digest.clone(), ..ours.clone() };
+    let page = |manifests: &[&Descriptor]| {
+        json!({ "schemaVersion": 2, "mediaType": INDEX_TYPE, "manifests": manifests }).to_string()
+    };
+    for (api, tag, expected) in [
+        (page(&[]), page(&[&ours]), vec![ours.clone()]),
+        (page(&[&ours]), page(&[]), vec![ours.clone()]),
+        (page(&[&other]), page(&[&ours, &other]), vec![other.clone(), ours.clone()]),
+    ] {
+        let server = Script::start(move |request| {
+            let body = if request.uri().path().contains("/referrers/") { &api } else { &tag };
+            response(200, &[("Content-Type", INDEX_TYPE)], body.clone())
+        });
+        let found = client(&server.address(), None).referrers(&subject.digest, "application/spdx+json");
+        assert_eq!(found.expect("is answered"), expected);
+    }
 }
 
 /// ghcr.io redirects such a request to its web site.

@@ -26,12 +26,18 @@ impl FakeRegistry {
     /// `GET` and `HEAD` of a manifest, by digest or tag.
     pub(super) fn pull_manifest(&mut self, request: &Request, name: &str, reference: &str) -> Response {
         let unknown = |message: &str| error(StatusCode::NOT_FOUND, "MANIFEST_UNKNOWN", message);
-        let stale = if reference.contains(':') { None } else { self.take_stale(name) };
+        let is_digest = reference.contains(':');
+        let stale = if is_digest { None } else { self.take_stale(name) };
+        let lagging = self.lag.read(name, reference);
         let Some(repository) = self.repositories.get(name) else {
             return error(StatusCode::NOT_FOUND, "NAME_UNKNOWN", "repository name not known to registry");
         };
         let tags = stale.as_ref().unwrap_or(&repository.tags);
-        let digest = if reference.contains(':') { Some(reference) } else { tags.get(reference).map(String::as_str) };
+        let digest = match &lagging {
+            Some(before) => before.as_deref(),
+            None if is_digest => Some(reference),
+            None => tags.get(reference).map(String::as_str),
+        };
         let found = digest.and_then(|digest| Some((digest, repository.manifests.get(digest)?)));
         let Some((digest, manifest)) = found else { return unknown("manifest unknown to registry") };
         // The reference implementation responds like this if a client does not accept the type
@@ -62,8 +68,10 @@ impl FakeRegistry {
         let digest = format!("sha256:{}", sha256(&manifest.bytes));
         let subject = manifest.document["subject"]["digest"].as_str().map(str::to_owned);
         let repository = self.repositories.entry(name.to_owned()).or_default();
-        repository.manifests.insert(digest.clone(), manifest);
+        let is_new = repository.manifests.insert(digest.clone(), manifest).is_none();
+        self.lag.pushed(name, &digest, (!is_new).then(|| digest.clone()));
         if !reference.contains(':') {
+            self.lag.pushed(name, reference, repository.tags.get(reference).cloned());
             repository.tags_before.clone_from(&repository.tags);
             if self.stale == Stale::Wanted {
                 self.stale = Stale::Next;
@@ -134,8 +142,10 @@ impl FakeRegistry {
         response(StatusCode::OK, &headers, Content::json(&json!({ "name": name, "tags": page })))
     }
 
-    /// `GET` of a manifest's referrers. ghcr.io does not support it and responds with 404 or, more
-    /// recently, 303 to a page of github.com (artifacthub/hub issue 4785).
+    /// `GET` of a manifest's referrers. ghcr.io does not support it; reports conflict on whether it responds with
+    /// 404, with 303 to a page of github.com (artifacthub/hub issue 4785), or with 200 and an empty list. The last
+    /// is also how the specification lets a registry respond that lists only what it acknowledged: "If a query
+    /// results in no matching referrers, an empty manifest list MUST be returned."
     pub(super) fn list_referrers(&self, request: &Request, name: &str, digest: &str) -> Response {
         match self.referrers {
             Referrers::Absent => empty(StatusCode::NOT_FOUND, &[]),
@@ -143,11 +153,11 @@ impl FakeRegistry {
                 let page = format!("http://{}/storage/referrers", crate::registry::other_host(request));
                 empty(StatusCode::SEE_OTHER, &[("Location", &page)])
             }
-            Referrers::Listed => {
-                let manifests = self.repositories.get(name).map(|repository| &repository.manifests);
+            Referrers::Empty | Referrers::Listed => {
+                let repository = self.repositories.get(name).filter(|_| self.referrers == Referrers::Listed);
+                let manifests = repository.into_iter().flat_map(|repository| repository.manifests.values());
                 let of_it = |manifest: &&Manifest| manifest.document["subject"]["digest"] == digest;
-                let list: Vec<Value> =
-                    manifests.into_iter().flat_map(|all| all.values()).filter(of_it).map(descriptor).collect();
+                let list: Vec<Value> = manifests.filter(of_it).map(descriptor).collect();
                 let index = json!({ "schemaVersion": 2, "mediaType": INDEX_TYPE, "manifests": list });
                 response(StatusCode::OK, &[("Content-Type", INDEX_TYPE)], Content::json(&index))
             }

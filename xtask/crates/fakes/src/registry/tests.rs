@@ -105,6 +105,22 @@ fn a_new_package_is_private_until_it_is_made_public() {
 }
 
 #[test]
+fn creating_a_package_can_be_denied() {
+    let mut client = Client::new();
+    client.sign_in();
+    client.registry.denies_creation = true;
+    let response = client.send("POST", "/v2/o/x/blobs/uploads/", &[], b"");
+    assert_eq!(response.status(), 403);
+    let Content::Memory(body) = response.into_body() else { panic!("is in memory") };
+    assert!(String::from_utf8_lossy(&body).contains("not allowed to Create organization package"));
+    client.registry.denies_creation = false;
+    client.put_blob(b"{}");
+    client.registry.denies_creation = true;
+    client.put_blob(b"[]");
+    assert_eq!(client.registry.violations(), [""; 0]);
+}
+
+#[test]
 fn chunks_must_be_in_order_and_an_upload_can_be_resumed() {
     let mut client = Client::new();
     client.sign_in();
@@ -152,6 +168,35 @@ fn one_read_after_a_write_can_be_stale() {
 }
 
 #[test]
+fn reads_can_lag_behind_a_push() {
+    let mut client = Client::new();
+    client.sign_in();
+    let (_, first) = client.put_manifest("v1");
+    client.registry.lag(2);
+    let (_, digest) = client.put_manifest("v2");
+    let (old, new) = (Some(first.clone()), Some(digest.clone()));
+    assert_eq!([client.head_tag("v2"), client.head_tag("v2"), client.head_tag("v2")], [None, None, new.clone()]);
+    assert_eq!([client.head_tag(&digest), client.head_tag(&digest), client.head_tag(&digest)], [None, None, new]);
+    assert_eq!(client.head_tag("v1"), old);
+}
+
+#[test]
+fn requests_without_credentials_can_be_limited() {
+    let mut client = Client::new();
+    client.registry.create_public("o/x");
+    client.registry.anonymous_requests = Some(2);
+    let token = token_in(&client.send("GET", TOKEN, &[], b""));
+    client.token = Some(token);
+    assert_eq!(client.send("GET", "/v2/o/x/tags/list", &[], b"").status(), 200);
+    assert_eq!(client.send("GET", "/v2/o/x/tags/list", &[], b"").status(), 429);
+    client.token = None;
+    assert_eq!(client.send("GET", TOKEN, &[], b"").status(), 429);
+    client.sign_in();
+    assert_eq!(client.send("GET", "/v2/o/x/tags/list", &[], b"").status(), 200);
+    assert_eq!(client.registry.violations(), [""; 0]);
+}
+
+#[test]
 fn an_expired_token_is_reported_as_invalid() {
     let mut client = Client::new();
     client.registry.token_lifetime(1);
@@ -178,7 +223,9 @@ fn referrers_are_listed_if_the_registry_supports_it() {
     client.sign_in();
     let (_, digest) = client.put_manifest("v1");
     let path = format!("/v2/o/x/referrers/{digest}");
-    for (referrers, status) in [(Referrers::Absent, 404), (Referrers::Redirected, 303), (Referrers::Listed, 200)] {
+    for (referrers, status) in
+        [(Referrers::Absent, 404), (Referrers::Redirected, 303), (Referrers::Empty, 200), (Referrers::Listed, 200)]
+    {
         client.registry.referrers = referrers;
         assert_eq!(client.send("GET", &path, &[], b"").status(), status);
     }
@@ -195,4 +242,11 @@ fn referrers_are_listed_if_the_registry_supports_it() {
     let Content::Memory(list) = client.send("GET", &path, &[], b"").into_body() else { panic!("is in memory") };
     let list: Value = serde_json::from_slice(&list).expect("JSON");
     assert_eq!(list["manifests"][0]["artifactType"], "application/spdx+json");
+    client.registry.referrers = Referrers::Empty;
+    let pushed =
+        client.send("PUT", &format!("/v2/o/x/manifests/{reference}"), &[("Content-Type", MANIFEST_TYPE)], &bytes);
+    assert!(!pushed.headers().contains_key("OCI-Subject"));
+    let Content::Memory(list) = client.send("GET", &path, &[], b"").into_body() else { panic!("is in memory") };
+    let list: Value = serde_json::from_slice(&list).expect("JSON");
+    assert_eq!(list["manifests"], json!([]));
 }

@@ -30,6 +30,8 @@ pub struct Account {
 #[derive(Clone, Debug)]
 struct Token {
     scopes: Vec<(String, Vec<String>)>,
+    /// Whether it was issued without credentials.
+    is_anonymous: bool,
     requests_left: u32,
 }
 
@@ -78,6 +80,12 @@ impl Tokens {
         if wanted.is_none_or(allows) { Access::Granted } else { Access::Denied }
     }
 
+    /// Whether a request has a token that was issued without credentials.
+    pub fn is_anonymous(&self, authorization: Option<&str>) -> bool {
+        let token = authorization.and_then(|value| value.strip_prefix("Bearer "));
+        token.and_then(|token| self.issued.get(token)).is_some_and(|token| token.is_anonymous)
+    }
+
     pub fn may_push(&self) -> bool {
         self.account.may_push
     }
@@ -108,7 +116,8 @@ impl Tokens {
         }
         self.count += 1;
         let token = format!("{TOKEN_PREFIX}{}", self.count);
-        self.issued.insert(token.clone(), Token { scopes, requests_left: self.lifetime_requests });
+        let issued = Token { scopes, is_anonymous: !is_known, requests_left: self.lifetime_requests };
+        self.issued.insert(token.clone(), issued);
         let body = Content::json(&json!({ "token": token, "expires_in": 300 }));
         responses::response(StatusCode::OK, &[("Content-Type", "application/json")], body)
     }
