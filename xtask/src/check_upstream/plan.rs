@@ -94,7 +94,7 @@ impl Observed {
         issues.sort_by_key(|issue| issue.number);
         let mut by_version = BTreeMap::<_, Vec<_>>::new();
         for issue in issues {
-            if let Some(version) = issue.body.as_deref().and_then(tracked_version) {
+            if let Some(version) = tracked_version(issue) {
                 by_version.entry(version).or_default().push(issue);
             }
         }

@@ -157,3 +157,27 @@ fn a_list_that_is_stale_once_does_no_harm() {
     scenario.fake.lock().expect("no panic").stale_once();
     assert_eq!(scenario.whole(), expected);
 }
+
+#[test]
+fn an_issue_without_its_labels_is_found_the_next_day() {
+    let expected =
+        Scenario::new("labelled", Fault(0, 0)).whole().replace(r#""build-in-progress","buildkit-release""#, "");
+    let scenario = Scenario::new("unlabelled", Fault(0, 0));
+    scenario.fake.lock().expect("no panic").drop_labels();
+    let found = scenario.whole();
+    assert_eq!(found.matches("xtask:tracking").count(), 1, "one issue: {found}");
+    assert_eq!(found.replace(r#""labels":[]"#, ""), expected.replace(r#""labels":[]"#, ""));
+    assert_eq!((scenario.pass(), scenario.pass()), (2, 2));
+}
+
+/// Anyone may open an issue with our title and marker, and close it as not planned.
+#[test]
+fn an_issue_by_a_stranger_is_not_ours() {
+    let scenario = Scenario::new("stranger", Fault(0, 0));
+    let body = "<!-- xtask:tracking v0.33.0 -->";
+    scenario.fake.lock().expect("no panic").open_issue_by_stranger("Building BuildKit v0.33.0 for RISC-V64", body);
+    scenario.pass();
+    let state = scenario.fake.lock().expect("no panic").snapshot();
+    assert_eq!(state["issues"].as_array().map(Vec::len), Some(2), "{state:#}");
+    assert_eq!(state["issues"][0]["comments"], json!([]), "{state:#}");
+}

@@ -13,9 +13,9 @@ const RUNS: &str = r#"[{"id":7,"display_title":"BuildKit v0.33.0","status":"comp
     "html_url":"https://github.com/7"},{"id":8,"display_title":"BuildKit v0.32.2","status":"queued","conclusion":null,
     "html_url":"https://github.com/8"}]"#;
 const ISSUES: &str = r#"[{"number":4,"title":"t","body":"<!-- xtask:tracking v0.33.0 -->","state":"open",
-    "state_reason":null,"html_url":"https://github.com/4","pull_request":null},{"number":5,"title":"t",
+    "state_reason":null,"html_url":"https://github.com/4","labels":[{"name":"buildkit-release"}],"pull_request":null},{"number":5,"title":"t",
     "body":"<!-- xtask:tracking v0.32.2 -->","state":"closed","state_reason":"completed",
-    "html_url":"https://github.com/5","pull_request":null}]"#;
+    "html_url":"https://github.com/5","labels":[],"user":{"type":"Bot"},"pull_request":null}]"#;
 const COMMENTS: &str = r#"[{"body":"<!-- xtask:run 7 -->\nBuild started: https://github.com/7"}]"#;
 
 #[test]

@@ -3,6 +3,7 @@
 use expect_test::expect;
 
 use super::*;
+use crate::github::Label;
 
 const URL: &str = "https://github.com/o/n";
 
@@ -42,6 +43,9 @@ fn issue(number: u64, version: &str, is: &str, reason: Option<&str>) -> Issue {
         state: state(is),
         state_reason: reason.map(state),
         html_url: format!("{URL}/issues/{number}"),
+        labels: vec![Label::Name("buildkit-release".to_owned())],
+        user: None,
+        author_association: None,
         pull_request: None,
     }
 }
@@ -102,7 +106,7 @@ fn a_new_version_gets_an_issue_and_then_a_recorded_run() {
         v0.33.0    missing           never built
         gh api 'repos/{owner}/{repo}/issues' --silent -f 'title=Building BuildKit v0.33.0 for RISC-V64' -f 'body=Upstream has released [BuildKit v0.33.0](https://github.com/moby/buildkit/releases/tag/v0.33.0). The workflow buildkit-weekly-build.yml builds it for RISC-V64 and publishes it as buildkit-v0.33.0-riscv64, which closes this issue. To skip this version, close the issue as not planned. <!-- xtask:tracking v0.33.0 -->' -f 'labels[]=build-in-progress' -f 'labels[]=buildkit-release'
         gh workflow run buildkit-weekly-build.yml -f buildkit_ref=v0.33.0
-        body=$(gh run list --workflow buildkit-weekly-build.yml --event workflow_dispatch --json databaseId,displayTitle,url --jq 'first(.[]|select(.displayTitle=="BuildKit v0.33.0"))|"<!-- xtask:run \(.databaseId) -->\nBuild started: \(.url)"') && issue=$(gh issue list --label buildkit-release --state all --limit 1000 --json number,body --jq '[.[]|select(.body|contains("<!-- xtask:tracking v0.33.0 -->")).number]|min') && gh issue comment "${issue:?}" --body "${body:?}""#]].assert_eq(&text(&world()));
+        body=$(gh run list --workflow buildkit-weekly-build.yml --event workflow_dispatch --json databaseId,displayTitle,url --jq 'first(.[]|select(.displayTitle=="BuildKit v0.33.0"))|"<!-- xtask:run \(.databaseId) -->\nBuild started: \(.url)"') && issue=$(gh api 'repos/{owner}/{repo}/issues?state=all&per_page=100' --paginate --jq '.[]|select(.pull_request|not)|select(any(.labels[];.name=="buildkit-release") or .user.type=="Bot" or (.author_association|IN("OWNER","MEMBER","COLLABORATOR")))|select(((.body//"")|contains("<!-- xtask:tracking v0.33.0 -->")) or .title=="Building BuildKit v0.33.0 for RISC-V64").number' | sort -n | head -n 1) && gh issue comment "${issue:?}" --body "${body:?}""#]].assert_eq(&text(&world()));
 }
 
 #[test]
