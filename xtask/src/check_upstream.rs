@@ -11,7 +11,7 @@ use clap::Args;
 use lists::Lists;
 use serde_json::json;
 
-use crate::check_upstream::plan::{Observed, State, Status, stable};
+use crate::check_upstream::plan::{Listed, Observed, State, Status, stable};
 use crate::cli::Target;
 use crate::dist::ReleaseName;
 use crate::github::{Executor, GitHub, GitHubStep, Issues, Releases, Repository, Workflow};
@@ -142,6 +142,10 @@ impl Subject {
             let release = ReleaseName::Upstream(status.version);
             let published = Releases { github, repository }.published(&release)?;
             observed.ours.extend(published.map(Into::into));
+        }
+        for version in observed.withdrawn() {
+            let found: Option<Listed> = github.read(&format!("{UPSTREAM_LIST}/tags/{version}"))?;
+            observed.upstream.extend(stable(found.as_slice()).unwrap_or_default());
         }
         for issue in observed.unread() {
             observed.comments.insert(issue, Issues { github, repository }.comments(issue)?);

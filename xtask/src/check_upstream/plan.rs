@@ -7,14 +7,16 @@ use serde::{Deserialize, Serialize};
 
 use crate::dist::ReleaseName;
 use crate::github::{
-    BUILD_INPUT, BUILD_WORKFLOW, Comment, GitHubStep, Issue, IssueState, Release, Run, RunConclusion, RunStatus,
-    StateReason, issue_marker, issue_title, published_comment, run_comment, run_title, tracked_version,
+    Comment, GitHubStep, Issue, IssueState, Release, Run, RunConclusion, RunStatus, StateReason, published_comment,
+    run_comment, run_title, tracked_version,
 };
 use crate::upstream::ReleaseTag;
 
 pub use status::{State, Status};
+use texts::{file, needs_attention_comment, withdrawn_comment};
 
 mod status;
+mod texts;
 
 /// How often a version is built before it needs attention.
 pub const MOST_ATTEMPTS: usize = 3;
@@ -82,6 +84,13 @@ impl Observed {
         steps.filter_map(|(status, step)| commented(status, step)).collect()
     }
 
+    /// The versions with an open issue that upstream's list does not show: they must be looked up by their
+    /// tags, because a list can be wrong for a moment, and their issues would be closed.
+    pub fn withdrawn(&self) -> Vec<ReleaseTag> {
+        let is_withdrawn = |status: &Status| status.state == State::Withdrawn;
+        self.evaluate().into_iter().filter(is_withdrawn).map(|status| status.version).collect()
+    }
+
     /// Our published releases of upstream's versions.
     fn published(&self) -> BTreeMap<ReleaseTag, &Listed> {
         let shown = self.ours.iter().filter(|release| !release.draft);
@@ -115,8 +124,9 @@ impl Observed {
         let patches = newest_by_line.into_iter().filter(|(line, _)| lines.contains(line)).map(|(_, newest)| newest);
         let first = published.keys().next();
         let current = patches.chain(self.upstream.last()).filter(|version| first.is_none_or(|first| *version >= first));
-        let is_real = |version: &ReleaseTag| self.upstream.contains(version) || published.contains_key(version);
-        let started = issues.iter().filter(|(version, issues)| is_real(version) && issues.iter().any(is_open));
+        // Only stable versions are tracked; an issue of another one is somebody's own.
+        let is_tracked = |version: &ReleaseTag| version.is_stable() || published.contains_key(version);
+        let started = issues.iter().filter(|(version, issues)| is_tracked(version) && issues.iter().any(is_open));
         current.chain(started.map(|(version, _)| version)).cloned().collect()
     }
 
@@ -130,6 +140,7 @@ impl Observed {
         let issue = issues.first().copied();
         let state = match (published, issue.and_then(declined), running) {
             (Some(release), ..) => State::Published { url: release.html_url.clone() },
+            (None, ..) if !self.upstream.contains(version) => State::Withdrawn,
             (None, Some(reason), _) => State::Declined { reason },
             (None, None, Some(run)) => State::Building { url: run.html_url.clone() },
             (None, None, None) if failed + succeeded >= MOST_ATTEMPTS => State::NeedsAttention { failed, succeeded },
@@ -137,9 +148,10 @@ impl Observed {
         };
         let steps = match &state {
             State::Declined { .. } => Vec::new(),
-            // The run that published it closes the issue next.
-            State::Published { .. } if running.is_some() => Vec::new(),
-            State::Published { url } => self.close_published(version, url, &issues),
+            // The run that published it closes the issue next; that of a withdrawn version may still publish it.
+            State::Published { .. } | State::Withdrawn if running.is_some() => Vec::new(),
+            State::Published { url } => self.close(&issues, &published_comment(version, url)),
+            State::Withdrawn => self.close(&issues, &withdrawn_comment(version)),
             State::Building { .. } | State::Missing { .. } | State::NeedsAttention { .. } => {
                 self.steps(version, &state, issue, &runs)
             }
@@ -180,12 +192,13 @@ impl Observed {
         steps
     }
 
-    /// Closes all open issues of a published version: a race may have left a second one.
-    fn close_published(&self, version: &ReleaseTag, url: &str, issues: &[&Issue]) -> Vec<GitHubStep> {
+    /// Closes all open issues of a version, each with a comment: a race may have left a second one. They are
+    /// closed as completed: `not_planned` would decline a withdrawn version that upstream publishes again.
+    fn close(&self, issues: &[&Issue], (marker, text): &(String, String)) -> Vec<GitHubStep> {
         let mut steps = Vec::new();
         for issue in issues.iter().filter(|issue| is_open(issue)) {
-            let (marker, text) = published_comment(version, url);
-            if !self.has_comment(issue, &marker) {
+            if !self.has_comment(issue, marker) {
+                let (marker, text) = (marker.clone(), text.clone());
                 steps.push(GitHubStep::Comment { issue: issue.number, marker, text });
             }
             steps.push(GitHubStep::CloseIssue { issue: issue.number });
@@ -228,32 +241,6 @@ fn is_completed(run: &Run) -> bool {
 
 fn is_success(run: &Run) -> bool {
     run.conclusion == Some(RunConclusion::Success)
-}
-
-/// The markers are at the end, because GitHub does not render Markdown on a line that begins with a comment.
-fn file(version: &ReleaseTag, comments: &[(String, String)]) -> GitHubStep {
-    let release = ReleaseName::Upstream(version.clone());
-    let comments: String = comments.iter().map(|(marker, text)| format!(" {text} {marker}")).collect();
-    let body = format!(
-        "Upstream has released [BuildKit {version}](https://github.com/moby/buildkit/releases/tag/{version}). \
-         The workflow {BUILD_WORKFLOW} builds it for RISC-V64 and publishes it as {release}, which closes this \
-         issue. To skip this version, close the issue as not planned.{comments} {}",
-        issue_marker(version)
-    );
-    GitHubStep::FileIssue { version: version.clone(), title: issue_title(version), body }
-}
-
-/// The comment that asks a maintainer to act.
-fn needs_attention_comment(version: &ReleaseTag, runs: &[&Run]) -> (String, String) {
-    let urls: Vec<&str> = runs.iter().rev().map(|run| run.html_url.as_str()).collect();
-    let text = format!(
-        "Built {} times without a release, so this needs attention: {}. Find the cause in the logs of these runs and \
-         fix it, then start another run with `gh workflow run {BUILD_WORKFLOW} -f {BUILD_INPUT}={version}`; or close \
-         this issue as not planned.",
-        urls.len(),
-        urls.join(", ")
-    );
-    (format!("<!-- xtask:left-to-a-person {version} -->"), text)
 }
 
 #[cfg(test)]

@@ -181,3 +181,29 @@ fn an_issue_by_a_stranger_is_not_ours() {
     assert_eq!(state["issues"].as_array().map(Vec::len), Some(2), "{state:#}");
     assert_eq!(state["issues"][0]["comments"], json!([]), "{state:#}");
 }
+
+#[test]
+fn a_release_that_upstream_withdraws_has_its_issue_closed_and_may_come_back() {
+    let scenario = Scenario::new("withdrawn", Fault(0, 0));
+    scenario.pass();
+    let change = |change: &dyn Fn(&mut FakeGitHub)| change(&mut scenario.fake.lock().expect("no panic"));
+    let issue = || scenario.fake.lock().expect("no panic").snapshot()["issues"][0].clone();
+    let run = scenario.fake.lock().expect("no panic").pending_runs()[0].id;
+    change(&|fake| fake.withdraw_upstream("v0.33.0"));
+    scenario.pass();
+    assert_eq!(issue()["open"], true, "a run is in progress");
+    change(&|fake| fake.set_run(run, "completed", Some("failure")));
+    scenario.pass();
+    let closed = issue();
+    assert_eq!((&closed["open"], closed["comments"].as_array().map(Vec::len)), (&json!(false), Some(2)), "{closed:#}");
+    assert!(closed["comments"][1].as_str().is_some_and(|text| text.contains("xtask:withdrawn v0.33.0")), "{closed:#}");
+    scenario.pass();
+    assert_eq!((scenario.pass(), issue()), (2, closed));
+    change(&|fake| fake.publish_upstream("v0.33.0", COMMIT, false));
+    scenario.pass();
+    assert_eq!(issue()["open"], true);
+    scenario.build();
+    scenario.pass();
+    assert_eq!(issue()["open"], false);
+    assert_eq!(scenario.pass(), 2);
+}

@@ -53,6 +53,8 @@ pub enum State {
         /// Such as `not_planned` or `duplicate`.
         reason: StateReason,
     },
+    /// Has an open issue, and upstream does not have the release any more.
+    Withdrawn,
 }
 
 impl Status {
@@ -61,13 +63,13 @@ impl Status {
         matches!(self.state, State::Published { .. }) && !self.is_issue_open
     }
 
-    /// Whether a run is completed or the issue closed, but the release is not in the list. A list can be
+    /// Whether a run is completed, the issue closed or the version withdrawn, but the release is not in the list. A list can be
     /// slightly older than the last write, so the release must be looked up by its tag before acting.
     pub fn is_doubtful(&self) -> bool {
         let is_closed = self.issue.is_some() && !self.is_issue_open;
         match self.state {
             State::Missing { failed, succeeded } => is_closed || failed + succeeded > 0,
-            State::NeedsAttention { .. } => true,
+            State::NeedsAttention { .. } | State::Withdrawn => true,
             State::Building { .. } => is_closed,
             State::Published { .. } | State::Declined { .. } => false,
         }
@@ -80,6 +82,7 @@ impl Status {
             State::Missing { .. } => "missing",
             State::NeedsAttention { .. } => "needs attention",
             State::Declined { .. } => "declined",
+            State::Withdrawn => "withdrawn",
         }
     }
 
@@ -92,6 +95,7 @@ impl Status {
                 attempts(*failed, *succeeded)
             }
             State::Declined { reason } => format!("its issue was closed as {reason}; reopen it to build this version"),
+            State::Withdrawn => "upstream does not have it any more".to_owned(),
         };
         if self.has_draft && !matches!(self.state, State::Published { .. }) {
             evidence.push_str(", a draft exists");
