@@ -62,9 +62,13 @@ impl Scenario {
         Self { fake, server, reliable, path: Utf8PathBuf::try_from(folder.join("cache.json")).expect("a UTF-8 name") }
     }
 
-    /// Repeats the pass until it completes. Returns how many requests the last one took.
     fn pass(&self) -> u64 {
-        let task = Line::parse_from(["check-upstream", "--execute", "--json"]).task;
+        self.pass_with(&[])
+    }
+
+    /// Repeats the pass until it completes. Returns how many requests the last one took.
+    fn pass_with(&self, arguments: &[&str]) -> u64 {
+        let task = Line::parse_from([&["check-upstream", "--execute", "--json"], arguments].concat()).task;
         for _ in 0..3 {
             let before = self.server.requests();
             match compare(github(&self.server), repository(), &self.path, &task) {
@@ -206,4 +210,40 @@ fn a_release_that_upstream_withdraws_has_its_issue_closed_and_may_come_back() {
     scenario.pass();
     assert_eq!(issue()["open"], false);
     assert_eq!(scenario.pass(), 2);
+}
+
+#[test]
+fn a_backlog_is_worked_off_after_everything_was_settled() {
+    let scenario = Scenario::new("backlog", Fault(0, 0));
+    for tag in ["v0.30.0", "v0.31.0", "v0.32.0"] {
+        scenario.fake.lock().expect("no panic").publish_upstream(tag, COMMIT, false);
+    }
+    scenario.whole();
+    assert_eq!((scenario.pass(), scenario.pass()), (2, 2), "nothing older is wanted");
+    let mut passes = Vec::new();
+    loop {
+        scenario.pass_with(&["--since", "v0.30.0"]);
+        let waiting = scenario.fake.lock().expect("no panic").pending_runs();
+        let versions: Vec<String> = waiting.iter().filter_map(|run| run.buildkit_ref.clone()).collect();
+        for run in &waiting {
+            publish(&github(&scenario.reliable), run.buildkit_ref.as_deref().expect("a version"));
+            scenario.fake.lock().expect("no panic").set_run(run.id, "completed", Some("success"));
+        }
+        if versions.is_empty() {
+            break;
+        }
+        passes.push(versions.join(" "));
+    }
+    assert_eq!(passes, ["v0.32.0 v0.31.0", "v0.30.0"]);
+    assert_eq!((scenario.pass_with(&["--since", "v0.30.0"]), scenario.pass()), (2, 2));
+}
+
+#[test]
+fn arguments_of_a_backlog_may_be_empty_variables() {
+    let parse = |arguments: &[&str]| Line::try_parse_from([&["check-upstream"], arguments].concat());
+    let task = parse(&["--since=", "--limit="]).map_err(|error| error.to_string()).expect("defaults").task;
+    assert!(task.since.0.is_none() && task.limit == DEFAULT_LIMIT);
+    for wrong in [["--since", "0.13.0"], ["--since", "master"], ["--limit", "51"], ["--limit", "two"]] {
+        assert!(parse(&wrong).is_err(), "{wrong:?}");
+    }
 }

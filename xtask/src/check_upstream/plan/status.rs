@@ -19,6 +19,8 @@ pub struct Status {
     pub issue: Option<u64>,
     /// Whether that issue, or a second one, is open.
     pub is_issue_open: bool,
+    /// Whether it must be built, and waits until fewer builds are in progress.
+    pub is_held_back: bool,
     #[serde(skip)]
     pub steps: Vec<GitHubStep>,
 }
@@ -58,6 +60,14 @@ pub enum State {
 }
 
 impl Status {
+    /// Holds a version back that must be built, and with it all its steps.
+    pub fn hold_back(&mut self) {
+        if matches!(self.state, State::Missing { .. }) {
+            self.is_held_back = true;
+            self.steps.clear();
+        }
+    }
+
     /// Whether nothing is left to do until a release is added or removed.
     pub fn is_settled(&self) -> bool {
         matches!(self.state, State::Published { .. }) && !self.is_issue_open
@@ -79,6 +89,7 @@ impl Status {
         match self.state {
             State::Published { .. } => "published",
             State::Building { .. } => "building",
+            State::Missing { .. } if self.is_held_back => "held back",
             State::Missing { .. } => "missing",
             State::NeedsAttention { .. } => "needs attention",
             State::Declined { .. } => "declined",
