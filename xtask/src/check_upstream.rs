@@ -234,19 +234,20 @@ fn report(subject: &Subject, statuses: &[Status], steps: &[GitHubStep], argument
         });
         println!("{}", serde_json::to_string_pretty(&report)?);
     }
+    let held_back = versions(statuses, |status| status.is_held_back);
     terminal::print_status(
         "upstream",
-        match (steps.len(), is_done) {
-            (0, _) => "nothing to do".to_owned(),
-            (count, true) => format!("{count} steps executed; nothing is left to do"),
-            (count, false) => format!("{count} steps planned; --execute runs them"),
+        match (steps.len(), is_done, held_back.is_empty()) {
+            (0, _, true) => "nothing to do".to_owned(),
+            (0, _, false) => "nothing to do yet".to_owned(),
+            (count, true, true) => format!("{count} steps executed; nothing is left to do"),
+            (count, true, false) => format!("{count} steps executed"),
+            (count, false, _) => format!("{count} steps planned; --execute runs them"),
         },
     );
-    let held_back = versions(statuses, |status| status.is_held_back);
     if let [newest, ..] = &held_back[..] {
         let (count, limit) = (held_back.len(), subject.desired.limit);
-        let text =
-            format!("{count} versions wait, {newest} first: --limit allows {limit} builds at once; run this again");
+        let text = format!("{count} for a later pass, {newest} next: at most {limit} in progress at once (--limit)");
         terminal::print_status("held back", text);
     }
     for status in statuses.iter().filter(|status| matches!(status.state, State::NeedsAttention { .. })) {

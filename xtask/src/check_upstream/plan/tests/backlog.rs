@@ -24,14 +24,16 @@ fn a_backlog_is_every_release_since_a_version_a_few_at_a_time_and_newest_first()
     let mut observed = backlog();
     expect![[r#"
         v0.33.0    published         https://github.com/o/n/releases/tag/buildkit-v0.33.0-riscv64
-    "#]].assert_eq(&states(&observed, &Desired::default()));
+    "#]]
+    .assert_eq(&states(&observed, &Desired::default()));
     expect![[r#"
         v0.33.0    published         https://github.com/o/n/releases/tag/buildkit-v0.33.0-riscv64
         v0.15.0    missing           never built
         v0.14.0    missing           never built
         v0.13.1    held back         never built
         v0.13.0    held back         never built
-    "#]].assert_eq(&states(&observed, &since(2)));
+    "#]]
+    .assert_eq(&states(&observed, &since(2)));
     let steps = |observed: &Observed| {
         let statuses = observed.evaluate(&since(2));
         let with_steps = statuses.iter().filter(|status| !status.steps.is_empty());
@@ -51,7 +53,8 @@ fn a_backlog_is_every_release_since_a_version_a_few_at_a_time_and_newest_first()
         v0.14.0    building          https://github.com/o/n/actions/runs/8, issue #2
         v0.13.1    held back         never built
         v0.13.0    held back         never built
-    "#]].assert_eq(&states(&observed, &since(2)));
+    "#]]
+    .assert_eq(&states(&observed, &since(2)));
     assert_eq!(steps(&observed), "");
 
     // What failed is built again before what is older.
@@ -63,7 +66,8 @@ fn a_backlog_is_every_release_since_a_version_a_few_at_a_time_and_newest_first()
         v0.14.0    held back         1 build failed, issue #2
         v0.13.1    held back         never built
         v0.13.0    held back         never built
-    "#]].assert_eq(&states(&observed, &since(1)));
+    "#]]
+    .assert_eq(&states(&observed, &since(1)));
     let started = observed.evaluate(&Desired::default());
     let started: Vec<_> = started.iter().map(|status| status.version.to_string()).collect();
     assert_eq!(started, ["v0.33.0", "v0.15.0", "v0.14.0"], "what was started is completed without --since");
