@@ -244,9 +244,6 @@ pub fn next_of(mut link: &str) -> Option<&str> {
 }
 
 #[cfg(test)]
-pub use documents::Label;
-
-#[cfg(test)]
 mod fake_tests;
 #[cfg(test)]
 mod property_tests;

@@ -225,6 +225,25 @@ fn excerpt(text: &str) -> String {
 }
 
 #[cfg(test)]
+impl Issue {
+    /// An open issue with our label.
+    pub fn sample(number: u64, title: &str, body: &str) -> Self {
+        Self {
+            number,
+            title: title.to_owned(),
+            body: Some(body.to_owned()),
+            state: IssueState::Open,
+            state_reason: None,
+            html_url: format!("https://github.com/o/n/issues/{number}"),
+            labels: vec![Label::Name("buildkit-release".to_owned())],
+            user: None,
+            author_association: None,
+            pull_request: None,
+        }
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use expect_test::expect;
 

@@ -3,7 +3,6 @@
 use expect_test::expect;
 
 use super::*;
-use crate::github::Label;
 
 mod backlog;
 mod withdrawn;
@@ -39,18 +38,9 @@ fn run(id: u64, version: &str, outcome: &str) -> Run {
 }
 
 fn issue(number: u64, version: &str, is: &str, reason: Option<&str>) -> Issue {
-    Issue {
-        number,
-        title: "as somebody has edited it".to_owned(),
-        body: Some(format!("text <!-- xtask:tracking {version} -->")),
-        state: state(is),
-        state_reason: reason.map(state),
-        html_url: format!("{URL}/issues/{number}"),
-        labels: vec![Label::Name("buildkit-release".to_owned())],
-        user: None,
-        author_association: None,
-        pull_request: None,
-    }
+    let body = format!("text <!-- xtask:tracking {version} -->");
+    let issue = Issue::sample(number, "as somebody has edited it", &body);
+    Issue { state: state(is), state_reason: reason.map(state), ..issue }
 }
 
 fn comment(text: &str) -> Comment {
