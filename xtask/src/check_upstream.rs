@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 use std::fmt::Display;
 use std::process::ExitCode;
+use std::str::FromStr;
 
 use anyhow::{Error, Result, bail, ensure};
 use camino::Utf8Path;
@@ -11,7 +12,7 @@ use clap::Args;
 use lists::Lists;
 use serde_json::json;
 
-use crate::check_upstream::plan::{Observed, State, Status, stable};
+use crate::check_upstream::plan::{DEFAULT_LIMIT, Desired, Listed, Observed, State, Status, stable};
 use crate::cli::Target;
 use crate::dist::ReleaseName;
 use crate::github::{Executor, GitHub, GitHubStep, Issues, Releases, Repository, Workflow};
@@ -22,6 +23,8 @@ mod lists;
 mod plan;
 
 const UPSTREAM_LIST: &str = "repos/moby/buildkit/releases";
+/// Half of the runs that GitHub is asked for, so that what is in progress is always among them.
+const HIGHEST_LIMIT: usize = 50;
 /// How often the result is observed before the task fails.
 const ATTEMPTS: usize = 5;
 
@@ -31,24 +34,38 @@ const ATTEMPTS: usize = 5;
 Examples:
   cargo xtask check-upstream                  print the status of each version, and the plan as shell commands
   cargo xtask check-upstream --execute        execute the plan; needs a token
+  cargo xtask check-upstream --since v0.13.0  plan every stable release from v0.13.0 on, newest first
+  cargo xtask check-upstream --since v0.13.0 --limit 4 --execute
+                                              start builds until four are in progress; run it again, daily for
+                                              example, until nothing is held back
   cargo xtask check-upstream --repo you/fork  use another repository than that of the remote `origin`
   cargo xtask check-upstream --json           print status and plan as JSON on stdout
 
-These versions are built: upstream's newest release, the newest patch release of each minor version that we have
-published, and every version that has an open issue. A version is built up to three times; after that it needs
-attention. To skip a version, close its issue as not planned.
+These versions are built: upstream's newest release, the newest patch release of each of the two newest minor versions
+that we have published, and every version that has an open issue. Nothing older than what we have published is built,
+unless --since names it. A version is built up to three times; after that it needs attention. To skip a version,
+close its issue as not planned.
 
 Environment:
   GITHUB_TOKEN, GH_TOKEN   the token; --execute needs the permissions actions:write, issues:write, contents:read
   GITHUB_REPOSITORY        same as --repo
+  BUILDKIT_SINCE           same as --since
+  BUILDKIT_LIMIT           same as --limit
   GITHUB_OUTPUT            receives `dispatched` (versions, separated by spaces) and `dispatched_count`
   GITHUB_STEP_SUMMARY      receives the table
 
-Exit status: 0 everything is as desired, or needs attention; 1 GitHub refused, or does not show the result;
+Exit status: 0 everything is as desired, held back, or needs attention; 1 GitHub refused, or does not show the result;
 2 bad arguments.")]
 pub struct CheckUpstream {
     #[command(flatten)]
     target: Target,
+    /// Build every stable release from this one on [default: only what is newer than what we have published]
+    #[arg(long, value_name = "VERSION", env = "BUILDKIT_SINCE", default_value = "", hide_default_value = true)]
+    #[arg(hide_env = true)]
+    since: Since,
+    /// How many builds may be in progress at once, up to 50; the others are held back for a later pass
+    #[arg(long, value_name = "N", env = "BUILDKIT_LIMIT", default_value = "2", hide_env = true, value_parser = limit)]
+    limit: usize,
     /// Execute the plan; without this, it is only printed
     #[arg(long)]
     execute: bool,
@@ -57,12 +74,34 @@ pub struct CheckUpstream {
     json: bool,
 }
 
+/// The oldest release of a backlog. An empty text is none: a workflow passes that for a variable that is not
+/// set.
+#[derive(Clone, Debug)]
+struct Since(Option<ReleaseTag>);
+
+impl FromStr for Since {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text.is_empty() { Ok(Self(None)) } else { text.parse().map(|tag| Self(Some(tag))) }
+    }
+}
+
+/// An empty text is the default, for the same reason.
+fn limit(text: &str) -> Result<usize, String> {
+    let limit = if text.is_empty() { Some(DEFAULT_LIMIT) } else { text.parse().ok() };
+    limit
+        .filter(|limit| *limit <= HIGHEST_LIMIT)
+        .ok_or_else(|| format!("{text:?} is not a number up to {HIGHEST_LIMIT}"))
+}
+
 /// The two repositories under comparison.
 struct Subject {
     github: GitHub,
     repository: Repository,
     upstream: BTreeSet<ReleaseTag>,
     lists: Lists,
+    desired: Desired,
 }
 
 /// Runs the task in the checkout at `root`.
@@ -79,8 +118,12 @@ pub fn run(root: &Utf8Path, arguments: &CheckUpstream) -> Result<ExitCode> {
 
 /// One pass, with the lists that the previous one cached at `path`.
 fn compare(github: GitHub, repository: Repository, path: &Utf8Path, arguments: &CheckUpstream) -> Result<()> {
-    let (mut subject, is_unchanged) = Subject::open(github, repository, Lists::open(path))?;
-    let mut statuses = if is_unchanged { subject.evaluate_cached() } else { subject.observe()? };
+    let desired = Desired { since: arguments.since.0.clone(), limit: arguments.limit };
+    let (mut subject, is_unchanged) = Subject::open(github, repository, Lists::open(path), desired)?;
+    // Another --since wants other versions than the pass that settled everything.
+    let cached = is_unchanged.then(|| subject.evaluate_cached());
+    let cached = cached.filter(|statuses| statuses.iter().all(Status::is_settled));
+    let mut statuses = cached.map_or_else(|| subject.observe(), Ok)?;
     let steps = planned_steps(&statuses);
     let print = |line: &dyn Display| terminal::print_step(arguments.json, line);
     statuses.iter().for_each(|status| print(status));
@@ -95,13 +138,18 @@ fn compare(github: GitHub, repository: Repository, path: &Utf8Path, arguments: &
         }
     }
     if arguments.execute && !steps.is_empty() {
-        statuses = subject.verify()?;
+        let held_back = versions(&statuses, |status| status.is_held_back);
+        statuses = subject.verify(&held_back)?;
         print(&"");
         statuses.iter().for_each(|status| print(status));
     }
     subject.lists.is_settled = statuses.iter().all(Status::is_settled);
     subject.lists.save(path)?;
     report(&subject, &statuses, &steps, arguments)
+}
+
+fn versions(statuses: &[Status], is_wanted: impl Fn(&Status) -> bool) -> Vec<ReleaseTag> {
+    statuses.iter().filter(|status| is_wanted(status)).map(|status| status.version.clone()).collect()
 }
 
 /// The steps of all versions.
@@ -112,10 +160,10 @@ fn planned_steps(statuses: &[Status]) -> Vec<GitHubStep> {
 impl Subject {
     /// Reads upstream's list. Also returns whether nothing has changed since everything was settled, which
     /// takes two requests.
-    fn open(github: GitHub, repository: Repository, mut lists: Lists) -> Result<(Self, bool)> {
+    fn open(github: GitHub, repository: Repository, mut lists: Lists, desired: Desired) -> Result<(Self, bool)> {
         let has_changed = lists.upstream.refresh(&github, UPSTREAM_LIST)?;
         let upstream = stable(&lists.upstream.entries()).map_err(Error::msg)?;
-        let mut subject = Self { github, repository, upstream, lists };
+        let mut subject = Self { github, repository, upstream, lists, desired };
         let is_unchanged = subject.lists.is_settled && !has_changed && !subject.refresh_ours()?;
         Ok((subject, is_unchanged))
     }
@@ -127,7 +175,7 @@ impl Subject {
     /// The status of every version from the cached lists alone, if no run and no issue can matter.
     fn evaluate_cached(&self) -> Vec<Status> {
         let (upstream, ours) = (self.upstream.clone(), self.lists.ours.entries());
-        Observed { upstream, ours, ..Observed::default() }.evaluate()
+        Observed { upstream, ours, ..Observed::default() }.evaluate(&self.desired)
     }
 
     /// The status of every version. The order of the requests is that of [`Observed`], and matters.
@@ -138,22 +186,30 @@ impl Subject {
         let (github, repository) = (&self.github, &self.repository);
         let (upstream, ours) = (self.upstream.clone(), self.lists.ours.entries());
         let mut observed = Observed { upstream, runs, issues, ours, ..Observed::default() };
-        for status in observed.evaluate().into_iter().filter(Status::is_doubtful) {
+        for status in observed.evaluate(&self.desired).into_iter().filter(Status::is_doubtful) {
             let release = ReleaseName::Upstream(status.version);
             let published = Releases { github, repository }.published(&release)?;
             observed.ours.extend(published.map(Into::into));
         }
-        for issue in observed.unread() {
+        for version in observed.withdrawn(&self.desired) {
+            let found: Option<Listed> = github.read(&format!("{UPSTREAM_LIST}/tags/{version}"))?;
+            observed.upstream.extend(stable(found.as_slice()).unwrap_or_default());
+        }
+        for issue in observed.unread(&self.desired) {
             observed.comments.insert(issue, Issues { github, repository }.comments(issue)?);
         }
-        Ok(observed.evaluate())
+        Ok(observed.evaluate(&self.desired))
     }
 
-    /// Observes until nothing is left to do, because a list can be slightly older than the last write.
-    fn verify(&mut self) -> Result<Vec<Status>> {
+    /// Observes until nothing is left to do, because a list can be slightly older than the last write. What was
+    /// held back stays so, even if a build has ended meanwhile.
+    fn verify(&mut self, held_back: &[ReleaseTag]) -> Result<Vec<Status>> {
         let mut left = Vec::new();
         for _ in 0..ATTEMPTS {
-            let statuses = self.observe()?;
+            let mut statuses = self.observe()?;
+            for status in statuses.iter_mut().filter(|status| held_back.contains(&status.version)) {
+                status.hold_back();
+            }
             left = planned_steps(&statuses);
             if left.is_empty() {
                 return Ok(statuses);
@@ -172,17 +228,28 @@ fn report(subject: &Subject, statuses: &[Status], steps: &[GitHubStep], argument
     let is_done = arguments.execute || steps.is_empty();
     if arguments.json {
         let upstream = json!({ "releases": subject.upstream.len(), "newest": subject.upstream.last() });
-        let report = json!({ "upstream": upstream, "wanted": statuses, "steps": steps, "done": is_done });
+        let Desired { since, limit } = &subject.desired;
+        let report = json!({
+            "upstream": upstream, "since": since, "limit": limit, "wanted": statuses, "steps": steps, "done": is_done,
+        });
         println!("{}", serde_json::to_string_pretty(&report)?);
     }
+    let held_back = versions(statuses, |status| status.is_held_back);
     terminal::print_status(
         "upstream",
-        match (steps.len(), is_done) {
-            (0, _) => "nothing to do".to_owned(),
-            (count, true) => format!("{count} steps executed; nothing is left to do"),
-            (count, false) => format!("{count} steps planned; --execute runs them"),
+        match (steps.len(), is_done, held_back.is_empty()) {
+            (0, _, true) => "nothing to do".to_owned(),
+            (0, _, false) => "nothing to do yet".to_owned(),
+            (count, true, true) => format!("{count} steps executed; nothing is left to do"),
+            (count, true, false) => format!("{count} steps executed"),
+            (count, false, _) => format!("{count} steps planned; --execute runs them"),
         },
     );
+    if let [newest, ..] = &held_back[..] {
+        let (count, limit) = (held_back.len(), subject.desired.limit);
+        let text = format!("{count} for a later pass, {newest} next: at most {limit} in progress at once (--limit)");
+        terminal::print_status("held back", text);
+    }
     for status in statuses.iter().filter(|status| matches!(status.state, State::NeedsAttention { .. })) {
         terminal::note(format_args!("{} needs attention: {}", status.version, status.evidence()));
     }

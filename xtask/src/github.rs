@@ -95,17 +95,31 @@ impl GitHub {
     }
 
     /// All entries of a list from the page `next` on.
-    pub fn follow<T: DeserializeOwned>(&self, mut next: Option<Url>) -> Result<Vec<T>> {
+    pub fn follow<T: DeserializeOwned>(&self, next: Option<Url>) -> Result<Vec<T>> {
+        match self.pages(next, MAX_PAGES)? {
+            (all, None) => Ok(all),
+            (_, Some(url)) => bail!("a list has more than {MAX_PAGES} pages: {url}"),
+        }
+    }
+
+    /// The entries of the first `most` pages of a list, and whether there are more.
+    pub fn begin<T: DeserializeOwned>(&self, path: &str, most: usize) -> Result<(Vec<T>, bool)> {
+        let (entries, next) = self.pages(Some(self.api.join(path).with("per_page", "100")), most)?;
+        Ok((entries, next.is_some()))
+    }
+
+    /// The entries of up to `most` pages from the page `next` on, and the page after these.
+    fn pages<T: DeserializeOwned>(&self, mut next: Option<Url>, most: usize) -> Result<(Vec<T>, Option<Url>)> {
         let mut all = Vec::new();
-        for _ in 0..MAX_PAGES {
-            let Some(url) = next else { return Ok(all) };
+        for _ in 0..most {
+            let Some(url) = next else { break };
             let Page::Changed { entries, next: following, .. } = self.page(&url, None)? else {
                 bail!("{url} was reported as unchanged, but the request was not conditional");
             };
             all.extend(entries);
             next = following;
         }
-        bail!("a list has more than {MAX_PAGES} pages{}", next.map_or_else(String::new, |url| format!(": {url}")))
+        Ok((all, next))
     }
 
     /// One page of a list, if it has changed since `etag`. Fails if the next page is on another site, where the

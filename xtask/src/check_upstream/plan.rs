@@ -7,17 +7,23 @@ use serde::{Deserialize, Serialize};
 
 use crate::dist::ReleaseName;
 use crate::github::{
-    BUILD_INPUT, BUILD_WORKFLOW, Comment, GitHubStep, Issue, IssueState, Release, Run, RunConclusion, RunStatus,
-    StateReason, issue_marker, issue_title, published_comment, run_comment, run_title, tracked_version,
+    Comment, GitHubStep, Issue, IssueState, Release, Run, RunConclusion, RunStatus, StateReason, published_comment,
+    run_comment, run_title, tracked_version,
 };
 use crate::upstream::ReleaseTag;
 
 pub use status::{State, Status};
+use texts::{file, needs_attention_comment, withdrawn_comment};
 
 mod status;
+mod texts;
 
 /// How often a version is built before it needs attention.
 pub const MOST_ATTEMPTS: usize = 3;
+/// How many builds are in progress at once, unless somebody says otherwise.
+pub const DEFAULT_LIMIT: usize = 2;
+/// Upstream patches the line before the newest, until shortly after the release of a new one.
+const PATCHED_LINES: usize = 2;
 
 /// A release in a list, without its assets, so that a new download count is not a change.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,6 +32,22 @@ pub struct Listed {
     pub draft: bool,
     pub prerelease: bool,
     pub html_url: String,
+}
+
+/// Which versions to build, and how many at a time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Desired {
+    /// Every stable release from this one on. `None` for upstream's newest, and the patches of our newest lines.
+    pub since: Option<ReleaseTag>,
+    /// How many builds may be in progress after a pass. A limit on what is in progress, not on what a pass
+    /// starts, gives the same result if a pass is interrupted and repeated.
+    pub limit: usize,
+}
+
+impl Default for Desired {
+    fn default() -> Self {
+        Self { since: None, limit: DEFAULT_LIMIT }
+    }
 }
 
 /// The observed state on GitHub.
@@ -62,17 +84,23 @@ pub fn stable(listed: &[Listed]) -> Result<BTreeSet<ReleaseTag>, String> {
 }
 
 impl Observed {
-    /// The status of every wanted version, newest first.
-    pub fn evaluate(&self) -> Vec<Status> {
+    /// The status of every wanted version, newest first. Builds beyond the limit are held back, and have no
+    /// steps yet.
+    pub fn evaluate(&self, desired: &Desired) -> Vec<Status> {
         let (published, mut issues) = (self.published(), self.issues_by_version());
-        let wanted = self.wanted(&published, &issues);
+        let wanted = self.wanted(desired, &published, &issues);
         let status = |version| self.status(version, published.get(version).copied(), issues.remove(version));
-        wanted.iter().rev().map(status).collect()
+        let mut statuses: Vec<Status> = wanted.iter().rev().map(status).collect();
+        let is_building = |status: &&Status| matches!(status.state, State::Building { .. });
+        let free = desired.limit.saturating_sub(statuses.iter().filter(is_building).count());
+        let missing = statuses.iter_mut().filter(|status| matches!(status.state, State::Missing { .. }));
+        missing.skip(free).for_each(Status::hold_back);
+        statuses
     }
 
     /// The issues to comment on. Their comments must be read, in case the comment already exists.
-    pub fn unread(&self) -> BTreeSet<u64> {
-        let statuses = self.evaluate();
+    pub fn unread(&self, desired: &Desired) -> BTreeSet<u64> {
+        let statuses = self.evaluate(desired);
         let commented = |status: &Status, step: &GitHubStep| match step {
             GitHubStep::Comment { issue, .. } => Some(*issue),
             GitHubStep::RecordRun { .. } => status.issue,
@@ -80,6 +108,13 @@ impl Observed {
         };
         let steps = statuses.iter().flat_map(|status| status.steps.iter().map(move |step| (status, step)));
         steps.filter_map(|(status, step)| commented(status, step)).collect()
+    }
+
+    /// The versions with an open issue that upstream's list does not show: they must be looked up by their
+    /// tags, because a list can be wrong for a moment, and their issues would be closed.
+    pub fn withdrawn(&self, desired: &Desired) -> Vec<ReleaseTag> {
+        let is_withdrawn = |status: &Status| status.state == State::Withdrawn;
+        self.evaluate(desired).into_iter().filter(is_withdrawn).map(|status| status.version).collect()
     }
 
     /// Our published releases of upstream's versions.
@@ -94,30 +129,41 @@ impl Observed {
         issues.sort_by_key(|issue| issue.number);
         let mut by_version = BTreeMap::<_, Vec<_>>::new();
         for issue in issues {
-            if let Some(version) = issue.body.as_deref().and_then(tracked_version) {
+            if let Some(version) = tracked_version(issue) {
                 by_version.entry(version).or_default().push(issue);
             }
         }
         by_version
     }
 
-    /// The newest release, and the newest patch release of each minor version that we have published, but
-    /// nothing older than our first release. A version with an open issue stays wanted after a newer one
-    /// is released, so that what was started is completed.
+    /// Every release from a version on; or else the newest release, and the newest patch release of each of the
+    /// two newest lines that we have published, but nothing older than what we have. A version with an open issue
+    /// stays wanted after a newer one is released, so that what was started is completed.
     fn wanted(
         &self,
+        desired: &Desired,
         published: &BTreeMap<ReleaseTag, &Listed>,
         issues: &BTreeMap<ReleaseTag, Vec<&Issue>>,
     ) -> BTreeSet<ReleaseTag> {
-        let lines: BTreeSet<_> = published.keys().map(ReleaseTag::line).collect();
-        // Ascending, so that the last one of each line is kept.
-        let newest_by_line: BTreeMap<_, _> = self.upstream.iter().map(|version| (version.line(), version)).collect();
-        let patches = newest_by_line.into_iter().filter(|(line, _)| lines.contains(line)).map(|(_, newest)| newest);
-        let first = published.keys().next();
-        let current = patches.chain(self.upstream.last()).filter(|version| first.is_none_or(|first| *version >= first));
-        let is_real = |version: &ReleaseTag| self.upstream.contains(version) || published.contains_key(version);
-        let started = issues.iter().filter(|(version, issues)| is_real(version) && issues.iter().any(is_open));
-        current.chain(started.map(|(version, _)| version)).cloned().collect()
+        let current: Vec<&ReleaseTag> = if let Some(since) = &desired.since {
+            self.upstream.range(since..).collect()
+        } else {
+            let lines: BTreeSet<_> = published.keys().map(ReleaseTag::line).collect();
+            let lines: BTreeSet<_> = lines.into_iter().rev().take(PATCHED_LINES).collect();
+            // Ascending, so that the last one of each line is kept.
+            let newest_by_line: BTreeMap<_, _> =
+                self.upstream.iter().map(|version| (version.line(), version)).collect();
+            let patches = newest_by_line.into_iter().filter(|(line, newest)| {
+                let is_ours = |ours: &&ReleaseTag| ours.line() == *line;
+                lines.contains(line) && published.keys().filter(is_ours).all(|ours| ours <= *newest)
+            });
+            let newest = self.upstream.last().filter(|newest| published.keys().all(|ours| ours <= *newest));
+            patches.map(|(_, newest)| newest).chain(newest).collect()
+        };
+        // Only stable versions are tracked; an issue of another one is somebody's own.
+        let is_tracked = |version: &ReleaseTag| version.is_stable() || published.contains_key(version);
+        let started = issues.iter().filter(|(version, issues)| is_tracked(version) && issues.iter().any(is_open));
+        current.into_iter().chain(started.map(|(version, _)| version)).cloned().collect()
     }
 
     fn status(&self, version: &ReleaseTag, published: Option<&Listed>, issues: Option<Vec<&Issue>>) -> Status {
@@ -130,6 +176,7 @@ impl Observed {
         let issue = issues.first().copied();
         let state = match (published, issue.and_then(declined), running) {
             (Some(release), ..) => State::Published { url: release.html_url.clone() },
+            (None, ..) if !self.upstream.contains(version) => State::Withdrawn,
             (None, Some(reason), _) => State::Declined { reason },
             (None, None, Some(run)) => State::Building { url: run.html_url.clone() },
             (None, None, None) if failed + succeeded >= MOST_ATTEMPTS => State::NeedsAttention { failed, succeeded },
@@ -137,9 +184,10 @@ impl Observed {
         };
         let steps = match &state {
             State::Declined { .. } => Vec::new(),
-            // The run that published it closes the issue next.
-            State::Published { .. } if running.is_some() => Vec::new(),
-            State::Published { url } => self.close_published(version, url, &issues),
+            // The run that published it closes the issue next; that of a withdrawn version may still publish it.
+            State::Published { .. } | State::Withdrawn if running.is_some() => Vec::new(),
+            State::Published { url } => self.close(&issues, &published_comment(version, url)),
+            State::Withdrawn => self.close(&issues, &withdrawn_comment(version)),
             State::Building { .. } | State::Missing { .. } | State::NeedsAttention { .. } => {
                 self.steps(version, &state, issue, &runs)
             }
@@ -149,6 +197,7 @@ impl Observed {
             has_draft: self.ours.iter().any(|release| release.draft && upstream_of(release).as_ref() == Some(version)),
             issue: issue.map(|issue| issue.number),
             is_issue_open: issues.iter().any(is_open),
+            is_held_back: false,
             steps,
             state,
         }
@@ -180,12 +229,13 @@ impl Observed {
         steps
     }
 
-    /// Closes all open issues of a published version: a race may have left a second one.
-    fn close_published(&self, version: &ReleaseTag, url: &str, issues: &[&Issue]) -> Vec<GitHubStep> {
+    /// Closes all open issues of a version, each with a comment: a race may have left a second one. They are
+    /// closed as completed: `not_planned` would decline a withdrawn version that upstream publishes again.
+    fn close(&self, issues: &[&Issue], (marker, text): &(String, String)) -> Vec<GitHubStep> {
         let mut steps = Vec::new();
         for issue in issues.iter().filter(|issue| is_open(issue)) {
-            let (marker, text) = published_comment(version, url);
-            if !self.has_comment(issue, &marker) {
+            if !self.has_comment(issue, marker) {
+                let (marker, text) = (marker.clone(), text.clone());
                 steps.push(GitHubStep::Comment { issue: issue.number, marker, text });
             }
             steps.push(GitHubStep::CloseIssue { issue: issue.number });
@@ -228,32 +278,6 @@ fn is_completed(run: &Run) -> bool {
 
 fn is_success(run: &Run) -> bool {
     run.conclusion == Some(RunConclusion::Success)
-}
-
-/// The markers are at the end, because GitHub does not render Markdown on a line that begins with a comment.
-fn file(version: &ReleaseTag, comments: &[(String, String)]) -> GitHubStep {
-    let release = ReleaseName::Upstream(version.clone());
-    let comments: String = comments.iter().map(|(marker, text)| format!(" {text} {marker}")).collect();
-    let body = format!(
-        "Upstream has released [BuildKit {version}](https://github.com/moby/buildkit/releases/tag/{version}). \
-         The workflow {BUILD_WORKFLOW} builds it for RISC-V64 and publishes it as {release}, which closes this \
-         issue. To skip this version, close the issue as not planned.{comments} {}",
-        issue_marker(version)
-    );
-    GitHubStep::FileIssue { version: version.clone(), title: issue_title(version), body }
-}
-
-/// The comment that asks a maintainer to act.
-fn needs_attention_comment(version: &ReleaseTag, runs: &[&Run]) -> (String, String) {
-    let urls: Vec<&str> = runs.iter().rev().map(|run| run.html_url.as_str()).collect();
-    let text = format!(
-        "Built {} times without a release, so this needs attention: {}. Find the cause in the logs of these runs and \
-         fix it, then start another run with `gh workflow run {BUILD_WORKFLOW} -f {BUILD_INPUT}={version}`; or close \
-         this issue as not planned.",
-        urls.len(),
-        urls.join(", ")
-    );
-    (format!("<!-- xtask:left-to-a-person {version} -->"), text)
 }
 
 #[cfg(test)]

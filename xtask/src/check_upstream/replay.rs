@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use world::{HOUR, World, release};
 
-use crate::check_upstream::plan::{Listed, MOST_ATTEMPTS, Observed, Status, stable};
+use crate::check_upstream::plan::{Desired, Listed, MOST_ATTEMPTS, Observed, Status, stable};
 use crate::check_upstream::planned_steps;
 use crate::github::IssueState;
 use crate::upstream::ReleaseTag;
@@ -29,17 +29,20 @@ fn triple_of_ours(listed: &Listed) -> Option<Triple> {
     triple(listed.tag_name.strip_prefix("buildkit-")?.strip_suffix("-riscv64")?).filter(|_| !listed.draft)
 }
 
-/// The versions that should be published: the newest stable one, and the newest of each minor version of
-/// which we have one, but nothing older than everything that we have.
+/// The versions that should be published: the newest stable one, and the newest of the two newest minor
+/// versions of which we have one, but nothing older than what we have of it.
 fn due(upstream: &[Listed], ours: &[Listed]) -> BTreeSet<Triple> {
     let released: Vec<Triple> = upstream.iter().filter_map(|listed| triple(&listed.tag_name)).collect();
     let published: Vec<Triple> = ours.iter().filter_map(triple_of_ours).collect();
-    let is_line = |a: &Triple, b: &Triple| (a.0, a.1) == (b.0, b.1);
+    let mut lines: Vec<(u64, u64)> = published.iter().map(|version| (version.0, version.1)).collect();
+    lines.sort_unstable_by(|one, other| other.cmp(one));
+    lines.dedup();
+    lines.truncate(2);
     let is_due = |version: &&Triple| {
-        let newer: Vec<&Triple> = released.iter().filter(|other| other > version).collect();
-        let has_line = published.iter().any(|other| is_line(other, version));
-        let is_current = newer.is_empty() || has_line && !newer.iter().any(|other| is_line(other, version));
-        is_current && (published.is_empty() || published.iter().any(|other| other <= version))
+        let is_newest = released.iter().chain(&published).all(|other| other <= version);
+        let is_line = |other: &&Triple| (other.0, other.1) == (version.0, version.1);
+        let is_newest_of_line = released.iter().chain(&published).filter(is_line).all(|other| other <= version);
+        is_newest || lines.contains(&(version.0, version.1)) && is_newest_of_line
     };
     released.iter().filter(is_due).copied().collect()
 }
@@ -65,14 +68,14 @@ fn observe(world: &mut World, upstream: &BTreeSet<ReleaseTag>) -> Vec<Status> {
     let (runs, issues) = (world.runs(), world.issues());
     let (upstream, ours) = (upstream.clone(), world.ours());
     let mut observed = Observed { upstream, runs, issues, ours, ..Observed::default() };
-    for status in observed.evaluate().into_iter().filter(Status::is_doubtful) {
+    for status in observed.evaluate(&Desired::default()).into_iter().filter(Status::is_doubtful) {
         observed.ours.extend(world.ours_by_tag(&status.version));
     }
-    for issue in observed.unread() {
+    for issue in observed.unread(&Desired::default()) {
         let comments = world.comments(issue);
         observed.comments.insert(issue, comments);
     }
-    observed.evaluate()
+    observed.evaluate(&Desired::default())
 }
 
 #[derive(Default)]

@@ -62,9 +62,13 @@ impl Scenario {
         Self { fake, server, reliable, path: Utf8PathBuf::try_from(folder.join("cache.json")).expect("a UTF-8 name") }
     }
 
-    /// Repeats the pass until it completes. Returns how many requests the last one took.
     fn pass(&self) -> u64 {
-        let task = Line::parse_from(["check-upstream", "--execute", "--json"]).task;
+        self.pass_with(&[])
+    }
+
+    /// Repeats the pass until it completes. Returns how many requests the last one took.
+    fn pass_with(&self, arguments: &[&str]) -> u64 {
+        let task = Line::parse_from([&["check-upstream", "--execute", "--json"], arguments].concat()).task;
         for _ in 0..3 {
             let before = self.server.requests();
             match compare(github(&self.server), repository(), &self.path, &task) {
@@ -156,4 +160,90 @@ fn a_list_that_is_stale_once_does_no_harm() {
     let scenario = Scenario::new("stale", Fault(0, 0));
     scenario.fake.lock().expect("no panic").stale_once();
     assert_eq!(scenario.whole(), expected);
+}
+
+#[test]
+fn an_issue_without_its_labels_is_found_the_next_day() {
+    let expected =
+        Scenario::new("labelled", Fault(0, 0)).whole().replace(r#""build-in-progress","buildkit-release""#, "");
+    let scenario = Scenario::new("unlabelled", Fault(0, 0));
+    scenario.fake.lock().expect("no panic").drop_labels();
+    let found = scenario.whole();
+    assert_eq!(found.matches("xtask:tracking").count(), 1, "one issue: {found}");
+    assert_eq!(found.replace(r#""labels":[]"#, ""), expected.replace(r#""labels":[]"#, ""));
+    assert_eq!((scenario.pass(), scenario.pass()), (2, 2));
+}
+
+/// Anyone may open an issue with our title and marker, and close it as not planned.
+#[test]
+fn an_issue_by_a_stranger_is_not_ours() {
+    let scenario = Scenario::new("stranger", Fault(0, 0));
+    let body = "<!-- xtask:tracking v0.33.0 -->";
+    scenario.fake.lock().expect("no panic").open_issue_by_stranger("Building BuildKit v0.33.0 for RISC-V64", body);
+    scenario.pass();
+    let state = scenario.fake.lock().expect("no panic").snapshot();
+    assert_eq!(state["issues"].as_array().map(Vec::len), Some(2), "{state:#}");
+    assert_eq!(state["issues"][0]["comments"], json!([]), "{state:#}");
+}
+
+#[test]
+fn a_release_that_upstream_withdraws_has_its_issue_closed_and_may_come_back() {
+    let scenario = Scenario::new("withdrawn", Fault(0, 0));
+    scenario.pass();
+    let change = |change: &dyn Fn(&mut FakeGitHub)| change(&mut scenario.fake.lock().expect("no panic"));
+    let issue = || scenario.fake.lock().expect("no panic").snapshot()["issues"][0].clone();
+    let run = scenario.fake.lock().expect("no panic").pending_runs()[0].id;
+    change(&|fake| fake.withdraw_upstream("v0.33.0"));
+    scenario.pass();
+    assert_eq!(issue()["open"], true, "a run is in progress");
+    change(&|fake| fake.set_run(run, "completed", Some("failure")));
+    scenario.pass();
+    let closed = issue();
+    assert_eq!((&closed["open"], closed["comments"].as_array().map(Vec::len)), (&json!(false), Some(2)), "{closed:#}");
+    assert!(closed["comments"][1].as_str().is_some_and(|text| text.contains("xtask:withdrawn v0.33.0")), "{closed:#}");
+    scenario.pass();
+    assert_eq!((scenario.pass(), issue()), (2, closed));
+    change(&|fake| fake.publish_upstream("v0.33.0", COMMIT, false));
+    scenario.pass();
+    assert_eq!(issue()["open"], true);
+    scenario.build();
+    scenario.pass();
+    assert_eq!(issue()["open"], false);
+    assert_eq!(scenario.pass(), 2);
+}
+
+#[test]
+fn a_backlog_is_worked_off_after_everything_was_settled() {
+    let scenario = Scenario::new("backlog", Fault(0, 0));
+    for tag in ["v0.30.0", "v0.31.0", "v0.32.0"] {
+        scenario.fake.lock().expect("no panic").publish_upstream(tag, COMMIT, false);
+    }
+    scenario.whole();
+    assert_eq!((scenario.pass(), scenario.pass()), (2, 2), "nothing older is wanted");
+    let mut passes = Vec::new();
+    loop {
+        scenario.pass_with(&["--since", "v0.30.0"]);
+        let waiting = scenario.fake.lock().expect("no panic").pending_runs();
+        let versions: Vec<String> = waiting.iter().filter_map(|run| run.buildkit_ref.clone()).collect();
+        for run in &waiting {
+            publish(&github(&scenario.reliable), run.buildkit_ref.as_deref().expect("a version"));
+            scenario.fake.lock().expect("no panic").set_run(run.id, "completed", Some("success"));
+        }
+        if versions.is_empty() {
+            break;
+        }
+        passes.push(versions.join(" "));
+    }
+    assert_eq!(passes, ["v0.32.0 v0.31.0", "v0.30.0"]);
+    assert_eq!((scenario.pass_with(&["--since", "v0.30.0"]), scenario.pass()), (2, 2));
+}
+
+#[test]
+fn arguments_of_a_backlog_may_be_empty_variables() {
+    let parse = |arguments: &[&str]| Line::try_parse_from([&["check-upstream"], arguments].concat());
+    let task = parse(&["--since=", "--limit="]).map_err(|error| error.to_string()).expect("defaults").task;
+    assert!(task.since.0.is_none() && task.limit == DEFAULT_LIMIT);
+    for wrong in [["--since", "0.13.0"], ["--since", "master"], ["--limit", "51"], ["--limit", "two"]] {
+        assert!(parse(&wrong).is_err(), "{wrong:?}");
+    }
 }

@@ -63,8 +63,55 @@ pub struct Issue {
     pub state: IssueState,
     pub state_reason: Option<StateReason>,
     pub html_url: String,
+    #[serde(default)]
+    pub labels: Vec<Label>,
+    /// The author; `None` if the account was deleted.
+    pub user: Option<Account>,
+    pub author_association: Option<AuthorAssociation>,
     /// `Some` if it is a pull request.
     pub pull_request: Option<serde_json::Value>,
+}
+
+/// A label of an issue, which GitHub's description allows to be an object or only a name.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(untagged)]
+pub enum Label {
+    Name(String),
+    Object { name: Option<String> },
+}
+
+impl Label {
+    pub fn is(&self, wanted: &str) -> bool {
+        let (Self::Name(name) | Self::Object { name: Some(name) }) = self else { return false };
+        name.eq_ignore_ascii_case(wanted)
+    }
+}
+
+/// A user or an app.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct Account {
+    pub r#type: AccountType,
+}
+
+/// An app that is installed in the repository, such as `github-actions[bot]`, is a `Bot`.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub enum AccountType {
+    Bot,
+    User,
+    #[serde(untagged)]
+    Other(String),
+}
+
+/// What the author of an issue is to the repository.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum AuthorAssociation {
+    Owner,
+    Member,
+    Collaborator,
+    /// None of these has access: `CONTRIBUTOR`, `NONE` and others.
+    #[serde(untagged)]
+    Other(String),
 }
 
 /// A comment on an issue.
@@ -175,6 +222,25 @@ pub fn explain(status: u16, body: &[u8], permissions: Option<&str>, has_token: b
 /// The start of a text, without control characters, which a terminal could interpret.
 fn excerpt(text: &str) -> String {
     one_line(text).chars().take(MAX_EXCERPT_CHARS).collect()
+}
+
+#[cfg(test)]
+impl Issue {
+    /// An open issue with our label.
+    pub fn sample(number: u64, title: &str, body: &str) -> Self {
+        Self {
+            number,
+            title: title.to_owned(),
+            body: Some(body.to_owned()),
+            state: IssueState::Open,
+            state_reason: None,
+            html_url: format!("https://github.com/o/n/issues/{number}"),
+            labels: vec![Label::Name("buildkit-release".to_owned())],
+            user: None,
+            author_association: None,
+            pull_request: None,
+        }
+    }
 }
 
 #[cfg(test)]

@@ -78,3 +78,17 @@ fn an_issue_is_filed_commented_and_closed_and_a_run_started_once() {
     assert_eq!(snapshot["issues"][1]["comments"].as_array().map(Vec::len), Some(1));
     assert!(fake.violations().is_empty(), "{:?}", fake.violations());
 }
+
+#[test]
+fn an_old_issue_is_found_by_its_label_behind_a_thousand_newer_ones() {
+    let (_server, fake, github) = start(fake());
+    let repository = "o/n".parse().expect("is valid");
+    let version = "v0.32.2".parse().expect("is valid");
+    let issues = Issues { github: &github, repository: &repository };
+    let body = crate::github::tracking_issue::issue_marker(&version);
+    let number = issues.file(&version, "Building", &body).expect("is filed").number;
+    for _ in 0..1000 {
+        fake.lock().expect("no panic").open_issue_by_stranger("Building BuildKit v0.32.2 for RISC-V64", &body);
+    }
+    assert_eq!(issues.of(&version).expect("answers").map(|issue| issue.number), Some(number));
+}

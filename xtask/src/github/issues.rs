@@ -1,13 +1,18 @@
 //! The issues of one repository.
 
+use std::collections::BTreeSet;
+
 use anyhow::Result;
 use serde_json::json;
 
 use crate::github::GitHub;
 use crate::github::documents::{Comment, Issue};
 use crate::github::repository::Repository;
-use crate::github::tracking_issue::{LABELS, comment_body, issue_marker};
+use crate::github::tracking_issue::{LABELS, comment_body, tracked_version};
 use crate::upstream::ReleaseTag;
+
+/// How many pages of all issues are read, a request each: the newest thousand issues and pull requests.
+const NEWEST_PAGES: usize = 10;
 
 pub struct Issues<'a> {
     pub github: &'a GitHub,
@@ -19,16 +24,21 @@ impl Issues<'_> {
         format!("repos/{}/issues{rest}", self.repository)
     }
 
-    /// All issues that track a build, open or closed, without pull requests.
+    /// All issues that track a build, open or closed, without pull requests: among the newest ones by author,
+    /// title and marker, and among older ones by label.
     pub fn tracking(&self) -> Result<Vec<Issue>> {
-        let all: Vec<Issue> = self.github.list(&self.path(&format!("?state=all&labels={}", LABELS[1])))?;
-        Ok(all.into_iter().filter(|issue| issue.pull_request.is_none()).collect())
+        let (mut all, has_more) = self.github.begin::<Issue>(&self.path("?state=all"), NEWEST_PAGES)?;
+        if has_more {
+            let labelled: Vec<Issue> = self.github.list(&self.path(&format!("?state=all&labels={}", LABELS[1])))?;
+            let known: BTreeSet<u64> = all.iter().map(|issue| issue.number).collect();
+            all.extend(labelled.into_iter().filter(|issue| !known.contains(&issue.number)));
+        }
+        Ok(all.into_iter().filter(|issue| tracked_version(issue).is_some()).collect())
     }
 
     /// The issue that tracks the build of a version; the oldest if there are several.
     pub fn of(&self, version: &ReleaseTag) -> Result<Option<Issue>> {
-        let marker = issue_marker(version);
-        let is_match = |issue: &Issue| issue.body.as_ref().is_some_and(|body| body.contains(&marker));
+        let is_match = |issue: &Issue| tracked_version(issue).as_ref() == Some(version);
         Ok(self.tracking()?.into_iter().filter(is_match).min_by_key(|issue| issue.number))
     }
 

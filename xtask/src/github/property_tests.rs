@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::github::documents::{Asset, Comment, Comparison, Dispatched, Issue, Release, Runs, explain};
 use crate::github::repository::Repository;
-use crate::github::tracking_issue::{issue_marker, tracked_version};
+use crate::github::tracking_issue::{issue_marker, issue_title, tracked_version};
 use crate::github::{GitHub, MAX_PAGES, next_of};
 use crate::os::mutated_input;
 
@@ -16,7 +16,8 @@ const RELEASE: &str = r#"{"id":1,"tag_name":"buildkit-v0.32.2-riscv64","name":"B
     "assets":[{"id":2,"name":"buildctl","state":"uploaded","size":7,"digest":"sha256:00",
     "browser_download_url":"https://github.com/o/n/d"}]}"#;
 const ISSUE: &str = r#"{"number":4,"title":"Building","body":"<!-- xtask:tracking v0.32.2 -->","state":"closed",
-    "state_reason":"not_planned","html_url":"https://github.com/o/n/issues/4","pull_request":{"url":[[{}]]}}"#;
+    "state_reason":"not_planned","html_url":"https://github.com/o/n/issues/4","labels":["x",{"name":"buildkit-release"}],
+    "user":{"type":"User"},"author_association":"NONE","pull_request":{"url":[[{}]]}}"#;
 const RUNS: &str = r#"{"workflow_runs":[{"id":7,"display_title":"BuildKit v0.32.2","status":"completed",
     "conclusion":"timed_out","html_url":"https://github.com/o/n/actions/runs/7"}]}"#;
 
@@ -92,12 +93,15 @@ fn an_explanation_is_one_short_line_whatever_github_answers() {
 }
 
 #[test]
-fn a_tracked_version_has_its_marker_in_the_text() {
+fn a_tracked_version_is_named_by_an_issue_of_ours() {
+    let sample = ISSUE.replace(r#"{"url":[[{}]]}"#, "null");
     arbtest::arbtest(|source| {
-        let body =
-            mutated_input::text(source, "Upstream has released it. <!-- xtask:tracking v0.33.0-rc1 --> Thanks.")?;
-        if let Some(version) = tracked_version(&body) {
-            assert!(body.contains(&issue_marker(&version)), "{body}");
+        let text = mutated_input::text(source, &sample)?;
+        let Ok(issue) = serde_json::from_str::<Issue>(&text) else { return Ok(()) };
+        if let Some(version) = tracked_version(&issue) {
+            let is_marked = issue.body.is_some_and(|body| body.contains(&issue_marker(&version)));
+            assert!(is_marked || issue.title == issue_title(&version), "{text}");
+            assert!(issue.labels.iter().any(|label| label.is("buildkit-release")), "{text}");
             assert!(version.to_string().len() < 64, "{version}");
         }
         Ok(())

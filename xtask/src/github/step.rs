@@ -11,7 +11,8 @@ use serde::Serialize;
 use crate::dist::ReleaseName;
 use crate::github::repository::Repository;
 use crate::github::tracking_issue::{
-    BUILD_INPUT, BUILD_WORKFLOW, LABELS, RUN_MARKER, STARTED, comment_body, issue_marker, run_comment, run_title,
+    BUILD_INPUT, BUILD_WORKFLOW, LABELS, RUN_MARKER, STARTED, comment_body, issue_marker, issue_title, run_comment,
+    run_title,
 };
 use crate::github::{GitHub, Issues, Releases, Workflow};
 use crate::os::shell::{one_line, quoted};
@@ -110,15 +111,21 @@ impl fmt::Display for GitHubStep {
             Self::RecordRun { version } => {
                 let body = format!(r#""{RUN_MARKER}\(.databaseId) -->\n{STARTED}\(.url)""#);
                 let run = format!(r#"first(.[]|select(.displayTitle=="{}"))|{body}"#, run_title(version));
-                let issue = format!(r#"[.[]|select(.body|contains("{}")).number]|min"#, issue_marker(version));
+                // The conditions of `tracked_version`.
+                let issue = format!(
+                    r#".[]|select(.pull_request|not)|select(any(.labels[];.name=="{}") or .user.type=="Bot" or (.author_association|IN("OWNER","MEMBER","COLLABORATOR")))|select(((.body//"")|contains("{}")) or .title=="{}").number"#,
+                    LABELS[1],
+                    issue_marker(version),
+                    issue_title(version)
+                );
                 write!(
                     out,
                     "body=$(gh run list --workflow {BUILD_WORKFLOW} --event workflow_dispatch \
                      --json databaseId,displayTitle,url --jq {}) && \
-                     issue=$(gh issue list --label {} --state all --limit 1000 --json number,body --jq {}) && \
+                     issue=$(gh api 'repos/{{owner}}/{{repo}}/issues?state=all&per_page=100' --paginate --jq {} | \
+                     sort -n | head -n 1) && \
                      gh issue comment \"${{issue:?}}\" --body \"${{body:?}}\"",
                     quoted(&run),
-                    LABELS[1],
                     quoted(&issue)
                 )
             }

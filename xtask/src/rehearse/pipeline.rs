@@ -17,7 +17,7 @@ use crate::rehearse::checkout::{self, Secrets};
 use crate::rehearse::fault_injector::{Fake, FaultInjector, Monitor, Monitored};
 use crate::rehearse::faults::{Schedule, Side};
 use crate::rehearse::fixtures::{Build, Fixtures, copy_tree};
-use crate::rehearse::scenario::{MASTER, Published, ScenarioStep};
+use crate::rehearse::scenario::{BACKLOG, MASTER, Published, ScenarioStep};
 use crate::upstream::SourceRef;
 
 mod observe;
@@ -156,6 +156,10 @@ impl<'a> Pipeline<'a> {
             ScenarioStep::PublishUpstream(releases) => self.publish_upstream(releases),
             ScenarioStep::CheckUpstream => {
                 self.run_until_success(&["check-upstream", "--execute"], &self.config.secrets.tracking)
+            }
+            ScenarioStep::CheckBacklog => {
+                let arguments = [&["check-upstream", "--execute"], &BACKLOG[..]].concat();
+                self.run_until_success(&arguments, &self.config.secrets.tracking)
             }
             ScenarioStep::Release => self.release(),
             ScenarioStep::MakePublic => {

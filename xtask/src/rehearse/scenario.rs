@@ -9,6 +9,8 @@ pub enum ScenarioStep {
     PublishUpstream(&'static [Published]),
     /// The daily `check-upstream`.
     CheckUpstream,
+    /// `check-upstream` with [`BACKLOG`].
+    CheckBacklog,
     /// The oldest pending run builds, and `release` publishes.
     Release,
     /// Someone makes the package public, which is done once.
@@ -38,9 +40,11 @@ const BEGIN: i64 = 1_785_715_200;
 const DAY: i64 = 24 * 60 * 60;
 
 /// The scenario. Upstream releases as it does in reality: candidates before a release, tags of another
-/// component in between, and a patch of the old line after the first release of a new one.
-pub const SCENARIO: [ScenarioStep; 16] = [
+/// component in between, and a patch of the old line after the first release of a new one. At the end, somebody
+/// wants two older releases too, which are built one after the other.
+pub const SCENARIO: [ScenarioStep; 20] = [
     ScenarioStep::PublishUpstream(&[
+        on_master("v0.30.0", BEGIN - 90 * DAY),
         on_master("v0.31.0-rc1", BEGIN - 60 * DAY),
         on_master("v0.31.0", BEGIN - 50 * DAY),
         on_master("v0.32.0-rc1", BEGIN - 20 * DAY),
@@ -66,8 +70,15 @@ pub const SCENARIO: [ScenarioStep; 16] = [
     ScenarioStep::ScheduledBuild(BEGIN + 20 * DAY),
     ScenarioStep::Release,
     ScenarioStep::CheckUpstream,
+    ScenarioStep::CheckBacklog,
+    ScenarioStep::Release,
+    ScenarioStep::CheckBacklog,
+    ScenarioStep::Release,
     ScenarioStep::NothingToDo,
 ];
+
+/// The options for two older releases, one build at a time.
+pub const BACKLOG: [&str; 4] = ["--since", "v0.30.0", "--limit", "1"];
 
 impl ScenarioStep {
     pub fn title(self) -> String {
@@ -77,6 +88,7 @@ impl ScenarioStep {
                 format!("upstream publishes {}", tags.join(", "))
             }
             Self::CheckUpstream => "the daily check-upstream".to_owned(),
+            Self::CheckBacklog => format!("somebody builds the backlog: {}", BACKLOG.join(" ")),
             Self::Release => "a run of the workflow builds and publishes".to_owned(),
             Self::MakePublic => "someone makes the package public, which has to be done once".to_owned(),
             Self::ScheduledBuild(_) => "Sunday: the schedule starts a build of master".to_owned(),
@@ -94,10 +106,12 @@ pub fn built() -> Vec<(&'static str, i64)> {
         ScenarioStep::ScheduledBuild(date_epoch) => vec![(MASTER, date_epoch)],
         _ => Vec::new(),
     };
-    let is_built = |(tag, _): &(&str, i64)| {
-        *tag == MASTER || tag.parse::<ReleaseTag>().is_ok_and(|_| !tag.contains('-') && *tag != "v0.31.0")
-    };
-    SCENARIO.iter().flat_map(of).filter(is_built).collect()
+    let is_built =
+        |(tag, _): &(&str, i64)| *tag == MASTER || tag.parse::<ReleaseTag>().is_ok_and(|tag| tag.is_stable());
+    let mut built: Vec<_> = SCENARIO.iter().flat_map(of).filter(is_built).collect();
+    // The backlog is built last.
+    built.sort_by_key(|(tag, _)| ["v0.31.0", "v0.30.0"].contains(tag));
+    built
 }
 
 pub const MASTER: &str = "master";
@@ -107,8 +121,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_release_since_our_first_is_built_and_master() {
+    fn every_release_since_our_first_is_built_and_master_and_then_the_backlog() {
         let refs: Vec<&str> = built().into_iter().map(|(tag, _)| tag).collect();
-        assert_eq!(refs, ["v0.32.2", "v0.33.0", "v0.32.3", "master", "master"]);
+        assert_eq!(refs, ["v0.32.2", "v0.33.0", "v0.32.3", "master", "master", "v0.30.0", "v0.31.0"]);
     }
 }

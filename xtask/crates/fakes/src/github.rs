@@ -75,6 +75,8 @@ struct State {
     ticks: u64,
     /// The next upload fails with 502 and leaves an asset in the state `starter`.
     leaves_starter: bool,
+    /// Labels of issues are dropped without an error.
+    drops_labels: bool,
 }
 
 /// A collection whose list may be stale.

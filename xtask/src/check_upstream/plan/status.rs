@@ -19,6 +19,8 @@ pub struct Status {
     pub issue: Option<u64>,
     /// Whether that issue, or a second one, is open.
     pub is_issue_open: bool,
+    /// Whether it must be built, and waits until fewer builds are in progress.
+    pub is_held_back: bool,
     #[serde(skip)]
     pub steps: Vec<GitHubStep>,
 }
@@ -53,21 +55,31 @@ pub enum State {
         /// Such as `not_planned` or `duplicate`.
         reason: StateReason,
     },
+    /// Has an open issue, and upstream does not have the release any more.
+    Withdrawn,
 }
 
 impl Status {
+    /// Holds a version back that must be built, and with it all its steps.
+    pub fn hold_back(&mut self) {
+        if matches!(self.state, State::Missing { .. }) {
+            self.is_held_back = true;
+            self.steps.clear();
+        }
+    }
+
     /// Whether nothing is left to do until a release is added or removed.
     pub fn is_settled(&self) -> bool {
         matches!(self.state, State::Published { .. }) && !self.is_issue_open
     }
 
-    /// Whether a run is completed or the issue closed, but the release is not in the list. A list can be
+    /// Whether a run is completed, the issue closed or the version withdrawn, but the release is not in the list. A list can be
     /// slightly older than the last write, so the release must be looked up by its tag before acting.
     pub fn is_doubtful(&self) -> bool {
         let is_closed = self.issue.is_some() && !self.is_issue_open;
         match self.state {
             State::Missing { failed, succeeded } => is_closed || failed + succeeded > 0,
-            State::NeedsAttention { .. } => true,
+            State::NeedsAttention { .. } | State::Withdrawn => true,
             State::Building { .. } => is_closed,
             State::Published { .. } | State::Declined { .. } => false,
         }
@@ -77,9 +89,11 @@ impl Status {
         match self.state {
             State::Published { .. } => "published",
             State::Building { .. } => "building",
+            State::Missing { .. } if self.is_held_back => "held back",
             State::Missing { .. } => "missing",
             State::NeedsAttention { .. } => "needs attention",
             State::Declined { .. } => "declined",
+            State::Withdrawn => "withdrawn",
         }
     }
 
@@ -92,6 +106,7 @@ impl Status {
                 attempts(*failed, *succeeded)
             }
             State::Declined { reason } => format!("its issue was closed as {reason}; reopen it to build this version"),
+            State::Withdrawn => "upstream does not have it any more".to_owned(),
         };
         if self.has_draft && !matches!(self.state, State::Published { .. }) {
             evidence.push_str(", a draft exists");

@@ -4,6 +4,9 @@ use expect_test::expect;
 
 use super::*;
 
+mod backlog;
+mod withdrawn;
+
 const URL: &str = "https://github.com/o/n";
 
 fn listed(tag_name: &str) -> Listed {
@@ -35,15 +38,9 @@ fn run(id: u64, version: &str, outcome: &str) -> Run {
 }
 
 fn issue(number: u64, version: &str, is: &str, reason: Option<&str>) -> Issue {
-    Issue {
-        number,
-        title: "as somebody has edited it".to_owned(),
-        body: Some(format!("text <!-- xtask:tracking {version} -->")),
-        state: state(is),
-        state_reason: reason.map(state),
-        html_url: format!("{URL}/issues/{number}"),
-        pull_request: None,
-    }
+    let body = format!("text <!-- xtask:tracking {version} -->");
+    let issue = Issue::sample(number, "as somebody has edited it", &body);
+    Issue { state: state(is), state_reason: reason.map(state), ..issue }
 }
 
 fn comment(text: &str) -> Comment {
@@ -57,7 +54,7 @@ fn world() -> Observed {
 
 /// Every state and every step, one per line.
 fn text(observed: &Observed) -> String {
-    let statuses = observed.evaluate();
+    let statuses = observed.evaluate(&Desired::default());
     let states = statuses.iter().map(ToString::to_string);
     let steps = statuses.iter().flat_map(|status| &status.steps).map(ToString::to_string);
     states.chain(steps).collect::<Vec<_>>().join("\n")
@@ -76,7 +73,7 @@ fn only_stable_releases_count_and_a_list_without_any_is_an_error() {
 }
 
 #[test]
-fn the_newest_release_and_patches_to_our_lines_are_wanted_but_nothing_older_than_our_first() {
+fn the_newest_release_and_patches_to_our_newest_lines_are_wanted() {
     let wanted = |published: &[&str], open: &[&str]| {
         let upstream =
             ["v0.8.3", "v0.9.3", "v0.10.0", "v0.10.6", "v0.11.0", "v0.11.6", "v0.12.0", "v0.12.1", "v0.13.0"];
@@ -86,14 +83,23 @@ fn the_newest_release_and_patches_to_our_lines_are_wanted_but_nothing_older_than
             issues: open.iter().map(|version| issue(1, version, "open", None)).collect(),
             ..Observed::default()
         };
-        observed.evaluate().iter().map(|status| status.version.to_string()).collect::<Vec<_>>().join(" ")
+        observed
+            .evaluate(&Desired::default())
+            .iter()
+            .map(|status| status.version.to_string())
+            .collect::<Vec<_>>()
+            .join(" ")
     };
     assert_eq!(wanted(&[], &[]), "v0.13.0");
     assert_eq!(wanted(&["v0.10.6"], &[]), "v0.13.0 v0.10.6");
     assert_eq!(wanted(&["v0.10.0", "v0.12.1"], &[]), "v0.13.0 v0.12.1 v0.10.6");
-    assert_eq!(wanted(&["v0.14.0"], &[]), "", "older than our first");
+    let history = ["v0.8.0", "v0.9.0", "v0.10.0", "v0.11.0", "v0.12.0"];
+    assert_eq!(wanted(&history, &[]), "v0.13.0 v0.12.1 v0.11.6", "patches of our two newest minor versions only");
+    assert_eq!(wanted(&["v0.12.0", "v0.14.0"], &[]), "v0.12.1", "older than our newest");
+    assert_eq!(wanted(&["v0.11.7", "v0.13.0"], &[]), "v0.13.0", "older than our newest of its line");
+    assert_eq!(wanted(&["v0.14.0"], &[]), "", "older than our newest");
     assert_eq!(wanted(&["v0.13.0"], &["v0.12.0"]), "v0.13.0 v0.12.0", "what was started is completed");
-    assert_eq!(wanted(&["v0.13.0"], &["v0.99.0"]), "v0.13.0", "an issue alone is not enough");
+    assert_eq!(wanted(&["v0.13.0"], &["v0.99.0"]), "v0.99.0 v0.13.0", "withdrawn: its issue is to be closed");
 }
 
 #[test]
@@ -102,7 +108,7 @@ fn a_new_version_gets_an_issue_and_then_a_recorded_run() {
         v0.33.0    missing           never built
         gh api 'repos/{owner}/{repo}/issues' --silent -f 'title=Building BuildKit v0.33.0 for RISC-V64' -f 'body=Upstream has released [BuildKit v0.33.0](https://github.com/moby/buildkit/releases/tag/v0.33.0). The workflow buildkit-weekly-build.yml builds it for RISC-V64 and publishes it as buildkit-v0.33.0-riscv64, which closes this issue. To skip this version, close the issue as not planned. <!-- xtask:tracking v0.33.0 -->' -f 'labels[]=build-in-progress' -f 'labels[]=buildkit-release'
         gh workflow run buildkit-weekly-build.yml -f buildkit_ref=v0.33.0
-        body=$(gh run list --workflow buildkit-weekly-build.yml --event workflow_dispatch --json databaseId,displayTitle,url --jq 'first(.[]|select(.displayTitle=="BuildKit v0.33.0"))|"<!-- xtask:run \(.databaseId) -->\nBuild started: \(.url)"') && issue=$(gh issue list --label buildkit-release --state all --limit 1000 --json number,body --jq '[.[]|select(.body|contains("<!-- xtask:tracking v0.33.0 -->")).number]|min') && gh issue comment "${issue:?}" --body "${body:?}""#]].assert_eq(&text(&world()));
+        body=$(gh run list --workflow buildkit-weekly-build.yml --event workflow_dispatch --json databaseId,displayTitle,url --jq 'first(.[]|select(.displayTitle=="BuildKit v0.33.0"))|"<!-- xtask:run \(.databaseId) -->\nBuild started: \(.url)"') && issue=$(gh api 'repos/{owner}/{repo}/issues?state=all&per_page=100' --paginate --jq '.[]|select(.pull_request|not)|select(any(.labels[];.name=="buildkit-release") or .user.type=="Bot" or (.author_association|IN("OWNER","MEMBER","COLLABORATOR")))|select(((.body//"")|contains("<!-- xtask:tracking v0.33.0 -->")) or .title=="Building BuildKit v0.33.0 for RISC-V64").number' | sort -n | head -n 1) && gh issue comment "${issue:?}" --body "${body:?}""#]].assert_eq(&text(&world()));
 }
 
 #[test]
@@ -114,7 +120,7 @@ fn a_run_of_another_version_is_ignored() {
 #[test]
 fn a_pass_continues_after_a_crash_that_followed_the_issue_or_the_run() {
     let mut observed = Observed { issues: vec![issue(4, "v0.33.0", "open", None)], ..world() };
-    let statuses = observed.evaluate();
+    let statuses = observed.evaluate(&Desired::default());
     assert_eq!(statuses[0].to_string(), "v0.33.0    missing           never built, issue #4");
     assert_eq!(statuses[0].steps[0].to_string(), "gh workflow run buildkit-weekly-build.yml -f buildkit_ref=v0.33.0");
     assert_eq!(statuses[0].steps.len(), 2);
@@ -133,7 +139,7 @@ fn a_pass_continues_after_a_crash_that_followed_the_issue_or_the_run() {
 #[test]
 fn the_issue_names_a_run_that_somebody_started_by_hand() {
     let observed = Observed { runs: vec![run(7, "v0.33.0", "in_progress")], ..world() };
-    let steps = &observed.evaluate()[0].steps;
+    let steps = &observed.evaluate(&Desired::default())[0].steps;
     assert_eq!(steps.len(), 1);
     assert!(steps[0].to_string().contains(&format!(
         " as not planned. Build started: {URL}/actions/runs/7 <!-- xtask:run 7 --> <!-- xtask:tracking v0.33.0 -->'"
@@ -149,7 +155,7 @@ fn a_failed_build_is_retried_and_then_needs_attention_with_one_comment() {
         ours: vec![Listed { draft: true, ..ours("v0.33.0") }],
         ..world()
     };
-    let statuses = observed.evaluate();
+    let statuses = observed.evaluate(&Desired::default());
     assert_eq!(
         statuses[0].to_string(),
         "v0.33.0    missing           2 builds left no release, 1 of them failed, a draft exists, issue #4"
@@ -164,7 +170,7 @@ fn a_failed_build_is_retried_and_then_needs_attention_with_one_comment() {
         gh issue comment 4 --body '<!-- xtask:left-to-a-person v0.33.0 -->
         Built 3 times without a release, so this needs attention: https://github.com/o/n/actions/runs/7, https://github.com/o/n/actions/runs/8, https://github.com/o/n/actions/runs/9. Find the cause in the logs of these runs and fix it, then start another run with `gh workflow run buildkit-weekly-build.yml -f buildkit_ref=v0.33.0`; or close this issue as not planned.'"#]].assert_eq(&text(&observed));
     observed.comments.entry(4).or_default().push(comment("<!-- xtask:left-to-a-person v0.33.0 -->"));
-    assert_eq!(observed.evaluate()[0].steps, []);
+    assert_eq!(observed.evaluate(&Desired::default())[0].steps, []);
 
     // Somebody starts another run by hand.
     observed.runs.insert(0, run(10, "v0.33.0", "queued"));
@@ -179,7 +185,7 @@ fn a_failed_build_is_retried_and_then_needs_attention_with_one_comment() {
 fn an_issue_closed_too_early_is_reopened_unless_it_is_not_planned() {
     for reason in [Some("completed"), None] {
         let observed = Observed { issues: vec![issue(4, "v0.33.0", "closed", reason)], ..world() };
-        let steps: Vec<_> = observed.evaluate()[0].steps.iter().map(ToString::to_string).collect();
+        let steps: Vec<_> = observed.evaluate(&Desired::default())[0].steps.iter().map(ToString::to_string).collect();
         assert_eq!(
             steps[..2],
             ["gh issue reopen 4", "gh workflow run buildkit-weekly-build.yml -f buildkit_ref=v0.33.0"]
@@ -214,7 +220,7 @@ fn every_open_issue_of_a_published_version_is_closed() {
     .assert_eq(&text(&observed));
     observed.runs = vec![run(7, "v0.33.0", "in_progress")];
     assert_eq!(text(&observed), line, "the run itself will close it");
-    assert!(!observed.evaluate()[0].is_settled());
+    assert!(!observed.evaluate(&Desired::default())[0].is_settled());
     for issue in &mut observed.issues {
         issue.state = IssueState::Closed;
     }
@@ -222,12 +228,12 @@ fn every_open_issue_of_a_published_version_is_closed() {
         "v0.33.0    published         https://github.com/o/n/releases/tag/buildkit-v0.33.0-riscv64, issue #4 (closed)"
     ]
     .assert_eq(&text(&observed));
-    assert!(observed.evaluate()[0].is_settled());
+    assert!(observed.evaluate(&Desired::default())[0].is_settled());
 }
 
 #[test]
 fn only_what_a_list_may_not_show_yet_is_looked_up() {
-    let doubtful = |observed: &Observed| observed.evaluate()[0].is_doubtful();
+    let doubtful = |observed: &Observed| observed.evaluate(&Desired::default())[0].is_doubtful();
     let issue_and_runs = |issues: Vec<Issue>, runs: Vec<Run>| Observed { issues, runs, ..world() };
     assert!(!doubtful(&world()), "never built, and nobody says otherwise");
     assert!(!doubtful(&issue_and_runs(vec![issue(1, "v0.33.0", "open", None)], vec![])));
@@ -245,15 +251,15 @@ fn only_what_a_list_may_not_show_yet_is_looked_up() {
 #[test]
 fn the_comments_of_an_issue_are_read_before_a_run_is_recorded_in_it() {
     let observed = Observed { issues: vec![issue(3, "v0.33.0", "open", None)], ..world() };
-    let steps = &observed.evaluate()[0].steps;
+    let steps = &observed.evaluate(&Desired::default())[0].steps;
     assert!(steps.iter().any(|step| matches!(step, GitHubStep::RecordRun { .. })), "{steps:?}");
-    assert_eq!(observed.unread().into_iter().collect::<Vec<_>>(), [3]);
+    assert_eq!(observed.unread(&Desired::default()).into_iter().collect::<Vec<_>>(), [3]);
 }
 
 #[test]
 fn only_a_draft_of_the_version_itself_is_named() {
     let draft = |version: &str| Listed { draft: true, ..ours(version) };
-    let evidence = |ours: Vec<Listed>| Observed { ours, ..world() }.evaluate()[0].evidence();
+    let evidence = |ours: Vec<Listed>| Observed { ours, ..world() }.evaluate(&Desired::default())[0].evidence();
     let without = evidence(Vec::new());
     assert_eq!(evidence(vec![draft("v0.33.0-rc1")]), without);
     assert_ne!(evidence(vec![draft("v0.33.0")]), without);

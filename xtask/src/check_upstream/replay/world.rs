@@ -229,10 +229,8 @@ impl World {
             GitHubStep::FileIssue { version, title, body } => {
                 if of(&self.issues(), version).is_none() {
                     let number = u64::try_from(self.issues.now.len()).expect("few") + 1;
-                    let (title, body, state) = (title.clone(), Some(body.clone()), IssueState::Open);
-                    let html_url = format!("https://github.com/o/n/issues/{number}");
                     let is_stale = self.random.is_one_in(2);
-                    let issue = Issue { number, title, body, state, state_reason: None, html_url, pull_request: None };
+                    let issue = Issue::sample(number, title, body);
                     self.issues.write(is_stale).push(issue);
                 }
             }

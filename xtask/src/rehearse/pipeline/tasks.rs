@@ -10,6 +10,7 @@ use crate::os::process::{Event, Output, run};
 use crate::os::terminal::print_line;
 use crate::rehearse::checkout;
 use crate::rehearse::pipeline::Pipeline;
+use crate::rehearse::scenario::BACKLOG;
 
 /// How often a task is run before the pipeline gives up.
 const MAX_ATTEMPTS: u32 = 4;
@@ -20,6 +21,8 @@ impl Pipeline<'_> {
     pub(super) fn check_nothing_to_do(&mut self) -> Result<()> {
         let host = self.registry_host();
         self.check_plan_is_empty(&["check-upstream", "--json"], &self.config.secrets.tracking)?;
+        let backlog = [&["check-upstream", "--json"], &BACKLOG[..]].concat();
+        self.check_plan_is_empty(&backlog, &self.config.secrets.tracking)?;
         for build in self.config.fixtures.builds() {
             let arguments = ["release", "--json", "--dist", build.folder.as_str(), "--registry", &host];
             self.check_plan_is_empty(&arguments, &self.config.secrets.release)?;

@@ -21,6 +21,8 @@ pub struct Issue {
     pub labels: Vec<String>,
     pub comments: Vec<Comment>,
     pub is_pull_request: bool,
+    /// Whether its author has no access to the repository, as anyone on GitHub may open an issue.
+    pub is_by_stranger: bool,
 }
 
 #[derive(Clone)]
@@ -64,6 +66,21 @@ impl FakeGitHub {
         issue.is_pull_request = true;
         self.state.issues.push(issue);
     }
+
+    /// Opens an issue as somebody without access to the repository, who cannot set labels.
+    pub fn open_issue_by_stranger(&mut self, title: &str, body: &str) {
+        let mut issue = self.state.blank_issue(title.to_owned());
+        issue.body = Some(body.to_owned());
+        issue.is_by_stranger = true;
+        self.state.issues.push(issue);
+    }
+
+    /// Drops the labels of all issues that are created or updated from now on, without an error. Source:
+    /// "Create an issue" and "Update an issue", `labels`: "Only users with push access can set labels. Labels
+    /// are silently dropped otherwise."
+    pub fn drop_labels(&mut self) {
+        self.state.drops_labels = true;
+    }
 }
 
 impl State {
@@ -79,6 +96,7 @@ impl State {
             labels: Vec::new(),
             comments: Vec::new(),
             is_pull_request: false,
+            is_by_stranger: false,
         }
     }
 
@@ -131,7 +149,7 @@ impl State {
     /// (github/docs#35718); `state_reason` is "ignored unless `state` is changed".
     fn edited_issue(&mut self, mut issue: Issue, edit: Edit) -> Result<Issue, Response> {
         check_length(edit.body.as_deref().unwrap_or_default(), "Issue")?;
-        if let Some(labels) = edit.labels {
+        if let Some(labels) = edit.labels.filter(|_| !self.drops_labels) {
             self.ensure_labels(&labels);
             issue.labels = labels;
         }
@@ -167,6 +185,9 @@ impl State {
         let (api, number, repository) = (call.api(), issue.number, call.repository);
         let kind = if issue.is_pull_request { "pull" } else { "issues" };
         let named = |name: &String| self.labels.iter().find(|label| label.name.eq_ignore_ascii_case(name));
+        // Source: GitHub's OpenAPI description, `author-association` and `simple-user`.
+        let (user, association) =
+            if issue.is_by_stranger { (shapes::stranger(call), "NONE") } else { (shapes::user(call), "CONTRIBUTOR") };
         let labels: Vec<Value> = issue.labels.iter().filter_map(named).map(|label| label.to_json(call)).collect();
         let mut document = json!({
             "id": issue.id,
@@ -182,7 +203,7 @@ impl State {
             "state_reason": issue.state_reason,
             "title": issue.title,
             "body": issue.body,
-            "user": shapes::user(call),
+            "user": user,
             "labels": labels,
             "assignees": [],
             "milestone": null,
@@ -191,7 +212,7 @@ impl State {
             "closed_at": issue.closed.map(shapes::time),
             "created_at": shapes::time(issue.id),
             "updated_at": shapes::time(self.ticks),
-            "author_association": "CONTRIBUTOR",
+            "author_association": association,
         });
         if !call.is_newest() {
             // Source: "Breaking changes", version 2026-03-10.

@@ -55,6 +55,11 @@ pub fn user(call: &Call) -> Value {
     account(&call.base, call.login, "Bot")
 }
 
+/// Somebody without access to the repository.
+pub fn stranger(call: &Call) -> Value {
+    account(&call.base, "somebody", "User")
+}
+
 fn account(base: &str, login: &str, kind: &str) -> Value {
     let url = format!("{base}/users/{}", encoded(login));
     let mut user = json!({

@@ -38,6 +38,12 @@ impl FakeGitHub {
             assets: Vec::new(),
         });
     }
+
+    /// Upstream deletes a release and its tag: lists do not show it any more, and its page is 404.
+    pub fn withdraw_upstream(&mut self, tag: &str) {
+        self.state.upstream.retain(|release| release.tag != tag);
+        self.state.refs.remove(tag);
+    }
 }
 
 impl State {
