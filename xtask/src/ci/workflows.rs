@@ -13,7 +13,7 @@ use crate::ci::{Outcome, Row};
 mod document;
 
 /// Of all workflows together; longer ones have logic that belongs in xtask.
-const MOST_LINES: usize = 150;
+const MOST_LINES: usize = 200;
 
 /// A path of keys, and the value at its end if that matters.
 type Expected = (&'static [&'static str], Option<&'static str>);
@@ -273,9 +273,9 @@ jobs:
 
     #[test]
     fn missing_workflows_and_long_ones_are_faults() {
-        let long = GOOD.to_owned() + &"\n".repeat(150);
+        let long = GOOD.to_owned() + &"\n".repeat(200);
         let found = faults_of_all(&[("ci.yml".to_owned(), long)]);
         assert_eq!(found[0], "buildkit-weekly-build.yml: there is no such workflow");
-        assert_eq!(found[2], "the workflows have 171 lines, more than 150");
+        assert_eq!(found[2], "the workflows have 221 lines, more than 200");
     }
 }
