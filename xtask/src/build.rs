@@ -73,11 +73,11 @@ pub fn run(root: &Utf8Path, arguments: &Build) -> Result<ExitCode> {
             None => root.join("dist"),
         },
         go: Sources::new(root, arguments.go.as_deref(), &arguments.go_page),
-        jobs: arguments.jobs,
+        settings: compile::Settings { jobs: arguments.jobs, cache: None },
     };
     if let Some(original) = &arguments.again {
         let named = (!original.as_str().is_empty()).then_some(original.as_path());
-        return again::run(&builder, &Dist::open(root, named)?, arguments.json);
+        return again::run(builder, &Dist::open(root, named)?, arguments.json);
     }
     match refs(&upstream, &arguments.r#ref)?.as_slice() {
         [only] => builder.build(only.as_ref())?.print(root, arguments.json).map(|()| ExitCode::SUCCESS),
@@ -108,7 +108,7 @@ struct Builder<'a> {
     upstream: &'a Upstream,
     out: Utf8PathBuf,
     go: Sources<'a>,
-    jobs: Option<NonZeroU32>,
+    settings: compile::Settings,
 }
 
 /// The directory of a build, new or already there.
@@ -158,7 +158,7 @@ impl Builder<'_> {
 
     /// Compiles, checks the binaries and packages them, all in the staging directory.
     fn make(&self, record: &mut Metadata, go: &Go, worktree: &Utf8Path, staging: &Staging, lock: &File) -> Result<()> {
-        compile::compile(record, go, self.jobs, worktree, staging.path(), lock)?;
+        compile::compile(record, go, &self.settings, worktree, staging.path(), lock)?;
         // Compression takes longer than the checks: do both at once.
         let build_infos = std::thread::scope(|scope| {
             let archived = scope.spawn(|| assemble::archive(staging.path(), record));

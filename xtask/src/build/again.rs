@@ -3,38 +3,43 @@
 #![allow(clippy::disallowed_methods, reason = "removes files")]
 
 use std::fs;
+use std::io;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, ensure};
+use camino::Utf8Path;
 use oci::digest::Sha256;
 use serde_json::json;
 
 use crate::build::Builder;
 use crate::dist::{Dist, Metadata};
 use crate::go::WantedGo;
-use crate::os::terminal::{print_error, print_status, print_table};
+use crate::os::files;
+use crate::os::terminal::{note, print_error, print_status, print_table};
 use crate::upstream::{Source, SourceRef, Upstream, UpstreamRef, relative};
 
 /// Builds what `original` records, below `target/`, and prints a table of its files.
 ///
 /// # Errors
 /// If the original is not what it records, if upstream has another commit under its ref, or if it cannot be built.
-pub fn run(builder: &Builder<'_>, original: &Dist, json: bool) -> Result<ExitCode> {
+pub fn run(mut builder: Builder<'_>, original: &Dist, json: bool) -> Result<ExitCode> {
     original.verify()?;
     let record = &original.record;
     let source = confirmed(builder.upstream, &record.source)?;
     print_status("source", format_args!("{} is {}, of {}", source.version, source.commit, source.source_date));
-    let folder = builder.root.join("target/again").join(source.version.to_string());
-    if folder.exists() {
-        // No earlier build counts.
-        fs::remove_dir_all(&folder).with_context(|| format!("cannot remove {folder}"))?;
-    }
+    // Nothing that was compiled before counts, not even what Go has in its cache.
+    let work = builder.root.join("target/again");
+    let _lock = files::lock(&work.with_extension("lock"), || note("another run builds again; waiting for it"))?;
+    remove(&work)?;
+    builder.settings.cache = Some(work.join("go-cache"));
+    let folder = work.join(source.version.to_string());
     let built = builder.build_from(source, WantedGo::exactly(record.go.version), folder)?;
+    remove(&work.join("go-cache"))?;
     let files = compared(record, &built.record);
     let differing: Vec<&str> = files.iter().filter(|file| !file.is_same()).map(|file| file.name.as_str()).collect();
     print_table(&files.iter().map(FileOfBoth::row).collect::<Vec<_>>());
     if differing.is_empty() {
-        fs::remove_dir_all(&built.folder).with_context(|| format!("cannot remove {}", built.folder))?;
+        remove(&work)?;
         print_status("again", format_args!("every byte of {} is the same", relative(builder.root, &original.folder)));
     } else {
         let (again, names) = (relative(builder.root, &built.folder), differing.join(", "));
@@ -49,6 +54,13 @@ pub fn run(builder: &Builder<'_>, original: &Dist, json: bool) -> Result<ExitCod
         println!("{}", serde_json::to_string_pretty(&report)?);
     }
     Ok(if differing.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn remove(folder: &Utf8Path) -> Result<()> {
+    match fs::remove_dir_all(folder) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error).context(format!("cannot remove {folder}")),
+        _ => Ok(()),
+    }
 }
 
 /// The source that a record claims, if upstream says the same of its commit; a release tag has to be at it.

@@ -13,7 +13,7 @@ use std::sync::mpsc::{Receiver, TryRecvError, channel};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use camino::Utf8Path;
+use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::dist::Metadata;
 use crate::go::{self, Go};
@@ -30,11 +30,20 @@ const GOGC: &str = "400";
 /// The memory for each program at once from which on that is done: the linker of `buildkitd` takes 1.3 GB then.
 const ROOMY_BYTES: u64 = 2 << 30;
 
-/// Compiles the commands of `record` from `worktree` into `folder`, with at most `jobs` programs at once.
+/// How Go works: none of it changes a byte of the output.
+#[derive(Debug, Default)]
+pub struct Settings {
+    /// The most programs at once, if not one for each processor.
+    pub jobs: Option<NonZeroU32>,
+    /// A directory for Go's cache, if not the user's own.
+    pub cache: Option<Utf8PathBuf>,
+}
+
+/// Compiles the commands of `record` from `worktree` into `folder`.
 pub fn compile(
     record: &Metadata,
     go: &Go,
-    jobs: Option<NonZeroU32>,
+    settings: &Settings,
     worktree: &Utf8Path,
     folder: &Utf8Path,
     lock: &File,
@@ -43,10 +52,10 @@ pub fn compile(
     let run = |arguments: &[String]| {
         let run = go::environment(run!("{program}")).directory(worktree).limit(LIMIT);
         let run = recipe.environment.iter().fold(run, |run, (name, value)| run.env(name, value));
-        throttled(run, jobs).args(arguments)
+        settings.apply(run).args(arguments)
     };
     let (verb, flags) = recipe.arguments.split_first().expect("a recipe begins with Go's verb");
-    let jobs = jobs.map_or_else(Vec::new, |jobs| vec!["-p".to_owned(), jobs.to_string()]);
+    let jobs = settings.jobs.map_or_else(Vec::new, |jobs| vec!["-p".to_owned(), jobs.to_string()]);
     let build_form = ["-v", "-o", &format!("{folder}/")].map(str::to_owned);
     let build = run(&[vec![verb.clone()], jobs, build_form.to_vec(), flags.to_vec()].concat());
     let list_form = ["-deps", "-f", "{{if .Stale}}{{.ImportPath}}{{end}}"].map(str::to_owned);
@@ -71,17 +80,23 @@ pub fn compile(
     Ok(())
 }
 
-/// Sets how much of the machine Go takes, where the user's environment does not: none of it changes a byte.
-fn throttled(run: Run, jobs: Option<NonZeroU32>) -> Run {
-    let is_set = |name: &str| std::env::var_os(name).is_some();
-    let processors = std::thread::available_parallelism().map_or(1, NonZeroUsize::get) as u64;
-    let programs = jobs.map_or(processors, |jobs| u64::from(jobs.get()));
-    let run = match jobs {
-        Some(jobs) if !is_set("GOMAXPROCS") => run.env("GOMAXPROCS", jobs.to_string()),
-        _ => run,
-    };
-    let is_roomy = host::available_memory_bytes().is_some_and(|bytes| bytes / programs >= ROOMY_BYTES);
-    if is_roomy && !is_set("GOGC") { run.env("GOGC", GOGC) } else { run }
+impl Settings {
+    /// Sets them for a run of Go, and how much memory it takes, where the user's environment does not.
+    fn apply(&self, run: Run) -> Run {
+        let is_set = |name: &str| std::env::var_os(name).is_some();
+        let run = match self.jobs {
+            Some(jobs) if !is_set("GOMAXPROCS") => run.env("GOMAXPROCS", jobs.to_string()),
+            _ => run,
+        };
+        let run = match &self.cache {
+            Some(cache) => run.env("GOCACHE", cache.as_str()).env_remove("GOCACHEPROG"),
+            None => run,
+        };
+        let processors = std::thread::available_parallelism().map_or(1, NonZeroUsize::get) as u64;
+        let programs = self.jobs.map_or(processors, |jobs| u64::from(jobs.get()));
+        let is_roomy = host::available_memory_bytes().is_some_and(|bytes| bytes / programs >= ROOMY_BYTES);
+        if is_roomy && !is_set("GOGC") { run.env("GOGC", GOGC) } else { run }
+    }
 }
 
 /// Lists the packages that will be compiled, on another thread: it takes a second, during which Go
