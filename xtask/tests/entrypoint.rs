@@ -7,7 +7,7 @@
 )]
 
 use std::fs::{self, Permissions};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
@@ -54,6 +54,17 @@ impl Stage {
         run.expect("sh is here")
     }
 
+    /// What the entrypoint says when it starts nothing.
+    fn refusal(&self, arguments: &[&str]) -> String {
+        let output = self.run(&self.0.join("entrypoint"), arguments);
+        assert_eq!(
+            (output.status.code(), output.stdout.is_empty()),
+            (Some(1), true),
+            "{arguments:?} started something"
+        );
+        String::from_utf8_lossy(&output.stderr).into_owned()
+    }
+
     /// The output of the entrypoint with these arguments, without the last newline.
     fn output_of(&self, arguments: &[&str]) -> String {
         let output = self.run(&self.0.join("entrypoint"), arguments);
@@ -91,6 +102,8 @@ fn no_argument_and_leading_flags_start_the_daemon() {
 fn a_command_is_run_as_it_is() {
     let stage = Stage::new("command");
     assert_eq!(stage.output_of(&["printf", "%s|", "a b", "--addr", "tcp://x"]), "a b|--addr|tcp://x|");
+    let by_path = stage.0.join("bin/buildkitd");
+    assert_eq!(stage.output_of(&[by_path.to_str().expect("is text"), "--debug"]), "buildkitd --debug");
     let output = stage.run(&stage.0.join("entrypoint"), &["sh", "-c", "exit 42"]);
     assert_eq!(output.status.code(), Some(42), "the exit status is the command's");
     let output = stage.run(&stage.0.join("entrypoint"), &["no-such-command-here"]);
@@ -103,8 +116,8 @@ fn the_daemon_has_its_socket_beside_every_address() {
     for form in [&["--addr", "tcp://0.0.0.0:1234"][..], &["--addr=tcp://0.0.0.0:1234"], &["-addr", "unix:///x.sock"]] {
         let mut arguments = vec!["buildkitd"];
         arguments.extend(form);
-        assert_eq!(stage.output_of(&arguments), format!("buildkitd {} {SOCKET}", form.join(" ")));
-        assert_eq!(stage.output_of(form), format!("buildkitd {} {SOCKET}", form.join(" ")));
+        assert_eq!(stage.output_of(&arguments), format!("buildkitd {SOCKET} {}", form.join(" ")));
+        assert_eq!(stage.output_of(form), format!("buildkitd {SOCKET} {}", form.join(" ")));
     }
     for form in [SOCKET.to_owned(), SOCKET.replace(' ', "=")] {
         let arguments: Vec<&str> = form.split(' ').chain(["--debug"]).collect();
@@ -118,32 +131,88 @@ fn the_daemon_has_its_socket_beside_every_address() {
 fn version_and_help_are_left_alone() {
     let stage = Stage::new("version");
     stage.write("certs/ca.pem", "");
-    assert_eq!(stage.output_of(&["buildkitd", "--version"]), "buildkitd --version");
-    assert_eq!(stage.output_of(&["--addr", "tcp://x", "--help"]), "buildkitd --addr tcp://x --help");
+    for flag in ["--version", "-v", "--help", "-h"] {
+        assert_eq!(stage.output_of(&["buildkitd", flag]), format!("buildkitd {flag}"));
+    }
+    // As the value of another flag it is none, and the daemon would start.
+    stage.refusal(&["--config", "--help"]);
+    stage.refusal(&["--addr", "tcp://x", "--version=false"]);
+}
+
+/// Files that a directory of certificates may hold, as their paths under it, and the names that are taken of them.
+const CERTIFICATES: [(&[&str], Option<[&str; 3]>); 12] = [
+    (&["ca.pem", "cert.pem", "key.pem"], Some(["ca.pem", "cert.pem", "key.pem"])),
+    (&["ca.crt", "tls.crt", "tls.key"], Some(["ca.crt", "tls.crt", "tls.key"])),
+    (&["ca.crt", "tls.crt", "tls.key", "..data/ca.crt"], Some(["ca.crt", "tls.crt", "tls.key"])),
+    (&["ca.pem", "cert.pem", "key.pem", "notes"], Some(["ca.pem", "cert.pem", "key.pem"])),
+    (&["ca.pem"], None),
+    (&["cert.pem", "key.pem"], None),
+    (&["tls.crt", "tls.key"], None),
+    (&["ca.pem", "tls.crt", "tls.key"], None),
+    (&["ca.crt", "cert.pem", "key.pem"], None),
+    (&["server.pem"], None),
+    (&[".hidden"], None),
+    (&["ca.pem", "cert.pem", "key.pem/file"], None),
+];
+
+#[test]
+fn with_anything_in_the_directory_there_is_mutual_tls_or_no_daemon() {
+    for (files, taken) in CERTIFICATES {
+        let stage = Stage::new("tls");
+        files.iter().for_each(|file| stage.write(&format!("certs/{file}"), "x"));
+        let certs = stage.0.join("certs");
+        for arguments in [&["--addr", "tcp://0.0.0.0:1234"][..], &["--debug"], &["--tlscert=", "--debug"]] {
+            let Some([ca, cert, key]) = taken else {
+                let message = stage.refusal(arguments);
+                assert!(message.contains("it must hold ca.pem, cert.pem and key.pem, or"), "{files:?}: {message}");
+                continue;
+            };
+            let certs = certs.display();
+            let flags = format!("--tlscacert {certs}/{ca} --tlscert {certs}/{cert} --tlskey {certs}/{key}");
+            let socket = if arguments[0] == "--addr" { format!("{SOCKET} ") } else { String::new() };
+            let expected = format!("buildkitd {socket}{flags} {}", arguments.join(" "));
+            assert_eq!(stage.output_of(arguments), expected, "{files:?}");
+        }
+        // The caller's own three come first of all.
+        let own = ["--tlscacert=/a", "-tlscert", "/c", "--tlskey", "/k"];
+        assert_eq!(stage.output_of(&own), format!("buildkitd {}", own.join(" ")), "{files:?}");
+        for own in [&["--tlscacert=/a"][..], &["--tlscert=/c", "--tlskey=/k"], &["--tlscacert=/a", "--tlskey=/k"]] {
+            stage.refusal(own);
+        }
+    }
 }
 
 #[test]
-fn certificates_turn_on_mutual_tls_and_some_of_them_are_refused() {
-    let stage = Stage::new("tls");
-    let certs = stage.0.join("certs");
-    let certs = certs.display();
-    stage.write("certs/ca.pem", "");
-    let output = stage.run(&stage.0.join("entrypoint"), &["--addr", "tcp://0.0.0.0:1234"]);
-    let message = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert_eq!((output.status.code(), output.stdout.is_empty()), (Some(1), true), "nothing may be started");
-    assert!(message.contains("must hold ca.pem, cert.pem and key.pem"), "{message}");
+fn links_to_nowhere_and_what_is_no_directory_are_refused() {
+    for at in ["certs", "certs/ca.pem"] {
+        let stage = Stage::new("links");
+        ["ca.pem", "cert.pem", "key.pem"].iter().for_each(|name| stage.write(&format!("certs/{name}"), "x"));
+        let at = stage.0.join(at);
+        if at.is_dir() { fs::remove_dir_all(&at) } else { fs::remove_file(&at) }.expect("is removed");
+        symlink("/nowhere/at/all", &at).expect("is linked");
+        stage.refusal(&["--addr", "tcp://0.0.0.0:1234"]);
+        fs::remove_file(&at).expect("is removed");
+        fs::write(&at, "a file").expect("is written");
+    }
+    let stage = Stage::new("file");
+    stage.write("certs", "no directory");
+    stage.refusal(&["--addr", "tcp://0.0.0.0:1234"]);
+}
 
-    stage.write("certs/cert.pem", "");
-    stage.write("certs/key.pem", "");
-    let flags = format!("--tlscacert {certs}/ca.pem --tlscert {certs}/cert.pem --tlskey {certs}/key.pem");
-    assert_eq!(stage.output_of(&["--addr", "tcp://x"]), format!("buildkitd --addr tcp://x {SOCKET} {flags}"));
-    assert_eq!(
-        stage.output_of(&["--debug"]),
-        format!("buildkitd --debug {flags}"),
-        "the configuration file may name a port"
-    );
+#[test]
+fn flags_of_tls_that_would_open_a_port_without_it_are_refused() {
+    let stage = Stage::new("flags-tls");
+    // The daemon takes these for "no TLS at all".
+    for own in [&["--tlscacert=/a"][..], &["--tlscacert", "/a"], &["-tlscacert", "/a", "--tlscert=", "--tlskey="]] {
+        let arguments = [&["--addr", "tcp://0.0.0.0:1234"], own].concat();
+        assert!(stage.refusal(&arguments).contains("--tlscacert needs --tlscert and --tlskey"), "{own:?}");
+    }
+    // Encrypted, without certificates of clients: the caller's choice, if no directory says otherwise.
     let own = "--tlscert=/c --tlskey=/k";
-    assert_eq!(stage.output_of(&own.split(' ').collect::<Vec<_>>()), format!("buildkitd {own}"), "flags come first");
+    assert_eq!(stage.output_of(&own.split(' ').collect::<Vec<_>>()), format!("buildkitd {own}"));
+    // The daemon reads no flag after these two dashes.
+    stage.write("certs/ca.pem", "x");
+    stage.refusal(&["--addr", "tcp://x", "--", "--tlscacert=/a", "--tlscert=/c", "--tlskey=/k"]);
 }
 
 #[test]
