@@ -151,6 +151,7 @@ impl Builder<'_> {
         let staging =
             Staging::new(&folder).map_err(|error| anyhow!("{error:#}; choose another directory with --out DIR"))?;
         let mut record = Metadata::new(source, go.record.clone());
+        record.emulators = self.upstream.emulators(&record.source.commit)?;
         self.make(&mut record, &go, &files, &staging, &lock)?;
         staging.publish()?;
         Ok(Built { folder, record, is_unchanged: false })

@@ -11,6 +11,8 @@ use std::time::Duration;
 use anyhow::{Context, Result, anyhow};
 use camino::{Utf8Path, Utf8PathBuf};
 
+use oci::image_name::ImageName;
+
 use crate::git::read_only;
 use crate::go::WantedGo;
 use crate::os::clock::Timestamp;
@@ -21,6 +23,7 @@ use crate::upstream::errors::{UpstreamError, is_unreachable};
 use crate::upstream::mirror::Mirror;
 use crate::upstream::submodule::Submodule;
 
+mod emulators;
 mod errors;
 mod git_ref;
 mod mirror;
@@ -31,6 +34,9 @@ mod version;
 pub use git_ref::{CommitId, Selection, UpstreamRef};
 pub use source::{MASTER, PACKAGE, Source, SourceRef};
 pub use version::{ReleaseTag, Version};
+
+/// Upstream's recipe for its own image.
+const DOCKERFILE: &str = "Dockerfile";
 
 /// Upstream as this checkout has it.
 pub struct Upstream {
@@ -107,8 +113,16 @@ impl Upstream {
     /// If the commit has no `go.mod`, or that requires no Go.
     pub fn go(&self, commit: &CommitId) -> Result<WantedGo> {
         let (dockerfile, go_mod) =
-            self.with_mirror(|mirror| Ok((mirror.file(commit, "Dockerfile")?, mirror.file(commit, "go.mod")?)))?;
+            self.with_mirror(|mirror| Ok((mirror.file(commit, DOCKERFILE)?, mirror.file(commit, "go.mod")?)))?;
         WantedGo::of(&dockerfile, &go_mod).map_err(|error| anyhow!("go.mod of {commit}: {error}"))
+    }
+
+    /// The image of emulators that upstream's own image of the commit takes, if it takes one.
+    ///
+    /// # Errors
+    /// If the commit has no `Dockerfile`.
+    pub fn emulators(&self, commit: &CommitId) -> Result<Option<ImageName>> {
+        Ok(emulators::named_in(&self.with_mirror(|mirror| mirror.file(commit, DOCKERFILE))?))
     }
 
     /// The Go that upstream compiles the pinned commit with, if the mirror has the commit.

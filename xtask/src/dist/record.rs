@@ -1,6 +1,7 @@
 //! `metadata.json`, the record of a build. Tasks pass on their results only through this file.
 
 use oci::digest::{Digest, Sha256};
+use oci::image_name::ImageName;
 use oci::reference::ImageTag;
 use serde::{Deserialize, Serialize};
 
@@ -27,6 +28,9 @@ pub struct Metadata {
     pub recipe: Recipe,
     /// Every file of the directory except this one, `SHA256SUMS` and the image, which has its own digests.
     pub files: Vec<FileRecord>,
+    /// The image that upstream's own image of this commit takes its emulators from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub emulators: Option<ImageName>,
     /// The image, once there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub image: Option<ImageRecord>,
@@ -52,6 +56,9 @@ pub struct ImageRecord {
     pub base_digest: Option<String>,
     /// What built it, such as `docker 20.10.24, buildx 0.13.1`.
     pub engine: String,
+    /// Name of the image that its emulators are from, with its digest; none if it has no emulators.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub emulators: Option<ImageName>,
     /// Digest of everything that went into it except Debian's packages: a run with the same inputs does nothing.
     pub inputs: Sha256,
 }
@@ -92,7 +99,7 @@ impl Metadata {
     pub fn new(source: Source, go: GoRecord) -> Self {
         assert_eq!(source.package, PACKAGE, "only one module is built");
         let recipe = Recipe::new(&source.version, &source.commit);
-        Self { schema: SCHEMA, source, go, recipe, files: Vec::new(), image: None, proofs: Vec::new() }
+        Self { schema: SCHEMA, source, go, recipe, files: Vec::new(), emulators: None, image: None, proofs: Vec::new() }
     }
 
     /// Whether it is of this source, built as this version of xtask builds it.

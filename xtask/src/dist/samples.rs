@@ -73,6 +73,7 @@ pub fn proved_record() -> Metadata {
         base_name: "debian:trixie-slim".to_owned(),
         base_digest: None,
         engine: "podman 4.3.1".to_owned(),
+        emulators: None,
         inputs: sha256(0x04),
     });
     let proof = |name: &str| Proof {

@@ -23,6 +23,12 @@ pub fn layers(text: &str) -> Vec<String> {
     instructions
 }
 
+/// The same Dockerfile without its stage of emulators, and what is copied from it.
+pub fn without_emulators(text: &str) -> String {
+    let is_kept = |line: &&str| !line.contains(" AS emulators") && !line.contains("--from=emulators");
+    text.lines().filter(is_kept).map(|line| format!("{line}\n")).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -31,5 +37,14 @@ mod tests {
     fn continued_lines_and_comments_are_read_as_the_builder_reads_them() {
         let text = "ARG A=x\nFROM x AS one\nRUN first\nFROM ${A}\n# RUN not\nRUN a \\\n  # in between\n  && b\nENV C=d\nCOPY e f\n";
         assert_eq!(layers(text), ["RUN a && b", "COPY e f"]);
+    }
+
+    #[test]
+    fn the_emulators_can_be_left_out() {
+        let text =
+            "ARG EMULATORS\nFROM ${EMULATORS} AS emulators\nFROM ${BASE}\nCOPY --from=emulators /a /b\nCOPY c d\n";
+        assert_eq!(without_emulators(text), "ARG EMULATORS\nFROM ${BASE}\nCOPY c d\n");
+        let ours = include_str!("../../../Dockerfile.buildkit-riscv64");
+        assert!(layers(&without_emulators(ours)).len() + 1 == layers(ours).len(), "one layer is that of the emulators");
     }
 }

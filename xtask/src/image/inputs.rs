@@ -18,7 +18,7 @@ const DOCKERFILE: &str = "Dockerfile.buildkit-riscv64";
 /// Files of the checkout that the Dockerfile copies.
 const SCRIPTS: [&str; 2] = ["image/entrypoint", "image/buildctl-daemonless.sh"];
 /// Increased when the same files would make another layout: other layers, compression or manifest.
-const FORM: &str = "1";
+const FORM: &str = "2";
 
 /// See the file's head.
 #[derive(Debug)]
@@ -27,6 +27,8 @@ pub struct Inputs {
     pub digest: Sha256,
     /// Name of the base image.
     pub base: ImageName,
+    /// The image with the emulators, if they are wanted.
+    pub emulators: Option<ImageName>,
     /// The Dockerfile's instructions that make layers.
     pub instructions: Vec<String>,
     dockerfile: String,
@@ -35,17 +37,18 @@ pub struct Inputs {
 
 impl Inputs {
     /// Reads them from the checkout at `root` and from the record of the build.
-    pub fn read(root: &Utf8Path, dist: &Dist, base: &ImageName) -> Result<Self> {
+    pub fn read(root: &Utf8Path, dist: &Dist, base: &ImageName, emulators: Option<ImageName>) -> Result<Self> {
         let read = |name: &str| {
             let path = root.join(name);
             fs::read_to_string(&path).with_context(|| format!("cannot read {path}"))
         };
         let dockerfile = read(DOCKERFILE)?;
+        let dockerfile = if emulators.is_some() { dockerfile } else { dockerfile::without_emulators(&dockerfile) };
         let [entrypoint, daemonless] = SCRIPTS.map(read);
         let scripts = [entrypoint?, daemonless?];
         let of_commands = dist.record.files.iter().filter(|file| COMMANDS.contains(&file.name.as_str()));
         let source = serde_json::to_string(&dist.record.source)?;
-        let lines: Vec<String> = [FORM, base.as_str(), &source]
+        let lines: Vec<String> = [FORM, base.as_str(), emulators.as_ref().map_or("none", ImageName::as_str), &source]
             .into_iter()
             .map(str::to_owned)
             .chain([&dockerfile, &scripts[0], &scripts[1]].map(|text| sha256(text.as_bytes()).to_string()))
@@ -53,7 +56,7 @@ impl Inputs {
             .collect();
         let digest = sha256(lines.join("\n").as_bytes());
         let instructions = dockerfile::layers(&dockerfile);
-        Ok(Self { digest, base: base.clone(), instructions, dockerfile, scripts })
+        Ok(Self { digest, base: base.clone(), emulators, instructions, dockerfile, scripts })
     }
 
     /// Writes the context, with the same paths as in a checkout with its `dist/`. Returns the Dockerfile.

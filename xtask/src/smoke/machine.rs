@@ -1,6 +1,6 @@
 //! The level `machine`: boots the image's files under a riscv64 kernel in qemu. The image's entrypoint
-//! starts BuildKit, which runs a build with `RUN` for riscv64, then one for riscv64 and amd64; the host
-//! reads the results back and checks them.
+//! starts BuildKit, which runs a build with `RUN` for riscv64, then one for riscv64 and amd64 with the image's own
+//! emulators; the host reads the results back and checks them.
 #![allow(clippy::disallowed_methods, reason = "asks the clock")]
 
 use std::time::{Duration, Instant};
@@ -45,6 +45,9 @@ pub struct Level {
     guest_files: GuestFiles,
     limit: Duration,
 }
+
+/// What `init.sh` says instead of a build for two platforms.
+const NO_EMULATORS: &str = "none";
 
 /// The state of the guest, as far as its console shows it.
 #[derive(Default)]
@@ -145,6 +148,10 @@ impl Level {
                         "userspace" => Ok(format!("Linux {detail}, {}", self.machine.describe())),
                         "daemon" => daemon(detail),
                         "riscv64" => read(phase).and_then(|built| expect(&built, &["riscv64"])),
+                        "both" if detail == NO_EMULATORS => {
+                            checks.push(Check::not_run(name, "the image has no emulators"));
+                            continue;
+                        }
                         "both" => read(phase).and_then(|built| expect(&built, &["amd64", "riscv64"])),
                         "stopped" => Ok(format!("exit status {detail} after SIGTERM to the image's init")),
                         _ => ended.clone().map(|()| "powered off cleanly".to_owned()).map_err(anyhow::Error::msg),
@@ -162,13 +169,11 @@ impl Level {
     }
 }
 
-/// Checks that the daemon builds for both platforms.
+/// Checks that the daemon's worker runs riscv64. It lists what the kernel runs: here riscv64 alone.
 fn daemon(platforms: &str) -> Result<String> {
-    for platform in ["linux/riscv64", "linux/amd64"] {
-        let is_there = platforms.split(',').any(|found| found == platform);
-        ensure!(is_there, "buildkitd answers, but does not list {platform}, only {platforms}");
-    }
-    Ok(format!("buildkitd builds for {platforms}"))
+    let is_there = platforms.split(',').any(|found| found == "linux/riscv64");
+    ensure!(is_there, "buildkitd answers, but does not list linux/riscv64, only {platforms}");
+    Ok(format!("buildkitd answers, and its worker lists {platforms}"))
 }
 
 /// Checks that a result has exactly these architectures, and that `RUN` ran on each.
@@ -178,7 +183,10 @@ fn expect(built: &[Built], architectures: &[&str]) -> Result<String> {
         .map(|architecture| Built {
             platform: format!("linux/{architecture}"),
             // As `uname -m` names them.
-            written: format!("hello from {}", architecture.replace("amd64", "x86_64")),
+            written: format!(
+                "hello from {}\nPIPELINE\nscript 2 one\nmissing 127",
+                architecture.replace("amd64", "x86_64")
+            ),
         })
         .collect();
     let show = |built: &[Built]| {

@@ -4,8 +4,11 @@
 use std::fmt;
 use std::str::FromStr;
 
+use serde::{Deserialize, Serialize};
+
 /// A name with only the characters that engines allow. Whether there is such an image is not checked.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct ImageName(String);
 
 impl ImageName {
@@ -26,6 +29,8 @@ impl FromStr for ImageName {
         }
     }
 }
+
+crate::text_form!(ImageName);
 
 impl fmt::Display for ImageName {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {

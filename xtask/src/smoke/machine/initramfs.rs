@@ -12,10 +12,11 @@ use oci::layer::members::Kind;
 use oci::layout::Image;
 
 use crate::smoke::machine::cpio::{Attributes, Special, Writer};
-use crate::smoke::machine::kernel::{BUSYBOX_AMD64, BUSYBOX_RISCV64, EMULATOR_AMD64, GuestFiles};
+use crate::smoke::machine::kernel::{BUSYBOX_AMD64, BUSYBOX_RISCV64, GuestFiles};
 
 const INIT: &str = include_str!("init.sh");
 const DOCKERFILE: &str = include_str!("Dockerfile");
+const SCRIPT: &str = include_str!("script.sh");
 const FOLDER: Attributes = Attributes { mode: 0o755, uid: 0, gid: 0, modified_epoch: 0 };
 const PROGRAM: Attributes = FOLDER;
 const DATA: Attributes = Attributes { mode: 0o644, ..FOLDER };
@@ -43,6 +44,7 @@ fn boot_files(archive: &mut Writer<impl Write>, guest_files: &GuestFiles, settin
     text("init", PROGRAM, INIT)?;
     text("settings", DATA, settings)?;
     text("context/Dockerfile", DATA, DOCKERFILE)?;
+    text("context/script", PROGRAM, SCRIPT)?;
     let mut copy = |paths: &[&str], attributes, from: &Utf8Path| -> Result<()> {
         let mut file = File::open(from).with_context(|| format!("cannot open {from}"))?;
         let size_bytes = file.metadata()?.len();
@@ -50,7 +52,6 @@ fn boot_files(archive: &mut Writer<impl Write>, guest_files: &GuestFiles, settin
     };
     copy(&["bin/busybox", "context/riscv64/busybox"], PROGRAM, &guest_files.path(BUSYBOX_RISCV64))?;
     copy(&["context/amd64/busybox"], PROGRAM, &guest_files.path(BUSYBOX_AMD64))?;
-    copy(&["bin/qemu-x86_64"], PROGRAM, &guest_files.path(EMULATOR_AMD64))?;
     for module in guest_files.modules() {
         copy(&[&format!("modules/{module}.ko.xz")], DATA, &guest_files.module(module))?;
     }

@@ -1,4 +1,4 @@
-//! The kernel of the riscv64 machine, with its modules, the firmware, busybox and an emulator for amd64:
+//! The kernel of the riscv64 machine, with its modules, the firmware and busybox:
 //! Debian's packages, downloaded once to `target/`, and compared with their digests at each use.
 #![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "reads and writes files")]
 
@@ -25,15 +25,13 @@ pub const KERNEL: &str = "kernel";
 pub const FIRMWARE: &str = "firmware";
 pub const BUSYBOX_RISCV64: &str = "busybox-riscv64";
 pub const BUSYBOX_AMD64: &str = "busybox-amd64";
-/// A qemu-user that runs amd64 programs on riscv64.
-pub const EMULATOR_AMD64: &str = "qemu-x86_64";
 
-/// For the results disk, the containers' file systems, and the emulator for amd64.
-const MODULES: [&str; 4] = ["virtio_mmio", "virtio_blk", "overlay", "binfmt_misc"];
+/// For the results disk and the containers' file systems.
+const MODULES: [&str; 3] = ["virtio_mmio", "virtio_blk", "overlay"];
 /// Each round of dependencies reads the whole package.
 const MOST_MODULES: usize = 64;
 const RECORD: &str = "guest_files.json";
-const SCHEMA: u32 = 1;
+const SCHEMA: u32 = 2;
 /// Far above the size of any of these files.
 const LARGEST_FILE_BYTES: u64 = 512 << 20;
 const XZ_LIMIT: Duration = Duration::from_secs(60);
@@ -127,7 +125,6 @@ fn fetch(endpoint: &Endpoint, folder: &Utf8Path) -> Result<Record> {
     let firmware = debian::find(&list, "opensbi")?;
     let busybox = debian::find(&list, "busybox-static")?;
     let busybox_amd64 = debian::find(&list_amd64, "busybox-static")?;
-    let emulator = debian::find(&list, "qemu-user")?;
     let take = |package: &Package, file: &str, name: &str| -> Result<()> {
         let tar = archive.package(package, &scratch)?;
         let found = extract(&tar, &|path| (path == file).then(|| folder.join(name)))?;
@@ -136,7 +133,6 @@ fn fetch(endpoint: &Endpoint, folder: &Utf8Path) -> Result<Record> {
     };
     take(&busybox, "usr/bin/busybox", BUSYBOX_RISCV64)?;
     take(&busybox_amd64, "usr/bin/busybox", BUSYBOX_AMD64)?;
-    take(&emulator, "usr/bin/qemu-x86_64", EMULATOR_AMD64)?;
     take(&firmware, "usr/lib/riscv64-linux-gnu/opensbi/generic/fw_dynamic.bin", FIRMWARE)?;
 
     let tar = archive.package(&kernel, &scratch)?;
@@ -145,7 +141,7 @@ fn fetch(endpoint: &Endpoint, folder: &Utf8Path) -> Result<Record> {
     let modules = modules(&tar, folder)?;
     fs::remove_dir_all(&scratch).with_context(|| format!("cannot remove {scratch}"))?;
 
-    let names = [KERNEL, FIRMWARE, BUSYBOX_RISCV64, BUSYBOX_AMD64, EMULATOR_AMD64].map(str::to_owned);
+    let names = [KERNEL, FIRMWARE, BUSYBOX_RISCV64, BUSYBOX_AMD64].map(str::to_owned);
     let names = names.into_iter().chain(modules.iter().map(|name| module_file(name)));
     let record_of = |name: String| {
         let (size_bytes, sha256) = file_digest(&folder.join(&name))?;
@@ -154,7 +150,7 @@ fn fetch(endpoint: &Endpoint, folder: &Utf8Path) -> Result<Record> {
     Ok(Record {
         schema: SCHEMA,
         trust: archive.trust,
-        packages: [kernel, firmware, busybox, busybox_amd64, emulator]
+        packages: [kernel, firmware, busybox, busybox_amd64]
             .map(|package| (package.name, package.version, package.file.sha256))
             .into(),
         files: names.map(record_of).collect::<Result<_>>()?,
