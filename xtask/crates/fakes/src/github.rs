@@ -10,9 +10,9 @@ use actions::Run;
 use http::{HeaderMap, Method, StatusCode};
 use issues::Issue;
 use labels::Label;
+use lists::{Collection, Stale};
 use releases::Release;
 use response::Response;
-use routes::Route;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -25,6 +25,7 @@ mod actions;
 mod assets;
 mod issues;
 mod labels;
+mod lists;
 mod paging;
 mod releases;
 mod response;
@@ -79,27 +80,6 @@ struct State {
     drops_labels: bool,
 }
 
-/// A collection whose list may be stale.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Collection {
-    Releases,
-    Assets,
-    Issues,
-    Comments,
-    Labels,
-    Runs,
-}
-
-/// Whether a list returns its state before the last write.
-#[derive(Clone)]
-enum Stale {
-    No,
-    /// After the next write.
-    Wanted,
-    /// The next list of that collection is read from this state.
-    Of(Collection, Box<State>),
-}
-
 /// A JSON request to `api.github.com` with its response, to be checked against GitHub's OpenAPI
 /// description.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -149,11 +129,6 @@ impl FakeGitHub {
     /// Registers a token with permissions of the form `contents=write`. Unknown tokens are refused.
     pub fn allow(&mut self, token: &str, permissions: &[&str]) {
         self.tokens.insert(token.to_owned(), Token::new(permissions));
-    }
-
-    /// Makes the next list of a collection after the next write to it return the state before that write.
-    pub fn stale_once(&mut self) {
-        self.stale = Stale::Wanted;
     }
 
     /// Makes the next upload of an asset fail with 502 and leave an asset in the state `starter`.
@@ -259,28 +234,6 @@ impl Service for FakeGitHub {
 }
 
 impl State {
-    /// Runs the handler of a request: a list possibly on the stale state, and a write so that the next
-    /// list is stale if that was asked for.
-    fn run_handler(&mut self, stale: &mut Stale, route: Route, call: &Call, is_read: bool) -> Response {
-        let outcome = match (is_read, &mut *stale) {
-            (true, Stale::Of(collection, before)) if route.collection == Some(*collection) => {
-                let outcome = (route.handler)(before, call);
-                *stale = Stale::No;
-                outcome
-            }
-            (false, Stale::Wanted) => {
-                let before = Box::new(self.clone());
-                let outcome = (route.handler)(self, call);
-                if let (Ok(_), Some(collection)) = (&outcome, route.collection) {
-                    *stale = Stale::Of(collection, before);
-                }
-                outcome
-            }
-            _ => (route.handler)(self, call),
-        };
-        outcome.unwrap_or_else(|refused| refused)
-    }
-
     /// Advances the clock. Returns the tick, which is also the next id.
     fn tick(&mut self) -> u64 {
         self.ticks += 1;
