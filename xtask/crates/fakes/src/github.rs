@@ -10,7 +10,7 @@ use actions::Run;
 use http::{HeaderMap, Method, StatusCode};
 use issues::Issue;
 use labels::Label;
-use lists::{Collection, Stale};
+use lists::{Collection, Lag, Stale};
 use releases::Release;
 use response::Response;
 use serde::{Deserialize, Serialize};
@@ -52,6 +52,7 @@ pub struct FakeGitHub {
     requests: u64,
     used_requests: u64,
     stale: Stale,
+    lag: Lag,
     violations: Vec<String>,
     record: Option<Vec<Exchange>>,
 }
@@ -76,6 +77,8 @@ struct State {
     ticks: u64,
     /// The next upload fails with 502 and leaves an asset in the state `starter`.
     leaves_starter: bool,
+    /// A dispatch is answered without the run.
+    hides_runs: bool,
     /// Labels of issues are dropped without an error.
     drops_labels: bool,
 }
@@ -121,6 +124,7 @@ impl FakeGitHub {
             requests: 0,
             used_requests: 0,
             stale: Stale::No,
+            lag: Lag::default(),
             violations: Vec::new(),
             record: None,
         }
@@ -184,7 +188,8 @@ impl FakeGitHub {
             login: "github-actions[bot]",
         };
         let (template, permission) = (route.template, route.permission);
-        let response = self.state.run_handler(&mut self.stale, route, &call, request.method() == Method::GET);
+        let response =
+            self.state.run_handler((&mut self.stale, &mut self.lag), route, &call, request.method() == Method::GET);
         (if token.is_some() { response.with("x-accepted-github-permissions", permission) } else { response }, template)
     }
 
