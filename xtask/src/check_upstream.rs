@@ -25,8 +25,6 @@ mod plan;
 const UPSTREAM_LIST: &str = "repos/moby/buildkit/releases";
 /// Half of the runs that GitHub is asked for, so that what is in progress is always among them.
 const HIGHEST_LIMIT: usize = 50;
-/// How often the result is observed before the task fails.
-const ATTEMPTS: usize = 5;
 
 /// Track upstream's releases: file the issue, start the build, close the issue
 #[derive(Args)]
@@ -205,20 +203,20 @@ impl Subject {
     /// held back stays so, even if a build has ended meanwhile.
     fn verify(&mut self, held_back: &[ReleaseTag]) -> Result<Vec<Status>> {
         let mut left = Vec::new();
-        for _ in 0..ATTEMPTS {
+        let done = self.github.clock().look_until_found(|| {
             let mut statuses = self.observe()?;
             for status in statuses.iter_mut().filter(|status| held_back.contains(&status.version)) {
                 status.hold_back();
             }
             left = planned_steps(&statuses);
-            if left.is_empty() {
-                return Ok(statuses);
-            }
-            self.github.pause();
+            Ok(left.is_empty().then_some(statuses))
+        })?;
+        if let Some(statuses) = done {
+            return Ok(statuses);
         }
         let lines: Vec<String> = left.iter().map(ToString::to_string).collect();
         bail!(
-            "all steps were executed, but GitHub does not show these results yet; run this again:\n{}",
+            "all steps were executed, but GitHub does not show these results yet; run this again in a few minutes:\n{}",
             lines.join("\n")
         )
     }

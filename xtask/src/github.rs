@@ -1,16 +1,14 @@
 //! A client of GitHub's REST API: reads, lists page by page, and writes. [`documents`] has the types and
 //! explains errors.
 
-use std::time::Duration;
-
-use anyhow::{Context, Error, Result, bail, ensure};
+use anyhow::{Context, Error, Result, anyhow, bail, ensure};
 use http::header::{ACCEPT, ETAG, HeaderName, IF_NONE_MATCH};
 use http::{Method, StatusCode};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::github::documents::explain;
-use crate::http::{Authorization, Endpoint, Http, Request, Response, Url};
+use crate::http::{Authorization, Clock, Endpoint, Http, RateLimited, Request, Response, RetryReason, Url};
 
 pub use documents::{
     Asset, AssetState, Comment, CompareStatus, Issue, IssueState, Release, Run, RunConclusion, RunStatus, StateReason,
@@ -43,12 +41,14 @@ pub struct GitHub {
     http: Http,
     api: Endpoint,
     token: Option<Authorization>,
+    /// For lists that do not show the last write yet.
+    clock: Clock,
 }
 
 /// The outcome of a request that creates something and must not be repeated blindly.
 enum Creation<T> {
     Created(T),
-    /// No response, or one that does not show whether it was created.
+    /// No response, or one that does not show what was created, or whether anything was.
     Unknown(Error),
 }
 
@@ -68,12 +68,19 @@ pub enum Page<T> {
 impl GitHub {
     /// The API at `api`, with a token or anonymously.
     pub fn new(api: Endpoint, token: Option<Authorization>) -> Self {
-        Self { http: Http::default(), api, token }
+        let clock = Clock::of(&api.join(""));
+        Self { http: Http::default(), api, token, clock }
     }
 
     /// The same API without a token.
     pub fn anonymous(&self) -> Self {
-        Self::new(self.api.clone(), None)
+        Self { clock: self.clock.clone(), ..Self::new(self.api.clone(), None) }
+    }
+
+    /// The same API, with another clock.
+    #[cfg(test)]
+    pub fn with_clock(self, clock: Clock) -> Self {
+        Self { clock, ..self }
     }
 
     pub fn has_token(&self) -> bool {
@@ -141,9 +148,9 @@ impl GitHub {
         Ok(Page::Changed { entries, etag, next })
     }
 
-    /// Waits until a list is likely to include the last write.
-    pub fn pause(&self) {
-        std::thread::sleep(if self.api.is_loopback() { Duration::from_millis(5) } else { Duration::from_secs(2) });
+    /// The clock to wait with until a list includes the last write.
+    pub fn clock(&self) -> Clock {
+        self.clock.clone()
     }
 
     /// The URL of a path of the API.
@@ -166,9 +173,14 @@ impl GitHub {
         let response = match send(request) {
             Ok(response) if !response.status.is_server_error() => response,
             Ok(response) => return Ok(Creation::Unknown(self.error(&response))),
+            Err(error) if is_without_effect(&error) => return Err(error),
             Err(error) => return Ok(Creation::Unknown(error)),
         };
         match self.success(&response)?.json() {
+            // Older servers answer a dispatch with 204.
+            _ if response.body.is_empty() => {
+                Ok(Creation::Unknown(anyhow!("GitHub accepted the request, but does not show the result")))
+            }
             Ok(created) => Ok(Creation::Created(created)),
             Err(error) => Ok(Creation::Unknown(error)),
         }
@@ -204,28 +216,31 @@ impl GitHub {
         Error::msg(explanation).context(format!("{} was refused", response.url))
     }
 
-    /// Creates what must not exist twice: looks for it, creates it, and if the outcome is unknown, looks
-    /// again. It looks twice before it creates once more, because a list can be slightly older than the
-    /// last write. Fails with the first error if the outcome is still unknown after two attempts.
-    fn ensure<T>(&self, find: impl Fn() -> Result<Option<T>>, create: impl Fn() -> Result<Creation<T>>) -> Result<T> {
+    /// Creates what must not exist twice: looks for it, creates it, and if the response does not show it, looks
+    /// again for half a minute. It is never created again here, because a list may lag even more: a later run
+    /// sees what became of it.
+    fn ensure<T>(
+        &self,
+        what: &str,
+        find: impl Fn() -> Result<Option<T>>,
+        create: impl FnOnce() -> Result<Creation<T>>,
+    ) -> Result<T> {
         if let Some(found) = find()? {
             return Ok(found);
         }
-        let mut first = None;
-        for _ in 0..2 {
-            match create()? {
-                Creation::Created(created) => return Ok(created),
-                Creation::Unknown(error) => first.get_or_insert(error),
-            };
-            for _ in 0..2 {
-                if let Some(found) = find()? {
-                    return Ok(found);
-                }
-                self.pause();
-            }
-        }
-        Err(first.context("nothing was created")?.context("run this again to continue"))
+        let error = match create()? {
+            Creation::Created(created) => return Ok(created),
+            Creation::Unknown(error) => error,
+        };
+        let hint = || format!("{what} may exist, but is not listed yet; run this again in a few minutes");
+        let found = self.clock.look_until_found(find).with_context(|| format!("{}: {error:#}", hint()))?;
+        found.ok_or_else(|| error.context(hint()))
     }
+}
+
+/// Whether no attempt of a request that is not repeatable had an effect: there was no connection, or GitHub asks to wait.
+fn is_without_effect(error: &Error) -> bool {
+    error.is::<RateLimited>() || matches!(RetryReason::of_error(error), RetryReason::Unsent)
 }
 
 /// The next page of a list, by its `Link` header (RFC 8288). Source: "Using pagination in the REST API", using
@@ -243,6 +258,8 @@ pub fn next_of(mut link: &str) -> Option<&str> {
     }
 }
 
+#[cfg(test)]
+mod creation_tests;
 #[cfg(test)]
 mod fake_tests;
 #[cfg(test)]

@@ -15,7 +15,8 @@ mod world;
 
 const HISTORY: &str = include_str!("history.txt");
 const DAY: u64 = 24 * HOUR;
-const ATTEMPTS: usize = 5;
+/// How often `look_until_found` looks.
+const ATTEMPTS: usize = 7;
 
 /// A stable version as three numbers.
 type Triple = (u64, u64, u64);

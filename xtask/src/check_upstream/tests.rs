@@ -12,6 +12,8 @@ use fakes::server::{Action, Faults, Server};
 use super::*;
 use crate::http::Authorization;
 
+mod lag;
+
 const TOKEN: &str = "ghs_fake";
 const COMMIT: &str = "991535e0973488b6a429096d21fa13f81f2d89d8";
 
@@ -47,7 +49,7 @@ struct Scenario {
 }
 
 impl Scenario {
-    fn new(name: &str, fault: Fault) -> Self {
+    fn new(name: &str, faults: impl Faults + 'static) -> Self {
         let mut fake = FakeGitHub::new("o/n");
         fake.allow(TOKEN, &["actions=write", "issues=write", "contents=write"]);
         fake.commit_upstream(COMMIT, None);
@@ -57,7 +59,7 @@ impl Scenario {
         let fake = Arc::new(Mutex::new(fake));
         let reliable = Server::start(fake.clone(), Utf8PathBuf::new(), Arc::new(Fault(0, 0))).expect("starts");
         publish(&github(&reliable), "v0.32.2");
-        let server = Server::start(fake.clone(), Utf8PathBuf::new(), Arc::new(fault)).expect("starts");
+        let server = Server::start(fake.clone(), Utf8PathBuf::new(), Arc::new(faults)).expect("starts");
         let folder = std::env::temp_dir().join(format!("xtask-check-{name}-{}", std::process::id()));
         Self { fake, server, reliable, path: Utf8PathBuf::try_from(folder.join("cache.json")).expect("a UTF-8 name") }
     }

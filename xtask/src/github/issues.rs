@@ -45,7 +45,8 @@ impl Issues<'_> {
     /// Files the issue of a version, unless it exists.
     pub fn file(&self, version: &ReleaseTag, title: &str, body: &str) -> Result<Issue> {
         let document = json!({ "title": title, "body": body, "labels": LABELS });
-        self.github.ensure(|| self.of(version), || self.github.create(&self.path(""), &document))
+        let what = format!("the issue that tracks {version}");
+        self.github.ensure(&what, || self.of(version), || self.github.create(&self.path(""), &document))
     }
 
     pub fn comments(&self, issue: u64) -> Result<Vec<Comment>> {
@@ -57,8 +58,9 @@ impl Issues<'_> {
         let document = json!({ "body": comment_body(marker, text) });
         let is_match = |comment: &Comment| comment.body.as_ref().is_some_and(|body| body.contains(marker));
         let find = || Ok(self.comments(issue)?.into_iter().find(is_match));
+        let path = self.path(&format!("/{issue}/comments"));
         self.github
-            .ensure(find, || self.github.create(&self.path(&format!("/{issue}/comments")), &document))
+            .ensure(&format!("the comment on issue #{issue}"), find, || self.github.create(&path, &document))
             .map(|_| ())
     }
 

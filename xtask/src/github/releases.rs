@@ -57,7 +57,8 @@ impl Releases<'_> {
         if let Some(commit) = target {
             document["target_commitish"] = json!(commit);
         }
-        self.github.ensure(|| self.find(release), || self.github.create(&self.path(""), &document))
+        let what = format!("the draft of {release}");
+        self.github.ensure(&what, || self.find(release), || self.github.create(&self.path(""), &document))
     }
 
     /// Sets the title, the notes and the prerelease flag.

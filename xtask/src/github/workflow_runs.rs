@@ -55,7 +55,8 @@ impl Workflow<'_> {
                 .then(|| runs.swap_remove(0))
                 .map(|run| Dispatched { workflow_run_id: run.id, html_url: run.html_url }))
         };
-        let run = self.github.ensure(find, || self.github.create(&self.path("/dispatches"), &document))?;
+        let what = format!("the run that builds {version}");
+        let run = self.github.ensure(&what, find, || self.github.create(&self.path("/dispatches"), &document))?;
         Ok((run.workflow_run_id, run.html_url))
     }
 }

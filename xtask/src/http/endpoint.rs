@@ -10,11 +10,6 @@ use crate::http::Url;
 pub struct Endpoint(Url);
 
 impl Endpoint {
-    /// Whether this is plain HTTP to this machine.
-    pub fn is_loopback(&self) -> bool {
-        self.0.is_loopback()
-    }
-
     /// The URL of `path` below it.
     pub fn join(&self, path: &str) -> Url {
         self.0.join(path)

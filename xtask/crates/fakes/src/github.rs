@@ -10,9 +10,9 @@ use actions::Run;
 use http::{HeaderMap, Method, StatusCode};
 use issues::Issue;
 use labels::Label;
+use lists::{Collection, Lag, Stale};
 use releases::Release;
 use response::Response;
-use routes::Route;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -25,6 +25,7 @@ mod actions;
 mod assets;
 mod issues;
 mod labels;
+mod lists;
 mod paging;
 mod releases;
 mod response;
@@ -51,6 +52,7 @@ pub struct FakeGitHub {
     requests: u64,
     used_requests: u64,
     stale: Stale,
+    lag: Lag,
     violations: Vec<String>,
     record: Option<Vec<Exchange>>,
 }
@@ -75,29 +77,10 @@ struct State {
     ticks: u64,
     /// The next upload fails with 502 and leaves an asset in the state `starter`.
     leaves_starter: bool,
+    /// A dispatch is answered without the run.
+    hides_runs: bool,
     /// Labels of issues are dropped without an error.
     drops_labels: bool,
-}
-
-/// A collection whose list may be stale.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Collection {
-    Releases,
-    Assets,
-    Issues,
-    Comments,
-    Labels,
-    Runs,
-}
-
-/// Whether a list returns its state before the last write.
-#[derive(Clone)]
-enum Stale {
-    No,
-    /// After the next write.
-    Wanted,
-    /// The next list of that collection is read from this state.
-    Of(Collection, Box<State>),
 }
 
 /// A JSON request to `api.github.com` with its response, to be checked against GitHub's OpenAPI
@@ -141,6 +124,7 @@ impl FakeGitHub {
             requests: 0,
             used_requests: 0,
             stale: Stale::No,
+            lag: Lag::default(),
             violations: Vec::new(),
             record: None,
         }
@@ -149,11 +133,6 @@ impl FakeGitHub {
     /// Registers a token with permissions of the form `contents=write`. Unknown tokens are refused.
     pub fn allow(&mut self, token: &str, permissions: &[&str]) {
         self.tokens.insert(token.to_owned(), Token::new(permissions));
-    }
-
-    /// Makes the next list of a collection after the next write to it return the state before that write.
-    pub fn stale_once(&mut self) {
-        self.stale = Stale::Wanted;
     }
 
     /// Makes the next upload of an asset fail with 502 and leave an asset in the state `starter`.
@@ -209,7 +188,8 @@ impl FakeGitHub {
             login: "github-actions[bot]",
         };
         let (template, permission) = (route.template, route.permission);
-        let response = self.state.run_handler(&mut self.stale, route, &call, request.method() == Method::GET);
+        let response =
+            self.state.run_handler((&mut self.stale, &mut self.lag), route, &call, request.method() == Method::GET);
         (if token.is_some() { response.with("x-accepted-github-permissions", permission) } else { response }, template)
     }
 
@@ -259,28 +239,6 @@ impl Service for FakeGitHub {
 }
 
 impl State {
-    /// Runs the handler of a request: a list possibly on the stale state, and a write so that the next
-    /// list is stale if that was asked for.
-    fn run_handler(&mut self, stale: &mut Stale, route: Route, call: &Call, is_read: bool) -> Response {
-        let outcome = match (is_read, &mut *stale) {
-            (true, Stale::Of(collection, before)) if route.collection == Some(*collection) => {
-                let outcome = (route.handler)(before, call);
-                *stale = Stale::No;
-                outcome
-            }
-            (false, Stale::Wanted) => {
-                let before = Box::new(self.clone());
-                let outcome = (route.handler)(self, call);
-                if let (Ok(_), Some(collection)) = (&outcome, route.collection) {
-                    *stale = Stale::Of(collection, before);
-                }
-                outcome
-            }
-            _ => (route.handler)(self, call),
-        };
-        outcome.unwrap_or_else(|refused| refused)
-    }
-
     /// Advances the clock. Returns the tick, which is also the next id.
     fn tick(&mut self) -> u64 {
         self.ticks += 1;

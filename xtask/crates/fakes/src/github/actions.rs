@@ -32,6 +32,13 @@ pub struct Run {
 const DISPATCH_KEYS: [&str; 2] = ["ref", "inputs"];
 
 impl FakeGitHub {
+    /// Answers dispatches with 204 from now on, whatever version is asked for. Source: GitHub changelog of 2026-02-19,
+    /// "Workflow dispatch API now returns run IDs": "Previously, this endpoint returned only a 204 No Content
+    /// status code." A server of that time may still run.
+    pub fn hide_runs(&mut self) {
+        self.state.hides_runs = true;
+    }
+
     /// The runs that are not completed, oldest first.
     pub fn pending_runs(&self) -> Vec<PendingRun> {
         let waiting = self.state.runs.iter().filter(|run| run.status != "completed");
@@ -86,7 +93,7 @@ impl State {
         }
         let input = inputs.get(INPUT).and_then(Value::as_str).map(str::to_owned);
         let id = self.start("workflow_dispatch", input);
-        if !call.is_newest() {
+        if self.hides_runs || !call.is_newest() {
             return Ok(Response::empty(StatusCode::NO_CONTENT));
         }
         Ok(Response::ok(&json!({

@@ -7,6 +7,7 @@ use crate::message::{Content, Request, Response, Service};
 
 mod access;
 mod issues;
+mod lists;
 
 const TOKEN: &str = "secret";
 const OURS: &str = "/repos/o/n";
@@ -249,17 +250,6 @@ fn upstream_commits_can_be_compared() {
     }
     let unknown = request("GET", "/repos/moby/buildkit/compare/a...z", None, Vec::new());
     assert_eq!(fake.handle(&unknown).status(), 404);
-}
-
-#[test]
-fn one_list_after_a_write_can_be_stale() {
-    let mut fake = fake();
-    fake.stale_once();
-    ask(&mut fake, "POST", "issues", &json!({"title": "t"}));
-    assert_eq!(get(&mut fake, "releases").1, json!([]), "another collection");
-    assert_eq!(get(&mut fake, "issues/1").0, 200, "no list");
-    assert_eq!(get(&mut fake, "issues").1, json!([]));
-    assert_eq!(get(&mut fake, "issues").1[0]["title"], "t");
 }
 
 #[test]
