@@ -5,6 +5,7 @@
 pub mod digest;
 pub mod github;
 pub mod message;
+pub mod names;
 pub mod registry;
 pub mod sample_image;
 pub mod script;
