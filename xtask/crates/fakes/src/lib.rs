@@ -10,3 +10,4 @@ pub mod registry;
 pub mod sample_image;
 pub mod script;
 pub mod server;
+pub mod tls;
