@@ -64,6 +64,20 @@ fn the_scenario_passes_under_the_real_names() {
     assert_eq!(Some(total), requests["github"].as_u64().zip(requests["registry"].as_u64()).map(|(one, two)| one + two));
 }
 
+#[test]
+fn a_machine_that_cannot_rehearse_the_real_names_says_why() {
+    let mut command = Command::new(XTASK);
+    command.args(["rehearse", "--real-names", "--json"]).current_dir(env!("CARGO_MANIFEST_DIR"));
+    let output = command.env("PATH", env!("CARGO_MANIFEST_DIR")).output().expect("xtask starts");
+    let report: Value = serde_json::from_slice(&output.stdout).expect("a report");
+    let why = report["skipped"].as_str().expect("is skipped");
+    let expected =
+        ["unshare is not installed (Debian package util-linux)", "only Linux has network and mount namespaces"];
+    assert!(expected.contains(&why), "{why}");
+    assert_eq!((output.status.success(), &report["passed"]), (false, &false.into()));
+    assert!(String::from_utf8_lossy(&output.stderr).contains(why));
+}
+
 /// It asks the web site for what only the API has.
 #[test]
 fn a_program_that_asks_the_wrong_host_is_detected() {
