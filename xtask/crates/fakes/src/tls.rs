@@ -38,8 +38,8 @@ pub struct TlsTerminator {
 }
 
 impl TlsTerminator {
-    /// Listens on 127.0.0.1, on any port if `port` is 0. `servers` has the port of the server of each name; a client that
-    /// asks for another name, or for none, is disconnected.
+    /// Listens on 127.0.0.1, on any port if `port` is 0. `servers` has the port of the server of each name; a client
+    /// that asks for another name, or for none, is disconnected.
     pub fn start(port: u16, identity: &Identity, servers: BTreeMap<String, u16>) -> Result<Self> {
         let config = Arc::new(config(identity)?);
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port))
