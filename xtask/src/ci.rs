@@ -61,6 +61,8 @@ enum Name {
     Image,
     /// the rehearsal passes with each fault in each of its requests
     Rehearse,
+    /// the rehearsal passes as api.github.com, ghcr.io and others, over TLS, where namespaces are allowed
+    RealNames,
     /// all tests pass; some of them read that image
     Tests,
 }
@@ -118,6 +120,7 @@ pub fn run(root: &Utf8Path, arguments: &Ci) -> Result<ExitCode> {
             Name::Linters => linters::run(root),
             Name::Image => upstream_build::image(root),
             Name::Rehearse => rehearsal::run(root),
+            Name::RealNames => rehearsal::under_real_names(root),
             Name::Tests => checks::tests(root),
         };
         rows.extend(found.with_context(|| format!("the check {title} could not run"))?);

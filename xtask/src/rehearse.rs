@@ -33,6 +33,7 @@ mod faults;
 mod faulty_runs;
 mod fixtures;
 mod pipeline;
+mod real_names;
 mod report;
 mod scenario;
 
@@ -48,6 +49,7 @@ Examples:
   cargo xtask rehearse --faults github:12:reset-after
                                                   one pipeline again, step by step
   cargo xtask rehearse --registry 127.0.0.1:5000  push to a real registry on this machine
+  cargo xtask rehearse --real-names               as api.github.com, ghcr.io and others, over TLS (Linux)
 
 GitHub and the registry are fakes in this process, each on a port of 127.0.0.1; the tasks are the real ones.
 The builds are fakes too, except those in dist/ that are real and proved. Nothing outside target/ is changed.
@@ -65,6 +67,12 @@ pub struct Rehearse {
     /// Use a real registry on this machine instead of the fake; credentials as for `release`
     #[arg(long, value_name = "HOST", value_parser = loopback)]
     registry: Option<String>,
+    /// Serve the fakes as api.github.com, ghcr.io and others, over TLS, in a network namespace of their own
+    #[arg(long, conflicts_with_all = ["faults", "registry"])]
+    real_names: bool,
+    /// How the task calls itself in namespaces of its own: the names of those that it was called from
+    #[arg(long, value_name = "NAMESPACES", requires = "real_names", hide = true)]
+    outside: Option<String>,
     /// Without faults: write the exchanges with GitHub to a file, to be checked against GitHub's
     /// description
     #[arg(long, value_name = "FILE", hide = true)]
@@ -122,17 +130,24 @@ impl Drop for WorkDirectory {
 
 /// Runs the task in the checkout at `root`. A pipeline that diverges is not an error, but exit status 1.
 pub fn run(root: &Utf8Path, arguments: &Rehearse) -> Result<ExitCode> {
+    if arguments.real_names && arguments.outside.is_none() {
+        return real_names::run_in_namespaces(arguments);
+    }
     let folder = WorkDirectory(root.join("target/rehearse").join(std::process::id().to_string()));
     let is_plain = matches!(arguments.faults, Choice::None);
     ensure!(is_plain || arguments.registry.is_none(), "faults need the fake registry; remove --registry");
-    let config = Config {
+    let mut config = Config {
         program: arguments.program.clone().map_or_else(this_program, Ok)?.into_string(),
         fixtures: Arc::new(Fixtures::create(&folder.0.join("dist"), is_plain.then_some(root))?),
         repository: checkout::repository(arguments.registry.is_some())?,
         registry: arguments.registry.clone(),
+        real_names: None,
         secrets: arguments.registry.as_ref().map_or_else(Secrets::made_up, |_| Secrets::for_a_real_registry()),
     };
-    let baseline = Baseline::run(&config, &folder.0, is_plain)?;
+    let baseline = match &arguments.outside {
+        Some(outside) => real_names::run(&mut config, &folder.0, outside)?,
+        None => Baseline::run(&config, &folder.0, is_plain)?,
+    };
     let is_sound = baseline.problems.is_empty() && baseline.repeats == 0;
     for problem in &baseline.problems {
         print_error(&anyhow::anyhow!("{problem}"));
@@ -163,6 +178,9 @@ pub fn run(root: &Utf8Path, arguments: &Rehearse) -> Result<ExitCode> {
         }
     };
     report["passed"] = json!(is_clean);
+    if arguments.real_names {
+        report["hosts"] = real_names::report(&baseline);
+    }
     if arguments.json {
         println!("{}", serde_json::to_string_pretty(&report)?);
     }

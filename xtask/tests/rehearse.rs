@@ -47,6 +47,52 @@ fn the_scenario_passes() {
     assert!(output.contains("a fake dist"), "it prints what it builds:\n{output}");
 }
 
+/// Runs in namespaces of its own; a machine that does not allow them says so.
+#[test]
+fn the_scenario_passes_under_the_real_names() {
+    let (passed, report, output) = rehearse(&["--real-names"]);
+    if let Some(why) = report["skipped"].as_str() {
+        return skip("the_scenario_passes_under_the_real_names", why);
+    }
+    assert!(passed && report["passed"] == true, "{output}");
+    let hosts = report["hosts"].as_object().expect("counts by host");
+    let names =
+        ["api.github.com", "ghcr.io", "github.com", "release-assets.githubusercontent.com", "uploads.github.com"];
+    assert_eq!(hosts.keys().collect::<Vec<_>>(), names);
+    let total: u64 = hosts.values().filter_map(Value::as_u64).sum();
+    let requests = &report["requests"];
+    assert_eq!(Some(total), requests["github"].as_u64().zip(requests["registry"].as_u64()).map(|(one, two)| one + two));
+}
+
+#[test]
+fn a_machine_that_cannot_rehearse_the_real_names_says_why() {
+    let mut command = Command::new(XTASK);
+    command.args(["rehearse", "--real-names", "--json"]).current_dir(env!("CARGO_MANIFEST_DIR"));
+    let output = command.env("PATH", env!("CARGO_MANIFEST_DIR")).output().expect("xtask starts");
+    let report: Value = serde_json::from_slice(&output.stdout).expect("a report");
+    let why = report["skipped"].as_str().expect("is skipped");
+    let expected =
+        ["unshare is not installed (Debian package util-linux)", "only Linux has network and mount namespaces"];
+    assert!(expected.contains(&why), "{why}");
+    assert_eq!((output.status.success(), &report["passed"]), (false, &false.into()));
+    assert!(String::from_utf8_lossy(&output.stderr).contains(why));
+}
+
+/// It asks the web site for what only the API has.
+#[test]
+fn a_program_that_asks_the_wrong_host_is_detected() {
+    let lines = "[ \"${SSL_CERT_FILE-}\" ] && export GITHUB_API_URL=https://github.com\nexec \"$xtask\" \"$@\"\n";
+    let program = program("wrong-host", lines);
+    let (passed, report, output) = rehearse(&["--real-names", "--program", program.to_str().expect("UTF-8")]);
+    if let Some(why) = report["skipped"].as_str() {
+        return skip("a_program_that_asks_the_wrong_host_is_detected", why);
+    }
+    assert!(!passed, "{output}");
+    let problems = report["problems"].to_string();
+    assert!(problems.contains("was sent to github.com"), "{problems}");
+    assert!(problems.contains("no request was sent to uploads.github.com"), "{problems}");
+}
+
 #[test]
 fn a_fault_does_not_change_the_final_state() {
     let (passed, report, output) = rehearse(&["--faults", SAMPLE]);

@@ -44,6 +44,7 @@ fn what_a_rehearsal_and_its_tasks_print_matches() {
     let output = xtask(&["rehearse", "--json", "--faults", "github:2:429", "--program", program]);
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     must_match(name, "rehearse", &output.stdout);
+    must_match(name, "rehearse", &xtask(&["rehearse", "--json", "--real-names"]).stdout);
     for task in ["release", "check-upstream", "verify-tini"] {
         let entries = fs::read_dir(scratch.path()).expect("lists").map(|entry| entry.expect("an entry").path());
         let is_of_task = |path: &PathBuf| {

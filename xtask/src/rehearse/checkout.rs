@@ -5,7 +5,7 @@
 use std::fs;
 
 use anyhow::{Context, Result};
-use camino::Utf8Path;
+use camino::{Utf8Path, Utf8PathBuf};
 use fakes::registry::TOKEN_PREFIX;
 
 use crate::http::Authorization;
@@ -16,6 +16,14 @@ const REPOSITORY: &str = "octo-riscv/docker-for-riscv64";
 pub const OUR_COMMIT: &str = "5ca1ab1e5ca1ab1e5ca1ab1e5ca1ab1e5ca1ab1e";
 /// The user that started the run.
 pub const ACTOR: &str = "octo-riscv";
+
+/// Where the tasks find GitHub and the registry.
+pub enum Services {
+    /// At addresses on loopback, in plain HTTP.
+    Loopback { github: String },
+    /// Under their real names, which need no variable, over TLS with certificates of this authority.
+    RealNames { authority: Utf8PathBuf },
+}
 
 /// What a workflow gives to a task and nobody else may see.
 #[derive(Clone, Debug)]
@@ -47,6 +55,12 @@ impl Secrets {
         let username = given("REGISTRY_USERNAME").unwrap_or_else(|| made_up.username.clone());
         let password = given("REGISTRY_PASSWORD").unwrap_or_else(|| made_up.password.clone());
         Self { username, password, ..made_up }
+    }
+
+    /// The same, but the registry is GitHub's: it takes the token of the workflow that pushes, and no password.
+    pub fn for_github() -> Self {
+        let made_up = Self::made_up();
+        Self { password: made_up.release.clone(), ..made_up }
     }
 
     /// Every form in which a secret could appear.
@@ -104,20 +118,27 @@ pub fn leaks(folder: &Utf8Path, secrets: &Secrets) -> Result<Vec<String>> {
 /// Docs, "Default environment variables".
 pub fn environment(
     root: &Utf8Path,
-    (github, repository): (&str, &str),
+    (services, repository): (&Services, &str),
     token: &str,
     secrets: &Secrets,
 ) -> Vec<(&'static str, String)> {
-    vec![
+    let mut variables = vec![
         ("PATH", std::env::var("PATH").unwrap_or_default()),
-        ("GITHUB_API_URL", github.to_owned()),
         ("GITHUB_REPOSITORY", repository.to_owned()),
         ("GITHUB_TOKEN", token.to_owned()),
         ("GITHUB_ACTOR", ACTOR.to_owned()),
         ("GITHUB_SHA", OUR_COMMIT.to_owned()),
         ("GITHUB_OUTPUT", root.join("github-output").into_string()),
         ("GITHUB_STEP_SUMMARY", root.join("github-summary").into_string()),
-        ("REGISTRY_USERNAME", secrets.username.clone()),
-        ("REGISTRY_PASSWORD", secrets.password.clone()),
-    ]
+    ];
+    match services {
+        Services::Loopback { github } => variables.extend([
+            ("GITHUB_API_URL", github.clone()),
+            ("REGISTRY_USERNAME", secrets.username.clone()),
+            ("REGISTRY_PASSWORD", secrets.password.clone()),
+        ]),
+        // The convention of OpenSSL, which the client's library follows in every run.
+        Services::RealNames { authority } => variables.push(("SSL_CERT_FILE", authority.to_string())),
+    }
+    variables
 }

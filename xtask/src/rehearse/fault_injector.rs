@@ -9,7 +9,7 @@ use fakes::message::{Request, Response, Service};
 use fakes::registry::FakeRegistry;
 use fakes::server::{Action, Faults, locked};
 use http::Method;
-use http::header::AUTHORIZATION;
+use http::header::{AUTHORIZATION, HOST};
 
 use crate::os::process::KillHandle;
 use crate::rehearse::faults::{Fault, RecordedRequest, Schedule, Side};
@@ -109,11 +109,12 @@ impl<D: Fake> FaultInjector<D> {
 
 impl<D: Fake> Faults for FaultInjector<D> {
     fn action(&self, number: u64, head: &http::Request<()>) -> Action {
-        let authorization = head.headers().get(AUTHORIZATION).and_then(|value| value.to_str().ok());
+        let header = |name| head.headers().get(name).and_then(|value| value.to_str().ok());
         locked(&self.recorded).push(RecordedRequest {
             method: head.method().clone(),
+            host: header(HOST).unwrap_or_default().to_owned(),
             path: head.uri().path().to_owned(),
-            has_token: authorization.is_some_and(|value| value.starts_with("Bearer ")),
+            has_token: header(AUTHORIZATION).is_some_and(|value| value.starts_with("Bearer ")),
         });
         let number = self.before + number;
         let is_upload =

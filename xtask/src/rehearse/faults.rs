@@ -55,6 +55,8 @@ pub enum Side {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RecordedRequest {
     pub method: Method,
+    /// The host that it was sent to, with the port unless it is that of HTTPS.
+    pub host: String,
     /// Without the query.
     pub path: String,
     /// Whether it has a bearer token.
@@ -232,7 +234,12 @@ mod tests {
 
     #[test]
     fn only_faults_that_test_something_apply() {
-        let seen = |method, path: &str, has_token| RecordedRequest { method, path: path.to_owned(), has_token };
+        let seen = |method, path: &str, has_token| RecordedRequest {
+            method,
+            host: "127.0.0.1:1".to_owned(),
+            path: path.to_owned(),
+            has_token,
+        };
         let read = seen(Method::GET, "/v2/o/x/manifests/latest", true);
         let by_digest = seen(Method::PUT, "/v2/o/x/manifests/sha256:00", true);
         let by_tag = seen(Method::PUT, "/v2/o/x/manifests/latest", false);

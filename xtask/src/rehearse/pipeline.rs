@@ -11,13 +11,19 @@ use camino::{Utf8Path, Utf8PathBuf};
 use fakes::github;
 use fakes::registry::{Account, FakeRegistry};
 use fakes::server::{Server, locked};
+use fakes::tls::TlsTerminator;
 
 use crate::os::process::KillHandle;
 use crate::rehearse::checkout::{self, Secrets};
 use crate::rehearse::fault_injector::{Fake, FaultInjector, Monitor, Monitored};
 use crate::rehearse::faults::{Schedule, Side};
 use crate::rehearse::fixtures::{Build, Fixtures, copy_tree};
+<<<<<<< HEAD
 use crate::rehearse::scenario::{BACKLOG, MASTER, Published, ScenarioStep};
+=======
+use crate::rehearse::real_names::{self, certificates::Certificates};
+use crate::rehearse::scenario::{MASTER, Published, ScenarioStep};
+>>>>>>> i10-g
 use crate::upstream::SourceRef;
 
 mod observe;
@@ -35,6 +41,8 @@ pub struct Config {
     pub repository: String,
     /// A real registry, instead of the fake.
     pub registry: Option<String>,
+    /// Whether the fakes are served under the real names, and with which certificates.
+    pub real_names: Option<Certificates>,
     /// What must never appear outside of a header.
     pub secrets: Secrets,
 }
@@ -65,7 +73,9 @@ impl Checkpoint {
         github.open_pull_request("Docs: explain what a BuildKit release is", &["buildkit-release"]);
         let (username, password) = (secrets.username.clone(), secrets.password.clone());
         let account = Account { username, password, may_push: true };
-        let mut registry = FakeRegistry::new(account, vec![secrets.tracking.clone(), secrets.release.clone()]);
+        let mut foreign_secrets = vec![secrets.tracking.clone(), secrets.release.clone()];
+        foreign_secrets.retain(|secret| *secret != secrets.password);
+        let mut registry = FakeRegistry::new(account, foreign_secrets);
         registry.token_lifetime(TOKEN_REQUESTS);
         Self { github, registry, host: None, requests: [0, 0], checkout: None }
     }
@@ -101,6 +111,8 @@ pub struct Pipeline<'a> {
     checkout: Utf8PathBuf,
     github: FakeServer<github::FakeGitHub>,
     registry: FakeServer<FakeRegistry>,
+    /// In front of both, under the real names.
+    _terminator: Option<TlsTerminator>,
     before: [u64; 2],
     kill_handle: KillHandle,
     /// Whether the tasks and their output are printed.
@@ -132,10 +144,13 @@ impl<'a> Pipeline<'a> {
         let registry = Monitored::new(at.registry.clone(), Box::new(|_| None));
         let github = FaultInjector::new(Side::Github, github, schedule, at.requests[0], kill_handle.clone());
         let registry = FaultInjector::new(Side::Registry, registry, schedule, at.requests[1], kill_handle.clone());
+        let (github, registry) = (FakeServer::open(github, &spool)?, FakeServer::open(registry, &spool)?);
+        let serve = |certificates| real_names::serve(certificates, github.server.port(), registry.server.port());
         let pipeline = Self {
             config,
-            github: FakeServer::open(github, &spool)?,
-            registry: FakeServer::open(registry, &spool)?,
+            _terminator: config.real_names.as_ref().map(serve).transpose()?,
+            github,
+            registry,
             folder,
             checkout,
             before: at.requests,
@@ -208,8 +223,9 @@ impl<'a> Pipeline<'a> {
         self.github.with(|github| github.set_run(run.id, "in_progress", None));
         let kind = if build.is_fake { "a fake dist" } else { "the real build in dist/" };
         self.print(&format!("the workflow builds {}: {kind}", build.source.version));
-        let host = self.registry_host();
-        let arguments = ["release", "--execute", "--dist", build.folder.as_str(), "--registry", &host];
+        let registry = self.registry_option();
+        let mut arguments = vec!["release", "--execute", "--dist", build.folder.as_str()];
+        arguments.extend(registry.iter().map(String::as_str));
         self.run_until_success(&arguments, &self.config.secrets.release)?;
         self.github.with(|github| github.set_run(run.id, "completed", Some("success")));
         Ok(())

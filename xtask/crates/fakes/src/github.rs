@@ -15,6 +15,7 @@ use releases::Release;
 use response::Response;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use site::Site;
 
 use crate::message::{self, Content, Request, Service, decoded};
 
@@ -31,6 +32,7 @@ mod releases;
 mod response;
 mod routes;
 mod shapes;
+mod site;
 mod snapshot;
 mod upstream;
 
@@ -101,8 +103,8 @@ pub struct Exchange {
 
 /// A parsed request.
 struct Call<'a> {
-    /// The base URL of the fake: `http://127.0.0.1:PORT`.
-    base: String,
+    /// The addresses for links.
+    site: Site,
     /// `OWNER/NAME`.
     repository: &'a str,
     is_upstream: bool,
@@ -158,9 +160,12 @@ impl FakeGitHub {
     /// Authenticates and routes a request. Returns the response and the path's template, if it is part of
     /// the API.
     fn respond(&mut self, request: &Request) -> (Response, Option<&'static str>) {
-        let path = request.uri().path();
         let headers = request.headers();
         let host = headers.get("host").and_then(|host| host.to_str().ok()).unwrap_or_default();
+        let Some(path) = site::path_on_loopback(host, request.uri().path()) else {
+            let violation = format!("{} {} was sent to {host}", request.method(), request.uri().path());
+            return (Response::not_found().violating(violation), None);
+        };
         if let Some(id) = path.strip_prefix("/objects/") {
             return (self.state.object(id, headers, host), None);
         }
@@ -178,7 +183,7 @@ impl FakeGitHub {
             return (refused, None);
         }
         let call = Call {
-            base: format!("http://{host}"),
+            site: Site::of(host),
             repository: if is_upstream { UPSTREAM } else { &self.repository },
             is_upstream,
             query: message::query(request.uri()),

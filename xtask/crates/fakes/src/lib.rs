@@ -5,7 +5,9 @@
 pub mod digest;
 pub mod github;
 pub mod message;
+pub mod names;
 pub mod registry;
 pub mod sample_image;
 pub mod script;
 pub mod server;
+pub mod tls;

@@ -11,13 +11,14 @@ use http::header::AUTHORIZATION;
 use http::{Method, StatusCode};
 use lag::Lag;
 use manifests::Manifest;
-use responses::{empty, header, response};
+use responses::{empty, header, host, response};
 use route::Route;
 use serde_json::{Value, json};
 use tokens::Tokens;
 use uploads::Upload;
 
 use crate::message::{Content, Request, Response, Service};
+use crate::names;
 
 pub use responses::error;
 pub use tokens::{Account, TOKEN_PREFIX};
@@ -225,7 +226,7 @@ impl FakeRegistry {
                 blob.clone(),
             ),
             Some(_) => {
-                let location = format!("http://{}/storage/{digest}", other_host(request));
+                let location = format!("{}/storage/{digest}", responses::storage_origin(request));
                 empty(StatusCode::TEMPORARY_REDIRECT, &[("Location", &location)])
             }
         }
@@ -243,7 +244,7 @@ impl FakeRegistry {
 impl Service for FakeRegistry {
     fn handle(&mut self, request: &Request) -> Response {
         let path = request.uri().path().to_owned();
-        let route = Route::of(&path);
+        let route = Route::of(&path).filter(|route| is_served_at(host(request), *route));
         self.check_for_secrets(request, route);
         if let Some(refused) = route.and_then(|route| self.limited(request, route)) {
             return refused;
@@ -266,12 +267,13 @@ impl Service for FakeRegistry {
     }
 }
 
-/// This machine under its other name, so that a client sees another host.
-fn other_host(request: &Request) -> String {
-    let host = responses::host(request);
-    let port = host.rsplit_once(':').map_or("80", |(_, port)| port);
-    let name = if host.starts_with("localhost") { "127.0.0.1" } else { "localhost" };
-    format!("{name}:{port}")
+/// Whether the host that a request was sent to has this endpoint. On loopback one host has all.
+fn is_served_at(host: &str, route: Route<'_>) -> bool {
+    match host {
+        names::REGISTRY => !matches!(route, Route::Storage(_)),
+        names::BLOBS => matches!(route, Route::Storage(_)),
+        _ => true,
+    }
 }
 
 #[cfg(test)]

@@ -92,6 +92,10 @@ impl Server {
         format!("http://127.0.0.1:{}", self.shared.port)
     }
 
+    pub fn port(&self) -> u16 {
+        self.shared.port
+    }
+
     /// How many requests have arrived.
     pub fn requests(&self) -> u64 {
         self.shared.requests.load(Ordering::SeqCst)

@@ -4,11 +4,12 @@
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
+use fakes::names::REGISTRY;
 use serde_json::Value;
 
 use crate::os::process::{Event, Output, run};
 use crate::os::terminal::print_line;
-use crate::rehearse::checkout;
+use crate::rehearse::checkout::{self, Services};
 use crate::rehearse::pipeline::Pipeline;
 use crate::rehearse::scenario::BACKLOG;
 
@@ -19,12 +20,13 @@ const LIMIT: Duration = Duration::from_secs(120);
 impl Pipeline<'_> {
     /// Makes every plan again: each must be empty.
     pub(super) fn check_nothing_to_do(&mut self) -> Result<()> {
-        let host = self.registry_host();
+        let registry = self.registry_option();
         self.check_plan_is_empty(&["check-upstream", "--json"], &self.config.secrets.tracking)?;
         let backlog = [&["check-upstream", "--json"], &BACKLOG[..]].concat();
         self.check_plan_is_empty(&backlog, &self.config.secrets.tracking)?;
         for build in self.config.fixtures.builds() {
-            let arguments = ["release", "--json", "--dist", build.folder.as_str(), "--registry", &host];
+            let mut arguments = vec!["release", "--json", "--dist", build.folder.as_str()];
+            arguments.extend(registry.iter().map(String::as_str));
             self.check_plan_is_empty(&arguments, &self.config.secrets.release)?;
         }
         if !self.github.with(|github| github.pending_runs()).is_empty() {
@@ -85,11 +87,21 @@ impl Pipeline<'_> {
     }
 
     fn run(&self, arguments: &[&str], token: &str) -> Result<Output> {
+<<<<<<< HEAD
         let program = &self.config.program;
         let mut run = run!("{program} {arguments...}").directory(&self.checkout);
         let (url, config) = (self.github.server.url(), self.config);
         let github = (url.as_str(), config.repository.as_str());
         for (name, value) in checkout::environment(&self.checkout, github, token, &config.secrets) {
+=======
+        let mut run = Run::new(&self.config.program).args(arguments.iter().copied()).directory(&self.checkout);
+        let services = match &self.config.real_names {
+            Some(certificates) => Services::RealNames { authority: certificates.authority.clone() },
+            None => Services::Loopback { github: self.github.server.url() },
+        };
+        let where_to = (&services, self.config.repository.as_str());
+        for (name, value) in checkout::environment(&self.checkout, where_to, token, &self.config.secrets) {
+>>>>>>> i10-g
             run = run.env(name, value);
         }
         ensure!(
@@ -115,7 +127,16 @@ impl Pipeline<'_> {
         })
     }
 
+    /// The arguments of `release` that name the registry. Under the real names it is the default.
+    pub(super) fn registry_option(&self) -> Vec<String> {
+        let is_default = self.config.real_names.is_some();
+        if is_default { Vec::new() } else { vec!["--registry".to_owned(), self.registry_host()] }
+    }
+
     pub(super) fn registry_host(&self) -> String {
+        if self.config.real_names.is_some() {
+            return REGISTRY.to_owned();
+        }
         let fake = || self.registry.server.url().trim_start_matches("http://").to_owned();
         self.config.registry.clone().unwrap_or_else(fake)
     }

@@ -38,7 +38,7 @@ impl Asset {
             "id": id,
             "node_id": format!("RA_{id}"),
             "url": format!("{}/releases/assets/{id}", call.api()),
-            "browser_download_url": format!("{}/{repository}/releases/download/{slug}/{name}", call.base),
+            "browser_download_url": format!("{}/{repository}/releases/download/{slug}/{name}", call.site.web),
             "name": name,
             "label": self.label,
             "state": self.state(),
@@ -123,8 +123,7 @@ impl State {
         let release = self.releases.iter().find(|release| release.tag == tag && !release.is_draft);
         let asset = release.and_then(|release| release.assets.iter().find(|asset| asset.name == name));
         let asset = asset.filter(|asset| asset.content.is_some()).ok_or_else(Response::not_found)?;
-        let port = call.base.rsplit(':').next().unwrap_or_default();
-        let location = format!("http://localhost:{port}/objects/{}", asset.id);
+        let location = format!("{}/{}", call.site.objects, asset.id);
         Ok(Response::empty(StatusCode::FOUND).with("location", location))
     }
 

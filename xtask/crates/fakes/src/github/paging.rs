@@ -29,7 +29,7 @@ impl Call<'_> {
             .fold(String::new(), |text, (name, value)| format!("{text}{name}={}&", encoded(value)));
         let id = REPOSITORY_IDS.into_iter().find(|id| id.1 == self.is_upstream).map_or(0, |id| id.0);
         let link = |to: usize, relation| {
-            format!("<{}/repositories/{id}/{path}?{others}page={to}>; rel=\"{relation}\"", self.base)
+            format!("<{}/repositories/{id}/{path}?{others}page={to}>; rel=\"{relation}\"", self.site.api)
         };
         let mut links = Vec::new();
         if page > 1 {

@@ -187,11 +187,11 @@ impl State {
         })))
     }
 
-    /// The JSON of a release. At GitHub its `upload_url` is a template on another host; here it has
-    /// another path.
+    /// The JSON of a release. Its `upload_url` is a template on another host; on loopback it has another
+    /// path.
     fn to_json(&self, call: &Call, release: &Release) -> Value {
         let (api, id, slug) = (call.api(), release.id, release.slug());
-        let (base, repository) = (&call.base, call.repository);
+        let (uploads, repository) = (&call.site.uploads, call.repository);
         let archive = |kind| (!release.is_draft).then(|| format!("{api}/{kind}/refs/tags/{}", release.tag));
         let assets: Vec<Value> = release.assets.iter().map(|asset| asset.to_json(call, &slug)).collect();
         json!({
@@ -200,7 +200,7 @@ impl State {
             "url": format!("{api}/releases/{id}"),
             "html_url": format!("https://github.com/{repository}/releases/tag/{slug}"),
             "assets_url": format!("{api}/releases/{id}/assets"),
-            "upload_url": format!("{base}/uploads/repos/{repository}/releases/{id}/assets{{?name,label}}"),
+            "upload_url": format!("{uploads}/repos/{repository}/releases/{id}/assets{{?name,label}}"),
             "tarball_url": archive("tarball"),
             "zipball_url": archive("zipball"),
             "tag_name": release.tag,

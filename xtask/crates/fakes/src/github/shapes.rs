@@ -33,7 +33,7 @@ pub fn sha(what: &str) -> String {
 impl Call<'_> {
     /// The URL of the repository in the API.
     pub fn api(&self) -> String {
-        format!("{}/repos/{}", self.base, self.repository)
+        format!("{}/repos/{}", self.site.api, self.repository)
     }
 
     /// Whether the client asks for version 2026-03-10 of the API rather than the default, 2022-11-28.
@@ -52,7 +52,7 @@ impl Call<'_> {
 
 /// The account of the token (`simple-user`).
 pub fn user(call: &Call) -> Value {
-    account(&call.base, call.login, "Bot")
+    account(&call.site.api, call.login, "Bot")
 }
 
 /// Somebody without access to the repository.
@@ -93,7 +93,7 @@ pub fn repository(call: &Call) -> Value {
         "node_id": "R_1",
         "name": name,
         "full_name": call.repository,
-        "owner": account(&call.base, owner, "User"),
+        "owner": account(&call.site.api, owner, "User"),
         "private": false,
         "html_url": format!("https://github.com/{}", call.repository),
         "description": null,

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::digest::sha256;
 use crate::message::{Content, Request, Response};
-use crate::registry::responses::{empty, error, header, response};
+use crate::registry::responses::{empty, error, header, response, storage_origin};
 use crate::registry::{DIGEST, FakeRegistry, Referrers, Repository, Stale};
 
 /// Source: OCI distribution specification 1.1, "Pushing Manifests": at least 4 MiB.
@@ -150,7 +150,7 @@ impl FakeRegistry {
         match self.referrers {
             Referrers::Absent => empty(StatusCode::NOT_FOUND, &[]),
             Referrers::Redirected => {
-                let page = format!("http://{}/storage/referrers", crate::registry::other_host(request));
+                let page = format!("{}/storage/referrers", storage_origin(request));
                 empty(StatusCode::SEE_OTHER, &[("Location", &page)])
             }
             Referrers::Empty | Referrers::Listed => {

@@ -6,6 +6,7 @@ use http::header::HeaderName;
 use serde_json::json;
 
 use crate::message::{Content, Request, Response};
+use crate::names::{BLOBS, REGISTRY, REGISTRY_NAMES};
 
 pub fn response(status: StatusCode, headers: &[(&str, &str)], body: Content) -> Response {
     let builder = headers
@@ -37,4 +38,22 @@ pub fn header(request: &Request, name: HeaderName) -> Option<&str> {
 /// The host and port that a request was sent to.
 pub fn host(request: &Request) -> &str {
     header(request, http::header::HOST).unwrap_or("127.0.0.1")
+}
+
+/// The address that a request was sent to: over TLS under the real names, in plain HTTP on loopback.
+pub fn origin(request: &Request) -> String {
+    let host = host(request);
+    format!("{}://{host}", if REGISTRY_NAMES.contains(&host) { "https" } else { "http" })
+}
+
+/// The address that stores the blobs, which a client sees as another host: on loopback, this machine under its other
+/// name.
+pub fn storage_origin(request: &Request) -> String {
+    let host = host(request);
+    if host == REGISTRY {
+        return format!("https://{BLOBS}");
+    }
+    let port = host.rsplit_once(':').map_or("80", |(_, port)| port);
+    let name = if host.starts_with("localhost") { "127.0.0.1" } else { "localhost" };
+    format!("http://{name}:{port}")
 }

@@ -250,3 +250,30 @@ fn referrers_are_listed_if_the_registry_supports_it() {
     let list: Value = serde_json::from_slice(&list).expect("JSON");
     assert_eq!(list["manifests"], json!([]));
 }
+
+/// Under the real names the token service, uploads and stored blobs have the addresses of ghcr.io, over TLS.
+#[test]
+fn under_the_real_names_every_address_is_a_real_one() {
+    let mut client = Client::new();
+    let mut at = |host: &str, method: &str, path: &str, token: Option<&str>| {
+        let builder = Builder::builder().method(method).uri(path).header("Host", host);
+        let builder = token.into_iter().fold(builder, |builder, token| builder.header("Authorization", token));
+        client.registry.handle(&builder.body(Content::Memory(Vec::new())).expect("a request"))
+    };
+    let challenge = at("ghcr.io", "GET", "/v2/", None);
+    let challenge = challenge.headers()["WWW-Authenticate"].to_str().expect("text");
+    assert!(challenge.starts_with("Bearer realm=\"https://ghcr.io/token\",service=\"ghcr.io\""), "{challenge}");
+    let token = format!("Bearer {}", token_in(&at("ghcr.io", "GET", TOKEN, Some(&basic("octo", "secret")))));
+    let begun = at("ghcr.io", "POST", "/v2/o/x/blobs/uploads/", Some(&token));
+    assert!(location(&begun).starts_with("https://ghcr.io/v2/o/x/blobs/uploads/"), "{}", location(&begun));
+    let digest = format!("sha256:{}", sha256(b""));
+    let path = format!("{}&digest={digest}", location(&begun).trim_start_matches("https://ghcr.io"));
+    assert_eq!(at("ghcr.io", "PUT", &path, Some(&token)).status(), 201);
+    let blob = at("ghcr.io", "GET", &format!("/v2/o/x/blobs/{digest}"), Some(&token));
+    let stored = location(&blob);
+    let path = stored.strip_prefix("https://pkg-containers.githubusercontent.com").expect("the other host");
+    assert_eq!(at("pkg-containers.githubusercontent.com", "GET", path, None).status(), 200);
+    assert_eq!(at("ghcr.io", "GET", path, None).status(), 404);
+    assert_eq!(at("pkg-containers.githubusercontent.com", "GET", "/v2/", None).status(), 404);
+    assert_eq!(client.registry.violations().len(), 2, "each was sent to the wrong host");
+}

@@ -130,12 +130,11 @@ pub fn basic(username: &str, password: &str) -> String {
 
 /// The response to a request without a valid token.
 pub fn unauthorized(request: &Request, repository: Option<&str>, actions: &str, had_token: bool) -> Response {
-    let host = responses::host(request);
+    let (origin, host) = (responses::origin(request), responses::host(request));
     let name = repository.unwrap_or("user/image");
     let problem = if had_token { ",error=\"invalid_token\"" } else { "" };
-    let value = format!(
-        "Bearer realm=\"http://{host}/token\",service=\"{host}\",scope=\"repository:{name}:{actions}\"{problem}"
-    );
+    let value =
+        format!("Bearer realm=\"{origin}/token\",service=\"{host}\",scope=\"repository:{name}:{actions}\"{problem}");
     let body = responses::errors("UNAUTHORIZED", "authentication required");
     let headers = [("WWW-Authenticate", value.as_str()), ("Content-Type", "application/json")];
     responses::response(StatusCode::UNAUTHORIZED, &headers, body)

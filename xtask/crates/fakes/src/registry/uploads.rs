@@ -95,7 +95,7 @@ impl FakeRegistry {
         let done_bytes = upload.size_bytes();
         let path = format!("/v2/{}/blobs/uploads/{id}?_state={done_bytes}", upload.repository);
         let is_relative = self.sessions.is_multiple_of(2);
-        let location = if is_relative { path } else { format!("http://{}{path}", responses::host(request)) };
+        let location = if is_relative { path } else { format!("{}{path}", responses::origin(request)) };
         let range = format!("0-{}", done_bytes.saturating_sub(1));
         empty(status, &[("Location", &location), ("Range", &range), ("Docker-Upload-UUID", id)])
     }
