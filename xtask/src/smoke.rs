@@ -159,7 +159,7 @@ pub fn run(root: &Utf8Path, arguments: &Smoke) -> Result<ExitCode> {
             checks: outcome.checks,
         };
         if let Some(dist) = &subject.dist {
-            Dist::add_proof(&dist.folder, proof.clone())?;
+            Dist::add_proof(&dist.folder, &proof)?;
         }
         proofs.push(proof);
     }

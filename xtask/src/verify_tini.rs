@@ -228,7 +228,24 @@ fn report(subject: &Subject, proof: Proof, as_json: bool) -> Result<ExitCode> {
         println!("{}", serde_json::to_string_pretty(&report)?);
     }
     if let Some(folder) = &subject.dist {
-        Dist::add_proof(folder, proof)?;
+        Dist::add_proof(folder, &proof)?;
     }
     Ok(code)
+}
+
+#[cfg(test)]
+mod tests {
+    use fakes::sample_image::{ENTRYPOINT, config};
+
+    use super::*;
+    use crate::dist::proofs::REQUIRED;
+
+    #[test]
+    fn every_check_is_required_except_those_of_the_host() {
+        let config = serde_json::from_value(config(&ENTRYPOINT, &[])).expect("a configuration");
+        let of_image = image_checks::checks(&config, &FileTree::default()).into_iter();
+        let names: Vec<String> = of_image.chain(container::not_run("")).map(|check| check.name).collect();
+        assert_eq!(names, REQUIRED[0].checks);
+        assert!(host_init_checks::NAMES.iter().all(|name| !REQUIRED[0].checks.contains(name)));
+    }
 }
