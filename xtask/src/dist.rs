@@ -26,7 +26,7 @@ mod release_name;
 mod sbom;
 
 pub use check::{Check, Verdict};
-pub use image_tags::{REPOSITORY, image_tags};
+pub use image_tags::image_tags;
 pub use record::{FileRecord, ImageRecord, Metadata, Proof, sha256sums};
 pub use release_name::ReleaseName;
 
