@@ -130,7 +130,7 @@ fn image(layout: &Utf8Path, source: &Source) -> Result<ImageRecord> {
     })
 }
 
-/// The labels that the Dockerfile gives a real image.
+/// The labels that the Dockerfile gives a real image, except the repository: any may publish it.
 fn labels(source: &Source) -> BTreeMap<String, String> {
     let version = source.version.to_string();
     let labels = [
@@ -139,7 +139,6 @@ fn labels(source: &Source) -> BTreeMap<String, String> {
         ("version", version.as_str()),
         ("revision", &source.commit.to_string()),
         ("created", &source.source_date.to_string()),
-        ("source", "https://github.com/gounthar/docker-for-riscv64"),
         ("licenses", "Apache-2.0"),
         ("base.name", BASE),
     ]
