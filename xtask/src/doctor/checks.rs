@@ -38,6 +38,7 @@ pub fn check(root: &Utf8Path, requirement: Requirement) -> Result<String, String
         Requirement::Qemu => qemu(),
         Requirement::Binfmt => binfmt(),
         Requirement::Engine => engine(),
+        Requirement::Docker => docker(),
         Requirement::Buildx => read("docker", &["buildx", "version"]),
         Requirement::Machine => first_line("qemu-system-riscv64", &["--version"]),
         Requirement::Xz => first_line("xz", &["--version"]),
@@ -135,10 +136,13 @@ fn binfmt() -> Result<String> {
     Ok(format!("qemu-riscv64 is registered, with flags {flags}"))
 }
 
+fn docker() -> Result<String> {
+    Ok(format!("Docker Engine {}", read("docker", &["version", "--format", "{{.Server.Version}}"])?))
+}
+
 fn engine() -> Result<String> {
-    let form = ["version", "--format", "{{.Server.Version}}"];
-    match read("docker", &form) {
-        Ok(version) => Ok(format!("Docker Engine {version}")),
+    match docker() {
+        Ok(docker) => Ok(docker),
         Err(docker) => match read("podman", &["version", "--format", "{{.Client.Version}}"]) {
             Ok(version) => Ok(format!("podman {version}")),
             Err(_) if host::on_path("docker").is_some() => {
