@@ -10,6 +10,7 @@ use clap::Args;
 use console::style;
 use serde_json::json;
 
+use crate::cli::Target;
 use crate::doctor::requirements::{Family, Goal, Requirement};
 use crate::os::host;
 use crate::os::process::run;
@@ -38,6 +39,8 @@ pub struct Doctor {
     /// First install the missing packages, without asking (Debian and Ubuntu)
     #[arg(long, alias = "mend")]
     install: bool,
+    #[command(flatten)]
+    target: Target,
     /// Print the findings as JSON
     #[arg(long)]
     json: bool,
@@ -55,7 +58,7 @@ pub fn run(root: &Utf8Path, arguments: &Doctor) -> Result<ExitCode> {
     let check = || -> Vec<Finding> {
         Requirement::ALL
             .into_iter()
-            .map(|requirement| Finding { requirement, found: checks::check(root, requirement) })
+            .map(|requirement| Finding { requirement, found: checks::check(root, requirement, &arguments.target) })
             .collect()
     };
     let mut findings = check();

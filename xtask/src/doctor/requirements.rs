@@ -89,11 +89,13 @@ pub enum Requirement {
     Token,
     /// GitHub's API.
     GitHub,
+    /// Workflows that GitHub runs on their schedule.
+    Schedules,
 }
 
 impl Requirement {
     /// In the order of the tasks.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::Git,
         Self::Compiler,
         Self::Go,
@@ -108,6 +110,7 @@ impl Requirement {
         Self::Xz,
         Self::Token,
         Self::GitHub,
+        Self::Schedules,
     ];
 
     /// The first task that needs it.
@@ -117,7 +120,7 @@ impl Requirement {
             Self::Binfmt | Self::Engine => "image, verify-tini",
             Self::Docker | Self::Buildx => "smoke --level builder",
             Self::Machine | Self::Xz => "smoke --level machine",
-            Self::Token | Self::GitHub => "release, check-upstream",
+            Self::Token | Self::GitHub | Self::Schedules => "release, check-upstream",
         }
     }
 
@@ -138,6 +141,7 @@ impl Requirement {
             Self::Xz => "xz",
             Self::Token => "token",
             Self::GitHub => "GitHub",
+            Self::Schedules => "schedules",
         }
     }
 
@@ -146,7 +150,7 @@ impl Requirement {
         match goal {
             Goal::Build => matches!(self, Self::Git | Self::Compiler | Self::Go | Self::Disk | Self::Upstream),
             // The job `build` has no token: it publishes nothing.
-            Goal::Workflow => !matches!(self, Self::Token | Self::GitHub),
+            Goal::Workflow => !matches!(self, Self::Token | Self::GitHub | Self::Schedules),
         }
     }
 
@@ -179,6 +183,7 @@ impl Requirement {
                  git clone MIRROR buildkit",
             ),
             Self::Token => Some("export GITHUB_TOKEN=..., with the scopes contents, issues, actions and packages"),
+            Self::Schedules => Some("gh workflow enable WORKFLOW, for each that is named"),
             Self::GitHub => Some("check the network connection and HTTPS_PROXY"),
             _ => None,
         }
@@ -207,7 +212,9 @@ impl Requirement {
                 "qemu-system-riscv",
             ],
             Self::Xz => ["xz-utils", "xz", "xz", "xz"],
-            Self::Disk | Self::Upstream | Self::Token | Self::GitHub => unreachable!("these have one fix anywhere"),
+            Self::Disk | Self::Upstream | Self::Token | Self::GitHub | Self::Schedules => {
+                unreachable!("these have one fix anywhere")
+            }
         };
         match family {
             Family::Debian => debian,
