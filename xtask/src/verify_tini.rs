@@ -124,7 +124,7 @@ pub fn run(root: &Utf8Path, arguments: &VerifyTini) -> Result<ExitCode> {
         tools: tools(engine.as_ref().ok()),
         checks,
     };
-    report(&subject, proof, arguments.json)
+    report(&subject, &proof, arguments.json)
 }
 
 /// The image given as an argument, or the one in dist.
@@ -210,7 +210,7 @@ fn tools(engine: Option<&Engine>) -> Vec<(String, String)> {
 }
 
 /// Prints the summary, and records the proof if the image is in dist.
-fn report(subject: &Subject, proof: Proof, as_json: bool) -> Result<ExitCode> {
+fn report(subject: &Subject, proof: &Proof, as_json: bool) -> Result<ExitCode> {
     let count = |verdict| proof.checks.iter().filter(|check| check.verdict == verdict).count();
     let failed: Vec<&str> =
         proof.checks.iter().filter(|check| check.verdict == Verdict::Fail).map(|check| check.name.as_str()).collect();
@@ -228,7 +228,7 @@ fn report(subject: &Subject, proof: Proof, as_json: bool) -> Result<ExitCode> {
         println!("{}", serde_json::to_string_pretty(&report)?);
     }
     if let Some(folder) = &subject.dist {
-        Dist::add_proof(folder, &proof)?;
+        Dist::add_proof(folder, proof)?;
     }
     Ok(code)
 }
