@@ -44,12 +44,34 @@ impl Global {
     }
 }
 
-/// The GitHub repository that a task works on.
+/// The GitHub repository that a task works for.
 #[derive(Args)]
-pub struct Target {
+pub struct RepositoryOption {
     /// The repository on GitHub [default: from the remote `origin`]
     #[arg(long, value_name = "OWNER/NAME", env = "GITHUB_REPOSITORY", hide_env_values = true)]
     repo: Option<Repository>,
+}
+
+impl RepositoryOption {
+    /// The repository that is named, or the remote `origin` of the checkout at `root`.
+    ///
+    /// # Errors
+    /// If there is neither.
+    pub fn find(&self, root: &Utf8Path) -> Result<Repository> {
+        self.repo.clone().map_or_else(|| origin_repository(root), Ok)
+    }
+
+    /// The same, or the project's own repository if there is neither.
+    pub fn find_or_project(&self, root: &Utf8Path) -> Repository {
+        self.find(root).unwrap_or_else(|_| Repository::of_project())
+    }
+}
+
+/// The GitHub repository that a task works on, and its API.
+#[derive(Args)]
+pub struct Target {
+    #[command(flatten)]
+    repository: RepositoryOption,
     /// The URL of GitHub's API, for an enterprise server or a fake
     #[arg(long, value_name = "URL", env = "GITHUB_API_URL", default_value = "https://api.github.com", hide = true)]
     api: Endpoint,
@@ -59,8 +81,7 @@ impl Target {
     /// Opens the API with the token from the environment, if any, and finds the repository.
     pub fn open(&self, root: &Utf8Path) -> Result<(GitHub, Repository)> {
         let github = GitHub::new(self.api.clone(), token()?);
-        let repository = self.repo.clone().map_or_else(|| origin_repository(root), Ok)?;
-        Ok((github, repository))
+        Ok((github, self.repository.find(root)?))
     }
 }
 

@@ -10,7 +10,7 @@ use oci::digest::file_digest;
 
 use crate::dist::names::{METADATA, SHA256SUMS};
 use crate::dist::record::SCHEMA;
-use crate::os::files;
+use crate::os::{files, terminal};
 
 pub mod assemble;
 mod built_image;
@@ -26,7 +26,7 @@ mod release_name;
 mod sbom;
 
 pub use check::{Check, Verdict};
-pub use image_tags::{REPOSITORY, image_tags};
+pub use image_tags::image_tags;
 pub use record::{FileRecord, ImageRecord, Metadata, Proof, sha256sums};
 pub use release_name::ReleaseName;
 
@@ -71,12 +71,14 @@ impl Dist {
         Ok(())
     }
 
-    /// Adds a proof to the record in `folder`; it replaces an older one of the same name.
-    pub fn add_proof(folder: &Utf8Path, proof: Proof) -> Result<()> {
-        Self::update(folder, |record| {
-            record.proofs.retain(|old| old.name != proof.name);
-            record.proofs.push(proof);
-        })
+    /// Adds a proof to the record in `folder`, unless that has a stronger one, which is then named in a note.
+    pub fn add_proof(folder: &Utf8Path, proof: &Proof) -> Result<()> {
+        let mut stronger = None;
+        Self::update(folder, |record| stronger = proofs::add(record, proof.clone()))?;
+        if let Some(stronger) = stronger {
+            terminal::note(proofs::kept(&stronger, proof));
+        }
+        Ok(())
     }
 
     /// Changes the record in `folder` as it is on disk now, so that changes by other runs are kept.
@@ -157,7 +159,7 @@ mod tests {
                 scope.spawn(move || {
                     for number in 0..20 {
                         let name = format!("{task} {number}");
-                        Dist::add_proof(folder, Proof { name, ..sample.clone() }).expect("is added");
+                        Dist::add_proof(folder, &Proof { name, ..sample.clone() }).expect("is added");
                     }
                 });
             }

@@ -10,7 +10,8 @@ use clap::Args;
 use console::style;
 use serde_json::json;
 
-use crate::doctor::requirements::{Family, Requirement};
+use crate::cli::Target;
+use crate::doctor::requirements::{Family, Goal, Requirement};
 use crate::os::host;
 use crate::os::process::run;
 use crate::os::terminal::print_status;
@@ -25,15 +26,21 @@ const INSTALL_LIMIT: Duration = Duration::from_secs(15 * 60);
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
-  cargo xtask doctor            print a table, by task
-  cargo xtask doctor --json     print the same as JSON to standard output
-  cargo xtask doctor --install  first install missing packages with apt-get
+  cargo xtask doctor                 print a table, by task
+  cargo xtask doctor --for workflow  fail unless every task that the workflow runs to build can run here
+  cargo xtask doctor --json          print the same as JSON to standard output
+  cargo xtask doctor --install       first install missing packages with apt-get
 
-Exit status: 0 if `cargo xtask build` can run here, 1 if not.")]
+Exit status: 0 if what `--for` names can run here, 1 if not.")]
 pub struct Doctor {
+    /// What has to run on this machine
+    #[arg(long = "for", value_name = "GOAL", value_enum, default_value_t = Goal::Build)]
+    goal: Goal,
     /// First install the missing packages, without asking (Debian and Ubuntu)
     #[arg(long, alias = "mend")]
     install: bool,
+    #[command(flatten)]
+    target: Target,
     /// Print the findings as JSON
     #[arg(long)]
     json: bool,
@@ -51,7 +58,7 @@ pub fn run(root: &Utf8Path, arguments: &Doctor) -> Result<ExitCode> {
     let check = || -> Vec<Finding> {
         Requirement::ALL
             .into_iter()
-            .map(|requirement| Finding { requirement, found: checks::check(root, requirement) })
+            .map(|requirement| Finding { requirement, found: checks::check(root, requirement, &arguments.target) })
             .collect()
     };
     let mut findings = check();
@@ -63,19 +70,31 @@ pub fn run(root: &Utf8Path, arguments: &Doctor) -> Result<ExitCode> {
         install(&findings)?;
         findings = check();
     }
-    let can_build = findings.iter().all(|finding| !finding.requirement.blocks_build() || finding.found.is_ok());
     if arguments.json {
-        println!("{}", serde_json::to_string_pretty(&as_json(&findings, family, can_build))?);
+        println!("{}", serde_json::to_string_pretty(&as_json(&findings, family))?);
     } else {
-        print!("{}", as_table(&findings, family));
-        let verdict = if can_build {
-            "`cargo xtask build` can run here"
-        } else {
-            "`cargo xtask build` cannot run here until the fixes listed under \"build\" are made"
-        };
-        println!("\n{verdict}");
+        print!("{}\n{}", as_table(&findings, family), verdicts(&findings));
     }
-    Ok(if can_build { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if missing(&findings, arguments.goal).is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// The names of what is missing for the goal.
+fn missing(findings: &[Finding], goal: Goal) -> Vec<&'static str> {
+    let blocking = findings.iter().filter(|finding| finding.requirement.blocks(goal) && finding.found.is_err());
+    blocking.map(|finding| finding.requirement.name()).collect()
+}
+
+/// A line for each goal.
+fn verdicts(findings: &[Finding]) -> String {
+    let goals = [
+        (Goal::Build, "`cargo xtask build`"),
+        (Goal::Workflow, "all tasks of the workflow (build, image, verify-tini, smoke)"),
+    ];
+    let line = |(goal, what): (Goal, &str)| match missing(findings, goal).as_slice() {
+        [] => format!("{what} can run here\n"),
+        missing => format!("{what} cannot run here without {}\n", missing.join(", ")),
+    };
+    goals.map(line).concat()
 }
 
 /// Installs the missing packages. Meant for a workflow on a fresh runner; on a contributor's own machine, doctor
@@ -116,7 +135,9 @@ fn as_table(findings: &[Finding], family: Option<Family>) -> String {
     lines.join("\n") + "\n"
 }
 
-fn as_json(findings: &[Finding], family: Option<Family>, can_build: bool) -> serde_json::Value {
+fn as_json(findings: &[Finding], family: Option<Family>) -> serde_json::Value {
+    let can = |goal| missing(findings, goal).is_empty();
+    let (can_build, can_run_workflow) = (can(Goal::Build), can(Goal::Workflow));
     let findings: Vec<_> = findings
         .iter()
         .map(|Finding { requirement, found }| {
@@ -130,5 +151,36 @@ fn as_json(findings: &[Finding], family: Option<Family>, can_build: bool) -> ser
             })
         })
         .collect();
-    json!({ "can_build": can_build, "findings": findings })
+    json!({ "can_build": can_build, "can_run_workflow": can_run_workflow, "findings": findings })
+}
+
+#[cfg(test)]
+mod tests {
+    use expect_test::expect;
+
+    use super::*;
+
+    fn without(missing: &[Requirement]) -> Vec<Finding> {
+        let found = |requirement| if missing.contains(&requirement) { Err(String::new()) } else { Ok(String::new()) };
+        Requirement::ALL.into_iter().map(|requirement| Finding { requirement, found: found(requirement) }).collect()
+    }
+
+    #[test]
+    fn a_machine_that_builds_but_cannot_run_the_workflow_is_told_so() {
+        let with_podman_alone = without(&[Requirement::Docker, Requirement::Buildx]);
+        expect![[r#"
+            `cargo xtask build` can run here
+            all tasks of the workflow (build, image, verify-tini, smoke) cannot run here without docker, buildx
+        "#]]
+        .assert_eq(&verdicts(&with_podman_alone));
+        let without_qemu = without(&[Requirement::Qemu, Requirement::Binfmt, Requirement::Machine]);
+        assert_eq!(missing(&without_qemu, Goal::Build), Vec::<&str>::new());
+        assert_eq!(missing(&without_qemu, Goal::Workflow), ["qemu-user", "binfmt_misc", "qemu-system"]);
+    }
+
+    #[test]
+    fn the_workflow_publishes_nothing_so_it_needs_no_token() {
+        let findings = without(&[Requirement::Token, Requirement::GitHub]);
+        assert_eq!(as_json(&findings, None)["can_run_workflow"], true);
+    }
 }

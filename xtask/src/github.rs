@@ -21,6 +21,7 @@ pub use tracking_issue::{
     BUILD_INPUT, BUILD_WORKFLOW, issue_marker, issue_title, published_comment, run_comment, run_title, tracked_version,
 };
 pub use workflow_runs::Workflow;
+pub use workflow_state::schedules_are_active;
 
 mod documents;
 mod issues;
@@ -29,6 +30,7 @@ mod repository;
 mod step;
 mod tracking_issue;
 mod workflow_runs;
+mod workflow_state;
 
 /// The version of the API that [`documents`] describes.
 const API_VERSION: &str = "2026-03-10";

@@ -4,7 +4,7 @@
 use std::fs::File;
 use std::str::FromStr;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Error, Result};
 use camino::{Utf8Path, Utf8PathBuf};
 use clap::Args;
 use inputs::Inputs;
@@ -14,11 +14,13 @@ use oci::image_name::ImageName;
 use oci::layout::Image as ImageFiles;
 use serde_json::json;
 
+use crate::cli::RepositoryOption;
 use crate::dist::names::LAYOUT;
-use crate::dist::{Dist, ImageRecord, REPOSITORY, image_tags};
+use crate::dist::{Dist, ImageRecord, image_tags};
 use crate::engine::{Build, Builder, Choice, Engine, TemporaryImage};
 use crate::os::files::{self, Staging};
 use crate::os::terminal::{print_status, size};
+use crate::registry::ImageRepository;
 
 mod dockerfile;
 mod inputs;
@@ -26,6 +28,8 @@ mod layout;
 
 /// Name in the engine of an image that is being built; its tag is derived from the directory.
 const PARTIAL: &str = "xtask-partial";
+/// Where the image is published unless `release` is given another.
+const REGISTRY: &str = "ghcr.io";
 
 /// Build the container image of dist/<version>/, as an OCI layout in dist/<version>/image/
 #[derive(Args)]
@@ -37,6 +41,7 @@ Examples:
   cargo xtask image --base debian@sha256:…    on a base pinned by its digest
   cargo xtask image --emulators none          for one platform only, 100 MB smaller
   cargo xtask image --engine podman --json    with podman, and the result as JSON
+  cargo xtask image --repo OWNER/NAME         the image that this repository publishes: its labels name it
 
 Standard output is the path of the layout or, with --json, an object with `layout` (its path),
 `unchanged` (true if nothing had to be built) and `image` (the record in metadata.json: digest,
@@ -56,6 +61,8 @@ pub struct Image {
     /// Image with the emulators for other platforms, or none [default: the one that upstream's own image takes]
     #[arg(long, value_name = "IMAGE|none")]
     emulators: Option<Emulators>,
+    #[command(flatten)]
+    repository: RepositoryOption,
     /// Load the image into the engine too
     #[arg(long)]
     load: bool,
@@ -76,7 +83,7 @@ pub fn run(root: &Utf8Path, arguments: &Image) -> Result<()> {
         Some(Emulators::None) => None,
         None => dist.record.emulators.clone(),
     };
-    let inputs = Inputs::read(root, &dist, &arguments.base, emulators)?;
+    let inputs = Inputs::read(root, &dist, &arguments.base, emulators, arguments.repository.find_or_project(root))?;
     let layout = folder.join(LAYOUT);
 
     let found = present(&layout, &dist, &inputs);
@@ -87,7 +94,7 @@ pub fn run(root: &Utf8Path, arguments: &Image) -> Result<()> {
         (found, _) => found.expect("an engine was found for what is not there"),
     };
     if let Some(engine) = engine.filter(|_| arguments.load) {
-        load(&engine, &layout, &record)?;
+        load(&engine, &layout, &record, &inputs)?;
     }
     report(&layout, &record, is_old, arguments.json)
 }
@@ -146,15 +153,17 @@ fn make(dist: &Dist, inputs: &Inputs, engine: &Engine, lock: &BuildLock) -> Resu
         "build",
         format_args!("{} on {} with {}", dist.record.source.version, inputs.base, builder.describe()),
     );
+    print_status("labels", format_args!("name {} as the source", inputs.repository.page()));
     let source = &dist.record.source;
     let (version, revision) = (source.version.to_string(), source.commit.to_string());
-    let created = source.source_date.to_string();
+    let (created, repository) = (source.source_date.to_string(), inputs.repository.to_string());
     let arguments = [
         ("BASE", inputs.base.as_str()),
         ("EMULATORS", inputs.emulators.as_ref().map_or("", ImageName::as_str)),
         ("VERSION", version.as_str()),
         ("REVISION", revision.as_str()),
         ("CREATED", created.as_str()),
+        ("REPOSITORY", repository.as_str()),
     ];
     let build = Build {
         context: &context,
@@ -195,10 +204,11 @@ fn make(dist: &Dist, inputs: &Inputs, engine: &Engine, lock: &BuildLock) -> Resu
 }
 
 /// Puts the layout into the engine under the names that it is published under.
-fn load(engine: &Engine, layout: &Utf8Path, record: &ImageRecord) -> Result<()> {
+fn load(engine: &Engine, layout: &Utf8Path, record: &ImageRecord, inputs: &Inputs) -> Result<()> {
     let scratch = Staging::new(&layout.with_file_name("image-load"))?;
     let file = scratch.path().join("image.tar");
-    let names: Vec<String> = record.tags.iter().map(|tag| format!("{REPOSITORY}:{tag}")).collect();
+    let images = ImageRepository::of(REGISTRY, inputs.repository.owner()).map_err(Error::msg)?;
+    let names: Vec<String> = record.tags.iter().map(|tag| format!("{images}:{tag}")).collect();
     docker_archive::write(&ImageFiles::open(layout)?, &names, &file)?;
     engine.load(&file)?;
     print_status("load", format_args!("{} is in {}", names.join(", "), engine.kind.command()));

@@ -123,7 +123,7 @@ pub fn run(root: &Utf8Path, arguments: &VerifyTini) -> Result<ExitCode> {
         tools: tools(engine.as_ref().ok()),
         checks,
     };
-    report(&subject, proof, arguments.json)
+    report(&subject, &proof, arguments.json)
 }
 
 /// The image given as an argument, or the one in dist.
@@ -195,7 +195,7 @@ fn tools(engine: Option<&Engine>) -> Vec<(String, String)> {
 }
 
 /// Prints the summary, and records the proof if the image is in dist.
-fn report(subject: &Subject, proof: Proof, as_json: bool) -> Result<ExitCode> {
+fn report(subject: &Subject, proof: &Proof, as_json: bool) -> Result<ExitCode> {
     let count = |verdict| proof.checks.iter().filter(|check| check.verdict == verdict).count();
     let failed: Vec<&str> =
         proof.checks.iter().filter(|check| check.verdict == Verdict::Fail).map(|check| check.name.as_str()).collect();
@@ -216,4 +216,21 @@ fn report(subject: &Subject, proof: Proof, as_json: bool) -> Result<ExitCode> {
         Dist::add_proof(folder, proof)?;
     }
     Ok(code)
+}
+
+#[cfg(test)]
+mod tests {
+    use fakes::sample_image::{ENTRYPOINT, config};
+
+    use super::*;
+    use crate::dist::proofs::REQUIRED;
+
+    #[test]
+    fn every_check_is_required_except_those_of_the_host() {
+        let config = serde_json::from_value(config(&ENTRYPOINT, &[])).expect("a configuration");
+        let of_image = image_checks::checks(&config, &FileTree::default()).into_iter();
+        let names: Vec<String> = of_image.chain(container::not_run("")).map(|check| check.name).collect();
+        assert_eq!(names, REQUIRED[0].checks);
+        assert!(host_init_checks::NAMES.iter().all(|name| !REQUIRED[0].checks.contains(name)));
+    }
 }

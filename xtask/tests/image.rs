@@ -81,7 +81,7 @@ fn root() -> &'static Path {
 
 fn xtask(directory: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
-    command.arg("image").args(arguments).current_dir(directory);
+    command.arg("image").args(arguments).current_dir(directory).env_remove("GITHUB_REPOSITORY");
     command
 }
 
@@ -263,6 +263,33 @@ fn what_engines_and_clocks_add_is_not_in_the_layout() {
 
     archive(&saved, &[vec![base.clone()], vec![base; 5]].concat(), "amd64");
     assert!(checkout.refusal(&["--engine", "docker"]).contains("the engine built for amd64, not riscv64"));
+}
+
+#[test]
+fn the_labels_name_the_repository_that_builds() {
+    let checkout = Checkout::new("labels");
+    let (saved, log) = (checkout.0.join("saved.tar"), checkout.0.join("log"));
+    let save = format!("image) case $2 in save) /bin/cp {} \"$4\" ;; *) exit 1 ;; esac", saved.display());
+    let build = format!("echo \"$*\" >{}", log.display());
+    checkout.stub("docker", &docker("28.0.0", "linux/riscv64", &build).replace("image) exit 1", &save));
+    archive(&saved, &[(); 6].map(|()| layer(&[("usr/", "")], 1)), "riscv64");
+    let make = |arguments: &[&str], is_new: bool| {
+        let output = checkout.image(&[&["--engine", "docker", "--json"], arguments].concat());
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{stderr}");
+        let report: serde_json::Value = serde_json::from_slice(&output.stdout).expect("is JSON");
+        assert_eq!(report["unchanged"], !is_new, "{arguments:?}");
+        fs::read_to_string(&log).expect("docker was called")
+    };
+    assert!(make(&[], true).contains("--build-arg REPOSITORY=gounthar/docker-for-riscv64 "));
+    make(&[], false);
+    assert!(make(&["--repo", "some/other"], true).contains("--build-arg REPOSITORY=some/other "));
+    checkout.stub("git", "echo git@github.com:me/fork.git");
+    assert!(make(&[], true).contains("--build-arg REPOSITORY=me/fork "));
+
+    let dockerfile = fs::read_to_string(root().join("Dockerfile.buildkit-riscv64")).expect("is there");
+    let (_, labels) = dockerfile.split_once("\nLABEL ").expect("has labels");
+    assert!(labels.contains("source=\"https://github.com/${REPOSITORY}\"") && !labels.contains("gounthar"), "{labels}");
 }
 
 /// Takes minutes: twice the packages of Debian under emulation.

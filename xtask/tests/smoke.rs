@@ -175,6 +175,28 @@ fn missing_tools_are_named_with_their_packages_before_anything_is_written() {
 }
 
 #[test]
+fn the_time_limit_of_the_machine_comes_from_the_environment_unless_that_is_empty() {
+    let scratch = Scratch::checkout("machine-limit");
+    let run = |limit: &str| {
+        let mut command = smoke(&["--level", "machine", "nothing-here"]);
+        command.current_dir(&scratch.0).env("PATH", &scratch.0).env("XTASK_MACHINE_LIMIT", limit);
+        let output = command.output().expect("runs");
+        (output.status.code(), stderr(&output))
+    };
+    for refused in ["9", "ten", "86401", "18446744073709551615"] {
+        let (status, message) = run(refused);
+        assert!(status == Some(2) && message.contains("between 10 and 86400 seconds"), "{refused}: {message}");
+    }
+    // A workflow sets the variable to the empty string if the repository has none.
+    for accepted in ["", "1200"] {
+        let (status, message) = run(accepted);
+        assert!(status == Some(1) && message.contains("qemu-system-riscv64 is not installed"), "{accepted}: {message}");
+    }
+    let help = smoke(&["--help"]).env_remove("XTASK_MACHINE_LIMIT").output().expect("runs");
+    assert!(String::from_utf8_lossy(&help.stdout).contains("[env: XTASK_MACHINE_LIMIT=]"));
+}
+
+#[test]
 fn a_path_that_is_not_an_image_is_refused_in_one_sentence() {
     let scratch = Scratch::checkout("no-image");
     if !is_on_path("qemu-riscv64-static") && !is_on_path("qemu-riscv64") {

@@ -235,6 +235,19 @@ fn the_proof_of_an_image_in_dist_is_added_to_its_record() {
     assert_eq!(kept["proofs"][1]["image_digest"], digest.as_str());
     assert!(kept["proofs"][1]["checks"].as_array().expect("checks").len() > 20);
 
+    // An earlier run with an engine passed a check that this one cannot run.
+    let mut stronger = kept.clone();
+    let checks = stronger["proofs"][1]["checks"].as_array_mut().expect("checks");
+    let sigterm = checks.iter_mut().find(|check| check["name"] == "sigterm").expect("is there");
+    assert_eq!(sigterm["verdict"], "not-run");
+    sigterm["verdict"] = json!("pass");
+    fs::write(&metadata, stronger.to_string()).expect("is written");
+    let output = verify(&["--engine", "none", "--dist", &dist]);
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(stderr.contains("metadata.json keeps the result of `verify-tini`"), "{stderr}");
+    let kept: Value = serde_json::from_slice(&fs::read(&metadata).expect("is read")).expect("JSON");
+    assert_eq!(kept["proofs"], stronger["proofs"]);
+
     fs::write(&metadata, record(&format!("sha256:{}", "0".repeat(64))).to_string()).expect("is written");
     let output = verify(&["--engine", "none", "--dist", &dist]);
     assert!(String::from_utf8_lossy(&output.stderr).contains("run `cargo xtask image` again"));

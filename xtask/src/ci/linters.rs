@@ -15,6 +15,9 @@ use crate::os::process::{Run, run};
 
 const LIMIT: Duration = Duration::from_secs(5 * 60);
 
+/// Source: GitHub, "Dependabot options reference".
+const DEPENDABOT: &str = ".github/dependabot.yml";
+
 /// One linter, and which files it reads.
 struct Linter {
     program: &'static str,
@@ -28,6 +31,10 @@ enum Reads {
     Shell,
     /// Workflows of GitHub Actions.
     Workflows,
+    /// The settings of Dependabot.
+    Dependabot,
+    /// Both: what runs at GitHub by itself.
+    Automation,
     /// Dockerfiles.
     Dockerfiles,
     /// SBOMs in `dist/`.
@@ -36,15 +43,20 @@ enum Reads {
     Workspace,
 }
 
-const LINTERS: [Linter; 9] = [
+const LINTERS: [Linter; 10] = [
     Linter { program: "shellcheck", arguments: &[], reads: Reads::Shell },
     Linter { program: "shfmt", arguments: &["--diff", "--indent=2"], reads: Reads::Shell },
     Linter { program: "actionlint", arguments: &[], reads: Reads::Workflows },
-    Linter { program: "zizmor", arguments: &["--offline", "--persona", "pedantic"], reads: Reads::Workflows },
+    Linter { program: "zizmor", arguments: &["--offline", "--persona", "pedantic"], reads: Reads::Automation },
     Linter {
         program: "check-jsonschema",
         arguments: &["--builtin-schema", "vendor.github-workflows"],
         reads: Reads::Workflows,
+    },
+    Linter {
+        program: "check-jsonschema",
+        arguments: &["--builtin-schema", "vendor.dependabot"],
+        reads: Reads::Dependabot,
     },
     Linter { program: "hadolint", arguments: &[], reads: Reads::Dockerfiles },
     Linter { program: "pyspdxtools", arguments: &["--infile"], reads: Reads::Sboms },
@@ -99,9 +111,12 @@ fn lint(root: &Utf8Path, linter: &Linter, tracked: &[Utf8PathBuf]) -> Result<Row
 
 fn files_for(root: &Utf8Path, reads: Reads, tracked: &[Utf8PathBuf]) -> Vec<Utf8PathBuf> {
     let matching = |wanted: &dyn Fn(&Utf8Path) -> bool| tracked.iter().filter(|path| wanted(path)).cloned().collect();
+    let is_workflow = |path: &Utf8Path| path.starts_with(".github/workflows") && path.extension() == Some("yml");
     match reads {
         Reads::Shell => matching(&|path| is_shell(&root.join(path))),
-        Reads::Workflows => matching(&|path| path.starts_with(".github/workflows") && path.extension() == Some("yml")),
+        Reads::Workflows => matching(&is_workflow),
+        Reads::Dependabot => matching(&|path| path == DEPENDABOT),
+        Reads::Automation => matching(&|path| is_workflow(path) || path == DEPENDABOT),
         Reads::Dockerfiles => matching(&|path| path.file_name().is_some_and(|name| name.starts_with("Dockerfile"))),
         Reads::Sboms => sboms(&root.join("dist")),
         Reads::Workspace => Vec::new(),
@@ -118,4 +133,25 @@ fn sboms(folder: &Utf8Path) -> Vec<Utf8PathBuf> {
     let versions = folder.read_dir_utf8().into_iter().flatten().flatten();
     let sbom_in = |folder: &Utf8Path| Some(folder.join(names::sbom(&folder.file_name()?.parse().ok()?)));
     versions.filter_map(|version| sbom_in(version.path())).filter(|path| path.is_file()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_runs_at_github_by_itself_has_a_schema_and_is_audited() {
+        let root = checkout();
+        for path in [DEPENDABOT, ".github/workflows/ci.yml"].map(Utf8PathBuf::from) {
+            assert!(root.join(&path).is_file(), "{path}");
+            let tracked = [path.clone(), "image/entrypoint".into()];
+            let readers = LINTERS.iter().filter(|linter| files_for(root, linter.reads, &tracked).contains(&path));
+            let programs: Vec<&str> = readers.map(|linter| linter.program).collect();
+            assert!(["zizmor", "check-jsonschema"].iter().all(|name| programs.contains(name)), "{path}: {programs:?}");
+        }
+    }
+
+    fn checkout() -> &'static Utf8Path {
+        Utf8Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("a checkout")
+    }
 }

@@ -10,6 +10,8 @@ use serde_json::{Map, Value, json};
 /// Prefix of the labels that are also annotations of the manifest.
 const STANDARD_PREFIX: &str = "org.opencontainers.image.";
 const BASE_DIGEST: &str = "org.opencontainers.image.base.digest";
+/// The label that names the page of the repository that builds the image.
+pub const SOURCE: &str = "org.opencontainers.image.source";
 /// What the Dockerfile sets in an engine's configuration; the rest is set by the engine.
 const KEPT: [&str; 8] = ["Cmd", "Entrypoint", "Env", "ExposedPorts", "StopSignal", "User", "Volumes", "WorkingDir"];
 

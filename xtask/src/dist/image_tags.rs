@@ -4,9 +4,6 @@ use oci::reference::ImageTag;
 
 use crate::upstream::{MASTER, Source, SourceRef};
 
-/// The repository that the image is published to.
-pub const REPOSITORY: &str = "ghcr.io/gounthar/buildkit-riscv64";
-
 /// The tags that an image of this source is published under, the permanent one first.
 ///
 /// ```text

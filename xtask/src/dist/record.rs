@@ -34,7 +34,7 @@ pub struct Metadata {
     /// The image, once there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub image: Option<ImageRecord>,
-    /// Test results of the image, the latest of each name.
+    /// Test results of the image, one of each name: the latest, unless an earlier one proves more.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub proofs: Vec<Proof>,
 }

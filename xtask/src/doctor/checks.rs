@@ -6,7 +6,9 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use camino::Utf8Path;
 
+use crate::cli::Target;
 use crate::doctor::requirements::{Family, Requirement};
+use crate::github::schedules_are_active;
 use crate::go::{PAGE, Sources};
 use crate::http::{Endpoint, Http};
 use crate::os::host::{self, Riscv64};
@@ -28,7 +30,7 @@ pub fn family() -> Option<Family> {
 }
 
 /// What is there for a requirement, or what is missing.
-pub fn check(root: &Utf8Path, requirement: Requirement) -> Result<String, String> {
+pub fn check(root: &Utf8Path, requirement: Requirement, target: &Target) -> Result<String, String> {
     let found = match requirement {
         Requirement::Git => git(),
         Requirement::Compiler => first_on_path(&["cc", "gcc", "clang"]),
@@ -38,11 +40,13 @@ pub fn check(root: &Utf8Path, requirement: Requirement) -> Result<String, String
         Requirement::Qemu => qemu(),
         Requirement::Binfmt => binfmt(),
         Requirement::Engine => engine(),
+        Requirement::Docker => docker(),
         Requirement::Buildx => read("docker", &["buildx", "version"]),
         Requirement::Machine => first_line("qemu-system-riscv64", &["--version"]),
         Requirement::Xz => first_line("xz", &["--version"]),
         Requirement::Token => token(),
         Requirement::GitHub => answers(GITHUB),
+        Requirement::Schedules => schedules(root, target),
     };
     found.map_err(|error| format!("{error:#}").lines().next().unwrap_or_default().to_owned())
 }
@@ -134,10 +138,13 @@ fn binfmt() -> Result<String> {
     Ok(format!("qemu-riscv64 is registered, with flags {flags}"))
 }
 
+fn docker() -> Result<String> {
+    Ok(format!("Docker Engine {}", read("docker", &["version", "--format", "{{.Server.Version}}"])?))
+}
+
 fn engine() -> Result<String> {
-    let form = ["version", "--format", "{{.Server.Version}}"];
-    match read("docker", &form) {
-        Ok(version) => Ok(format!("Docker Engine {version}")),
+    match docker() {
+        Ok(docker) => Ok(docker),
         Err(docker) => match read("podman", &["version", "--format", "{{.Client.Version}}"]) {
             Ok(version) => Ok(format!("podman {version}")),
             Err(_) if host::on_path("docker").is_some() => {
@@ -151,6 +158,21 @@ fn engine() -> Result<String> {
 fn token() -> Result<String> {
     let name = ["GITHUB_TOKEN", "GH_TOKEN"].into_iter().find(|name| std::env::var_os(name).is_some());
     Ok(format!("{} is set", name.context("neither GITHUB_TOKEN nor GH_TOKEN is set")?))
+}
+
+/// What cannot be known is not missing. Without a token nothing is asked, as an anonymous request may have to wait.
+fn schedules(root: &Utf8Path, target: &Target) -> Result<String> {
+    let (github, repository) = match target.open(root) {
+        Ok(found) => found,
+        Err(error) => return Ok(format!("not known: {error:#}")),
+    };
+    if !github.has_token() {
+        return Ok("not known without a token".to_owned());
+    }
+    if let Err(error) = Http::default().reach(&github.url("")) {
+        return Ok(format!("not known: {error:#}"));
+    }
+    schedules_are_active(&github, &repository).map(|()| format!("GitHub runs the workflows of {repository}"))
 }
 
 fn answers(url: &str) -> Result<String> {

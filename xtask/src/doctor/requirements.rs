@@ -1,6 +1,8 @@
 //! The requirements of the tasks on a machine (git, qemu, a container engine, ...), and the packages that provide
 //! each, by distribution.
 
+use clap::ValueEnum;
+
 /// Distributions with the same package manager.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Family {
@@ -49,6 +51,15 @@ impl Family {
     }
 }
 
+/// What the machine is checked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Goal {
+    /// `cargo xtask build`
+    Build,
+    /// Every task of the workflow's job that builds: build, image, verify-tini, smoke
+    Workflow,
+}
+
 /// A requirement of a task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Requirement {
@@ -67,6 +78,8 @@ pub enum Requirement {
     Binfmt,
     /// A container engine that answers.
     Engine,
+    /// Docker Engine: podman has no buildx driver.
+    Docker,
     Buildx,
     /// qemu-system, for a riscv64 machine.
     Machine,
@@ -76,11 +89,13 @@ pub enum Requirement {
     Token,
     /// GitHub's API.
     GitHub,
+    /// Workflows that GitHub runs on their schedule.
+    Schedules,
 }
 
 impl Requirement {
     /// In the order of the tasks.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 15] = [
         Self::Git,
         Self::Compiler,
         Self::Go,
@@ -89,20 +104,23 @@ impl Requirement {
         Self::Qemu,
         Self::Binfmt,
         Self::Engine,
+        Self::Docker,
         Self::Buildx,
         Self::Machine,
         Self::Xz,
         Self::Token,
         Self::GitHub,
+        Self::Schedules,
     ];
 
     /// The first task that needs it.
     pub fn task(self) -> &'static str {
         match self {
             Self::Git | Self::Compiler | Self::Go | Self::Disk | Self::Upstream | Self::Qemu => "build",
-            Self::Binfmt | Self::Engine | Self::Buildx => "image, verify-tini, smoke",
+            Self::Binfmt | Self::Engine => "image, verify-tini",
+            Self::Docker | Self::Buildx => "smoke --level builder",
             Self::Machine | Self::Xz => "smoke --level machine",
-            Self::Token | Self::GitHub => "release, check-upstream",
+            Self::Token | Self::GitHub | Self::Schedules => "release, check-upstream",
         }
     }
 
@@ -117,17 +135,23 @@ impl Requirement {
             Self::Qemu => "qemu-user",
             Self::Binfmt => "binfmt_misc",
             Self::Engine => "engine",
+            Self::Docker => "docker",
             Self::Buildx => "buildx",
             Self::Machine => "qemu-system",
             Self::Xz => "xz",
             Self::Token => "token",
             Self::GitHub => "GitHub",
+            Self::Schedules => "schedules",
         }
     }
 
-    /// Whether `build` cannot run without it.
-    pub fn blocks_build(self) -> bool {
-        matches!(self, Self::Git | Self::Compiler | Self::Go | Self::Disk | Self::Upstream)
+    /// Whether the goal cannot be reached without it.
+    pub fn blocks(self, goal: Goal) -> bool {
+        match goal {
+            Goal::Build => matches!(self, Self::Git | Self::Compiler | Self::Go | Self::Disk | Self::Upstream),
+            // The job `build` has no token: it publishes nothing.
+            Goal::Workflow => !matches!(self, Self::Token | Self::GitHub | Self::Schedules),
+        }
     }
 
     /// The fixes if it is missing, each with a prefix that names the distribution: one fix, without a prefix, if the
@@ -159,6 +183,7 @@ impl Requirement {
                  git clone MIRROR buildkit",
             ),
             Self::Token => Some("export GITHUB_TOKEN=..., with the scopes contents, issues, actions and packages"),
+            Self::Schedules => Some("gh workflow enable WORKFLOW, for each that is named"),
             Self::GitHub => Some("check the network connection and HTTPS_PROXY"),
             _ => None,
         }
@@ -177,7 +202,7 @@ impl Requirement {
                 "qemu-riscv64 qemu-openrc && sudo rc-service qemu-binfmt start",
                 "qemu-user-static-binfmt",
             ],
-            Self::Engine => ["docker.io", "moby-engine", "docker", "docker"],
+            Self::Engine | Self::Docker => ["docker.io", "moby-engine", "docker", "docker"],
             Self::Buildx => ["docker-buildx", "docker-buildx", "docker-cli-buildx", "docker-buildx"],
             Self::Machine => [
                 // Provided by qemu-system-misc up to Debian 12 and Ubuntu 24.04, by qemu-system-riscv since.
@@ -187,7 +212,9 @@ impl Requirement {
                 "qemu-system-riscv",
             ],
             Self::Xz => ["xz-utils", "xz", "xz", "xz"],
-            Self::Disk | Self::Upstream | Self::Token | Self::GitHub => unreachable!("these have one fix anywhere"),
+            Self::Disk | Self::Upstream | Self::Token | Self::GitHub | Self::Schedules => {
+                unreachable!("these have one fix anywhere")
+            }
         };
         match family {
             Family::Debian => debian,
@@ -223,6 +250,23 @@ mod tests {
             assert!(!requirement.fixes(None).is_empty(), "{requirement:?}");
             let is_name = |name: &str| name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-.+".contains(&byte));
             assert!(requirement.debian_packages().all(is_name), "{requirement:?}");
+        }
+    }
+
+    /// A task that is added to the job brings its requirements along.
+    #[test]
+    fn what_the_tasks_of_the_workflow_need_blocks_it() {
+        let workflow = include_str!("../../../.github/workflows/buildkit-weekly-build.yml");
+        let (job, _) = workflow.split_once("\n  publish:\n").expect("has a job that publishes");
+        let tasks: Vec<&str> =
+            job.lines().filter_map(|line| line.split_once("run: cargo xtask ")).map(|it| it.1).collect();
+        let (doctor, tasks): (Vec<&str>, Vec<&str>) = tasks.into_iter().partition(|task| task.starts_with("doctor"));
+        assert_eq!(doctor, ["doctor --for workflow", "doctor --for workflow --install"]);
+        assert_eq!(tasks, ["build", "image", "verify-tini", "smoke"]);
+        for requirement in Requirement::ALL {
+            let is_needed = tasks.iter().any(|task| requirement.task().contains(task));
+            assert_eq!(requirement.blocks(Goal::Workflow), is_needed, "{requirement:?}");
+            assert!(requirement.blocks(Goal::Workflow) || !requirement.blocks(Goal::Build), "{requirement:?}");
         }
     }
 

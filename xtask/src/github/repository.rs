@@ -14,8 +14,18 @@ pub struct Repository {
 }
 
 impl Repository {
+    /// The repository of the project itself.
+    pub fn of_project() -> Self {
+        Self { owner: "gounthar".to_owned(), name: "docker-for-riscv64".to_owned() }
+    }
+
     pub fn owner(&self) -> &str {
         &self.owner
+    }
+
+    /// Its page.
+    pub fn page(&self) -> String {
+        format!("https://github.com/{self}")
     }
 
     /// Parses the URL of a git remote: `https://HOST/OWNER/NAME[.git]`, `ssh://git@HOST/…` or

@@ -6,7 +6,9 @@ use crate::upstream::ReleaseTag;
 
 /// The workflow that builds a version and publishes it.
 pub const BUILD_WORKFLOW: &str = "buildkit-weekly-build.yml";
-/// The input of that workflow that names what to build.
+/// The workflow that runs `check-upstream`.
+pub const TRACK_WORKFLOW: &str = "track-buildkit-releases.yml";
+/// The input of [`BUILD_WORKFLOW`] that names what to build.
 pub const BUILD_INPUT: &str = "buildkit_ref";
 /// The labels of an issue that tracks a build, for people and for [`tracked_version`].
 pub const LABELS: [&str; 2] = ["build-in-progress", "buildkit-release"];

@@ -11,6 +11,7 @@ use oci::image_name::ImageName;
 
 use crate::dist::Dist;
 use crate::dist::names::COMMANDS;
+use crate::github::Repository;
 use crate::image::dockerfile;
 use crate::os::files::{self, MODE_PROGRAM};
 
@@ -29,6 +30,8 @@ pub struct Inputs {
     pub base: ImageName,
     /// The image with the emulators, if they are wanted.
     pub emulators: Option<ImageName>,
+    /// The repository that the labels name.
+    pub repository: Repository,
     /// The Dockerfile's instructions that make layers.
     pub instructions: Vec<String>,
     dockerfile: String,
@@ -37,7 +40,13 @@ pub struct Inputs {
 
 impl Inputs {
     /// Reads them from the checkout at `root` and from the record of the build.
-    pub fn read(root: &Utf8Path, dist: &Dist, base: &ImageName, emulators: Option<ImageName>) -> Result<Self> {
+    pub fn read(
+        root: &Utf8Path,
+        dist: &Dist,
+        base: &ImageName,
+        emulators: Option<ImageName>,
+        repository: Repository,
+    ) -> Result<Self> {
         let read = |name: &str| {
             let path = root.join(name);
             fs::read_to_string(&path).with_context(|| format!("cannot read {path}"))
@@ -48,15 +57,21 @@ impl Inputs {
         let scripts = [entrypoint?, daemonless?];
         let of_commands = dist.record.files.iter().filter(|file| COMMANDS.contains(&file.name.as_str()));
         let source = serde_json::to_string(&dist.record.source)?;
-        let lines: Vec<String> = [FORM, base.as_str(), emulators.as_ref().map_or("none", ImageName::as_str), &source]
-            .into_iter()
-            .map(str::to_owned)
-            .chain([&dockerfile, &scripts[0], &scripts[1]].map(|text| sha256(text.as_bytes()).to_string()))
-            .chain(of_commands.map(|file| file.sha256.to_string()))
-            .collect();
+        let lines: Vec<String> = [
+            FORM,
+            base.as_str(),
+            emulators.as_ref().map_or("none", ImageName::as_str),
+            &source,
+            &repository.to_string(),
+        ]
+        .into_iter()
+        .map(str::to_owned)
+        .chain([&dockerfile, &scripts[0], &scripts[1]].map(|text| sha256(text.as_bytes()).to_string()))
+        .chain(of_commands.map(|file| file.sha256.to_string()))
+        .collect();
         let digest = sha256(lines.join("\n").as_bytes());
         let instructions = dockerfile::layers(&dockerfile);
-        Ok(Self { digest, base: base.clone(), emulators, instructions, dockerfile, scripts })
+        Ok(Self { digest, base: base.clone(), emulators, repository, instructions, dockerfile, scripts })
     }
 
     /// Writes the context, with the same paths as in a checkout with its `dist/`. Returns the Dockerfile.

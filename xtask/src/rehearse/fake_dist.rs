@@ -17,7 +17,7 @@ use serde_json::json;
 
 use crate::dist::image_config::{self, BuiltConfig, Facts};
 use crate::dist::names::{COMMANDS, LAYOUT};
-use crate::dist::proofs::REQUIRED;
+use crate::dist::proofs::{REQUIRED, Required};
 use crate::dist::{Check, Dist, ImageRecord, Metadata, Proof, assemble, image_tags};
 use crate::go::{BuildInfo, GoRecord, Module};
 use crate::os::clock::Timestamp;
@@ -63,7 +63,7 @@ pub fn make(folder: &Utf8Path, source: &Source) -> Result<()> {
     assemble::archive(folder, &record)?;
     assemble::assemble(folder, &mut record, COMMANDS.map(build_info))?;
     let image = image(&folder.join(LAYOUT), source)?;
-    record.proofs = REQUIRED.map(|name| proof(name, source, &image.digest)).into();
+    record.proofs = REQUIRED.map(|required| proof(required, source, &image.digest)).into();
     record.image = Some(image);
     Dist::create(folder, record)
 }
@@ -79,15 +79,15 @@ fn build_info(command: &str) -> BuildInfo {
     }
 }
 
-fn proof(name: &str, source: &Source, image_digest: &Digest) -> Proof {
+fn proof(required: Required, source: &Source, image_digest: &Digest) -> Proof {
     let nothing = "nothing was proved: this is a fake dist, made for a rehearsal";
     Proof {
-        name: name.to_owned(),
+        name: required.name.to_owned(),
         image_digest: image_digest.clone(),
         began: source.source_date,
         seconds: 0,
         tools: vec![("fake dist".to_owned(), "no tool was used".to_owned())],
-        checks: vec![Check::pass("fake dist", nothing)],
+        checks: required.checks.iter().map(|name| Check::pass(name, nothing)).collect(),
     }
 }
 
@@ -136,7 +136,7 @@ fn image(layout: &Utf8Path, source: &Source) -> Result<ImageRecord> {
     })
 }
 
-/// The labels that the Dockerfile gives a real image.
+/// The labels that the Dockerfile gives a real image, except the repository: any may publish it.
 fn labels(source: &Source) -> BTreeMap<String, String> {
     let version = source.version.to_string();
     let labels = [
@@ -145,7 +145,6 @@ fn labels(source: &Source) -> BTreeMap<String, String> {
         ("version", version.as_str()),
         ("revision", &source.commit.to_string()),
         ("created", &source.source_date.to_string()),
-        ("source", "https://github.com/gounthar/docker-for-riscv64"),
         ("licenses", "Apache-2.0"),
         ("base.name", BASE),
     ]

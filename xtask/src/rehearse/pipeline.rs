@@ -18,12 +18,8 @@ use crate::rehearse::checkout::{self, Secrets};
 use crate::rehearse::fault_injector::{Fake, FaultInjector, Monitor, Monitored};
 use crate::rehearse::faults::{Schedule, Side};
 use crate::rehearse::fixtures::{Build, Fixtures, copy_tree};
-<<<<<<< HEAD
-use crate::rehearse::scenario::{BACKLOG, MASTER, Published, ScenarioStep};
-=======
 use crate::rehearse::real_names::{self, certificates::Certificates};
-use crate::rehearse::scenario::{MASTER, Published, ScenarioStep};
->>>>>>> i10-g
+use crate::rehearse::scenario::{BACKLOG, MASTER, Published, ScenarioStep};
 use crate::upstream::SourceRef;
 
 mod observe;

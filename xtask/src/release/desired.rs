@@ -11,6 +11,7 @@ use oci::digest::{file_digest, sha256};
 use oci::documents::Descriptor;
 
 use crate::credentials;
+use crate::dist::image_config::SOURCE;
 use crate::dist::names::{METADATA, SHA256SUMS, sbom};
 use crate::dist::{Dist, FileRecord, ImageRecord, ReleaseName, sha256sums};
 use crate::github::{Repository, notes_file};
@@ -33,7 +34,7 @@ pub fn read(dist: &Dist, repository: &Repository, registry: &str, provenance: Op
 
     print_status("check", format_args!("{folder}: all files, and all blobs of the image"));
     let files = list(dist, image)?;
-    let (manifest, blobs) = blobs(folder, image)?;
+    let (manifest, blobs, source) = blobs(folder, image)?;
     let sbom = folder.join(sbom(&record.source.version));
     let mut attachments = Vec::new();
     // A missing one is reported by the plan, together with everything else that is missing.
@@ -55,7 +56,7 @@ pub fn read(dist: &Dist, repository: &Repository, registry: &str, provenance: Op
         notes,
         record: record.clone(),
         files,
-        image: Image { repository: images, manifest, blobs, tags, attachments },
+        image: Image { repository: images, source, manifest, blobs, tags, attachments },
         is_unproved: false,
     })
 }
@@ -98,8 +99,8 @@ fn check_sums(dist: &Dist, found: &[File]) -> Result<()> {
     Ok(())
 }
 
-/// The manifest, and the blobs that it lists.
-fn blobs(folder: &Utf8Path, image: &ImageRecord) -> Result<(Blob, Vec<Blob>)> {
+/// The manifest, the blobs that it lists, and the page that it names as its source.
+fn blobs(folder: &Utf8Path, image: &ImageRecord) -> Result<(Blob, Vec<Blob>, Option<String>)> {
     let place = folder.join(&image.layout);
     let manifest = oci::layout::verify(&place, &image.digest)?;
     let path = place.join(image.digest.blob());
@@ -109,7 +110,8 @@ fn blobs(folder: &Utf8Path, image: &ImageRecord) -> Result<(Blob, Vec<Blob>)> {
         path: place.join(blob.digest.blob()),
         size_bytes: blob.size,
     };
-    Ok((Blob { digest: image.digest.clone(), path, size_bytes }, manifest.blobs().map(blob).collect()))
+    let source = manifest.annotations.get(SOURCE).cloned();
+    Ok((Blob { digest: image.digest.clone(), path, size_bytes }, manifest.blobs().map(blob).collect(), source))
 }
 
 /// Writes the notes to the file that the steps refer to.

@@ -115,3 +115,14 @@ fn platforms(inspection: &Inspection) -> Result<String> {
     );
     Ok(platforms)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dist::proofs::REQUIRED;
+
+    #[test]
+    fn every_check_is_required() {
+        assert_eq!(CHECKS, REQUIRED[2].checks);
+    }
+}

@@ -180,3 +180,14 @@ fn print_version(program: &Program, emulation: &Riscv64, folder: &Utf8Path, sour
     }
     Ok(first)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dist::proofs::REQUIRED;
+
+    #[test]
+    fn every_command_is_required() {
+        assert_eq!(COMMANDS.map(|(command, _)| format!("{command}-runs")), REQUIRED[1].checks);
+    }
+}

@@ -252,3 +252,14 @@ fn print_console(tail: &[String], console: &Utf8PathBuf) {
         eprintln!("    {line}");
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dist::proofs::REQUIRED;
+
+    #[test]
+    fn every_check_is_required() {
+        assert_eq!(CHECKS, REQUIRED[3].checks);
+    }
+}

@@ -87,21 +87,14 @@ impl Pipeline<'_> {
     }
 
     fn run(&self, arguments: &[&str], token: &str) -> Result<Output> {
-<<<<<<< HEAD
         let program = &self.config.program;
         let mut run = run!("{program} {arguments...}").directory(&self.checkout);
-        let (url, config) = (self.github.server.url(), self.config);
-        let github = (url.as_str(), config.repository.as_str());
-        for (name, value) in checkout::environment(&self.checkout, github, token, &config.secrets) {
-=======
-        let mut run = Run::new(&self.config.program).args(arguments.iter().copied()).directory(&self.checkout);
         let services = match &self.config.real_names {
             Some(certificates) => Services::RealNames { authority: certificates.authority.clone() },
             None => Services::Loopback { github: self.github.server.url() },
         };
         let where_to = (&services, self.config.repository.as_str());
         for (name, value) in checkout::environment(&self.checkout, where_to, token, &self.config.secrets) {
->>>>>>> i10-g
             run = run.env(name, value);
         }
         ensure!(

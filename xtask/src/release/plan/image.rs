@@ -4,8 +4,23 @@ use oci::digest::Digest;
 use oci::reference::ImageTag;
 
 use crate::github::CompareStatus;
+use crate::os::shell::one_line;
 use crate::registry::RegistryStep;
-use crate::release::plan::{Blob, Image, Latest, PlanBuilder, Registry};
+use crate::release::plan::{Blob, Desired, Image, Latest, PlanBuilder, Registry};
+
+/// Notes if the labels name another repository than the one that publishes: the image was built in another checkout.
+/// Source: GitHub, "Connecting a repository to a package", which ghcr.io does by this label.
+pub(super) fn compare_source(desired: &Desired, plan: &mut PlanBuilder) {
+    let page = desired.repository.page();
+    let Some(other) = desired.image.source.as_ref().filter(|source| !source.eq_ignore_ascii_case(&page)) else {
+        return;
+    };
+    plan.note(format!(
+        "the image's labels name {} as its source, not {page}; `cargo xtask image --repo {}` builds it with that name",
+        one_line(other),
+        desired.repository
+    ));
+}
 
 /// Pushes the image, its attachments, and every tag except `latest`.
 pub(super) fn push(image: &Image, registry: &Registry, plan: &mut PlanBuilder) {

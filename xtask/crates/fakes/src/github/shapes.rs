@@ -57,7 +57,7 @@ pub fn user(call: &Call) -> Value {
 
 /// Somebody without access to the repository.
 pub fn stranger(call: &Call) -> Value {
-    account(&call.base, "somebody", "User")
+    account(&call.site.api, "somebody", "User")
 }
 
 fn account(base: &str, login: &str, kind: &str) -> Value {

@@ -6,12 +6,9 @@ use crate::github::FakeGitHub;
 use crate::message::{Content, Request, Response, Service};
 
 mod access;
-<<<<<<< HEAD
 mod issues;
 mod lists;
-=======
 mod site;
->>>>>>> i10-g
 
 const TOKEN: &str = "secret";
 const OURS: &str = "/repos/o/n";

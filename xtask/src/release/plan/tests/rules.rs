@@ -126,6 +126,15 @@ fn only_the_newest_stable_release_is_marked_as_latest() {
 }
 
 #[test]
+fn an_image_that_names_another_repository_is_noted() {
+    let mut desired = desired("v0.32.2");
+    desired.image.source = Some("https://github.com/gounthar/docker-for-riscv64".to_owned());
+    let notes = plan(&desired, &Observed::default()).expect("a plan").notes;
+    expect!["the image's labels name https://github.com/gounthar/docker-for-riscv64 as its source, not https://github.com/o/n; `cargo xtask image --repo o/n` builds it with that name"]
+        .assert_eq(&notes.join("\n"));
+}
+
+#[test]
 fn missing_test_results_are_refused_or_noted() {
     let mut desired = desired("v0.32.2");
     desired.record.proofs.remove(3);
@@ -134,7 +143,7 @@ fn missing_test_results_are_refused_or_noted() {
     desired.record.proofs[0].checks.push(Check::fail("runc", "it is missing"));
     let reasons = [
         "`verify-tini` failed at runc: it is missing",
-        "`smoke exec` has no check that passed",
+        "`smoke exec` is not proved: of its 9 required checks, buildkitd-runs did not run: the sample",
         "`smoke builder` is of another image",
         "`smoke machine` was not run",
     ];

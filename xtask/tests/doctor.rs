@@ -1,0 +1,97 @@
+//! `cargo xtask doctor` run as a command, on a PATH with chosen programs.
+#![allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "reads and writes files, starts processes and reads the environment"
+)]
+
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
+use std::process::Command;
+
+use fakes::script::{Script, response};
+use serde_json::{Value, json};
+
+/// A checkout, removed at the end, and a folder of its own on PATH.
+struct Checkout(PathBuf);
+
+impl Checkout {
+    fn new(name: &str, programs: &[(&str, &str)]) -> Self {
+        let checkout = Self(std::env::temp_dir().join(format!("xtask-doctor-{name}-{}", std::process::id())));
+        for folder in ["xtask", "bin"] {
+            fs::create_dir_all(checkout.0.join(folder)).expect("is made");
+        }
+        fs::write(checkout.0.join(".gitmodules"), "").expect("is written");
+        for (program, prints) in programs {
+            let path = checkout.0.join("bin").join(program);
+            fs::write(&path, format!("#!/bin/sh\necho '{prints}'\n")).expect("is written");
+            fs::set_permissions(path, Permissions::from_mode(0o755)).expect("is executable");
+        }
+        checkout
+    }
+
+    /// The exit status, and the report.
+    fn doctor(&self, arguments: &[&str], environment: &[(&str, &str)]) -> (Option<i32>, Value) {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
+        command.args(["doctor", "--json"]).args(arguments).current_dir(&self.0);
+        for name in ["GITHUB_TOKEN", "GH_TOKEN", "GITHUB_REPOSITORY", "GITHUB_API_URL"] {
+            command.env_remove(name);
+        }
+        command.envs(environment.iter().copied());
+        let output = command.env("PATH", self.0.join("bin")).output().expect("runs");
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        let report = serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {stderr}"));
+        (output.status.code(), report)
+    }
+}
+
+impl Drop for Checkout {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+fn finding<'a>(report: &'a Value, need: &str) -> &'a Value {
+    report["findings"].as_array().expect("a list").iter().find(|finding| finding["need"] == need).expect(need)
+}
+
+#[test]
+fn podman_alone_is_an_engine_but_not_enough_for_the_workflow() {
+    let checkout = Checkout::new("podman", &[("podman", "4.3.1")]);
+    let (status, report) = checkout.doctor(&["--for", "workflow"], &[]);
+    assert_eq!((status, &report["can_run_workflow"]), (Some(1), &Value::Bool(false)));
+    let has = |need: &str| finding(&report, need)["has"].clone();
+    assert_eq!(["engine", "docker", "buildx", "qemu-system"].map(has), [true, false, false, false].map(Value::Bool));
+}
+
+#[test]
+fn a_schedule_that_github_disabled_is_named_with_the_command_that_enables_it() {
+    // The states are those of the schema `workflow` in GitHub's OpenAPI description.
+    let state = |path: &str, of_build: &str| match path.rsplit('/').next() {
+        Some("buildkit-weekly-build.yml") => response(200, &[], json!({ "state": of_build }).to_string()),
+        Some("track-buildkit-releases.yml") => response(200, &[], json!({ "state": "active" }).to_string()),
+        _ => response(404, &[], "{}"),
+    };
+    let checkout = Checkout::new("schedules", &[]);
+    let schedules = |of_build: &'static str| {
+        let github = Script::start(move |request| state(request.uri().path(), of_build));
+        let environment =
+            [("GITHUB_API_URL", github.url()), ("GITHUB_REPOSITORY", "o/n".into()), ("GITHUB_TOKEN", "secret".into())];
+        let environment = environment.each_ref().map(|(name, value)| (*name, value.as_str()));
+        finding(&checkout.doctor(&[], &environment).1, "schedules").clone()
+    };
+    let active = schedules("active");
+    assert_eq!((&active["has"], &active["found"]), (&json!(true), &json!("GitHub runs the workflows of o/n")));
+    let stopped = schedules("disabled_inactivity");
+    let why = "in o/n, buildkit-weekly-build.yml is disabled, because nothing happened in the repository for 60 days";
+    assert_eq!((&stopped["has"], &stopped["found"]), (&json!(false), &json!(why)));
+    assert_eq!(stopped["fixes"], json!(["gh workflow enable WORKFLOW, for each that is named"]));
+    let of_a_fork = schedules("disabled_fork");
+    assert!(of_a_fork["found"].as_str().is_some_and(|found| found.contains("a new fork")), "{of_a_fork}");
+    let of_a_later_api = schedules("paused");
+    assert!(of_a_later_api["found"].as_str().is_some_and(|found| found.ends_with("is not active")), "{of_a_later_api}");
+
+    let unknown = finding(&checkout.doctor(&[], &[("GITHUB_REPOSITORY", "o/n")]).1, "schedules").clone();
+    assert_eq!((&unknown["has"], &unknown["found"]), (&json!(true), &json!("not known without a token")));
+}
