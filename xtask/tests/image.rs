@@ -281,11 +281,11 @@ fn the_labels_name_the_repository_that_builds() {
         assert_eq!(report["unchanged"], !is_new, "{arguments:?}");
         fs::read_to_string(&log).expect("docker was called")
     };
-    assert!(make(&[], true).contains("--build-arg REPOSITORY=gounthar/docker-for-riscv64 "));
+    assert!(make(&[], true).contains("--build-arg=REPOSITORY=gounthar/docker-for-riscv64 "));
     make(&[], false);
-    assert!(make(&["--repo", "some/other"], true).contains("--build-arg REPOSITORY=some/other "));
+    assert!(make(&["--repo", "some/other"], true).contains("--build-arg=REPOSITORY=some/other "));
     checkout.stub("git", "echo git@github.com:me/fork.git");
-    assert!(make(&[], true).contains("--build-arg REPOSITORY=me/fork "));
+    assert!(make(&[], true).contains("--build-arg=REPOSITORY=me/fork "));
 
     let dockerfile = fs::read_to_string(root().join("Dockerfile.buildkit-riscv64")).expect("is there");
     let (_, labels) = dockerfile.split_once("\nLABEL ").expect("has labels");
