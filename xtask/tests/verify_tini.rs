@@ -216,7 +216,9 @@ fn the_proof_of_an_image_in_dist_is_added_to_its_record() {
         json!({
             "schema": 1, "ref": "v0.32.2", "commit": "991535e0973488b6a429096d21fa13f81f2d89d8", "version": "v0.32.2",
             "package": "github.com/moby/buildkit", "source_date": "2026-08-04T12:27:40Z",
-            "source_date_epoch": 1_785_846_460, "go": "1.26.3", "recipe": { "environment": [], "arguments": [], "archive": { "form": "ustar+gzip", "level": 4 } },
+            "source_date_epoch": 1_785_846_460,
+            "go": { "version": "1.26.3", "origin": "PATH", "sha256": "0".repeat(64) },
+            "recipe": { "environment": [], "arguments": [], "archive": { "form": "ustar+gzip", "level": 4 } },
             "files": [],
             "image": { "layout": "image", "digest": digest, "size_bytes": 1, "tags": [], "base_name": "debian:trixie-slim",
                 "base_digest": null, "engine": "a test", "inputs": "0".repeat(64) },
