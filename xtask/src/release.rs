@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use camino::{Utf8Path, Utf8PathBuf};
 use clap::Args;
+use clap::builder::FalseyValueParser;
 use remotes::Remotes;
 use serde_json::json;
 
@@ -34,6 +35,7 @@ Examples:
   cargo xtask release --execute                  publish; run it again to continue an interrupted run
   cargo xtask release --dist dist/v0.32.2 --json print the plan as JSON on stdout
   cargo xtask release --repo me/fork --registry 127.0.0.1:5000
+  cargo xtask release --adopt-latest             also move a `latest` that this project did not publish
 
 Environment: GITHUB_TOKEN or GH_TOKEN (permissions: contents, packages and issues, write). For the registry:
 REGISTRY_USERNAME and REGISTRY_PASSWORD; for ghcr.io, GITHUB_ACTOR and the token are enough. Without a token,
@@ -58,6 +60,10 @@ pub struct Release {
     /// Publish even if test results are missing; the release notes list them
     #[arg(long)]
     unproved: bool,
+    /// Move `latest` to this build of master even if the image that it refers to names no commit of upstream, as
+    /// one from `docker push` does
+    #[arg(long, env = "ADOPT_LATEST", hide_env_values = true, value_parser = FalseyValueParser::new())]
+    adopt_latest: bool,
     /// A Sigstore provenance bundle to attach to the image
     #[arg(long, value_name = "FILE", env = "PROVENANCE", hide_env_values = true)]
     provenance: Option<Utf8PathBuf>,
@@ -74,6 +80,7 @@ pub fn run(root: &Utf8Path, arguments: &Release) -> Result<ExitCode> {
     let provenance = arguments.provenance.as_deref().filter(|path| !path.as_str().is_empty());
     let mut desired = desired::read(&dist, &repository, &arguments.registry, provenance)?;
     desired.is_unproved = arguments.unproved;
+    desired.adopts_latest = arguments.adopt_latest;
     desired::write_notes(root, &desired)?;
     let remotes = Remotes::open(github, repository, &desired)?;
     if arguments.execute {

@@ -51,6 +51,7 @@ fn desired(r#ref: &str) -> Desired {
         },
         record,
         is_unproved: false,
+        adopts_latest: false,
     }
 }
 
