@@ -19,6 +19,7 @@ use crate::registry::ImageRepository;
 use crate::upstream::CommitId;
 
 mod files;
+mod foreign;
 mod image;
 mod issue;
 mod proofs;
@@ -216,6 +217,7 @@ pub fn plan(desired: &Desired, observed: &Observed) -> Result<Plan, Refused> {
     image::push(&desired.image, &observed.registry, &mut plan);
     release::publish(desired, observed, state, &mut plan);
     image::move_latest(desired, &observed.registry, &mut plan);
+    foreign::list(desired, observed, &mut plan);
     issue::close(desired, observed.issue.as_ref(), &mut plan);
     if plan.refusals.is_empty() { Ok(plan.plan) } else { Err(Refused(plan.refusals)) }
 }

@@ -93,6 +93,12 @@ pub(super) fn move_latest(desired: &Desired, registry: &Registry, plan: &mut Pla
     }
 }
 
+/// Whether `latest` is desired, and refers to an image that this project did not publish.
+pub(super) fn has_foreign_latest(image: &Image, registry: &Registry) -> bool {
+    let latest = image.tags.iter().find(|tag| tag.is_latest()).and_then(|tag| target_of(registry, tag));
+    latest.is_some_and(|found| *found != image.manifest.digest) && is_foreign(registry.latest.as_ref())
+}
+
 /// Whether the image that `latest` refers to names no commit, or none that upstream has: this project did not publish
 /// it, and there is no order between it and ours.
 fn is_foreign(latest: Option<&Latest>) -> bool {

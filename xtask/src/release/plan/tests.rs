@@ -8,6 +8,7 @@ use crate::github::{Asset, AssetState};
 use crate::upstream::Source;
 
 mod damaged;
+mod foreign;
 mod printed;
 mod rules;
 
