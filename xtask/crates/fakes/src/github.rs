@@ -24,6 +24,7 @@ pub use snapshot::PendingRun;
 mod access;
 mod actions;
 mod assets;
+mod events;
 mod issues;
 mod labels;
 mod lists;
@@ -73,6 +74,8 @@ struct State {
     issues: Vec<Issue>,
     labels: Vec<Label>,
     runs: Vec<Run>,
+    /// The events that were sent, each with its type and payload.
+    events: Vec<(String, Value)>,
     /// The git tags of our repository, each with its commit.
     tags: BTreeMap<String, String>,
     /// One tick for each object created or changed: the source of ids and times.
