@@ -25,6 +25,7 @@ mod access;
 mod actions;
 mod assets;
 mod events;
+mod history;
 mod issues;
 mod labels;
 mod lists;
