@@ -2,6 +2,7 @@
 //! distribution specification 1.1 on top of the one HTTP client. Every operation can be repeated.
 
 use std::cell::RefCell;
+use std::io::Read;
 
 use anyhow::{Error, Result, bail, ensure};
 use error::ErrorDetail;
@@ -122,6 +123,37 @@ impl Registry {
             StatusCode::NOT_FOUND => Ok(false),
             _ => Err(self.refused(false, format!("check for the blob {digest}"), &response)),
         }
+    }
+
+    /// A blob as a stream, which the caller compares with its digest. Some manifest was read before: what the
+    /// registry asked for then is sent again.
+    ///
+    /// # Errors
+    /// If the registry does not send it.
+    pub fn open_blob(&self, digest: &Digest) -> Result<impl Read + use<>> {
+        let request = Request::new(Method::GET, self.repository.url(&format!("blobs/{digest}")));
+        self.http.open_request(&request.authorization(self.authorization.borrow().as_ref()))
+    }
+
+    /// A small blob, compared with its digest.
+    ///
+    /// # Errors
+    /// If the registry does not send it, or sends something else.
+    pub fn small_blob(&self, descriptor: &Descriptor) -> Result<Vec<u8>> {
+        ensure!(
+            descriptor.size <= LARGEST_MANIFEST_BYTES as u64,
+            "{} has {} bytes",
+            descriptor.digest,
+            descriptor.size
+        );
+        let mut bytes = Vec::new();
+        self.open_blob(&descriptor.digest)?.take(descriptor.size + 1).read_to_end(&mut bytes)?;
+        ensure!(
+            Digest::from(sha256(&bytes)) == descriptor.digest,
+            "{} arrived with another content",
+            descriptor.digest
+        );
+        Ok(bytes)
     }
 
     /// Stores a manifest under its digest. Its blobs must be there already.

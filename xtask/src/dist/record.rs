@@ -52,8 +52,11 @@ pub struct ImageRecord {
     pub tags: Vec<ImageTag>,
     /// Name of the base image, as given to the engine.
     pub base_name: String,
-    /// `sha256:…` of the manifest or index that `base_name` referred to, if the engine reported it.
+    /// `sha256:…` of the base's manifest for riscv64; of what the engine reported, if the registry could not be asked.
     pub base_digest: Option<String>,
+    /// Time of Debian's packages, as Debian names its snapshots; none if they are those of the day of the build.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub snapshot: Option<String>,
     /// What built it, such as `docker 20.10.24, buildx 0.13.1`.
     pub engine: String,
     /// Name of the image that its emulators are from, with its digest; none if it has no emulators.

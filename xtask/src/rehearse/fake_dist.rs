@@ -132,6 +132,7 @@ fn image(layout: &Utf8Path, source: &Source) -> Result<ImageRecord> {
         base_digest: None,
         engine: "fake dist, no engine".to_owned(),
         emulators: None,
+        snapshot: None,
         inputs: sha256(source.commit.to_string().as_bytes()),
     })
 }
