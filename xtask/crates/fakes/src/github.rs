@@ -27,8 +27,10 @@ mod issues;
 mod labels;
 mod paging;
 mod releases;
+mod removal;
 mod response;
 mod routes;
+mod settings;
 mod shapes;
 mod snapshot;
 mod upstream;
@@ -77,6 +79,11 @@ struct State {
     leaves_starter: bool,
     /// Labels of issues are dropped without an error.
     drops_labels: bool,
+    description: Option<String>,
+    /// Whether the repository lacks the workflow.
+    has_no_workflow: bool,
+    /// The packages of the repository's owner.
+    packages: BTreeSet<String>,
 }
 
 /// A collection whose list may be stale.
@@ -129,6 +136,7 @@ struct Call<'a> {
     /// Whether the token may push, and so see drafts.
     can_push: bool,
     login: &'a str,
+    description: Option<String>,
 }
 
 impl FakeGitHub {
@@ -149,16 +157,6 @@ impl FakeGitHub {
     /// Registers a token with permissions of the form `contents=write`. Unknown tokens are refused.
     pub fn allow(&mut self, token: &str, permissions: &[&str]) {
         self.tokens.insert(token.to_owned(), Token::new(permissions));
-    }
-
-    /// Makes the next list of a collection after the next write to it return the state before that write.
-    pub fn stale_once(&mut self) {
-        self.stale = Stale::Wanted;
-    }
-
-    /// Makes the next upload of an asset fail with 502 and leave an asset in the state `starter`.
-    pub fn starter_once(&mut self) {
-        self.state.leaves_starter = true;
     }
 
     /// Records the exchanges from now on.
@@ -207,10 +205,18 @@ impl FakeGitHub {
             body: request.body(),
             can_push: token.as_ref().is_some_and(|token| token.has("contents=write")) && !is_upstream,
             login: "github-actions[bot]",
+            description: self.state.description.clone().filter(|_| !is_upstream),
         };
         let (template, permission) = (route.template, route.permission);
         let response = self.state.run_handler(&mut self.stale, route, &call, request.method() == Method::GET);
-        (if token.is_some() { response.with("x-accepted-github-permissions", permission) } else { response }, template)
+        let response = match &token {
+            None => response,
+            Some(token) => match token.scopes() {
+                Some(scopes) => response.with("x-oauth-scopes", scopes),
+                None => response.with("x-accepted-github-permissions", permission),
+            },
+        };
+        (response, template)
     }
 
     /// Adds the headers of the rate limit. Source: GitHub REST API, "Rate limits for the REST API"; a 304

@@ -7,6 +7,7 @@ use crate::message::{Content, Request, Response, Service};
 
 mod access;
 mod issues;
+mod removal;
 
 const TOKEN: &str = "secret";
 const OURS: &str = "/repos/o/n";
