@@ -25,6 +25,7 @@ pub use tracking_issue::{
 };
 pub use workflow_runs::Workflow;
 
+mod access;
 mod documents;
 mod issues;
 mod releases;

@@ -23,6 +23,7 @@ use crate::release::verify::Verified;
 mod desired;
 mod notes;
 mod plan;
+mod preflight;
 mod remotes;
 mod verify;
 
@@ -101,6 +102,7 @@ pub fn run(root: &Utf8Path, arguments: &Release) -> Result<ExitCode> {
         print_status("release", plan.summary(&desired.name));
         return report(&desired, &plan, None, arguments.json);
     }
+    preflight::check(&remotes, &desired, &plan)?;
     apply(&remotes, &plan, print)?;
     let verified = verify::verify(&remotes, &desired)?;
     print_status("release", format_args!("{} is published: {}", desired.name, desired.page()));

@@ -25,6 +25,7 @@ mod actions;
 mod assets;
 mod issues;
 mod labels;
+mod notes;
 mod paging;
 mod releases;
 mod removal;
@@ -80,6 +81,7 @@ struct State {
     /// Labels of issues are dropped without an error.
     drops_labels: bool,
     description: Option<String>,
+    is_archived: bool,
     /// Whether the repository lacks the workflow.
     has_no_workflow: bool,
     /// The packages of the repository's owner.
@@ -137,6 +139,7 @@ struct Call<'a> {
     can_push: bool,
     login: &'a str,
     description: Option<String>,
+    is_archived: bool,
 }
 
 impl FakeGitHub {
@@ -205,6 +208,7 @@ impl FakeGitHub {
             body: request.body(),
             can_push: token.as_ref().is_some_and(|token| token.has("contents=write")) && !is_upstream,
             login: "github-actions[bot]",
+            is_archived: self.state.is_archived && !is_upstream,
             description: self.state.description.clone().filter(|_| !is_upstream),
         };
         let (template, permission) = (route.template, route.permission);

@@ -15,6 +15,12 @@ impl FakeGitHub {
         self.state.description = Some(description.to_owned());
     }
 
+    /// Archives the repository, which is read-only from then on. The fake still accepts writes: no client that asks
+    /// first sends one.
+    pub fn archive(&mut self) {
+        self.state.is_archived = true;
+    }
+
     /// Makes the repository one without the workflow.
     pub fn remove_workflow(&mut self) {
         self.state.has_no_workflow = true;

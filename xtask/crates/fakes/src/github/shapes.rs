@@ -101,7 +101,7 @@ pub fn repository(call: &Call) -> Value {
         "url": api,
         "default_branch": BRANCH,
         "homepage": null, "language": null, "license": null, "mirror_url": null,
-        "archived": false, "disabled": false,
+        "archived": call.is_archived, "disabled": false,
         "has_issues": true, "has_projects": false, "has_wiki": false, "has_pages": false, "has_discussions": false,
         "created_at": time(0), "updated_at": time(0), "pushed_at": time(0),
     });
