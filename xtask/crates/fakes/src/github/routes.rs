@@ -77,7 +77,7 @@ fn route<'a>(method: &str, below: &[&'a str]) -> Option<Route<'a>> {
             Box::new(|state, call| state.update_release(call, id)),
         ),
         ("POST", ["releases", "generate-notes"]) => {
-            ("/releases/generate-notes", "contents=write", None, Box::new(|state, call| state.generate_notes(call)))
+            ("/releases/generate-notes", "contents=write", None, Box::new(State::generate_notes))
         }
         ("DELETE", ["releases", id]) => {
             ("/releases/{release_id}", "contents=write", Some(Releases), Box::new(|state, _| state.delete_release(id)))
