@@ -1,5 +1,5 @@
 //! `cargo xtask rehearse --canary` through its command line, against the fakes: it makes, checks and removes, refuses
-//! what was not made for it, and takes away what a killed run left.
+//! what was not made for it, and removes what a killed run left.
 #![allow(
     clippy::disallowed_methods,
     clippy::disallowed_types,
@@ -11,8 +11,8 @@ mod support;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
-use std::process::Command;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use camino::Utf8PathBuf;
@@ -27,24 +27,30 @@ const CANARY: &str = "me/throw-away";
 const TOKEN: &str = "ghp_0123456789abcdefSECRET";
 const PASSWORD: &str = "a0password0of0the0registry";
 
-/// Requests to GitHub from a number on are answered by a reset, or those of one kind by a response.
+/// The canary is killed after a request to GitHub, by its number, or requests of one kind get another response.
 #[derive(Default)]
 struct Broken {
-    from: AtomicU64,
+    killed_after: AtomicU64,
+    process: AtomicU32,
     instead: Mutex<Option<(&'static str, fakes::message::Response)>>,
 }
 
 impl Faults for Broken {
     fn action(&self, number: u64, head: &http::Request<()>) -> Action {
-        let from = self.from.load(Ordering::SeqCst);
+        let killed_after = self.killed_after.load(Ordering::SeqCst);
         let instead = locked(&self.instead);
         match &*instead {
             Some((path, response)) if format!("{} {}", head.method(), head.uri().path()).contains(path) => {
                 Action::Instead(response.clone())
             }
-            _ if from > 0 && number >= from => Action::ResetBefore,
+            _ if number == killed_after => Action::KillAfter,
             _ => Action::Pass,
         }
+    }
+
+    fn kill(&self) {
+        let process = self.process.load(Ordering::SeqCst).to_string();
+        assert!(Command::new("kill").args(["-KILL", &process]).status().expect("kill runs").success());
     }
 }
 
@@ -92,7 +98,9 @@ impl World {
         command.current_dir(self.scratch.path()).env_clear().env("PATH", std::env::var_os("PATH").expect("a PATH"));
         command.env("GITHUB_API_URL", self.servers[0].url()).env("GITHUB_TOKEN", TOKEN);
         command.env("REGISTRY_USERNAME", "me").env("REGISTRY_PASSWORD", PASSWORD);
-        let output = command.output().expect("starts");
+        let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("starts");
+        self.broken.process.store(child.id(), Ordering::SeqCst);
+        let output = child.wait_with_output().expect("ends");
         let [stdout, stderr] = [output.stdout, output.stderr].map(|text| String::from_utf8_lossy(&text).into_owned());
         assert!(![TOKEN, PASSWORD].iter().any(|secret| stdout.contains(secret) || stderr.contains(secret)), "{stderr}");
         (output.status.code(), stdout, stderr)
@@ -243,23 +251,25 @@ fn release(world: &World, tag: &str) {
     assert_eq!(fakes::message::Service::handle(&mut *locked(&world.github), &request).status(), 201);
 }
 
-/// Whatever was left, the next run removes it and passes.
+/// It is killed after every third of its requests to GitHub.
 #[test]
-fn what_a_broken_run_left_is_removed_by_the_next() {
-    let world = World::new("canary-broken");
+fn what_a_killed_run_left_is_removed_by_the_next() {
+    let world = World::new("canary-killed");
+    let before = world.servers[0].requests();
+    assert_eq!(world.execute().0, Some(0));
+    let requests = world.servers[0].requests() - before;
     let mut left = 0;
-    for requests in (10..50).step_by(4) {
-        world.broken.from.store(world.servers[0].requests() + requests, Ordering::SeqCst);
+    for number in (1..=requests).step_by(3) {
+        world.broken.killed_after.store(world.servers[0].requests() + number, Ordering::SeqCst);
         let (status, _, _) = world.run(&["--execute"]);
-        assert_eq!(status, Some(1), "{requests}");
+        world.servers[0].wait_until_idle().expect("is idle");
         let state = world.snapshot();
         left += usize::from(state["releases"] != json!([]) || state["labels"] != json!([]));
-        world.broken.from.store(0, Ordering::SeqCst);
-        let (status, rows) = world.execute();
-        assert_eq!(status, Some(0), "{requests}: {rows:?}");
+        let (next, rows) = world.execute();
+        assert_eq!((status, next), (None, Some(0)), "after {number} of {requests}: {rows:?}");
         world.assert_clean();
     }
-    assert!(left > 5, "only {left} runs left something");
+    assert!(left > 5, "only {left} of {requests} runs left something");
 }
 
 #[test]
