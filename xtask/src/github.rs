@@ -18,11 +18,13 @@ pub use releases::Releases;
 pub use repository::Repository;
 pub use step::{Executor, GitHubStep, notes_file};
 pub use tracking_issue::{
-    BUILD_INPUT, BUILD_WORKFLOW, issue_marker, issue_title, published_comment, run_comment, run_title, tracked_version,
+    BUILD_INPUT, BUILD_WORKFLOW, LABELS, has_author_with_access, issue_marker, issue_title, published_comment,
+    run_comment, run_title, tracked_version,
 };
 pub use workflow_runs::Workflow;
 pub use workflow_state::schedules_are_active;
 
+mod access;
 mod documents;
 mod issues;
 mod releases;
@@ -96,6 +98,11 @@ impl GitHub {
             return Ok(None);
         }
         self.success(&response)?.json().map(Some)
+    }
+
+    /// One response with its headers, whatever its status.
+    pub fn get(&self, path: &str) -> Result<Response> {
+        self.http.send(&self.request(Method::GET, self.api.join(path)))
     }
 
     /// All entries of a list, page by page. `path` may have a query. Fails after [`MAX_PAGES`] pages.
@@ -195,9 +202,14 @@ impl GitHub {
         self.success(&response).map(|_| ())
     }
 
+    /// Removes something. The response has any status.
+    pub fn delete(&self, path: &str) -> Result<Response> {
+        self.http.send(&self.request(Method::DELETE, self.api.join(path)))
+    }
+
     /// Removes something, unless it is already gone.
-    fn remove(&self, path: &str) -> Result<()> {
-        let response = self.http.send(&self.request(Method::DELETE, self.api.join(path)))?;
+    pub fn remove(&self, path: &str) -> Result<()> {
+        let response = self.delete(path)?;
         if response.status == StatusCode::NOT_FOUND { Ok(()) } else { self.success(&response).map(|_| ()) }
     }
 

@@ -11,11 +11,13 @@ use http::{Method, StatusCode};
 use oci::digest::{Digest, sha256};
 use oci::documents::Descriptor;
 use oci::reference::{ImageTag, Reference};
+use serde::Deserialize;
 
 use crate::http::{Authorization, Http, Request, Response, Url};
 use crate::os::terminal::Progress;
 
 pub use error::RegistryError;
+pub use referrers::Listed;
 pub use repository::ImageRepository;
 pub use step::RegistryStep;
 
@@ -53,6 +55,13 @@ pub struct Registry {
 pub struct Found {
     pub descriptor: Descriptor,
     pub bytes: Vec<u8>,
+}
+
+/// A list of tags.
+#[derive(Deserialize)]
+struct Tags {
+    /// Some registries write `null` if there are none.
+    tags: Option<Vec<String>>,
 }
 
 /// What [`Registry::push_blob`] did.
@@ -114,6 +123,20 @@ impl Registry {
         }
         self.check_digest(&response, &descriptor.digest)?;
         Ok(Some(Found { descriptor, bytes: response.body }))
+    }
+
+    /// The first thousand tags; none if there is no such repository.
+    /// Source: the OCI distribution specification 1.1, "Listing Tags".
+    pub fn tags(&self) -> Result<Vec<String>> {
+        let url = self.repository.url("tags/list").with("n", "1000");
+        let response = self.send(&Request::new(Method::GET, url), None)?;
+        match response.status {
+            StatusCode::OK => {}
+            StatusCode::NOT_FOUND => return Ok(Vec::new()),
+            _ => return Err(self.refused(false, "list the tags".to_owned(), &response)),
+        }
+        self.check_size(&response)?;
+        Ok(response.json::<Tags>()?.tags.unwrap_or_default())
     }
 
     pub fn has_blob(&self, digest: &Digest) -> Result<bool> {

@@ -23,6 +23,7 @@ use crate::release::verify::Verified;
 mod desired;
 mod notes;
 mod plan;
+mod preflight;
 mod remotes;
 mod verify;
 
@@ -39,6 +40,8 @@ Environment: GITHUB_TOKEN or GH_TOKEN (permissions: contents, packages and issue
 REGISTRY_USERNAME and REGISTRY_PASSWORD; for ghcr.io, GITHUB_ACTOR and the token are enough. Without a token,
 the plan is based on public data only, which does not include drafts.
 
+Before the first write it asks whether the tokens permit all of it, without a change. Whether a workflow's token may
+write issues shows only at the end.
 A published release is never changed, a version tag never moves, and `latest` only moves forward.
 What was published is then read without credentials. If those reads are limited or lag, it is reported as not
 verified, with the command that verifies it later.
@@ -101,6 +104,7 @@ pub fn run(root: &Utf8Path, arguments: &Release) -> Result<ExitCode> {
         print_status("release", plan.summary(&desired.name));
         return report(&desired, &plan, None, arguments.json);
     }
+    preflight::check(&remotes, &desired, &plan)?;
     apply(&remotes, &plan, print)?;
     let verified = verify::verify(&remotes, &desired)?;
     print_status("release", format_args!("{} is published: {}", desired.name, desired.page()));

@@ -27,10 +27,13 @@ mod assets;
 mod issues;
 mod labels;
 mod lists;
+mod notes;
 mod paging;
 mod releases;
+mod removal;
 mod response;
 mod routes;
+mod settings;
 mod shapes;
 mod site;
 mod snapshot;
@@ -83,6 +86,12 @@ struct State {
     hides_runs: bool,
     /// Labels of issues are dropped without an error.
     drops_labels: bool,
+    description: Option<String>,
+    is_archived: bool,
+    /// Whether the repository lacks the workflow.
+    has_no_workflow: bool,
+    /// The packages of the repository's owner.
+    packages: BTreeSet<String>,
 }
 
 /// A JSON request to `api.github.com` with its response, to be checked against GitHub's OpenAPI
@@ -114,6 +123,8 @@ struct Call<'a> {
     /// Whether the token may push, and so see drafts.
     can_push: bool,
     login: &'a str,
+    description: Option<String>,
+    is_archived: bool,
 }
 
 impl FakeGitHub {
@@ -135,11 +146,6 @@ impl FakeGitHub {
     /// Registers a token with permissions of the form `contents=write`. Unknown tokens are refused.
     pub fn allow(&mut self, token: &str, permissions: &[&str]) {
         self.tokens.insert(token.to_owned(), Token::new(permissions));
-    }
-
-    /// Makes the next upload of an asset fail with 502 and leave an asset in the state `starter`.
-    pub fn starter_once(&mut self) {
-        self.state.leaves_starter = true;
     }
 
     /// Records the exchanges from now on.
@@ -191,11 +197,20 @@ impl FakeGitHub {
             body: request.body(),
             can_push: token.as_ref().is_some_and(|token| token.has("contents=write")) && !is_upstream,
             login: "github-actions[bot]",
+            is_archived: self.state.is_archived && !is_upstream,
+            description: self.state.description.clone().filter(|_| !is_upstream),
         };
         let (template, permission) = (route.template, route.permission);
         let response =
             self.state.run_handler((&mut self.stale, &mut self.lag), route, &call, request.method() == Method::GET);
-        (if token.is_some() { response.with("x-accepted-github-permissions", permission) } else { response }, template)
+        let response = match &token {
+            None => response,
+            Some(token) => match token.scopes() {
+                Some(scopes) => response.with("x-oauth-scopes", scopes),
+                None => response.with("x-accepted-github-permissions", permission),
+            },
+        };
+        (response, template)
     }
 
     /// Adds the headers of the rate limit. Source: GitHub REST API, "Rate limits for the REST API"; a 304
