@@ -6,12 +6,12 @@
 )]
 
 use std::fs::File;
-use std::str::FromStr;
 
 use anyhow::{Context, Error, Result};
 use camino::{Utf8Path, Utf8PathBuf};
+use choices::{Choices, EmulatorsOption, SnapshotOption};
 use clap::Args;
-use inputs::{Choices, Inputs};
+use inputs::Inputs;
 use oci::digest::sha256;
 use oci::docker_archive;
 use oci::image_name::ImageName;
@@ -23,12 +23,12 @@ use crate::dist::names::LAYOUT;
 use crate::dist::{Dist, ImageRecord, image_tags};
 use crate::engine::{Build, Builder, Choice, Engine, TemporaryImage};
 use crate::image::base::Base;
-use crate::os::clock::Timestamp;
 use crate::os::files::{self, Staging};
 use crate::os::terminal::{note, print_status, size};
 use crate::registry::ImageRepository;
 
 mod base;
+mod choices;
 mod dockerfile;
 mod inputs;
 mod layout;
@@ -75,7 +75,7 @@ pub struct Image {
     snapshot: Option<SnapshotOption>,
     /// Image with the emulators for other platforms, or none [default: the one that upstream's own image takes]
     #[arg(long, value_name = "IMAGE|none")]
-    emulators: Option<Emulators>,
+    emulators: Option<EmulatorsOption>,
     #[command(flatten)]
     repository: RepositoryOption,
     /// Load the image into the engine too
@@ -94,8 +94,8 @@ pub fn run(root: &Utf8Path, arguments: &Image) -> Result<()> {
     // Another run may have built it while this one waited.
     let dist = Dist::open(root, Some(&folder))?;
     let emulators = match &arguments.emulators {
-        Some(Emulators::Of(image)) => Some(image.clone()),
-        Some(Emulators::None) => None,
+        Some(EmulatorsOption::Of(image)) => Some(image.clone()),
+        Some(EmulatorsOption::None) => None,
         None => dist.record.emulators.clone(),
     };
     let repository = arguments.repository.find_or_project(root);
@@ -119,63 +119,17 @@ pub fn run(root: &Utf8Path, arguments: &Image) -> Result<()> {
     report(&layout, &record, is_old, arguments.json)
 }
 
-/// What `--snapshot` says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SnapshotOption {
-    /// Debian's packages as they were then.
-    At(Timestamp),
-    /// As they are now.
-    None,
-}
-
-impl SnapshotOption {
-    /// As Debian names snapshots: `20260804T122740Z`.
-    fn name(self) -> Option<String> {
-        match self {
-            Self::At(time) => Some(time.to_string().chars().filter(|c| !matches!(c, '-' | ':')).collect()),
-            Self::None => None,
-        }
-    }
-}
-
-impl FromStr for SnapshotOption {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        if text == "none" {
-            return Ok(Self::None);
-        }
-        let time = text.parse().or_else(|_| format!("{text}T00:00:00Z").parse());
-        time.map(Self::At).map_err(|_: String| format!("{text:?} is no date (2026-08-04 or 2026-08-04T12:27:40Z)"))
-    }
-}
-
 /// The base in its registry; `None`, with a note, if it cannot be read there.
-fn base(engine: &Engine, inputs: &Inputs) -> Result<Option<Base>> {
+fn base(engine: &Engine, inputs: &Inputs) -> Option<Base> {
     match Base::find(engine, &inputs.choices.base) {
-        Ok(base) => Ok(Some(base)),
+        Ok(base) => Some(base),
         Err(error) => {
             note(format_args!(
                 "{error:#}; the image is built on what the engine has under that name, and with today's packages \
                  unless --snapshot DATE is given, so it cannot be made again later"
             ));
-            Ok(None)
+            None
         }
-    }
-}
-
-/// What `--emulators` says.
-#[derive(Clone, Debug)]
-enum Emulators {
-    Of(ImageName),
-    None,
-}
-
-impl FromStr for Emulators {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        if text == "none" { Ok(Self::None) } else { text.parse().map(Self::Of) }
     }
 }
 
@@ -214,7 +168,7 @@ fn make(dist: &Dist, inputs: &Inputs, engine: &Engine, lock: &BuildLock) -> Resu
     let scratch = Staging::new(&dist.folder.join("image-build"))?;
     let context = scratch.path().join("context");
     let dockerfile = inputs.stage(&context, dist)?;
-    let base = base(engine, inputs)?;
+    let base = base(engine, inputs);
     let (pinned, snapshot) = match &base {
         Some(base) => (&base.pinned, inputs.choices.snapshot.unwrap_or(SnapshotOption::At(base.created))),
         None => (&inputs.choices.base, inputs.choices.snapshot.unwrap_or(SnapshotOption::None)),

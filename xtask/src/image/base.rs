@@ -175,7 +175,7 @@ mod tests {
             let (found_registry, found_path, found) = parts(&name.parse().expect(name)).expect(name);
             assert_eq!((&*found_registry, &*found_path, &*found.to_string()), (registry, path, reference), "{name}");
         }
-        parts(&"debian@sha256:00".parse().expect("a name")).err().expect("no digest");
+        parts(&"debian@sha256:00".parse().expect("a name")).map(|_| ()).expect_err("no digest");
     }
 
     #[test]

@@ -12,8 +12,8 @@ use oci::image_name::ImageName;
 
 use crate::dist::Dist;
 use crate::dist::names::COMMANDS;
-use crate::github::Repository;
-use crate::image::{SnapshotOption, dockerfile};
+use crate::image::choices::Choices;
+use crate::image::dockerfile;
 use crate::os::files::{self, MODE_PROGRAM};
 
 const DOCKERFILE: &str = "Dockerfile.buildkit-riscv64";
@@ -41,19 +41,6 @@ pub struct Inputs {
 fn time_of(source_epoch: i64, content: &Sha256) -> SystemTime {
     let digits = &content.to_string()[..7];
     files::instant(source_epoch + 1 + i64::from_str_radix(digits, 16).expect("a digest begins with hex digits"))
-}
-
-/// What the user chose, or the task for them.
-#[derive(Debug)]
-pub struct Choices {
-    /// Name of the base image.
-    pub base: ImageName,
-    /// The time of Debian's packages, if it is not that of the base.
-    pub snapshot: Option<SnapshotOption>,
-    /// The image with the emulators, if they are wanted.
-    pub emulators: Option<ImageName>,
-    /// The repository that the labels name.
-    pub repository: Repository,
 }
 
 impl Inputs {

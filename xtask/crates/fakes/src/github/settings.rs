@@ -1,8 +1,8 @@
 //! What differs from the usual on demand: a classic token, a description, no workflow, packages, and writes that
 //! fail or show late.
 
-use crate::github::access::Token;
 use crate::github::FakeGitHub;
+use crate::github::access::Token;
 
 impl FakeGitHub {
     /// Registers a classic personal access token with scopes of the form `repo`.
