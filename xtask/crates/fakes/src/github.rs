@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use access::Token;
 use actions::Run;
+use history::History;
 use http::{HeaderMap, Method, StatusCode};
 use issues::Issue;
 use labels::Label;
@@ -23,6 +24,7 @@ pub use snapshot::PendingRun;
 mod access;
 mod actions;
 mod assets;
+mod history;
 mod issues;
 mod labels;
 mod paging;
@@ -69,6 +71,7 @@ struct State {
     issues: Vec<Issue>,
     labels: Vec<Label>,
     runs: Vec<Run>,
+    history: History,
     /// The git tags of our repository, each with its commit.
     tags: BTreeMap<String, String>,
     /// One tick for each object created or changed: the source of ids and times.
@@ -126,6 +129,8 @@ struct Call<'a> {
     body: &'a Content,
     /// Whether the token may push, and so see drafts.
     can_push: bool,
+    /// Whether the token may change workflow files, which `GITHUB_TOKEN` never may.
+    can_change_workflows: bool,
     login: &'a str,
 }
 
@@ -196,6 +201,7 @@ impl FakeGitHub {
         if let Err(refused) = access::check_permission(token.as_ref(), route.permission, is_upstream) {
             return (refused, None);
         }
+        let has = |permission| token.as_ref().is_some_and(|token| token.has(permission)) && !is_upstream;
         let call = Call {
             base: format!("http://{host}"),
             repository: if is_upstream { UPSTREAM } else { &self.repository },
@@ -203,7 +209,8 @@ impl FakeGitHub {
             query: message::query(request.uri()),
             headers,
             body: request.body(),
-            can_push: token.as_ref().is_some_and(|token| token.has("contents=write")) && !is_upstream,
+            can_push: has("contents=write"),
+            can_change_workflows: has("workflows=write"),
             login: "github-actions[bot]",
         };
         let (template, permission) = (route.template, route.permission);

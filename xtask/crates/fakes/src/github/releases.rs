@@ -127,7 +127,7 @@ impl State {
             assets: Vec::new(),
         };
         let is_draft = edit.draft.unwrap_or(false);
-        let release = self.edited(release, Edit { draft: Some(is_draft), ..edit })?;
+        let release = self.edited(call, release, Edit { draft: Some(is_draft), ..edit })?;
         let document = self.to_json(call, &release);
         self.releases.push(release);
         Ok(Response::created(&document))
@@ -137,7 +137,7 @@ impl State {
         let edit: Edit = call.document()?;
         let position = self.releases.iter().position(|release| release.id.to_string() == id);
         let position = position.ok_or_else(Response::not_found)?;
-        let release = self.edited(self.releases[position].clone(), edit)?;
+        let release = self.edited(call, self.releases[position].clone(), edit)?;
         let document = self.to_json(call, &release);
         self.releases[position] = release;
         Ok(Response::ok(&document))
@@ -145,13 +145,14 @@ impl State {
 
     /// The release after the edit. Publishing it creates its git tag, if there is none, and by default
     /// makes it the latest, which "drafts and prereleases cannot" be.
-    fn edited(&mut self, mut release: Release, edit: Edit) -> Result<Release, Response> {
+    fn edited(&mut self, call: &Call, mut release: Release, edit: Edit) -> Result<Release, Response> {
         if edit.body.as_ref().is_some_and(|body| body.chars().count() > LARGEST_BODY_CHARACTERS) {
             return Err(Response::invalid("Release", "body", "custom")
                 .violating("the body of a release is too long".to_owned()));
         }
         let make_latest = edit.make_latest;
         release.apply(edit);
+        let commit = self.target(call, &release)?;
         if release.is_draft {
             return Ok(release);
         }
@@ -161,8 +162,6 @@ impl State {
         }
         if release.published.is_none() {
             release.published = Some(self.tick());
-            let is_branch = release.commit == BRANCH;
-            let commit = if is_branch { shapes::sha("ours") } else { release.commit.clone() };
             self.tags.entry(release.tag.clone()).or_insert(commit);
         }
         match make_latest {

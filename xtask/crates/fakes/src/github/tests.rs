@@ -6,6 +6,7 @@ use crate::github::FakeGitHub;
 use crate::message::{Content, Request, Response, Service};
 
 mod access;
+mod history;
 
 const TOKEN: &str = "secret";
 const OURS: &str = "/repos/o/n";
