@@ -9,6 +9,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use clap::Args;
 use serde_json::json;
 
+use crate::credentials;
 use crate::dist::{Dist, Metadata, assemble, names, recipe};
 use crate::go::{BuildInfo, Go, PAGE, Sources};
 use crate::http::Endpoint;
@@ -111,6 +112,7 @@ impl Builder<'_> {
         print_status("go", format_args!("{} ({})", go.version, go.reason));
 
         let mut record = Metadata::new(source, go.version);
+        record.workflow_commit = credentials::workflow_commit()?;
         let folder = self.out.join(record.source.version.to_string());
         refuse_foreign(self.root, self.upstream.folder(), &folder)?;
         if let Some(found) = present(&folder, &record) {

@@ -13,7 +13,8 @@ use crate::github::documents::explain;
 use crate::http::{Authorization, Endpoint, Http, Request, Response, Url};
 
 pub use documents::{
-    Asset, AssetState, Comment, CompareStatus, Issue, IssueState, Release, Run, RunConclusion, RunStatus, StateReason,
+    Asset, AssetState, Comment, CompareStatus, Issue, IssueState, Release, Run, RunConclusion, RunStatus, Settings,
+    StateReason,
 };
 pub use issues::Issues;
 pub use releases::Releases;
@@ -87,6 +88,12 @@ impl GitHub {
             return Ok(None);
         }
         self.success(&response)?.json().map(Some)
+    }
+
+    /// The settings of a repository. Fails if it is not visible.
+    pub fn settings(&self, repository: &Repository) -> Result<Settings> {
+        self.read(&format!("repos/{repository}"))?
+            .with_context(|| format!("the repository {repository} does not exist, or the token may not see it"))
     }
 
     /// All entries of a list, page by page. `path` may have a query. Fails after [`MAX_PAGES`] pages.

@@ -117,7 +117,7 @@ fn publish(github: &GitHub, version: &str) {
     let repository = repository();
     let releases = Releases { github, repository: &repository };
     let name = ReleaseName::Upstream(version.parse().expect("a version"));
-    let draft = releases.draft(&name, None, "notes").expect("is made");
+    let draft = releases.draft(&name, "notes").expect("is made");
     releases.publish(draft.id, true).expect("is published");
 }
 

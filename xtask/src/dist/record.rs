@@ -8,7 +8,7 @@ use crate::dist::check::Check;
 use crate::dist::recipe::Recipe;
 use crate::go::GoVersion;
 use crate::os::clock::Timestamp;
-use crate::upstream::{PACKAGE, Source};
+use crate::upstream::{CommitId, PACKAGE, Source};
 
 /// The version of the form. It changes if a reader of the old form would misread the new one.
 pub const SCHEMA: u32 = 1;
@@ -23,6 +23,10 @@ pub struct Metadata {
     pub source: Source,
     /// The Go that compiled it.
     pub go: GoVersion,
+    /// The commit of this repository that the workflow ran at; `None` if a person built it. A release cannot be
+    /// tagged there: see [`Releases::draft`](crate::github::Releases::draft).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub workflow_commit: Option<CommitId>,
     /// Environment and arguments of the compilation.
     pub recipe: Recipe,
     /// Every file of the directory except this one, `SHA256SUMS` and the image, which has its own digests.
@@ -92,12 +96,21 @@ impl Metadata {
     pub fn new(source: Source, go: GoVersion) -> Self {
         assert_eq!(source.package, PACKAGE, "only one module is built");
         let recipe = Recipe::new(&source.version, &source.commit);
-        Self { schema: SCHEMA, source, go, recipe, files: Vec::new(), image: None, proofs: Vec::new() }
+        Self {
+            schema: SCHEMA,
+            source,
+            go,
+            workflow_commit: None,
+            recipe,
+            files: Vec::new(),
+            image: None,
+            proofs: Vec::new(),
+        }
     }
 
-    /// Whether a build of `other` gives the same bytes.
+    /// Whether a build of `other` gives the same bytes. The workflow's commit is no input.
     pub fn makes_the_same_as(&self, other: &Self) -> bool {
-        let inputs = |record: &Self| Self { files: Vec::new(), image: None, proofs: Vec::new(), ..record.clone() };
+        let inputs = |record: &Self| (record.schema, record.source.clone(), record.go, record.recipe.clone());
         inputs(self) == inputs(other)
     }
 

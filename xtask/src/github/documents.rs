@@ -18,6 +18,8 @@ pub struct Release {
     pub id: u64,
     /// The git tag, which a draft creates on publication.
     pub tag_name: String,
+    /// The branch or commit at which publication creates the tag; without effect if the tag exists.
+    pub target_commitish: String,
     /// The title.
     pub name: Option<String>,
     /// The notes, in Markdown.
@@ -29,6 +31,14 @@ pub struct Release {
     /// A URI template, `https://uploads…/assets{?name,label}`.
     pub upload_url: String,
     pub assets: Vec<Asset>,
+}
+
+/// The settings of a repository that decide what can be done in it.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct Settings {
+    pub default_branch: String,
+    /// Whether there are issues at all; a fork begins without them.
+    pub has_issues: bool,
 }
 
 /// A file of a release.

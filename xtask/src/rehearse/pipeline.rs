@@ -59,6 +59,7 @@ impl Checkpoint {
         if is_recorded {
             github.record();
         }
+        github.push(checkout::OUR_COMMIT);
         github.allow(&secrets.tracking, &["contents=read", "issues=write", "actions=write"]);
         github.allow(&secrets.release, &["contents=write", "issues=write"]);
         // GitHub lists pull requests as issues; this one has the label of our issues.
@@ -160,6 +161,10 @@ impl<'a> Pipeline<'a> {
             ScenarioStep::Release => self.release(),
             ScenarioStep::MakePublic => {
                 self.registry.with(FakeRegistry::make_public);
+                Ok(())
+            }
+            ScenarioStep::ChangeWorkflow => {
+                self.github.with(|github| github.push_workflow_change(checkout::LATER_COMMIT));
                 Ok(())
             }
             ScenarioStep::ScheduledBuild(date_epoch) => {

@@ -13,6 +13,8 @@ pub enum ScenarioStep {
     Release,
     /// Someone makes the package public, which is done once.
     MakePublic,
+    /// Somebody changes a workflow file on the default branch, such as the pin of an action.
+    ChangeWorkflow,
     /// The weekly schedule starts a build of master, whose newest commit has this date.
     ScheduledBuild(i64),
     /// Every plan is made again, and is empty.
@@ -39,7 +41,7 @@ const DAY: i64 = 24 * 60 * 60;
 
 /// The scenario. Upstream releases as it does in reality: candidates before a release, tags of another
 /// component in between, and a patch of the old line after the first release of a new one.
-pub const SCENARIO: [ScenarioStep; 16] = [
+pub const SCENARIO: [ScenarioStep; 17] = [
     ScenarioStep::PublishUpstream(&[
         on_master("v0.31.0-rc1", BEGIN - 60 * DAY),
         on_master("v0.31.0", BEGIN - 50 * DAY),
@@ -59,6 +61,7 @@ pub const SCENARIO: [ScenarioStep; 16] = [
     ]),
     ScenarioStep::CheckUpstream,
     ScenarioStep::Release,
+    ScenarioStep::ChangeWorkflow,
     ScenarioStep::Release,
     ScenarioStep::CheckUpstream,
     ScenarioStep::ScheduledBuild(BEGIN + 13 * DAY),
@@ -79,6 +82,7 @@ impl ScenarioStep {
             Self::CheckUpstream => "the daily check-upstream".to_owned(),
             Self::Release => "a run of the workflow builds and publishes".to_owned(),
             Self::MakePublic => "someone makes the package public, which has to be done once".to_owned(),
+            Self::ChangeWorkflow => "someone changes a workflow file on main while a run builds".to_owned(),
             Self::ScheduledBuild(_) => "Sunday: the schedule starts a build of master".to_owned(),
             Self::NothingToDo => "every plan is made again, and is empty".to_owned(),
         }

@@ -1,5 +1,7 @@
 //! The remotes that a build is published to, and their observed state.
 
+use std::cell::OnceCell;
+
 use anyhow::{Context, Result, ensure};
 use oci::documents::REVISION;
 use oci::reference::Reference;
@@ -8,7 +10,7 @@ use serde::Deserialize;
 use crate::credentials;
 use crate::dist::Metadata;
 use crate::dist::names::METADATA;
-use crate::github::{GitHub, IssueState, Issues, Release, Releases, Repository, published_comment};
+use crate::github::{GitHub, IssueState, Issues, Release, Releases, Repository, Settings, published_comment};
 use crate::http::Http;
 use crate::os::terminal::note;
 use crate::registry::{Found, Registry, RegistryError};
@@ -26,6 +28,8 @@ pub struct Remotes {
     /// The repository of the image.
     pub registry: Registry,
     has_credentials: bool,
+    /// Read once.
+    settings: OnceCell<Settings>,
 }
 
 /// The annotations of an image's manifest.
@@ -41,7 +45,7 @@ impl Remotes {
         let credentials = credentials::registry_credentials(&desired.image.repository)?;
         let has_credentials = credentials.is_some();
         let registry = Registry::new(desired.image.repository.clone(), credentials);
-        Ok(Self { github, repository, registry, has_credentials })
+        Ok(Self { github, repository, registry, has_credentials, settings: OnceCell::new() })
     }
 
     /// Fails early if credentials are missing. A registry other than GitHub's may not need any.
@@ -83,7 +87,16 @@ impl Remotes {
     fn with(&self, desired: &Desired, registry: plan::Registry) -> Result<Observed> {
         let releases = Releases { github: &self.github, repository: &self.repository }.all()?;
         let published_record = published_record(desired, &releases)?;
-        Ok(Observed { releases, published_record, registry, issue: self.issue(desired)? })
+        let settings = self.settings()?.clone();
+        Ok(Observed { settings, releases, published_record, registry, issue: self.issue(desired)? })
+    }
+
+    fn settings(&self) -> Result<&Settings> {
+        if let Some(settings) = self.settings.get() {
+            return Ok(settings);
+        }
+        let settings = self.github.settings(&self.repository)?;
+        Ok(self.settings.get_or_init(|| settings))
     }
 
     fn images(&self, desired: &Desired) -> Result<plan::Registry> {
@@ -177,6 +190,7 @@ mod tests {
             repository: "o/n".parse().expect("a repository"),
             registry: Registry::new(image.parse().expect("a repository"), None),
             has_credentials,
+            settings: OnceCell::new(),
         };
         remotes.require_credentials().err().map(|error| error.to_string())
     }

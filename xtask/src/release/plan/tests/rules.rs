@@ -17,7 +17,7 @@ fn the_record_of_an_earlier_run_is_kept_if_only_its_test_results_are_older() {
         let mut record = desired.record.clone();
         change(&mut record);
         let (releases, registry) = (vec![published.clone()], registry(&desired));
-        plan(&desired, &Observed { releases, registry, published_record: Some(record), issue: None })
+        plan(&desired, &Observed { releases, registry, published_record: Some(record), ..Observed::default() })
     };
     let plan = record(|record| record.proofs[0].seconds += 1).expect("it is kept");
     let earlier = "published with the test results of an earlier run, of the same files and image; it is kept";
@@ -162,4 +162,19 @@ fn missing_unexpected_and_changed_files_are_named() {
           - dist/buildctl has changed since it was built: 2000 bytes, sha256:09 do not match the record; build again
           - dist/buildkitd.old is not part of a release; remove it from the build directory"#]]
     .assert_eq(&text(&desired, &Observed::default()));
+}
+
+#[test]
+fn a_draft_that_was_to_be_tagged_at_a_commit_is_to_be_tagged_at_the_default_branch() {
+    let desired = desired("v0.32.2");
+    let draft = Release { target_commitish: samples::commit().to_string(), ..release(&desired, true) };
+    let text = text(&desired, &Observed { releases: vec![draft], registry: registry(&desired), ..Observed::default() });
+    let steps: Vec<&str> = text.lines().filter(|line| line.starts_with("gh ")).collect();
+    assert_eq!(
+        steps,
+        [
+            "gh release edit buildkit-v0.32.2-riscv64 --title 'BuildKit v0.32.2 for RISC-V64' --notes-file target/release-notes/buildkit-v0.32.2-riscv64.md --prerelease=false --target main",
+            "gh release edit buildkit-v0.32.2-riscv64 --draft=false --latest=true",
+        ]
+    );
 }
