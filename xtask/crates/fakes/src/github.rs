@@ -69,6 +69,8 @@ struct State {
     /// The release that was explicitly made the latest.
     latest: Option<u64>,
     issues: Vec<Issue>,
+    /// Whether issues are switched off, as in a new fork.
+    are_issues_off: bool,
     labels: Vec<Label>,
     runs: Vec<Run>,
     history: History,

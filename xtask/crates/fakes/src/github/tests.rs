@@ -157,6 +157,24 @@ fn issue_lists_contain_pull_requests_and_new_labels_are_created() {
 }
 
 #[test]
+fn a_repository_without_issues_answers_410() {
+    let mut fake = fake();
+    fake.open_pull_request("pull", &["x"]);
+    ask(&mut fake, "POST", "issues", &json!({"title": "t"}));
+    fake.switch_issues(false);
+    assert_eq!(read(&fake.handle(&request("GET", OURS, None, Vec::new()))).1["has_issues"], false);
+    let refused = ask(&mut fake, "POST", "issues", &json!({"title": "u"}));
+    assert_eq!((refused.0, &refused.1["message"]), (410, &json!("Issues has been disabled in this repository.")));
+    assert_eq!(ask(&mut fake, "PATCH", "issues/2", &json!({"state": "closed"})).0, 410);
+    assert_eq!(ask(&mut fake, "POST", "issues/2/comments", &json!({"body": "c"})).0, 410);
+    assert_eq!((get(&mut fake, "issues/2").0, get(&mut fake, "issues/2/comments").0), (410, 410));
+    assert_eq!(get(&mut fake, "issues").1.as_array().map(Vec::len), Some(1), "the pull request");
+    fake.switch_issues(true);
+    assert_eq!(get(&mut fake, "issues").1.as_array().map(Vec::len), Some(2));
+    assert!(fake.violations().is_empty());
+}
+
+#[test]
 fn a_dispatched_run_is_pending_and_listed() {
     let mut fake = fake();
     let runs = "actions/workflows/buildkit-weekly-build.yml/runs";
