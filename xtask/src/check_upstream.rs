@@ -14,7 +14,7 @@ use serde_json::json;
 use crate::check_upstream::plan::{Observed, State, Status, stable};
 use crate::cli::Target;
 use crate::dist::ReleaseName;
-use crate::github::{Executor, GitHub, GitHubStep, Issues, Releases, Repository, Workflow};
+use crate::github::{Executor, GitHub, GitHubStep, Issues, Releases, Repository, SWITCH_ISSUES_ON, Workflow};
 use crate::os::{github_actions, terminal};
 use crate::upstream::ReleaseTag;
 
@@ -63,6 +63,8 @@ struct Subject {
     repository: Repository,
     upstream: BTreeSet<ReleaseTag>,
     lists: Lists,
+    /// Whether our repository has issues; `None` until it is needed.
+    has_issues: Option<bool>,
 }
 
 /// Runs the task in the checkout at `root`.
@@ -81,6 +83,12 @@ pub fn run(root: &Utf8Path, arguments: &CheckUpstream) -> Result<ExitCode> {
 fn compare(github: GitHub, repository: Repository, path: &Utf8Path, arguments: &CheckUpstream) -> Result<()> {
     let (mut subject, is_unchanged) = Subject::open(github, repository, Lists::open(path))?;
     let mut statuses = if is_unchanged { subject.evaluate_cached() } else { subject.observe()? };
+    if subject.has_issues == Some(false) {
+        terminal::note(format_args!(
+            "{} has no issues, so builds are started but not tracked there; {SWITCH_ISSUES_ON} switches them on",
+            subject.repository
+        ));
+    }
     let steps = planned_steps(&statuses);
     let print = |line: &dyn Display| terminal::print_step(arguments.json, line);
     statuses.iter().for_each(|status| print(status));
@@ -115,7 +123,7 @@ impl Subject {
     fn open(github: GitHub, repository: Repository, mut lists: Lists) -> Result<(Self, bool)> {
         let has_changed = lists.upstream.refresh(&github, UPSTREAM_LIST)?;
         let upstream = stable(&lists.upstream.entries()).map_err(Error::msg)?;
-        let mut subject = Self { github, repository, upstream, lists };
+        let mut subject = Self { github, repository, upstream, lists, has_issues: None };
         let is_unchanged = subject.lists.is_settled && !has_changed && !subject.refresh_ours()?;
         Ok((subject, is_unchanged))
     }
@@ -133,11 +141,17 @@ impl Subject {
     /// The status of every version. The order of the requests is that of [`Observed`], and matters.
     fn observe(&mut self) -> Result<Vec<Status>> {
         let runs = Workflow { github: &self.github, repository: &self.repository }.runs()?;
-        let issues = Issues { github: &self.github, repository: &self.repository }.tracking()?;
+        let has_issues = match self.has_issues {
+            Some(known) => known,
+            None => *self.has_issues.insert(self.github.settings(&self.repository)?.has_issues),
+        };
+        let issues = Issues { github: &self.github, repository: &self.repository };
+        let issues = if has_issues { issues.tracking()? } else { Vec::new() };
         self.refresh_ours()?;
         let (github, repository) = (&self.github, &self.repository);
         let (upstream, ours) = (self.upstream.clone(), self.lists.ours.entries());
-        let mut observed = Observed { upstream, runs, issues, ours, ..Observed::default() };
+        let mut observed =
+            Observed { upstream, runs, issues, ours, are_issues_off: !has_issues, ..Observed::default() };
         for status in observed.evaluate().into_iter().filter(Status::is_doubtful) {
             let release = ReleaseName::Upstream(status.version);
             let published = Releases { github, repository }.published(&release)?;

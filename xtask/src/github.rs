@@ -16,7 +16,7 @@ pub use documents::{
     Asset, AssetState, Comment, CompareStatus, Issue, IssueState, Release, Run, RunConclusion, RunStatus, Settings,
     StateReason,
 };
-pub use issues::Issues;
+pub use issues::{Issues, SWITCH_ISSUES_ON};
 pub use releases::Releases;
 pub use repository::Repository;
 pub use step::{Executor, GitHubStep, notes_file};

@@ -136,6 +136,15 @@ fn a_pass_without_changes_takes_two_requests() {
 }
 
 #[test]
+fn a_repository_without_issues_gets_one_build_and_no_issue() {
+    let scenario = Scenario::new("no-issues", Fault(0, 0));
+    scenario.fake.lock().expect("no panic").switch_issues(false);
+    let state: serde_json::Value = serde_json::from_str(&scenario.whole()).expect("JSON");
+    assert_eq!((&state["issues"], state["runs"].as_array().map(Vec::len)), (&json!([]), Some(1)));
+    assert_eq!(scenario.pass(), 2, "nothing is left to do");
+}
+
+#[test]
 fn every_fault_at_every_request_leads_to_the_same_state() {
     let without_fault = Scenario::new("whole", Fault(0, 0));
     let expected = without_fault.whole();

@@ -9,6 +9,9 @@ use crate::github::repository::Repository;
 use crate::github::tracking_issue::{LABELS, comment_body, issue_marker};
 use crate::upstream::ReleaseTag;
 
+/// Where a person switches issues on.
+pub const SWITCH_ISSUES_ON: &str = "Settings > General > Features > Issues";
+
 pub struct Issues<'a> {
     pub github: &'a GitHub,
     pub repository: &'a Repository,

@@ -60,6 +60,7 @@ impl Checkpoint {
             github.record();
         }
         github.push(checkout::OUR_COMMIT);
+        github.switch_issues(false);
         github.allow(&secrets.tracking, &["contents=read", "issues=write", "actions=write"]);
         github.allow(&secrets.release, &["contents=write", "issues=write"]);
         // GitHub lists pull requests as issues; this one has the label of our issues.
@@ -161,6 +162,10 @@ impl<'a> Pipeline<'a> {
             ScenarioStep::Release => self.release(),
             ScenarioStep::MakePublic => {
                 self.registry.with(FakeRegistry::make_public);
+                Ok(())
+            }
+            ScenarioStep::SwitchIssuesOn => {
+                self.github.with(|github| github.switch_issues(true));
                 Ok(())
             }
             ScenarioStep::ChangeWorkflow => {

@@ -15,6 +15,8 @@ pub enum ScenarioStep {
     MakePublic,
     /// Somebody changes a workflow file on the default branch, such as the pin of an action.
     ChangeWorkflow,
+    /// Someone switches issues on, which a fork begins without.
+    SwitchIssuesOn,
     /// The weekly schedule starts a build of master, whose newest commit has this date.
     ScheduledBuild(i64),
     /// Every plan is made again, and is empty.
@@ -41,7 +43,7 @@ const DAY: i64 = 24 * 60 * 60;
 
 /// The scenario. Upstream releases as it does in reality: candidates before a release, tags of another
 /// component in between, and a patch of the old line after the first release of a new one.
-pub const SCENARIO: [ScenarioStep; 17] = [
+pub const SCENARIO: [ScenarioStep; 18] = [
     ScenarioStep::PublishUpstream(&[
         on_master("v0.31.0-rc1", BEGIN - 60 * DAY),
         on_master("v0.31.0", BEGIN - 50 * DAY),
@@ -52,6 +54,7 @@ pub const SCENARIO: [ScenarioStep; 17] = [
     ScenarioStep::CheckUpstream,
     ScenarioStep::Release,
     ScenarioStep::MakePublic,
+    ScenarioStep::SwitchIssuesOn,
     ScenarioStep::CheckUpstream,
     ScenarioStep::PublishUpstream(&[
         on_master("v0.33.0-rc1", BEGIN + 3 * DAY),
@@ -83,6 +86,7 @@ impl ScenarioStep {
             Self::Release => "a run of the workflow builds and publishes".to_owned(),
             Self::MakePublic => "someone makes the package public, which has to be done once".to_owned(),
             Self::ChangeWorkflow => "someone changes a workflow file on main while a run builds".to_owned(),
+            Self::SwitchIssuesOn => "someone switches issues on, which a fork begins without".to_owned(),
             Self::ScheduledBuild(_) => "Sunday: the schedule starts a build of master".to_owned(),
             Self::NothingToDo => "every plan is made again, and is empty".to_owned(),
         }

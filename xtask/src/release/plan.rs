@@ -96,6 +96,7 @@ pub struct Observed {
     /// The record in the published release of that name, if it differs from ours.
     pub published_record: Option<Metadata>,
     pub registry: Registry,
+    /// `None` if there is none, or the repository has no issues.
     pub issue: Option<Issue>,
 }
 
@@ -208,7 +209,7 @@ pub fn plan(desired: &Desired, observed: &Observed) -> Result<Plan, Refused> {
     image::push(&desired.image, &observed.registry, &mut plan);
     release::publish(desired, observed, state, &mut plan);
     image::move_latest(&desired.image, &observed.registry, &mut plan);
-    issue::close(desired, observed.issue.as_ref(), &mut plan);
+    issue::close(desired, observed, &mut plan);
     if plan.refusals.is_empty() { Ok(plan.plan) } else { Err(Refused(plan.refusals)) }
 }
 

@@ -88,7 +88,8 @@ impl Remotes {
         let releases = Releases { github: &self.github, repository: &self.repository }.all()?;
         let published_record = published_record(desired, &releases)?;
         let settings = self.settings()?.clone();
-        Ok(Observed { settings, releases, published_record, registry, issue: self.issue(desired)? })
+        let issue = if settings.has_issues { self.issue(desired)? } else { None };
+        Ok(Observed { settings, releases, published_record, registry, issue })
     }
 
     fn settings(&self) -> Result<&Settings> {

@@ -165,6 +165,18 @@ fn missing_unexpected_and_changed_files_are_named() {
 }
 
 #[test]
+fn a_repository_without_issues_is_published_to_with_a_note() {
+    let mut desired = desired("v0.32.2");
+    let settings = Settings { has_issues: false, ..Settings::default() };
+    let found = plan(&desired, &Observed { settings: settings.clone(), ..Observed::default() }).expect("a plan");
+    let note = "o/n has no issues, so none is closed; Settings > General > Features > Issues switches them on";
+    assert_eq!((found.notes, found.steps.len()), (vec![note.to_owned()], 14));
+    desired.name = super::desired("master").name;
+    let master = plan(&desired, &Observed { settings, ..Observed::default() }).expect("a plan");
+    assert_eq!(master.notes, [""; 0], "no issue tracks master");
+}
+
+#[test]
 fn a_draft_that_was_to_be_tagged_at_a_commit_is_to_be_tagged_at_the_default_branch() {
     let desired = desired("v0.32.2");
     let draft = Release { target_commitish: samples::commit().to_string(), ..release(&desired, true) };
