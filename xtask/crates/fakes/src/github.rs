@@ -78,6 +78,8 @@ struct State {
     tags: BTreeMap<String, String>,
     /// One tick for each object created or changed: the source of ids and times.
     ticks: u64,
+    /// Whether releases become immutable when they are published.
+    has_immutable_releases: bool,
     /// The next upload fails with 502 and leaves an asset in the state `starter`.
     leaves_starter: bool,
 }

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::github::assets::Asset;
 use crate::github::response::{Outcome, Response};
 use crate::github::shapes::{self, BRANCH};
-use crate::github::{Call, State};
+use crate::github::{Call, FakeGitHub, State};
 
 const LARGEST_BODY_CHARACTERS: usize = 125_000;
 
@@ -21,6 +21,8 @@ pub struct Release {
     pub is_draft: bool,
     pub is_prerelease: bool,
     pub published: Option<u64>,
+    /// Whether neither its assets nor its tag can be changed any more.
+    pub is_immutable: bool,
     pub assets: Vec<Asset>,
 }
 
@@ -60,6 +62,14 @@ impl Release {
         self.body = edit.body.or(self.body.take());
         self.is_draft = edit.draft.unwrap_or(self.is_draft);
         self.is_prerelease = edit.prerelease.unwrap_or(self.is_prerelease);
+    }
+}
+
+impl FakeGitHub {
+    /// Makes the releases that are published from now on immutable: the setting of a repository.
+    /// Source: GitHub Docs, "Immutable releases".
+    pub fn make_releases_immutable(&mut self) {
+        self.state.has_immutable_releases = true;
     }
 }
 
@@ -124,6 +134,7 @@ impl State {
             is_draft: true,
             is_prerelease: false,
             published: None,
+            is_immutable: false,
             assets: Vec::new(),
         };
         let is_draft = edit.draft.unwrap_or(false);
@@ -162,6 +173,7 @@ impl State {
         }
         if release.published.is_none() {
             release.published = Some(self.tick());
+            release.is_immutable = self.has_immutable_releases;
             self.tags.entry(release.tag.clone()).or_insert(commit);
         }
         match make_latest {
@@ -208,6 +220,7 @@ impl State {
             "body": release.body,
             "draft": release.is_draft,
             "prerelease": release.is_prerelease,
+            "immutable": release.is_immutable,
             "created_at": shapes::time(id),
             "published_at": release.published.map(shapes::time),
             "author": shapes::user(call),

@@ -123,6 +123,25 @@ fn assets_are_uploaded_once_downloaded_from_another_host_and_deleted() {
 }
 
 #[test]
+fn nothing_is_added_to_an_immutable_release_or_removed_from_it() {
+    let mut fake = fake();
+    let (before, _) = draft(&mut fake, "before");
+    ask(&mut fake, "PATCH", &before, &json!({"draft": false}));
+    fake.make_releases_immutable();
+    assert_eq!(get(&mut fake, &before).1["immutable"], false, "it was published before");
+    let (path, to) = draft(&mut fake, "t");
+    let asset = upload(&mut fake, &to, "a").1;
+    assert_eq!(get(&mut fake, &path).1["immutable"], false, "a draft can be changed");
+    assert_eq!(ask(&mut fake, "PATCH", &path, &json!({"draft": false})).1["immutable"], true);
+    let (status, refused) = upload(&mut fake, &to, "b");
+    assert_eq!((status, &refused["message"]), (422, &json!("Cannot upload assets to an immutable release.")));
+    let removed = ask(&mut fake, "DELETE", &format!("releases/assets/{}", asset["id"]), &Value::Null);
+    let message = "Cannot delete asset from an immutable release";
+    assert_eq!((removed.0, &removed.1["errors"][0]["message"]), (422, &json!(message)));
+    assert_eq!(ask(&mut fake, "PATCH", &path, &json!({"name": "t", "body": "b"})).0, 200, "title and notes");
+}
+
+#[test]
 fn a_failed_upload_leaves_a_starter_that_blocks_its_name() {
     let mut fake = fake();
     let (path, to) = draft(&mut fake, "t");
