@@ -28,6 +28,9 @@ pub struct Release {
     /// Whether only users with push access see it.
     pub draft: bool,
     pub prerelease: bool,
+    /// Whether its files can no longer be changed: a setting of the repository when it was published.
+    #[serde(default)]
+    pub immutable: bool,
     pub html_url: String,
     /// A URI template, `https://uploads…/assets{?name,label}`.
     pub upload_url: String,

@@ -57,6 +57,21 @@ fn a_release_is_drafted_filled_and_published() {
     assert!(fake.lock().expect("no panic").violations().is_empty());
 }
 
+#[test]
+fn an_immutable_release_is_recognized() {
+    let mut seeded = fake();
+    seeded.make_releases_immutable();
+    let (_server, _fake, github) = start(seeded);
+    let repository = "o/n".parse().expect("is valid");
+    let releases = Releases { github: &github, repository: &repository };
+    let name = ReleaseName::Upstream("v0.32.2".parse().expect("is valid"));
+    let draft = releases.draft(&name, "notes").expect("is created");
+    assert!(!draft.immutable, "a draft can be filled");
+    releases.publish(draft.id, true).expect("is published");
+    releases.publish(draft.id, true).expect("is published already, as after a lost reply");
+    assert!(releases.by_id(draft.id).expect("exists").immutable);
+}
+
 /// A draft of an earlier version, which named the commit of the run as its target.
 #[test]
 fn a_draft_whose_target_can_no_longer_be_used_is_published() {

@@ -97,6 +97,12 @@ fn compare(desired: &Desired, release: &Release, published: Option<&Metadata>, p
                 file.name,
                 difference(asset, file)
             )),
+            // GitHub says on the page of such a release: "Only release title and notes can be modified."
+            None if release.immutable => plan.refuse(format!(
+                "{} is published without {} and is immutable, so nobody can add it; say in its notes, which can still be \
+                 edited, that the file is missing (gh release edit {} --notes-file FILE)",
+                desired.name, file.name, desired.name
+            )),
             None => plan.refuse(format!(
                 "{} is published without {}, so somebody removed it; add it by hand (gh release upload {} {})",
                 desired.name, file.name, desired.name, file.path

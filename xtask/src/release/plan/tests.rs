@@ -78,6 +78,7 @@ fn release(desired: &Desired, draft: bool) -> Release {
         body: Some("What it is.\r\n".to_owned()),
         draft,
         prerelease: desired.name.is_prerelease(),
+        immutable: false,
         html_url: "https://github.com/o/n/releases/1".to_owned(),
         upload_url: String::new(),
         assets: desired.files.iter().zip(1..).map(asset).collect(),

@@ -161,6 +161,10 @@ impl State {
             return Err(Response::invalid("Release", "body", "custom")
                 .violating("the body of a release is too long".to_owned()));
         }
+        // The answer is quoted in cameronrye/openzim-mcp#215.
+        if release.is_immutable && edit.draft == Some(true) {
+            return Err(Response::custom("Release", "state cannot be changed when release is immutable"));
+        }
         let make_latest = edit.make_latest;
         release.apply(edit);
         let commit = self.target(call, &release)?;

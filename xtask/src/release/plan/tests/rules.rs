@@ -165,6 +165,22 @@ fn missing_unexpected_and_changed_files_are_named() {
 }
 
 #[test]
+fn the_advice_for_a_missing_asset_can_be_followed() {
+    let desired = desired("v0.32.2");
+    let mut published = release(&desired, false);
+    published.assets.pop();
+    let text = |immutable| {
+        let releases = vec![Release { immutable, ..published.clone() }];
+        text(&desired, &Observed { releases, registry: registry(&desired), ..Observed::default() })
+    };
+    assert!(text(false).ends_with("add it by hand (gh release upload buildkit-v0.32.2-riscv64 dist/SHA256SUMS)"));
+    expect![[r#"
+        nothing is published:
+          - buildkit-v0.32.2-riscv64 is published without SHA256SUMS and is immutable, so nobody can add it; say in its notes, which can still be edited, that the file is missing (gh release edit buildkit-v0.32.2-riscv64 --notes-file FILE)"#]]
+    .assert_eq(&text(true));
+}
+
+#[test]
 fn a_repository_without_issues_is_published_to_with_a_note() {
     let mut desired = desired("v0.32.2");
     let settings = Settings { has_issues: false, ..Settings::default() };
