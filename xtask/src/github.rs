@@ -11,9 +11,10 @@ use crate::github::documents::explain;
 use crate::http::{Authorization, Clock, Endpoint, Http, RateLimited, Request, Response, RetryReason, Url};
 
 pub use documents::{
-    Asset, AssetState, Comment, CompareStatus, Issue, IssueState, Release, Run, RunConclusion, RunStatus, StateReason,
+    Asset, AssetState, Comment, CompareStatus, Issue, IssueState, Release, Run, RunConclusion, RunStatus, Settings,
+    StateReason,
 };
-pub use issues::Issues;
+pub use issues::{Issues, SWITCH_ISSUES_ON};
 pub use releases::Releases;
 pub use repository::Repository;
 pub use step::{Executor, GitHubStep, notes_file};
@@ -103,6 +104,12 @@ impl GitHub {
     /// One response with its headers, whatever its status.
     pub fn get(&self, path: &str) -> Result<Response> {
         self.http.send(&self.request(Method::GET, self.api.join(path)))
+    }
+
+    /// The settings of a repository. Fails if it is not visible.
+    pub fn settings(&self, repository: &Repository) -> Result<Settings> {
+        self.read(&format!("repos/{repository}"))?
+            .with_context(|| format!("the repository {repository} does not exist, or the token may not see it"))
     }
 
     /// All entries of a list, page by page. `path` may have a query. Fails after [`MAX_PAGES`] pages.

@@ -15,6 +15,10 @@ pub enum ScenarioStep {
     Release,
     /// Someone makes the package public, which is done once.
     MakePublic,
+    /// Somebody changes a workflow file on the default branch, such as the pin of an action.
+    ChangeWorkflow,
+    /// Someone switches issues on, which a fork begins without.
+    SwitchIssuesOn,
     /// The weekly schedule starts a build of master, whose newest commit has this date.
     ScheduledBuild(i64),
     /// Every plan is made again, and is empty.
@@ -42,7 +46,7 @@ const DAY: i64 = 24 * 60 * 60;
 /// The scenario. Upstream releases as it does in reality: candidates before a release, tags of another
 /// component in between, and a patch of the old line after the first release of a new one. At the end, somebody
 /// wants two older releases too, which are built one after the other.
-pub const SCENARIO: [ScenarioStep; 20] = [
+pub const SCENARIO: [ScenarioStep; 22] = [
     ScenarioStep::PublishUpstream(&[
         on_master("v0.30.0", BEGIN - 90 * DAY),
         on_master("v0.31.0-rc1", BEGIN - 60 * DAY),
@@ -54,6 +58,7 @@ pub const SCENARIO: [ScenarioStep; 20] = [
     ScenarioStep::CheckUpstream,
     ScenarioStep::Release,
     ScenarioStep::MakePublic,
+    ScenarioStep::SwitchIssuesOn,
     ScenarioStep::CheckUpstream,
     ScenarioStep::PublishUpstream(&[
         on_master("v0.33.0-rc1", BEGIN + 3 * DAY),
@@ -63,6 +68,7 @@ pub const SCENARIO: [ScenarioStep; 20] = [
     ]),
     ScenarioStep::CheckUpstream,
     ScenarioStep::Release,
+    ScenarioStep::ChangeWorkflow,
     ScenarioStep::Release,
     ScenarioStep::CheckUpstream,
     ScenarioStep::ScheduledBuild(BEGIN + 13 * DAY),
@@ -91,6 +97,8 @@ impl ScenarioStep {
             Self::CheckBacklog => format!("somebody builds the backlog: {}", BACKLOG.join(" ")),
             Self::Release => "a run of the workflow builds and publishes".to_owned(),
             Self::MakePublic => "someone makes the package public, which has to be done once".to_owned(),
+            Self::ChangeWorkflow => "someone changes a workflow file on main while a run builds".to_owned(),
+            Self::SwitchIssuesOn => "someone switches issues on, which a fork begins without".to_owned(),
             Self::ScheduledBuild(_) => "Sunday: the schedule starts a build of master".to_owned(),
             Self::NothingToDo => "every plan is made again, and is empty".to_owned(),
         }

@@ -65,11 +65,10 @@ impl Scenario {
         let bundle = folder.join("bundle");
         let desired = desired::read(&dist, &repository, &host, Some(&bundle)).expect("is complete");
         let token = Authorization::bearer(TOKEN).expect("a token");
-        let remotes = Remotes {
-            github: GitHub::new(servers[0].url().parse().expect("a URL"), Some(token)),
-            repository,
-            registry: Registry::new(desired.image.repository.clone(), Some(Authorization::basic(ACCOUNT.0, ACCOUNT.1))),
-        };
+        let github_client = GitHub::new(servers[0].url().parse().expect("a URL"), Some(token));
+        let account = Authorization::basic(ACCOUNT.0, ACCOUNT.1);
+        let client = Registry::new(desired.image.repository.clone(), Some(account));
+        let remotes = Remotes::new(github_client, repository, client);
         Self { folder, desired, remotes, registry, github, _servers: servers }
     }
 

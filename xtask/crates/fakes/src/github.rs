@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use access::Token;
 use actions::Run;
+use history::History;
 use http::{HeaderMap, Method, StatusCode};
 use issues::Issue;
 use labels::Label;
@@ -24,6 +25,7 @@ pub use snapshot::PendingRun;
 mod access;
 mod actions;
 mod assets;
+mod history;
 mod issues;
 mod labels;
 mod lists;
@@ -74,12 +76,17 @@ struct State {
     /// The release that was explicitly made the latest.
     latest: Option<u64>,
     issues: Vec<Issue>,
+    /// Whether issues are switched off, as in a new fork.
+    are_issues_off: bool,
     labels: Vec<Label>,
     runs: Vec<Run>,
+    history: History,
     /// The git tags of our repository, each with its commit.
     tags: BTreeMap<String, String>,
     /// One tick for each object created or changed: the source of ids and times.
     ticks: u64,
+    /// Whether releases become immutable when they are published.
+    has_immutable_releases: bool,
     /// The next upload fails with 502 and leaves an asset in the state `starter`.
     leaves_starter: bool,
     /// A dispatch is answered without the run.
@@ -122,6 +129,8 @@ struct Call<'a> {
     body: &'a Content,
     /// Whether the token may push, and so see drafts.
     can_push: bool,
+    /// Whether the token may change workflow files, which `GITHUB_TOKEN` never may.
+    can_change_workflows: bool,
     login: &'a str,
     description: Option<String>,
     is_archived: bool,
@@ -188,6 +197,7 @@ impl FakeGitHub {
         if let Err(refused) = access::check_permission(token.as_ref(), route.permission, is_upstream) {
             return (refused, None);
         }
+        let has = |permission| token.as_ref().is_some_and(|token| token.has(permission)) && !is_upstream;
         let call = Call {
             site: Site::of(host),
             repository: if is_upstream { UPSTREAM } else { &self.repository },
@@ -195,7 +205,8 @@ impl FakeGitHub {
             query: message::query(request.uri()),
             headers,
             body: request.body(),
-            can_push: token.as_ref().is_some_and(|token| token.has("contents=write")) && !is_upstream,
+            can_push: has("contents=write"),
+            can_change_workflows: has("workflows=write"),
             login: "github-actions[bot]",
             is_archived: self.state.is_archived && !is_upstream,
             description: self.state.description.clone().filter(|_| !is_upstream),

@@ -96,7 +96,7 @@ impl Steps {
         };
         let body = format!("{NOTES}\n\n{}", issue_marker(&version));
         Ok(Self {
-            draft: GitHubStep::DraftRelease { release: release.clone(), target: None, notes: NOTES.to_owned() }.into(),
+            draft: GitHubStep::DraftRelease { release: release.clone(), notes: NOTES.to_owned() }.into(),
             upload: GitHubStep::UploadAsset {
                 release: release.clone(),
                 asset: attachment.file_name.clone(),

@@ -174,8 +174,8 @@ impl Run {
             "check_suite_url": format!("{api}/check-suites/{id}"),
             "workflow_url": format!("{api}/actions/workflows/1"),
             "url": url,
-            "repository": shapes::repository(call),
-            "head_repository": shapes::repository(call),
+            "repository": shapes::repository(call, true),
+            "head_repository": shapes::repository(call, true),
         })
     }
 }

@@ -58,7 +58,12 @@ pub fn find<'a>(method: &Method, segments: &[&'a str], ours: &str) -> Option<(bo
 
 fn route<'a>(method: &str, below: &[&'a str]) -> Option<Route<'a>> {
     let (template, permission, collection, handler): (_, _, _, Handler) = match (method, below) {
-        ("GET", []) => ("", "metadata=read", None, Box::new(|_, call| Ok(Response::ok(&shapes::repository(call))))),
+        ("GET", []) => (
+            "",
+            "metadata=read",
+            None,
+            Box::new(|state, call| Ok(Response::ok(&shapes::repository(call, !state.are_issues_off)))),
+        ),
         ("GET", ["releases"]) => {
             ("/releases", "contents=read", Some(Releases), Box::new(|state, call| Ok(state.list_releases(call))))
         }

@@ -85,7 +85,7 @@ fn account(base: &str, login: &str, kind: &str) -> Value {
 }
 
 /// The repository (`minimal-repository` and `full-repository`).
-pub fn repository(call: &Call) -> Value {
+pub fn repository(call: &Call, has_issues: bool) -> Value {
     let api = call.api();
     let (owner, name) = call.repository.split_once('/').unwrap_or_default();
     let mut repository = json!({
@@ -102,7 +102,7 @@ pub fn repository(call: &Call) -> Value {
         "default_branch": BRANCH,
         "homepage": null, "language": null, "license": null, "mirror_url": null,
         "archived": call.is_archived, "disabled": false,
-        "has_issues": true, "has_projects": false, "has_wiki": false, "has_pages": false, "has_discussions": false,
+        "has_issues": has_issues, "has_projects": false, "has_wiki": false, "has_pages": false, "has_discussions": false,
         "created_at": time(0), "updated_at": time(0), "pushed_at": time(0),
     });
     // For a token only. Source: "Get a repository", its example, and `full-repository` of the OpenAPI description.
