@@ -10,6 +10,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use clap::Args;
 use serde_json::json;
 
+use crate::credentials;
 use crate::dist::{Dist, Metadata, assemble, names, recipe};
 use crate::go::{BuildInfo, Go, GoVersion, PAGE, Sources, WantedGo};
 use crate::http::Endpoint;
@@ -151,6 +152,7 @@ impl Builder<'_> {
         let staging =
             Staging::new(&folder).map_err(|error| anyhow!("{error:#}; choose another directory with --out DIR"))?;
         let mut record = Metadata::new(source, go.record.clone());
+        record.workflow_commit = credentials::workflow_commit()?;
         record.emulators = self.upstream.emulators(&record.source.commit)?;
         self.make(&mut record, &go, &files, &staging, &lock)?;
         staging.publish()?;

@@ -15,7 +15,7 @@ use serde_json::json;
 use crate::check_upstream::plan::{DEFAULT_LIMIT, Desired, Listed, Observed, State, Status, stable};
 use crate::cli::Target;
 use crate::dist::ReleaseName;
-use crate::github::{Executor, GitHub, GitHubStep, Issues, Releases, Repository, Workflow};
+use crate::github::{Executor, GitHub, GitHubStep, Issues, Releases, Repository, SWITCH_ISSUES_ON, Workflow};
 use crate::os::{github_actions, terminal};
 use crate::upstream::ReleaseTag;
 
@@ -100,6 +100,8 @@ struct Subject {
     upstream: BTreeSet<ReleaseTag>,
     lists: Lists,
     desired: Desired,
+    /// Whether our repository has issues; `None` until it is needed.
+    has_issues: Option<bool>,
 }
 
 /// Runs the task in the checkout at `root`.
@@ -122,6 +124,12 @@ fn compare(github: GitHub, repository: Repository, path: &Utf8Path, arguments: &
     let cached = is_unchanged.then(|| subject.evaluate_cached());
     let cached = cached.filter(|statuses| statuses.iter().all(Status::is_settled));
     let mut statuses = cached.map_or_else(|| subject.observe(), Ok)?;
+    if subject.has_issues == Some(false) {
+        terminal::note(format_args!(
+            "{} has no issues, so builds are started but not tracked there; {SWITCH_ISSUES_ON} switches them on",
+            subject.repository
+        ));
+    }
     let steps = planned_steps(&statuses);
     let print = |line: &dyn Display| terminal::print_step(arguments.json, line);
     statuses.iter().for_each(|status| print(status));
@@ -161,7 +169,7 @@ impl Subject {
     fn open(github: GitHub, repository: Repository, mut lists: Lists, desired: Desired) -> Result<(Self, bool)> {
         let has_changed = lists.upstream.refresh(&github, UPSTREAM_LIST)?;
         let upstream = stable(&lists.upstream.entries()).map_err(Error::msg)?;
-        let mut subject = Self { github, repository, upstream, lists, desired };
+        let mut subject = Self { github, repository, upstream, lists, desired, has_issues: None };
         let is_unchanged = subject.lists.is_settled && !has_changed && !subject.refresh_ours()?;
         Ok((subject, is_unchanged))
     }
@@ -179,11 +187,17 @@ impl Subject {
     /// The status of every version. The order of the requests is that of [`Observed`], and matters.
     fn observe(&mut self) -> Result<Vec<Status>> {
         let runs = Workflow { github: &self.github, repository: &self.repository }.runs()?;
-        let issues = Issues { github: &self.github, repository: &self.repository }.tracking()?;
+        let has_issues = match self.has_issues {
+            Some(known) => known,
+            None => *self.has_issues.insert(self.github.settings(&self.repository)?.has_issues),
+        };
+        let issues = Issues { github: &self.github, repository: &self.repository };
+        let issues = if has_issues { issues.tracking()? } else { Vec::new() };
         self.refresh_ours()?;
         let (github, repository) = (&self.github, &self.repository);
         let (upstream, ours) = (self.upstream.clone(), self.lists.ours.entries());
-        let mut observed = Observed { upstream, runs, issues, ours, ..Observed::default() };
+        let mut observed =
+            Observed { upstream, runs, issues, ours, are_issues_off: !has_issues, ..Observed::default() };
         for status in observed.evaluate(&self.desired).into_iter().filter(Status::is_doubtful) {
             let release = ReleaseName::Upstream(status.version);
             let published = Releases { github, repository }.published(&release)?;

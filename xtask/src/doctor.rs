@@ -6,17 +6,19 @@ use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use camino::Utf8Path;
-use clap::Args;
+use clap::{Args, ValueEnum};
 use console::style;
 use serde_json::json;
 
 use crate::cli::Target;
+use crate::doctor::ephemeral::{Lifetime, Stated};
 use crate::doctor::requirements::{Family, Goal, Requirement};
 use crate::os::host;
 use crate::os::process::run;
 use crate::os::terminal::print_status;
 
 mod checks;
+mod ephemeral;
 mod requirements;
 
 /// Half a gigabyte of packages over a slow connection.
@@ -31,19 +33,42 @@ Examples:
   cargo xtask doctor --json          print the same as JSON to standard output
   cargo xtask doctor --install       first install missing packages with apt-get
 
+Environment:
+  BUILDKIT_RUNNER_IS_EPHEMERAL       same as --ephemeral
+
 Exit status: 0 if what `--for` names can run here, 1 if not.")]
 pub struct Doctor {
     /// What has to run on this machine
     #[arg(long = "for", value_name = "GOAL", value_enum, default_value_t = Goal::Build)]
     goal: Goal,
     /// First install the missing packages, without asking (Debian and Ubuntu)
-    #[arg(long, alias = "mend")]
-    install: bool,
+    #[arg(long, alias = "mend", value_name = "WHERE", value_enum, num_args = 0..=1, require_equals = true)]
+    #[arg(default_missing_value = "here")]
+    install: Option<Install>,
+    /// Whether this machine is thrown away after the job, `true` or `false` [default: what GitHub and the runner say]
+    #[arg(
+        long,
+        value_name = "BOOL",
+        env = "BUILDKIT_RUNNER_IS_EPHEMERAL",
+        default_value = "",
+        hide_default_value = true
+    )]
+    #[arg(hide_env = true)]
+    ephemeral: Stated,
     #[command(flatten)]
     target: Target,
     /// Print the findings as JSON
     #[arg(long)]
     json: bool,
+}
+
+/// The value of `--install`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Install {
+    /// On this machine, whichever it is
+    Here,
+    /// Only on a machine that is thrown away after the job
+    Ephemeral,
 }
 
 struct Finding {
@@ -62,12 +87,8 @@ pub fn run(root: &Utf8Path, arguments: &Doctor) -> Result<ExitCode> {
             .collect()
     };
     let mut findings = check();
-    if arguments.install {
-        ensure!(
-            family == Some(Family::Debian),
-            "--install works on Debian and Ubuntu only; without it, doctor shows the commands to run"
-        );
-        install(&findings)?;
+    if arguments.may_install() {
+        install(&findings, family)?;
         findings = check();
     }
     if arguments.json {
@@ -76,6 +97,26 @@ pub fn run(root: &Utf8Path, arguments: &Doctor) -> Result<ExitCode> {
         print!("{}\n{}", as_table(&findings, family), verdicts(&findings));
     }
     Ok(if missing(&findings, arguments.goal).is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+impl Doctor {
+    /// Whether packages may be installed on this machine; prints why, if it follows from the machine.
+    fn may_install(&self) -> bool {
+        match self.install {
+            None => false,
+            Some(Install::Here) => true,
+            Some(Install::Ephemeral) => match Lifetime::here(self.ephemeral) {
+                Lifetime::OneJob(why) => {
+                    print_status("install", format!("what is missing: this machine is ephemeral, as {why}"));
+                    true
+                }
+                Lifetime::Longer(why) => {
+                    print_status("install", format!("nothing: this machine is kept, as {why}"));
+                    false
+                }
+            },
+        }
+    }
 }
 
 /// The names of what is missing for the goal.
@@ -99,12 +140,16 @@ fn verdicts(findings: &[Finding]) -> String {
 
 /// Installs the missing packages. Meant for a workflow on a fresh runner; on a contributor's own machine, doctor
 /// only shows the commands.
-fn install(findings: &[Finding]) -> Result<()> {
+fn install(findings: &[Finding], family: Option<Family>) -> Result<()> {
     let missing = findings.iter().filter(|finding| finding.found.is_err());
     let packages: Vec<&str> = missing.flat_map(|finding| finding.requirement.debian_packages()).collect();
     if packages.is_empty() {
         return Ok(());
     }
+    ensure!(
+        family == Some(Family::Debian),
+        "--install works on Debian and Ubuntu only; without it, doctor shows the commands to run"
+    );
     let apt = host::as_root(run!("apt-get"));
     for run in [apt.clone().arg("update"), apt.args(["install", "--yes", "--no-install-recommends"]).args(packages)] {
         print_status("install", &run);

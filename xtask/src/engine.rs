@@ -128,6 +128,19 @@ impl Engine {
         self.run(run!("info --format {format}")).read()
     }
 
+    /// The registries, each a host with its port, that the engine asks for images of Docker Hub before it asks Docker Hub.
+    pub fn mirrors_of_docker_hub(&self) -> Vec<String> {
+        let format = match self.kind {
+            Kind::Docker => "{{range .RegistryConfig.Mirrors}}{{println .}}{{end}}",
+            Kind::Podman => {
+                "{{with index .Registries \"docker.io\"}}{{range .Mirrors}}{{println .Location}}{{end}}{{end}}"
+            }
+        };
+        let listed = self.info(format).unwrap_or_default();
+        let host = |line: &str| line.trim().split("://").last().unwrap_or_default().trim_end_matches('/').to_owned();
+        listed.lines().map(host).filter(|host| !host.is_empty()).collect()
+    }
+
     /// Reads an archive in the form of `docker save`, with its names, into the engine.
     pub fn load(&self, archive: &Utf8Path) -> Result<()> {
         self.run(run!("image load --input {archive}")).limit(TRANSFER_LIMIT).read().map(|_| ())

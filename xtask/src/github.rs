@@ -11,19 +11,22 @@ use crate::github::documents::explain;
 use crate::http::{Authorization, Clock, Endpoint, Http, RateLimited, Request, Response, RetryReason, Url};
 
 pub use documents::{
-    Asset, AssetState, Comment, CompareStatus, Issue, IssueState, Release, Run, RunConclusion, RunStatus, StateReason,
+    Asset, AssetState, Comment, CompareStatus, Issue, IssueState, Release, Run, RunConclusion, RunStatus, Settings,
+    StateReason,
 };
 pub use event::EventType;
-pub use issues::Issues;
+pub use issues::{Issues, SWITCH_ISSUES_ON};
 pub use releases::Releases;
 pub use repository::Repository;
 pub use step::{Executor, GitHubStep, notes_file};
 pub use tracking_issue::{
-    BUILD_INPUT, BUILD_WORKFLOW, issue_marker, issue_title, published_comment, run_comment, run_title, tracked_version,
+    BUILD_INPUT, BUILD_WORKFLOW, LABELS, has_author_with_access, issue_marker, issue_title, published_comment,
+    run_comment, run_title, tracked_version,
 };
 pub use workflow_runs::Workflow;
 pub use workflow_state::schedules_are_active;
 
+mod access;
 mod documents;
 mod event;
 mod issues;
@@ -98,6 +101,17 @@ impl GitHub {
             return Ok(None);
         }
         self.success(&response)?.json().map(Some)
+    }
+
+    /// One response with its headers, whatever its status.
+    pub fn get(&self, path: &str) -> Result<Response> {
+        self.http.send(&self.request(Method::GET, self.api.join(path)))
+    }
+
+    /// The settings of a repository. Fails if it is not visible.
+    pub fn settings(&self, repository: &Repository) -> Result<Settings> {
+        self.read(&format!("repos/{repository}"))?
+            .with_context(|| format!("the repository {repository} does not exist, or the token may not see it"))
     }
 
     /// All entries of a list, page by page. `path` may have a query. Fails after [`MAX_PAGES`] pages.
@@ -204,9 +218,14 @@ impl GitHub {
         self.success(&response).map(|_| ())
     }
 
+    /// Removes something. The response has any status.
+    pub fn delete(&self, path: &str) -> Result<Response> {
+        self.http.send(&self.request(Method::DELETE, self.api.join(path)))
+    }
+
     /// Removes something, unless it is already gone.
-    fn remove(&self, path: &str) -> Result<()> {
-        let response = self.http.send(&self.request(Method::DELETE, self.api.join(path)))?;
+    pub fn remove(&self, path: &str) -> Result<()> {
+        let response = self.delete(path)?;
         if response.status == StatusCode::NOT_FOUND { Ok(()) } else { self.success(&response).map(|_| ()) }
     }
 

@@ -111,10 +111,15 @@ impl Http {
     /// # Errors
     /// As [`Http::send`], and an [`UnexpectedStatus`] if the status is not a success.
     pub fn open(&self, url: &Url) -> Result<impl Read + use<>> {
-        let request = Request::new(Method::GET, url.clone());
+        self.open_request(&Request::new(Method::GET, url.clone()))
+    }
+
+    /// The same, with the headers and credentials of a request.
+    pub fn open_request(&self, request: &Request) -> Result<impl Read + use<>> {
+        let url = &request.url;
         let mut retry = Retry::new(url, true);
         loop {
-            let (reason, error) = match self.follow(&request, None) {
+            let (reason, error) = match self.follow(request, None) {
                 Ok((_, response)) if response.status().is_success() => return Ok(response.into_body().into_reader()),
                 Ok((url, response)) => {
                     let reason = RetryReason::of_status(response.status(), response.headers());

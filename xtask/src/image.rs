@@ -1,11 +1,15 @@
 //! `cargo xtask image`: builds an OCI image layout in `dist/<version>/`, with docker or podman.
-#![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "reads and writes files")]
+#![allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "reads and writes files and reads the environment"
+)]
 
 use std::fs::File;
-use std::str::FromStr;
 
 use anyhow::{Context, Error, Result};
 use camino::{Utf8Path, Utf8PathBuf};
+use choices::{Choices, EmulatorsOption, SnapshotOption};
 use clap::Args;
 use inputs::Inputs;
 use oci::digest::sha256;
@@ -18,13 +22,20 @@ use crate::cli::RepositoryOption;
 use crate::dist::names::LAYOUT;
 use crate::dist::{Dist, ImageRecord, image_tags};
 use crate::engine::{Build, Builder, Choice, Engine, TemporaryImage};
+use crate::image::base::Base;
 use crate::os::files::{self, Staging};
-use crate::os::terminal::{print_status, size};
+use crate::os::terminal::{note, print_status, size};
 use crate::registry::ImageRepository;
 
+mod base;
+mod choices;
 mod dockerfile;
 mod inputs;
 mod layout;
+
+/// Names the archive of snapshots, if it is not Debian's own: an address below which there is `debian/20260804T122740Z/`.
+const SNAPSHOTS: &str = "XTASK_DEBIAN_SNAPSHOTS";
+const DEFAULT_SNAPSHOTS: &str = "http://snapshot.debian.org/archive";
 
 /// Name in the engine of an image that is being built; its tag is derived from the directory.
 const PARTIAL: &str = "xtask-partial";
@@ -39,6 +50,7 @@ Examples:
   cargo xtask image --dist dist/v0.32.2       of this build
   cargo xtask image --load                    and load it into the engine, under the names it is published under
   cargo xtask image --base debian@sha256:…    on a base pinned by its digest
+  cargo xtask image --snapshot 2026-08-04     with Debian's packages of that day
   cargo xtask image --emulators none          for one platform only, 100 MB smaller
   cargo xtask image --engine podman --json    with podman, and the result as JSON
   cargo xtask image --repo OWNER/NAME         the image that this repository publishes: its labels name it
@@ -46,7 +58,7 @@ Examples:
 Standard output is the path of the layout or, with --json, an object with `layout` (its path),
 `unchanged` (true if nothing had to be built) and `image` (the record in metadata.json: digest,
 size_bytes, tags, base_name, engine …). If the inputs have not changed, nothing is built; to build again
-with Debian's newest packages, remove the layout. Exit status: 0 built or unchanged, 1 failed,
+on a newer base, remove the layout. Exit status: 0 built or unchanged, 1 failed,
 2 bad arguments.")]
 pub struct Image {
     /// Directory created by `cargo xtask build` [default: the only one in dist/ of this checkout]
@@ -58,9 +70,12 @@ pub struct Image {
     /// Base image: Debian trixie or newer
     #[arg(long, value_name = "IMAGE", default_value = "debian:trixie-slim")]
     base: ImageName,
+    /// Time of Debian's packages, 2026-08-04T12:27:40Z or its day, or none for today's [default: when the base was made]
+    #[arg(long, value_name = "DATE|none")]
+    snapshot: Option<SnapshotOption>,
     /// Image with the emulators for other platforms, or none [default: the one that upstream's own image takes]
     #[arg(long, value_name = "IMAGE|none")]
-    emulators: Option<Emulators>,
+    emulators: Option<EmulatorsOption>,
     #[command(flatten)]
     repository: RepositoryOption,
     /// Load the image into the engine too
@@ -79,11 +94,16 @@ pub fn run(root: &Utf8Path, arguments: &Image) -> Result<()> {
     // Another run may have built it while this one waited.
     let dist = Dist::open(root, Some(&folder))?;
     let emulators = match &arguments.emulators {
-        Some(Emulators::Of(image)) => Some(image.clone()),
-        Some(Emulators::None) => None,
+        Some(EmulatorsOption::Of(image)) => Some(image.clone()),
+        Some(EmulatorsOption::None) => None,
         None => dist.record.emulators.clone(),
     };
-    let inputs = Inputs::read(root, &dist, &arguments.base, emulators, arguments.repository.find_or_project(root))?;
+    let repository = arguments.repository.find_or_project(root);
+    let inputs = Inputs::read(
+        root,
+        &dist,
+        Choices { base: arguments.base.clone(), snapshot: arguments.snapshot, emulators, repository },
+    )?;
     let layout = folder.join(LAYOUT);
 
     let found = present(&layout, &dist, &inputs);
@@ -99,18 +119,17 @@ pub fn run(root: &Utf8Path, arguments: &Image) -> Result<()> {
     report(&layout, &record, is_old, arguments.json)
 }
 
-/// What `--emulators` says.
-#[derive(Clone, Debug)]
-enum Emulators {
-    Of(ImageName),
-    None,
-}
-
-impl FromStr for Emulators {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        if text == "none" { Ok(Self::None) } else { text.parse().map(Self::Of) }
+/// The base in its registry; `None`, with a note, if it cannot be read there.
+fn base(engine: &Engine, inputs: &Inputs) -> Option<Base> {
+    match Base::find(engine, &inputs.choices.base) {
+        Ok(base) => Some(base),
+        Err(error) => {
+            note(format_args!(
+                "{error:#}; the image is built on what the engine has under that name, and with today's packages \
+                 unless --snapshot DATE is given, so it cannot be made again later"
+            ));
+            None
+        }
     }
 }
 
@@ -149,17 +168,32 @@ fn make(dist: &Dist, inputs: &Inputs, engine: &Engine, lock: &BuildLock) -> Resu
     let scratch = Staging::new(&dist.folder.join("image-build"))?;
     let context = scratch.path().join("context");
     let dockerfile = inputs.stage(&context, dist)?;
+    let base = base(engine, inputs);
+    let (pinned, snapshot) = match &base {
+        Some(base) => (&base.pinned, inputs.choices.snapshot.unwrap_or(SnapshotOption::At(base.created))),
+        None => (&inputs.choices.base, inputs.choices.snapshot.unwrap_or(SnapshotOption::None)),
+    };
+    let snapshot = snapshot.name();
+    let snapshots = std::env::var(SNAPSHOTS).unwrap_or_else(|_| DEFAULT_SNAPSHOTS.to_owned());
     print_status(
         "build",
-        format_args!("{} on {} with {}", dist.record.source.version, inputs.base, builder.describe()),
+        format_args!(
+            "{} on {pinned}, Debian's packages {}, with {}",
+            dist.record.source.version,
+            snapshot.as_ref().map_or_else(|| "of now".to_owned(), |snapshot| format!("of {snapshot}")),
+            builder.describe()
+        ),
     );
-    print_status("labels", format_args!("name {} as the source", inputs.repository.page()));
+    print_status("labels", format_args!("name {} as the source", inputs.choices.repository.page()));
     let source = &dist.record.source;
     let (version, revision) = (source.version.to_string(), source.commit.to_string());
-    let (created, repository) = (source.source_date.to_string(), inputs.repository.to_string());
+    let (created, repository) = (source.source_date.to_string(), inputs.choices.repository.to_string());
     let arguments = [
-        ("BASE", inputs.base.as_str()),
-        ("EMULATORS", inputs.emulators.as_ref().map_or("", ImageName::as_str)),
+        ("BASE", pinned.as_str()),
+        ("BASE_NAME", inputs.choices.base.as_str()),
+        ("SNAPSHOT", snapshot.as_deref().unwrap_or_default()),
+        ("SNAPSHOTS", snapshots.trim_end_matches('/')),
+        ("EMULATORS", inputs.choices.emulators.as_ref().map_or("", ImageName::as_str)),
         ("VERSION", version.as_str()),
         ("REVISION", revision.as_str()),
         ("CREATED", created.as_str()),
@@ -169,11 +203,12 @@ fn make(dist: &Dist, inputs: &Inputs, engine: &Engine, lock: &BuildLock) -> Resu
         context: &context,
         dockerfile: &dockerfile,
         arguments: &arguments,
-        base: &inputs.base,
+        base: pinned,
         tag: partial.name,
         log: &lock.log,
     };
-    let base_digest = builder.build(&build, &lock.lock)?;
+    let reported = builder.build(&build, &lock.lock)?;
+    let base_digest = base.as_ref().map(|base| base.digest.to_string()).or(reported);
     let archive = scratch.path().join("image.tar");
     engine.save(partial.name, &archive)?;
     drop(partial);
@@ -181,17 +216,25 @@ fn make(dist: &Dist, inputs: &Inputs, engine: &Engine, lock: &BuildLock) -> Resu
     print_status("layout", "layers in canonical form, compressed");
     let tags = image_tags(source);
     let staging = Staging::new(&dist.folder.join(LAYOUT))?;
-    let contents = layout::Contents { source, inputs, base_digest: base_digest.as_deref(), tag: &tags[0].to_string() };
+    let contents = layout::Contents {
+        source,
+        inputs,
+        files: &dist.record.files,
+        base: base.as_ref(),
+        base_digest: base_digest.as_deref(),
+        tag: &tags[0].to_string(),
+    };
     let (digest, size_bytes) = layout::write(&archive, scratch.path(), staging.path(), &contents)?;
     let record = ImageRecord {
         layout: LAYOUT.to_owned(),
         digest,
         size_bytes,
         tags,
-        base_name: inputs.base.to_string(),
+        base_name: inputs.choices.base.to_string(),
         base_digest,
+        snapshot,
         engine: builder.describe(),
-        emulators: inputs.emulators.clone(),
+        emulators: inputs.choices.emulators.clone(),
         inputs: inputs.digest.clone(),
     };
     oci::layout::verify(staging.path(), &record.digest)?;
@@ -207,7 +250,7 @@ fn make(dist: &Dist, inputs: &Inputs, engine: &Engine, lock: &BuildLock) -> Resu
 fn load(engine: &Engine, layout: &Utf8Path, record: &ImageRecord, inputs: &Inputs) -> Result<()> {
     let scratch = Staging::new(&layout.with_file_name("image-load"))?;
     let file = scratch.path().join("image.tar");
-    let images = ImageRepository::of(REGISTRY, inputs.repository.owner()).map_err(Error::msg)?;
+    let images = ImageRepository::of(REGISTRY, inputs.choices.repository.owner()).map_err(Error::msg)?;
     let names: Vec<String> = record.tags.iter().map(|tag| format!("{images}:{tag}")).collect();
     docker_archive::write(&ImageFiles::open(layout)?, &names, &file)?;
     engine.load(&file)?;

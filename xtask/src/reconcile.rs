@@ -1,5 +1,5 @@
 //! One change to GitHub or to a registry, as it is planned, printed and executed. Nothing is changed
-//! there in any other way.
+//! there in any other way, except that `rehearse --canary` removes what it made.
 
 use std::fmt;
 

@@ -2,6 +2,7 @@
 //! distribution specification 1.1 on top of the one HTTP client. Every operation can be repeated.
 
 use std::cell::RefCell;
+use std::io::Read;
 
 use anyhow::{Error, Result, bail, ensure};
 use error::ErrorDetail;
@@ -10,11 +11,13 @@ use http::{Method, StatusCode};
 use oci::digest::{Digest, sha256};
 use oci::documents::Descriptor;
 use oci::reference::{ImageTag, Reference};
+use serde::Deserialize;
 
 use crate::http::{Authorization, Http, Request, Response, Url};
 use crate::os::terminal::Progress;
 
 pub use error::RegistryError;
+pub use referrers::Listed;
 pub use repository::ImageRepository;
 pub use step::RegistryStep;
 
@@ -52,6 +55,13 @@ pub struct Registry {
 pub struct Found {
     pub descriptor: Descriptor,
     pub bytes: Vec<u8>,
+}
+
+/// A list of tags.
+#[derive(Deserialize)]
+struct Tags {
+    /// Some registries write `null` if there are none.
+    tags: Option<Vec<String>>,
 }
 
 /// What [`Registry::push_blob`] did.
@@ -115,6 +125,20 @@ impl Registry {
         Ok(Some(Found { descriptor, bytes: response.body }))
     }
 
+    /// The first thousand tags; none if there is no such repository.
+    /// Source: the OCI distribution specification 1.1, "Listing Tags".
+    pub fn tags(&self) -> Result<Vec<String>> {
+        let url = self.repository.url("tags/list").with("n", "1000");
+        let response = self.send(&Request::new(Method::GET, url), None)?;
+        match response.status {
+            StatusCode::OK => {}
+            StatusCode::NOT_FOUND => return Ok(Vec::new()),
+            _ => return Err(self.refused(false, "list the tags".to_owned(), &response)),
+        }
+        self.check_size(&response)?;
+        Ok(response.json::<Tags>()?.tags.unwrap_or_default())
+    }
+
     pub fn has_blob(&self, digest: &Digest) -> Result<bool> {
         let response = self.send(&Request::new(Method::HEAD, self.repository.url(&format!("blobs/{digest}"))), None)?;
         match response.status {
@@ -122,6 +146,37 @@ impl Registry {
             StatusCode::NOT_FOUND => Ok(false),
             _ => Err(self.refused(false, format!("check for the blob {digest}"), &response)),
         }
+    }
+
+    /// A blob as a stream, which the caller compares with its digest. Some manifest was read before: what the
+    /// registry asked for then is sent again.
+    ///
+    /// # Errors
+    /// If the registry does not send it.
+    pub fn open_blob(&self, digest: &Digest) -> Result<impl Read + use<>> {
+        let request = Request::new(Method::GET, self.repository.url(&format!("blobs/{digest}")));
+        self.http.open_request(&request.authorization(self.authorization.borrow().as_ref()))
+    }
+
+    /// A small blob, compared with its digest.
+    ///
+    /// # Errors
+    /// If the registry does not send it, or sends something else.
+    pub fn small_blob(&self, descriptor: &Descriptor) -> Result<Vec<u8>> {
+        ensure!(
+            descriptor.size <= LARGEST_MANIFEST_BYTES as u64,
+            "{} has {} bytes",
+            descriptor.digest,
+            descriptor.size
+        );
+        let mut bytes = Vec::new();
+        self.open_blob(&descriptor.digest)?.take(descriptor.size + 1).read_to_end(&mut bytes)?;
+        ensure!(
+            Digest::from(sha256(&bytes)) == descriptor.digest,
+            "{} arrived with another content",
+            descriptor.digest
+        );
+        Ok(bytes)
     }
 
     /// Stores a manifest under its digest. Its blobs must be there already.

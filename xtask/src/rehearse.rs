@@ -23,9 +23,12 @@ use report::Report;
 use scenario::Scenario;
 use serde_json::{Value, json};
 
+use crate::github::Repository;
+use crate::http::Endpoint;
 use crate::os::terminal::{Progress, Unit, note, print_error, print_line, print_status};
 
 mod baseline;
+mod canary;
 mod checkout;
 /// Also what the tests of `release` publish.
 pub mod fake_dist;
@@ -53,11 +56,16 @@ Examples:
   cargo xtask rehearse --registry 127.0.0.1:5000  push to a real registry on this machine
   cargo xtask rehearse --adoption                 in a repository that has a history
   cargo xtask rehearse --real-names               as api.github.com, ghcr.io and others, over TLS (Linux)
+  cargo xtask rehearse --canary me/throw-away     what only a real account can show: print the plan
+  cargo xtask rehearse --canary me/throw-away --execute
+                                                  make it, check it and remove it again
 
 GitHub and the registry are fakes in this process, each on a port of 127.0.0.1; the tasks are the real ones.
 The builds are fakes too, except those in dist/ that are real and proved. Nothing outside target/ is changed.
 A task that fails because of a fault is rerun, as the schedule or a person would, and the pipeline must end in
 the same state as the one without faults.
+The canary works at GitHub and ghcr.io, in a repository made for it (docs/dev/REHEARSAL.md); environment as for
+`release`.
 Exit status: 0 it does, 1 a pipeline diverged or a task failed, 2 invalid arguments.")]
 pub struct Rehearse {
     /// none, each, each:N (every Nth), random:SEED, or faults as a failed rehearsal prints them
@@ -79,6 +87,15 @@ pub struct Rehearse {
     /// How the task calls itself in namespaces of its own: the names of those that it was called from
     #[arg(long, value_name = "NAMESPACES", requires = "real_names", hide = true)]
     outside: Option<String>,
+    /// Instead of the rehearsal: check on a throw-away repository what only a real account can show
+    #[arg(long, value_name = "OWNER/REPO", conflicts_with_all = ["faults", "seconds", "record", "program", "real_names"])]
+    canary: Option<Repository>,
+    /// Let the canary make, check and remove; without this, its plan is only printed
+    #[arg(long, requires = "canary")]
+    execute: bool,
+    /// The URL of GitHub's API for the canary, which is itself rehearsed against a fake
+    #[arg(long, value_name = "URL", env = "GITHUB_API_URL", default_value = "https://api.github.com", hide = true)]
+    api: Endpoint,
     /// Without faults: write the exchanges with GitHub to a file, to be checked against GitHub's
     /// description
     #[arg(long, value_name = "FILE", hide = true)]
@@ -138,6 +155,9 @@ impl Drop for WorkDirectory {
 pub fn run(root: &Utf8Path, arguments: &Rehearse) -> Result<ExitCode> {
     if arguments.real_names && arguments.outside.is_none() {
         return real_names::run_in_namespaces(arguments);
+    }
+    if let Some(repository) = &arguments.canary {
+        return canary::run(root, repository, arguments);
     }
     let folder = WorkDirectory(root.join("target/rehearse").join(std::process::id().to_string()));
     let is_plain = matches!(arguments.faults, Choice::None);

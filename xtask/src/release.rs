@@ -25,6 +25,7 @@ use crate::release::verify::Verified;
 mod desired;
 mod notes;
 mod plan;
+mod preflight;
 mod remotes;
 mod verify;
 
@@ -43,6 +44,8 @@ REGISTRY_USERNAME and REGISTRY_PASSWORD; for ghcr.io, GITHUB_ACTOR and the token
 the plan is based on public data only, which does not include drafts. ADOPT_LATEST and RELEASE_EVENT are the same as
 --adopt-latest and --event.
 
+Before the first write it asks whether the tokens permit all of it, without a change. Whether a workflow's token may
+write issues shows only at the end.
 A published release is never changed, a version tag never moves, and `latest` only moves forward.
 What was published is then read without credentials. If those reads are limited or lag, it is reported as not
 verified, with the command that verifies it later.
@@ -65,7 +68,7 @@ pub struct Release {
     /// Move `latest` to this build of master even from an image that names no commit, as one from `docker push`
     #[arg(long, env = "ADOPT_LATEST", hide_env = true, value_parser = FalseyValueParser::new())]
     adopt_latest: bool,
-    /// Send this event (repository_dispatch) once a release of upstream's is published, and again with each run
+    /// Send this event (`repository_dispatch`) once a release of upstream's is published, and again with each run
     #[arg(long, value_name = "TYPE", env = "RELEASE_EVENT", hide_env = true)]
     #[arg(default_value = "", hide_default_value = true)]
     event: Event,
@@ -135,6 +138,7 @@ pub fn run(root: &Utf8Path, arguments: &Release) -> Result<ExitCode> {
         print_status("release", plan.summary(&desired.name));
         return report(&desired, &plan, None, arguments.json);
     }
+    preflight::check(&remotes, &desired, &plan)?;
     apply(&remotes, &plan, print)?;
     let verified = verify::verify(&remotes, &desired)?;
     print_status("release", format_args!("{} is published: {}", desired.name, desired.page()));

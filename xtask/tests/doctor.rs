@@ -8,7 +8,7 @@
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
-use std::process::Command;
+use std::process::{Command, Output};
 
 use fakes::script::{Script, response};
 use serde_json::{Value, json};
@@ -31,15 +31,20 @@ impl Checkout {
         checkout
     }
 
-    /// The exit status, and the report.
-    fn doctor(&self, arguments: &[&str], environment: &[(&str, &str)]) -> (Option<i32>, Value) {
+    fn run(&self, arguments: &[&str], environment: &[(&str, &str)]) -> Output {
         let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
         command.args(["doctor", "--json"]).args(arguments).current_dir(&self.0);
-        for name in ["GITHUB_TOKEN", "GH_TOKEN", "GITHUB_REPOSITORY", "GITHUB_API_URL"] {
+        let of_the_job = ["GITHUB_TOKEN", "GH_TOKEN", "GITHUB_REPOSITORY", "GITHUB_API_URL"];
+        for name in of_the_job.iter().chain(&["RUNNER_ENVIRONMENT", "RUNNER_TEMP", "BUILDKIT_RUNNER_IS_EPHEMERAL"]) {
             command.env_remove(name);
         }
         command.envs(environment.iter().copied());
-        let output = command.env("PATH", self.0.join("bin")).output().expect("runs");
+        command.env("PATH", self.0.join("bin")).output().expect("runs")
+    }
+
+    /// The exit status, and the report.
+    fn doctor(&self, arguments: &[&str], environment: &[(&str, &str)]) -> (Option<i32>, Value) {
+        let output = self.run(arguments, environment);
         let stderr = String::from_utf8_lossy(&output.stderr);
         let report = serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {stderr}"));
         (output.status.code(), report)
@@ -63,6 +68,39 @@ fn podman_alone_is_an_engine_but_not_enough_for_the_workflow() {
     assert_eq!((status, &report["can_run_workflow"]), (Some(1), &Value::Bool(false)));
     let has = |need: &str| finding(&report, need)["has"].clone();
     assert_eq!(["engine", "docker", "buildx", "qemu-system"].map(has), [true, false, false, false].map(Value::Bool));
+}
+
+/// `apt-get` here is a program that only prints.
+#[test]
+fn packages_are_installed_only_on_a_machine_that_is_thrown_away() {
+    let checkout = Checkout::new("ephemeral", &[("apt-get", "")]);
+    let temporary = checkout.0.join("runner/_work/_temp");
+    fs::create_dir_all(&temporary).expect("is made");
+    fs::write(checkout.0.join("runner/.runner"), r#"{"Ephemeral":"True","WorkFolder":"_work"}"#).expect("is written");
+    let temporary = temporary.to_str().expect("is text");
+
+    let own = [("RUNNER_ENVIRONMENT", "self-hosted")];
+    let just_in_time = [own[0], ("RUNNER_TEMP", temporary)];
+    let said_to_be_ephemeral = [own[0], ("BUILDKIT_RUNNER_IS_EPHEMERAL", "true")];
+    let said_to_be_kept = [just_in_time[0], just_in_time[1], ("BUILDKIT_RUNNER_IS_EPHEMERAL", "false")];
+    let variable_not_set = [own[0], ("BUILDKIT_RUNNER_IS_EPHEMERAL", "")];
+    for (environment, installs) in [
+        (&[][..], false),
+        (&[("RUNNER_ENVIRONMENT", "github-hosted")], true),
+        (&own, false),
+        (&just_in_time, true),
+        (&said_to_be_ephemeral, true),
+        (&said_to_be_kept, false),
+        (&variable_not_set, false),
+    ] {
+        let output = checkout.run(&["--for", "workflow", "--install=ephemeral"], environment);
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        let tried = stderr.contains("apt-get install") || stderr.contains("on Debian and Ubuntu only");
+        assert_eq!(tried, installs, "{environment:?}: {stderr}");
+        assert_eq!(output.status.code(), Some(1), "{environment:?}: {stderr}");
+    }
+    let wrong = checkout.run(&[], &[("BUILDKIT_RUNNER_IS_EPHEMERAL", "maybe")]);
+    assert_eq!(wrong.status.code(), Some(2), "{}", String::from_utf8_lossy(&wrong.stderr));
 }
 
 #[test]

@@ -55,7 +55,10 @@ impl Checkout {
 
     /// Runs the task with nothing on PATH but the stubs, and an engine whose kernel is not this one.
     fn image(&self, arguments: &[&str]) -> Output {
-        let mut run = xtask(&self.0, arguments);
+        // No registry is asked: nothing listens there.
+        let base: &[_] =
+            if arguments.contains(&"--base") { &[] } else { &["--base", "127.0.0.1:1/debian:trixie-slim"] };
+        let mut run = xtask(&self.0, &[arguments, base].concat());
         run.env("PATH", self.0.join("bin")).env("DOCKER_HOST", "tcp://127.0.0.1:1").output().expect("xtask runs")
     }
 
@@ -171,7 +174,7 @@ fn a_signal_removes_the_image_from_the_engine() {
     let log = checkout.0.join("calls");
     let docker = docker("28.0.0", "linux/riscv64", "exec /bin/sleep 300");
     checkout.stub("docker", &format!("echo \"$*\" >>'{}'\n{docker}", log.display()));
-    let mut run = xtask(&checkout.0, &["--engine", "docker"]);
+    let mut run = xtask(&checkout.0, &["--engine", "docker", "--base", "127.0.0.1:1/debian:trixie-slim"]);
     run.env("PATH", checkout.0.join("bin")).env("DOCKER_HOST", "tcp://127.0.0.1:1").stderr(Stdio::null());
     let mut run = run.spawn().expect("xtask starts");
     let calls = || fs::read_to_string(&log).unwrap_or_default();
@@ -260,6 +263,12 @@ fn what_engines_and_clocks_add_is_not_in_the_layout() {
     let first = make(one, 1_800_000_000);
     assert_eq!(make(other, 1_900_000_000), first);
     assert_ne!(make(layer(&[("usr/a", "changed")], 1_800_000_000), 1_800_000_000), first);
+
+    // Of the right size, but from an earlier build.
+    let stale = layer(&[("usr/bin/buildkitd", "buildkitx")], 1);
+    archive(&saved, &[vec![base.clone(); 5], vec![stale]].concat(), "riscv64");
+    let message = checkout.refusal(&["--engine", "docker"]);
+    assert!(message.contains("the engine put another buildkitd into the image"), "{message}");
 
     archive(&saved, &[vec![base.clone()], vec![base; 5]].concat(), "amd64");
     assert!(checkout.refusal(&["--engine", "docker"]).contains("the engine built for amd64, not riscv64"));

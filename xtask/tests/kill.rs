@@ -1,6 +1,7 @@
 //! Kills `cargo xtask build` at random moments: it leaves a complete build or none, and the same
 //! command run again completes. Half the time only xtask is killed, so that git or Go runs on, and
-//! half the time git and Go too, as in a power failure. With `XTASK_TEST_UPSTREAM=CLONE` on the real upstream.
+//! half the time git and Go too, as in a power failure. `XTASK_TEST_KILLS=200` kills that often, and with a tree as large
+//! as upstream's.
 #![allow(
     clippy::disallowed_methods,
     clippy::disallowed_types,
@@ -21,7 +22,8 @@ const KILLS: u64 = 12;
 
 #[test]
 fn a_build_killed_at_a_random_moment_completes_when_run_again() {
-    let Some((world, tag)) = World::small_or_real("kill") else { return };
+    let Some(world) = World::new("kill") else { return };
+    let tag = if std::env::var_os("XTASK_TEST_KILLS").is_some() { grown(&world) } else { "v0.2.0" };
     let whole = world.checkout("whole", tag);
     whole.build(&[]);
     let wanted = contents(&whole.dist(tag));
@@ -61,6 +63,25 @@ fn a_build_killed_at_a_random_moment_completes_when_run_again() {
         assert_eq!(fs::read_dir(checkout.root.join("dist")).expect("lists").count(), 1, "a leftover, seed {seed}");
     }
     println!("{completed} of {kills} had completed before they were killed");
+}
+
+/// A tag of upstream's whose tree is as large as the real one: 8,500 files, 66 MB. Compiling it takes a second, so
+/// that the kills are spread over everything else too.
+fn grown(world: &World) -> &'static str {
+    let mut random = 1_u64;
+    for number in 0..8_500 {
+        let path = world.path(&format!("upstream/docs/{}/{number}", number % 300));
+        fs::create_dir_all(path.parent().expect("a parent")).expect("is made");
+        let mut content = Vec::new();
+        while content.len() < 7_800 {
+            random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            content.extend(random.to_be_bytes());
+        }
+        fs::write(path, content).expect("is written");
+    }
+    world.commit("upstream", "grown");
+    world.git("upstream", &["tag", "v0.3.0"]);
+    "v0.3.0"
 }
 
 /// A number from the environment, or `other`.

@@ -66,6 +66,8 @@ pub struct Observed {
     pub issues: Vec<Issue>,
     /// Our releases, including drafts if the token may see them.
     pub ours: Vec<Listed>,
+    /// Whether the repository has no issues: a build is then tracked by its runs alone.
+    pub are_issues_off: bool,
     /// The comments of the issues in [`Observed::unread`], by issue number.
     pub comments: BTreeMap<u64, Vec<Comment>>,
 }
@@ -210,6 +212,10 @@ impl Observed {
             comments.push(needs_attention_comment(version, runs));
         }
         let mut steps = Vec::new();
+        let dispatch = GitHubStep::Dispatch { version: version.clone(), known_runs: runs.len() };
+        if self.are_issues_off {
+            return if matches!(state, State::Missing { .. }) { vec![dispatch] } else { steps };
+        }
         match issue {
             // The number of an issue that is not yet filed is unknown, so its body includes the comments.
             None => steps.push(file(version, &comments)),
@@ -223,7 +229,7 @@ impl Observed {
             }
         }
         if matches!(state, State::Missing { .. }) {
-            steps.push(GitHubStep::Dispatch { version: version.clone(), known_runs: runs.len() });
+            steps.push(dispatch);
             steps.push(GitHubStep::RecordRun { version: version.clone() });
         }
         steps

@@ -123,7 +123,7 @@ fn publish(github: &GitHub, version: &str) {
     let repository = repository();
     let releases = Releases { github, repository: &repository };
     let name = ReleaseName::Upstream(version.parse().expect("a version"));
-    let draft = releases.draft(&name, None, "notes").expect("is made");
+    let draft = releases.draft(&name, "notes").expect("is made");
     releases.publish(draft.id, true).expect("is published");
 }
 
@@ -139,6 +139,15 @@ fn a_pass_without_changes_takes_two_requests() {
     scenario.fake.lock().expect("no panic").publish_upstream("v0.34.0-rc2", COMMIT, true);
     assert!(scenario.pass() > 2);
     assert_eq!(scenario.pass(), 2);
+}
+
+#[test]
+fn a_repository_without_issues_gets_one_build_and_no_issue() {
+    let scenario = Scenario::new("no-issues", Fault(0, 0));
+    scenario.fake.lock().expect("no panic").switch_issues(false);
+    let state: serde_json::Value = serde_json::from_str(&scenario.whole()).expect("JSON");
+    assert_eq!((&state["issues"], state["runs"].as_array().map(Vec::len)), (&json!([]), Some(1)));
+    assert_eq!(scenario.pass(), 2, "nothing is left to do");
 }
 
 #[test]

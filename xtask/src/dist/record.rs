@@ -9,7 +9,7 @@ use crate::dist::check::Check;
 use crate::dist::recipe::Recipe;
 use crate::go::GoRecord;
 use crate::os::clock::Timestamp;
-use crate::upstream::{PACKAGE, Source};
+use crate::upstream::{CommitId, PACKAGE, Source};
 
 /// The version of the form. It changes if a reader of the old form would misread the new one.
 pub const SCHEMA: u32 = 1;
@@ -24,6 +24,10 @@ pub struct Metadata {
     pub source: Source,
     /// The Go that compiled it.
     pub go: GoRecord,
+    /// The commit of this repository that the workflow ran at; `None` if a person built it. A release cannot be
+    /// tagged there: see [`Releases::draft`](crate::github::Releases::draft).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub workflow_commit: Option<CommitId>,
     /// Environment and arguments of the compilation.
     pub recipe: Recipe,
     /// Every file of the directory except this one, `SHA256SUMS` and the image, which has its own digests.
@@ -52,8 +56,11 @@ pub struct ImageRecord {
     pub tags: Vec<ImageTag>,
     /// Name of the base image, as given to the engine.
     pub base_name: String,
-    /// `sha256:…` of the manifest or index that `base_name` referred to, if the engine reported it.
+    /// `sha256:…` of the base's manifest for riscv64; of what the engine reported, if the registry could not be asked.
     pub base_digest: Option<String>,
+    /// Time of Debian's packages, as Debian names its snapshots; none if they are those of the day of the build.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub snapshot: Option<String>,
     /// What built it, such as `docker 20.10.24, buildx 0.13.1`.
     pub engine: String,
     /// Name of the image that its emulators are from, with its digest; none if it has no emulators.
@@ -99,7 +106,17 @@ impl Metadata {
     pub fn new(source: Source, go: GoRecord) -> Self {
         assert_eq!(source.package, PACKAGE, "only one module is built");
         let recipe = Recipe::new(&source.version, &source.commit);
-        Self { schema: SCHEMA, source, go, recipe, files: Vec::new(), emulators: None, image: None, proofs: Vec::new() }
+        Self {
+            schema: SCHEMA,
+            source,
+            go,
+            workflow_commit: None,
+            recipe,
+            files: Vec::new(),
+            emulators: None,
+            image: None,
+            proofs: Vec::new(),
+        }
     }
 
     /// Whether it is of this source, built as this version of xtask builds it.

@@ -74,6 +74,7 @@ pub fn proved_record() -> Metadata {
         base_digest: None,
         engine: "podman 4.3.1".to_owned(),
         emulators: None,
+        snapshot: None,
         inputs: sha256(0x04),
     });
     let proof = |required: Required| Proof {

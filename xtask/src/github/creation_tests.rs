@@ -52,7 +52,7 @@ fn steps() -> Vec<(GitHubStep, u64)> {
         (GitHubStep::FileIssue { version: version(), title: "title".to_owned(), body: "body".to_owned() }, 1),
         (GitHubStep::Dispatch { version: version(), known_runs: 0 }, 2),
         (GitHubStep::Comment { issue: 1, marker, text }, 1),
-        (GitHubStep::DraftRelease { release: release(), target: None, notes: "notes".to_owned() }, 1),
+        (GitHubStep::DraftRelease { release: release(), notes: "notes".to_owned() }, 1),
     ]
 }
 

@@ -6,6 +6,7 @@ use std::fmt;
 use oci::digest::Sha256;
 use serde::{Deserialize, Serialize};
 
+use crate::github::issues::SWITCH_ISSUES_ON;
 use crate::os::shell::one_line;
 
 const MAX_ERRORS: usize = 10;
@@ -18,6 +19,8 @@ pub struct Release {
     pub id: u64,
     /// The git tag, which a draft creates on publication.
     pub tag_name: String,
+    /// The branch or commit at which publication creates the tag; without effect if the tag exists.
+    pub target_commitish: String,
     /// The title.
     pub name: Option<String>,
     /// The notes, in Markdown.
@@ -25,10 +28,21 @@ pub struct Release {
     /// Whether only users with push access see it.
     pub draft: bool,
     pub prerelease: bool,
+    /// Whether its files can no longer be changed: a setting of the repository when it was published.
+    #[serde(default)]
+    pub immutable: bool,
     pub html_url: String,
     /// A URI template, `https://uploads…/assets{?name,label}`.
     pub upload_url: String,
     pub assets: Vec<Asset>,
+}
+
+/// The settings of a repository that decide what can be done in it.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct Settings {
+    pub default_branch: String,
+    /// Whether there are issues at all; a fork begins without them.
+    pub has_issues: bool,
 }
 
 /// A file of a release.
@@ -212,6 +226,10 @@ pub fn explain(status: u16, body: &[u8], permissions: Option<&str>, has_token: b
         }
         404 => format!("GitHub answered 404{message}: it does not exist, or the token may not see it{needed}"),
         403 => format!("GitHub answered 403{message}; set GITHUB_TOKEN"),
+        // Source: "Create an issue". Nothing else that is used here answers 410.
+        410 => {
+            format!("GitHub answered 410{message}: the repository has no issues; {SWITCH_ISSUES_ON} switches them on")
+        }
         _ => {
             let errors: String = error.errors.iter().take(MAX_ERRORS).map(|error| format!("; {error}")).collect();
             format!("GitHub answered {status}{message}{}", excerpt(&errors))
@@ -304,7 +322,7 @@ mod tests {
             GitHub answered 403 (API rate limit exceeded for 192.0.2.1.); set GITHUB_TOKEN
             GitHub answered 404 (Not Found): it does not exist, or the token may not see it; it needs the permission contents=read
             GitHub answered 404 (Not Found): it does not exist, or reading it needs a token in GITHUB_TOKEN
-            GitHub answered 410 (Issues has been disabled in this repository.)
+            GitHub answered 410 (Issues has been disabled in this repository.): the repository has no issues; Settings > General > Features > Issues switches them on
             GitHub answered 422 (Validation Failed)
         "#]].assert_eq(&explained);
     }

@@ -8,13 +8,14 @@ use camino::Utf8PathBuf;
 use fakes::github::FakeGitHub;
 use fakes::server::{NoFaults, Server};
 use oci::digest::sha256;
+use serde_json::json;
 
 use crate::dist::ReleaseName;
-use crate::github::GitHub;
 use crate::github::documents::Release;
 use crate::github::issues::Issues;
 use crate::github::releases::Releases;
 use crate::github::workflow_runs::Workflow;
+use crate::github::{Creation, Executor, GitHub, GitHubStep};
 use crate::http::Authorization;
 
 const TOKEN: &str = "secret";
@@ -41,8 +42,8 @@ fn a_release_is_drafted_filled_and_published() {
     let repository = "o/n".parse().expect("is valid");
     let releases = Releases { github: &github, repository: &repository };
     let name = ReleaseName::Upstream("v0.32.2".parse().expect("is valid"));
-    let draft = releases.draft(&name, None, "notes").expect("is created");
-    assert_eq!(releases.draft(&name, None, "notes").expect("exists").id, draft.id);
+    let draft = releases.draft(&name, "notes").expect("is created");
+    assert_eq!(releases.draft(&name, "notes").expect("exists").id, draft.id);
 
     let path = Utf8PathBuf::try_from(std::env::temp_dir().join(format!("xtask-fake-{}", std::process::id())));
     let path = path.expect("has a UTF-8 name");
@@ -54,6 +55,51 @@ fn a_release_is_drafted_filled_and_published() {
     let published: Release = github.anonymous().read("repos/o/n/releases/latest").expect("answers").expect("is public");
     assert_eq!((published.id, published.assets.len()), (draft.id, 1));
     assert!(fake.lock().expect("no panic").violations().is_empty());
+}
+
+#[test]
+fn an_immutable_release_is_recognized() {
+    let mut seeded = fake();
+    seeded.make_releases_immutable();
+    let (_server, _fake, github) = start(seeded);
+    let repository = "o/n".parse().expect("is valid");
+    let releases = Releases { github: &github, repository: &repository };
+    let name = ReleaseName::Upstream("v0.32.2".parse().expect("is valid"));
+    let draft = releases.draft(&name, "notes").expect("is created");
+    assert!(!draft.immutable, "a draft can be filled");
+    releases.publish(draft.id, true).expect("is published");
+    releases.publish(draft.id, true).expect("is published already, as after a lost reply");
+    assert!(releases.by_id(draft.id).expect("exists").immutable);
+}
+
+/// A draft of an earlier version, which named the commit of the run as its target.
+#[test]
+fn a_draft_whose_target_can_no_longer_be_used_is_published() {
+    let (_server, fake, github) = start(fake());
+    let (repository, commit) = ("o/n".parse().expect("is valid"), "5ca1ab1e".repeat(5));
+    let name = ReleaseName::Upstream("v0.32.2".parse().expect("is valid"));
+    fake.lock().expect("no panic").push(&commit);
+    let document = json!({ "tag_name": name.to_string(), "draft": true, "target_commitish": commit, "body": "notes" });
+    let begun = github.create::<Release>("repos/o/n/releases", &document).expect("is not refused");
+    assert!(matches!(begun, Creation::Created(draft) if draft.target_commitish == commit));
+    fake.lock().expect("no panic").push_workflow_change(&"1a7e51a7".repeat(5));
+
+    let releases = Releases { github: &github, repository: &repository };
+    let draft = releases.find(&name).expect("answers").expect("exists");
+    releases.publish(draft.id, true).expect_err("its target has another workflow file");
+    let mut executor = Executor::new(&github, &repository);
+    let notes = || "notes".to_owned();
+    for step in [
+        // Planned although the draft exists, from a list that did not show it yet.
+        GitHubStep::DraftRelease { release: name.clone(), notes: notes() },
+        GitHubStep::EditDraft { release: name.clone(), target: Some("main".to_owned()), notes: notes() },
+        GitHubStep::PublishRelease { release: name.clone(), is_latest: true },
+    ] {
+        executor.execute(&step).expect("is not refused");
+    }
+    let fake = fake.lock().expect("no panic");
+    assert_eq!(fake.snapshot()["tags"][name.to_string()], "1a7e51a7".repeat(5));
+    assert!(fake.violations().is_empty(), "{:?}", fake.violations());
 }
 
 #[test]

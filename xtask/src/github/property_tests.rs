@@ -11,7 +11,7 @@ use crate::github::{GitHub, MAX_PAGES, next_of};
 use crate::os::mutated_input;
 
 const LINK: &str = r#"<https://api.github.com/x?page=1>; rel="prev", <https://api.github.com/x?a=1,2>; rel="next""#;
-const RELEASE: &str = r#"{"id":1,"tag_name":"buildkit-v0.32.2-riscv64","name":"BuildKit","body":"text","draft":true,
+const RELEASE: &str = r#"{"id":1,"tag_name":"buildkit-v0.32.2-riscv64","target_commitish":"main","name":"BuildKit","body":"text","draft":true,
     "prerelease":false,"html_url":"https://github.com/o/n","upload_url":"https://uploads.github.com/a{?name,label}",
     "assets":[{"id":2,"name":"buildctl","state":"uploaded","size":7,"digest":"sha256:00",
     "browser_download_url":"https://github.com/o/n/d"}]}"#;
@@ -46,7 +46,10 @@ fn damaged_documents_neither_panic_nor_grow() {
         let text = |value: &Option<String>| value.as_ref().map_or(0, String::len);
         parse(&mutated_input::text(source, RELEASE)?, |release: &Release| {
             let asset = |asset: &Asset| asset.name.len() + asset.browser_download_url.len() + text(&asset.digest);
-            let own = release.tag_name.len() + release.html_url.len() + release.upload_url.len();
+            let own = release.tag_name.len()
+                + release.target_commitish.len()
+                + release.html_url.len()
+                + release.upload_url.len();
             own + text(&release.name) + text(&release.body) + release.assets.iter().map(asset).sum::<usize>()
         });
         let issue = mutated_input::text(source, ISSUE)?;

@@ -48,22 +48,26 @@ impl Releases<'_> {
         Ok(found.min_by_key(|found| (found.draft, found.id)))
     }
 
-    /// Creates a draft, unless it exists.
-    pub fn draft(&self, release: &ReleaseName, target: Option<&CommitId>, notes: &str) -> Result<Release> {
-        let mut document = json!({
+    /// Creates a draft, unless it exists. It names no target, so that publication tags the newest commit of the
+    /// default branch: GitHub refuses any other commit once a workflow file has changed since, and no token of a
+    /// workflow can be permitted it. Source: "Create a release", its note on `.github/workflows/`.
+    pub fn draft(&self, release: &ReleaseName, notes: &str) -> Result<Release> {
+        let document = json!({
             "tag_name": release.to_string(), "name": release.title(), "body": notes,
             "draft": true, "prerelease": release.is_prerelease(),
         });
-        if let Some(commit) = target {
-            document["target_commitish"] = json!(commit);
-        }
         let what = format!("the draft of {release}");
         self.github.ensure(&what, || self.find(release), || self.github.create(&self.path(""), &document))
     }
 
-    /// Sets the title, the notes and the prerelease flag.
-    pub fn edit(&self, id: u64, release: &ReleaseName, notes: &str) -> Result<()> {
-        let document = json!({ "name": release.title(), "body": notes, "prerelease": release.is_prerelease() });
+    /// Sets the title, the notes and the prerelease flag of a draft, and the branch to tag if one is given. A
+    /// draft with a target that may not be tagged accepts no other change before that. Source: "Update a
+    /// release", its note on `.github/workflows/`.
+    pub fn edit(&self, id: u64, release: &ReleaseName, notes: &str, branch: Option<&str>) -> Result<()> {
+        let mut document = json!({ "name": release.title(), "body": notes, "prerelease": release.is_prerelease() });
+        if let Some(branch) = branch {
+            document["target_commitish"] = json!(branch);
+        }
         self.github.change(&self.path(&format!("/{id}")), &document)
     }
 

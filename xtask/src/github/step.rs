@@ -53,8 +53,6 @@ pub enum GitHubStep {
     /// Create a draft release.
     DraftRelease {
         release: ReleaseName,
-        /// The commit of this repository to tag on publication; `None` is the newest of the default branch.
-        target: Option<CommitId>,
         /// In Markdown.
         #[serde(skip)]
         notes: String,
@@ -62,6 +60,8 @@ pub enum GitHubStep {
     /// Correct the title, the notes and the prerelease flag of a draft.
     EditDraft {
         release: ReleaseName,
+        /// The default branch, if the draft was to be tagged anywhere else.
+        target: Option<String>,
         /// In Markdown.
         #[serde(skip)]
         notes: String,
@@ -135,19 +135,20 @@ impl fmt::Display for GitHubStep {
                 write!(out, "gh issue comment {issue} --body {}", quoted(&comment_body(marker, text)))
             }
             Self::CloseIssue { issue } => write!(out, "gh issue close {issue} --reason completed"),
-            Self::DraftRelease { release, target, .. } => {
+            Self::DraftRelease { release, .. } => {
                 let (title, notes) = (release.title(), notes_file(release));
                 write!(out, "gh release create {release} --draft --title {} --notes-file {notes}", quoted(&title))?;
-                if release.is_prerelease() {
-                    out.write_str(" --prerelease")?;
-                }
-                target.iter().try_for_each(|commit| write!(out, " --target {commit}"))
+                if release.is_prerelease() { out.write_str(" --prerelease") } else { Ok(()) }
             }
-            Self::EditDraft { release, .. } => {
+            Self::EditDraft { release, target, .. } => {
                 let (title, notes) = (release.title(), notes_file(release));
                 let prerelease = release.is_prerelease();
                 let title = quoted(&title);
-                write!(out, "gh release edit {release} --title {title} --notes-file {notes} --prerelease={prerelease}")
+                write!(
+                    out,
+                    "gh release edit {release} --title {title} --notes-file {notes} --prerelease={prerelease}"
+                )?;
+                target.iter().try_for_each(|branch| write!(out, " --target {}", quoted(branch)))
             }
             Self::RemoveAsset { release, asset, why } => {
                 write!(out, "gh release delete-asset {release} {} --yes  # {}", quoted(asset), one_line(why))
@@ -213,17 +214,22 @@ impl<'a> Executor<'a> {
             }
             GitHubStep::Comment { issue, marker, text } => issues.comment(*issue, marker, text),
             GitHubStep::CloseIssue { issue } => issues.close(*issue),
-            GitHubStep::DraftRelease { release, target, notes } => {
-                let draft = releases.draft(release, target.as_ref(), notes)?;
+            GitHubStep::DraftRelease { release, notes } => {
+                let draft = releases.draft(release, notes)?;
                 // The list may have been out of date when this was planned.
                 ensure!(draft.draft, "{release} was published in the meantime; run this again to see what is left");
-                if draft.body.as_ref() != Some(notes) {
-                    releases.edit(draft.id, release, notes)?;
+                let has_commit = draft.target_commitish.parse::<CommitId>().is_ok();
+                if draft.body.as_ref() != Some(notes) || has_commit {
+                    let settings = has_commit.then(|| github.settings(repository)).transpose()?;
+                    let branch = settings.map(|settings| settings.default_branch);
+                    releases.edit(draft.id, release, notes, branch.as_deref())?;
                 }
                 self.releases.insert(release.clone(), draft.id);
                 Ok(())
             }
-            GitHubStep::EditDraft { release, notes } => releases.edit(self.draft(release)?, release, notes),
+            GitHubStep::EditDraft { release, target, notes } => {
+                releases.edit(self.draft(release)?, release, notes, target.as_deref())
+            }
             GitHubStep::RemoveAsset { release, asset, .. } => {
                 let draft = releases.by_id(self.draft(release)?)?;
                 let found = draft.assets.iter().find(|found| found.name == *asset);

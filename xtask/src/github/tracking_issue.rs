@@ -39,14 +39,19 @@ pub fn issue_marker(version: &ReleaseTag) -> String {
 /// with our title and marker, and would decline a version by closing it.
 pub fn tracked_version(issue: &Issue) -> Option<ReleaseTag> {
     let is_labelled = issue.labels.iter().any(|label| label.is(LABELS[1]));
+    let is_ours = issue.pull_request.is_none() && (is_labelled || has_author_with_access(issue));
+    let version = || issue.body.as_deref().and_then(marked_version).or_else(|| titled_version(&issue.title));
+    is_ours.then(version).flatten()
+}
+
+/// Whether the author of an issue is an app, or has access to the repository.
+pub fn has_author_with_access(issue: &Issue) -> bool {
     let is_bot = issue.user.as_ref().is_some_and(|user| user.r#type == AccountType::Bot);
     let has_access = matches!(
         issue.author_association,
         Some(AuthorAssociation::Owner | AuthorAssociation::Member | AuthorAssociation::Collaborator)
     );
-    let is_ours = issue.pull_request.is_none() && (is_labelled || is_bot || has_access);
-    let version = || issue.body.as_deref().and_then(marked_version).or_else(|| titled_version(&issue.title));
-    is_ours.then(version).flatten()
+    is_bot || has_access
 }
 
 fn marked_version(body: &str) -> Option<ReleaseTag> {

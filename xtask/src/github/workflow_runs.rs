@@ -1,7 +1,6 @@
 //! The runs of the workflow that builds a version.
 
 use anyhow::{Context, Result};
-use serde::Deserialize;
 use serde_json::json;
 
 use crate::github::GitHub;
@@ -14,11 +13,6 @@ use crate::upstream::ReleaseTag;
 pub struct Workflow<'a> {
     pub github: &'a GitHub,
     pub repository: &'a Repository,
-}
-
-#[derive(Deserialize)]
-struct RepositoryDocument {
-    default_branch: String,
 }
 
 impl Workflow<'_> {
@@ -43,10 +37,7 @@ impl Workflow<'_> {
 
     /// Starts a run for a version, unless there are already more than `known`. Returns its id and URL.
     pub fn dispatch(&self, version: &ReleaseTag, known: usize) -> Result<(u64, String)> {
-        let found: Option<RepositoryDocument> = self.github.read(&format!("repos/{}", self.repository))?;
-        let branch = found
-            .with_context(|| format!("the repository {} does not exist, or the token may not see it", self.repository))?
-            .default_branch;
+        let branch = self.github.settings(self.repository)?.default_branch;
         let document = json!({ "ref": branch, "inputs": { BUILD_INPUT: version.to_string() } });
         let find = || {
             let mut runs = self.runs_of(version)?;

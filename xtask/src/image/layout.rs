@@ -1,22 +1,26 @@
 //! Writing the OCI image layout in `dist/<version>/image/` from the archive that an engine saved.
-#![allow(clippy::disallowed_methods, reason = "reads and writes files")]
+#![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "reads and writes files")]
 
-use std::fs;
+use std::fs::{self, File};
+use std::io::{Read, Seek, SeekFrom};
 use std::thread::ScopedJoinHandle;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use camino::Utf8Path;
-use oci::digest::{Digest, sha256};
+use oci::digest::{Digest, HashingWriter, copy, file_digest, sha256};
 use oci::documents::{Descriptor, INDEX, Index, Manifest, OCI_LAYOUT};
 use oci::layer::archive::{self, Written};
-use oci::layer::canonical::{Entry, Tree};
+use oci::layer::canonical::{Entry, Kind, Tree};
 use oci::layout::{BLOBS, Image, paths_in};
 use serde::Serialize;
 
+use crate::dist::FileRecord;
 use crate::dist::image_config::{self, BuiltConfig, Facts};
+use crate::dist::names::COMMANDS;
+use crate::image::base::Base;
 use crate::image::inputs::Inputs;
 use crate::os::files::{self, MODE_FILE};
-use crate::os::terminal::{Progress, Unit};
+use crate::os::terminal::{Progress, Unit, note};
 use crate::upstream::Source;
 
 /// What the layout records beside what the engine made.
@@ -25,7 +29,11 @@ pub struct Contents<'a> {
     pub source: &'a Source,
     /// What went into the image.
     pub inputs: &'a Inputs,
-    /// Digest of the base, if the engine reported it.
+    /// The files of the build.
+    pub files: &'a [FileRecord],
+    /// The base in its registry, if it could be read there.
+    pub base: Option<&'a Base>,
+    /// Digest of the base, if it is known.
     pub base_digest: Option<&'a str>,
     /// The image's name in the index.
     pub tag: &'a str,
@@ -46,7 +54,7 @@ pub fn write(
     if architecture != "riscv64" {
         bail!(
             "the engine built for {architecture}, not riscv64; check that the base image {} has a riscv64 variant, or pass another with --base",
-            contents.inputs.base
+            contents.inputs.choices.base
         );
     }
     fs::create_dir_all(folder.join(BLOBS)).with_context(|| format!("cannot create {folder}/{BLOBS}"))?;
@@ -55,7 +63,7 @@ pub fn write(
     let diff_ids: Vec<Digest> = written.iter().map(|layer| layer.diff_id.clone()).collect();
     let facts = Facts {
         created: &contents.source.source_date.to_string(),
-        base_name: contents.inputs.base.as_str(),
+        base_name: contents.inputs.choices.base.as_str(),
         base_digest: contents.base_digest,
         diff_ids: &diff_ids,
         instructions: &contents.inputs.instructions,
@@ -74,7 +82,7 @@ pub fn write(
     Ok((digest, size_bytes))
 }
 
-/// Writes the base's layers as they are, and ours in canonical form.
+/// Writes the base's layers, and ours in canonical form.
 fn write_layers(image: &Image, scratch: &Utf8Path, folder: &Utf8Path, contents: &Contents<'_>) -> Result<Vec<Written>> {
     let (all, ours) = (image.layer_count(), contents.inputs.instructions.len());
     let of_base = all.checked_sub(ours).filter(|count| *count > 0);
@@ -85,6 +93,10 @@ fn write_layers(image: &Image, scratch: &Utf8Path, folder: &Utf8Path, contents: 
     let mut progress = Progress::new("layout", Unit::Count("layers"));
     progress.set_total(all as u64);
     let mut tree = Tree::default();
+    let mut kept = match contents.base {
+        Some(base) => kept_layers(image, base, of_base, scratch, folder)?,
+        None => Vec::new(),
+    };
     // Compression takes most of the time, so layers are compressed in parallel.
     std::thread::scope(|scope| {
         let mut writers = Vec::new();
@@ -92,8 +104,15 @@ fn write_layers(image: &Image, scratch: &Utf8Path, folder: &Utf8Path, contents: 
             let layer = scratch.join(format!("layer-{index}.tar"));
             image.unpack(index, &layer)?;
             let entries = tree.canonical(archive::read(&layer)?, latest_epoch);
+            for entry in &entries {
+                check_command(&layer, entry, contents.files)?;
+            }
+            let kept = kept.get_mut(index).and_then(Option::take);
             let is_ours = index >= of_base;
-            writers.push(scope.spawn(move || write_layer(&layer, is_ours.then_some(&entries), folder, index)));
+            writers.push(scope.spawn(move || match kept {
+                Some(kept) => Ok(kept),
+                None => write_layer(&layer, is_ours.then_some(&entries), folder, index),
+            }));
         }
         let join = |writer: ScopedJoinHandle<'_, Result<Written>>| {
             let written = writer.join().expect("writing a layer does not panic");
@@ -102,6 +121,60 @@ fn write_layers(image: &Image, scratch: &Utf8Path, folder: &Utf8Path, contents: 
         };
         writers.into_iter().map(join).collect()
     })
+}
+
+/// Fails if an entry is one of the commands, but not the recorded one: an engine may have taken it from its cache.
+fn check_command(layer: &Utf8Path, entry: &Entry, files: &[FileRecord]) -> Result<()> {
+    let name = entry.path.strip_prefix("usr/bin/").filter(|name| COMMANDS.contains(name));
+    let (Some(name), Kind::File { size_bytes, offset_bytes }) = (name, &entry.kind) else { return Ok(()) };
+    let recorded = files.iter().find(|file| file.name == name).context("the record has no such command")?;
+    let mut file = File::open(layer).with_context(|| format!("cannot open {layer}"))?;
+    file.seek(SeekFrom::Start(*offset_bytes)).with_context(|| format!("cannot read {layer}"))?;
+    let mut hashed = HashingWriter::new(std::io::sink());
+    copy(&mut file.take(*size_bytes), &mut hashed).with_context(|| format!("cannot read {layer}"))?;
+    let (_, found) = hashed.finish();
+    ensure!(
+        found == recorded.sha256,
+        "the engine put another {name} into the image (SHA-256 {found}) than the build has ({}); its cache may be \
+         damaged: `docker builder prune` empties it",
+        recorded.sha256
+    );
+    Ok(())
+}
+
+/// Writes the layers of the base as its registry serves them, so that whoever has that base need not pull them again.
+/// `None` for one that cannot be had so.
+fn kept_layers(
+    image: &Image,
+    base: &Base,
+    of_base: usize,
+    scratch: &Utf8Path,
+    folder: &Utf8Path,
+) -> Result<Vec<Option<Written>>> {
+    ensure!(base.layer_count() == of_base, "the engine built on {of_base} layers; {} has another number", base.pinned);
+    let layer = scratch.join("layer-of-base.tar");
+    let mut kept = Vec::new();
+    for index in 0..of_base {
+        image.unpack(index, &layer)?;
+        let (_, sha256) = file_digest(&layer)?;
+        let (diff_id, expected) = (Digest::from(sha256), base.diff_id(index));
+        ensure!(diff_id == *expected, "the engine built on {diff_id}, and {} has {expected} there", base.pinned);
+        let blob = folder.join(format!("blob-{index}"));
+        kept.push(match base.fetch_layer(index, &blob) {
+            Ok((digest, size_bytes)) => {
+                let place = folder.join(digest.blob());
+                fs::rename(&blob, &place).with_context(|| format!("cannot rename {blob} to {place}"))?;
+                Some(Written { diff_id, digest, size_bytes })
+            }
+            Err(error) => {
+                note(format_args!(
+                    "layer {index} of the base is compressed again, not kept as it is served: {error:#}"
+                ));
+                None
+            }
+        });
+    }
+    Ok(kept)
 }
 
 /// Writes one layer as a blob: the given entries of it, or all of it unchanged.

@@ -74,7 +74,8 @@ impl RegistryError {
         self.status == StatusCode::TOO_MANY_REQUESTS || self.has_code("TOOMANYREQUESTS")
     }
 
-    fn is_about_access(&self) -> bool {
+    /// Whether the registry does not permit the request, with these credentials or with none.
+    pub fn is_about_access(&self) -> bool {
         let is_refused = [StatusCode::UNAUTHORIZED, StatusCode::FORBIDDEN].contains(&self.status);
         !self.is_limited() && (is_refused || self.has_code("DENIED"))
     }

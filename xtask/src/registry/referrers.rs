@@ -18,7 +18,27 @@ use crate::registry::{Registry, described};
 /// An image has a handful of referrers; a page has a hundred or more.
 pub(super) const MOST_PAGES: usize = 20;
 
+/// Where an attachment is listed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Listed {
+    /// In the registry's own list; `None` if it has no referrers API.
+    pub by_api: Option<bool>,
+    /// In the index under the fallback tag.
+    pub by_tag: bool,
+}
+
 impl Registry {
+    /// Where an attachment of an image is listed.
+    pub fn where_listed(&self, subject: &Digest, attachment: &Descriptor) -> Result<Listed> {
+        let artifact_type = attachment.artifact_type.as_deref().unwrap_or_default();
+        let has_it = |list: &[Descriptor]| list.iter().any(|known| known.digest == attachment.digest);
+        let index = self.manifest(&Reference::from(&fallback_tag(subject)))?;
+        Ok(Listed {
+            by_api: self.listed(subject, artifact_type)?.map(|list| has_it(&list)),
+            by_tag: index.and_then(|index| of_type(&index.bytes, artifact_type)).is_some_and(|list| has_it(&list)),
+        })
+    }
+
     /// The referrers of an image that have this type.
     ///
     /// Both lists are read. The API does not list what was pushed without an `OCI-Subject` in the response: such a

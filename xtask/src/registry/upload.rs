@@ -6,7 +6,6 @@ use anyhow::{Error, Result, anyhow};
 use camino::Utf8Path;
 use http::header::{CONTENT_RANGE, LOCATION, RANGE};
 use http::{Method, StatusCode};
-use oci::digest::Digest;
 use oci::documents::Descriptor;
 
 use crate::http::{Request, Response, Retry, RetryReason, Url};
@@ -48,7 +47,7 @@ impl Registry {
         let pushed = if self.has_blob(&blob.digest)? {
             Pushed::AlreadyThere
         } else {
-            let session = self.open(&blob.digest)?;
+            let session = self.open(action(blob))?;
             self.upload(blob, content, session, progress.as_deref_mut())?;
             Pushed::Sent
         };
@@ -58,13 +57,25 @@ impl Registry {
         Ok(pushed)
     }
 
+    /// Checks that the credentials permit a push: opens an upload session and cancels it. No package is created by that.
+    ///
+    /// # Errors
+    /// A [`RegistryError`](crate::registry::RegistryError) if the registry refuses.
+    pub fn check_push(&self) -> Result<()> {
+        let session = self.open("push".to_owned())?;
+        // Source: CNCF Distribution, "HTTP API V2", "Canceling an Upload". A registry that does not know the request
+        // drops the session later.
+        let _ = self.send(&Request::new(Method::DELETE, session.location).once(), None);
+        Ok(())
+    }
+
     /// Opens an upload session. Source: the OCI distribution specification 1.1, "POST then PUT".
-    fn open(&self, digest: &Digest) -> Result<Session> {
+    fn open(&self, action: String) -> Result<Session> {
         let url = self.repository.url("blobs/uploads/");
         // An unused session does no harm: the registry drops it.
         let response = self.send(&Request::new(Method::POST, url.clone()).repeatable(), None)?;
         if response.status != StatusCode::ACCEPTED {
-            return Err(self.refused(true, format!("upload the blob {digest}"), &response));
+            return Err(self.refused(true, action, &response));
         }
         let location = location(&response)?.ok_or_else(|| anyhow!("{url} answered without an upload location"))?;
         Ok(Session { location, arrived_bytes: 0 })
@@ -110,7 +121,7 @@ impl Registry {
                 return Ok(());
             }
             let resumed = if may_resume { self.resumed(&session, blob.size) } else { None };
-            session = resumed.map_or_else(|| self.open(&blob.digest), Ok)?;
+            session = resumed.map_or_else(|| self.open(action(blob)), Ok)?;
         }
     }
 

@@ -14,6 +14,8 @@ use crate::os::clock::Timestamp;
 const REPOSITORY: &str = "octo-riscv/docker-for-riscv64";
 /// The commit of our repository that the workflow runs on.
 pub const OUR_COMMIT: &str = "5ca1ab1e5ca1ab1e5ca1ab1e5ca1ab1e5ca1ab1e";
+/// A later commit of our repository, which changes a workflow file.
+pub const LATER_COMMIT: &str = "1a7e51a7e51a7e51a7e51a7e51a7e51a7e51a7e5";
 /// The user that started the run.
 pub const ACTOR: &str = "octo-riscv";
 

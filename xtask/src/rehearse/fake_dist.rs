@@ -22,6 +22,7 @@ use crate::dist::{Check, Dist, ImageRecord, Metadata, Proof, assemble, image_tag
 use crate::go::{BuildInfo, GoRecord, Module};
 use crate::os::clock::Timestamp;
 use crate::os::files;
+use crate::rehearse::checkout::OUR_COMMIT;
 use crate::upstream::{PACKAGE, ReleaseTag, Source};
 
 const GO: &str = "1.26.3";
@@ -60,6 +61,7 @@ pub fn make(folder: &Utf8Path, source: &Source) -> Result<()> {
         sha256: sha256(GO.as_bytes()),
     };
     let mut record = Metadata::new(source.clone(), go);
+    record.workflow_commit = Some(OUR_COMMIT.parse().map_err(Error::msg)?);
     assemble::archive(folder, &record)?;
     assemble::assemble(folder, &mut record, COMMANDS.map(build_info))?;
     let image = image(&folder.join(LAYOUT), source)?;
@@ -132,6 +134,7 @@ fn image(layout: &Utf8Path, source: &Source) -> Result<ImageRecord> {
         base_digest: None,
         engine: "fake dist, no engine".to_owned(),
         emulators: None,
+        snapshot: None,
         inputs: sha256(source.commit.to_string().as_bytes()),
     })
 }

@@ -66,6 +66,12 @@ impl Checkpoint {
         if is_recorded {
             github.record();
         }
+        github.push(checkout::OUR_COMMIT);
+        if config.scenario == Scenario::New {
+            github.switch_issues(false);
+            // The stricter setting: it refuses more than the other one, and nothing that a release needs.
+            github.make_releases_immutable();
+        }
         github.allow(&secrets.tracking, &["contents=read", "issues=write", "actions=write"]);
         github.allow(&secrets.release, &["contents=write", "issues=write"]);
         // GitHub lists pull requests as issues; this one has the label of our issues.
@@ -184,6 +190,14 @@ impl<'a> Pipeline<'a> {
             ScenarioStep::AdoptLatest => self.adopt_latest(),
             ScenarioStep::MakePublic => {
                 self.registry.with(FakeRegistry::make_public);
+                Ok(())
+            }
+            ScenarioStep::SwitchIssuesOn => {
+                self.github.with(|github| github.switch_issues(true));
+                Ok(())
+            }
+            ScenarioStep::ChangeWorkflow => {
+                self.github.with(|github| github.push_workflow_change(checkout::LATER_COMMIT));
                 Ok(())
             }
             ScenarioStep::ScheduledBuild(date_epoch) => {

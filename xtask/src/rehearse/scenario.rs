@@ -20,6 +20,10 @@ pub enum ScenarioStep {
     AdoptLatest,
     /// Someone makes the package public, which is done once.
     MakePublic,
+    /// Somebody changes a workflow file on the default branch, such as the pin of an action.
+    ChangeWorkflow,
+    /// Someone switches issues on, which a fork begins without.
+    SwitchIssuesOn,
     /// The weekly schedule starts a build of master, whose newest commit has this date.
     ScheduledBuild(i64),
     /// Every plan is made again, and is empty.
@@ -68,6 +72,7 @@ const NEW: &[ScenarioStep] = &[
     ScenarioStep::CheckUpstream,
     ScenarioStep::Release,
     ScenarioStep::MakePublic,
+    ScenarioStep::SwitchIssuesOn,
     ScenarioStep::CheckUpstream,
     ScenarioStep::PublishUpstream(&[
         on_master("v0.33.0-rc1", BEGIN + 3 * DAY),
@@ -77,6 +82,7 @@ const NEW: &[ScenarioStep] = &[
     ]),
     ScenarioStep::CheckUpstream,
     ScenarioStep::Release,
+    ScenarioStep::ChangeWorkflow,
     ScenarioStep::Release,
     ScenarioStep::CheckUpstream,
     ScenarioStep::ScheduledBuild(BEGIN + 13 * DAY),
@@ -132,6 +138,8 @@ impl ScenarioStep {
             Self::ReleaseAgain(version) => format!("somebody releases {version} again, which is refused"),
             Self::AdoptLatest => "somebody moves `latest` to the newest build of master: --adopt-latest".to_owned(),
             Self::MakePublic => "someone makes the package public, which has to be done once".to_owned(),
+            Self::ChangeWorkflow => "someone changes a workflow file on main while a run builds".to_owned(),
+            Self::SwitchIssuesOn => "someone switches issues on, which a fork begins without".to_owned(),
             Self::ScheduledBuild(_) => "Sunday: the schedule starts a build of master".to_owned(),
             Self::NothingToDo => "every plan is made again, and is empty".to_owned(),
         }

@@ -10,7 +10,6 @@ use camino::Utf8Path;
 use oci::digest::{file_digest, sha256};
 use oci::documents::Descriptor;
 
-use crate::credentials;
 use crate::dist::image_config::SOURCE;
 use crate::dist::names::{METADATA, SHA256SUMS, sbom};
 use crate::dist::{Dist, FileRecord, ImageRecord, ReleaseName, sha256sums};
@@ -52,7 +51,6 @@ pub fn read(dist: &Dist, repository: &Repository, registry: &str, provenance: Op
     Ok(Desired {
         name,
         repository: repository.clone(),
-        target: credentials::workflow_commit()?,
         notes,
         record: record.clone(),
         files,

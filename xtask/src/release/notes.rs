@@ -8,7 +8,7 @@ use crate::dist::proofs::{self, count};
 use crate::dist::{ImageRecord, Metadata, ReleaseName, Verdict};
 use crate::github::Repository;
 use crate::registry::ImageRepository;
-use crate::upstream::PACKAGE;
+use crate::upstream::{CommitId, PACKAGE};
 
 /// The input of the notes.
 pub struct Facts<'a> {
@@ -39,15 +39,26 @@ fn opening(facts: &Facts<'_>) -> String {
     let mut text = format!(
         "{upstream} for linux/riscv64: `buildkitd`, `buildctl`, and a container image that works with `docker buildx`. \
          For what is new, follow that link to upstream. Built with Go {} from the unmodified commit \
-         [`{}`](https://{PACKAGE}/commit/{commit}).\n",
+         [`{}`](https://{PACKAGE}/commit/{commit}){}.\n",
         record.go.version,
-        &commit.to_string()[..12],
+        short(commit),
+        record.workflow_commit.as_ref().map_or_else(String::new, |commit| workflow(facts, commit)),
     );
     if !missing.is_empty() {
         text += "\n> [!WARNING]\n> This release was published without all of its test results:\n";
         missing.iter().for_each(|(name, why)| text += &format!("> - `{name}` {}\n", one_line(why)));
     }
     text
+}
+
+/// What built it. The tag of the release may be at a later commit.
+fn workflow(facts: &Facts<'_>, commit: &CommitId) -> String {
+    let repository = facts.repository;
+    format!(", by [{repository}](https://github.com/{repository}/tree/{commit}) at `{}`", short(commit))
+}
+
+fn short(commit: &CommitId) -> String {
+    commit.to_string()[..12].to_owned()
 }
 
 fn install(facts: &Facts<'_>) -> String {
@@ -219,6 +230,14 @@ mod tests {
         assert!(!text.contains("gh attestation") && text.contains("# the SBOM attached"), "{text}");
         record.proofs.clear();
         assert!(!of(&record, false).contains("## Test results"));
+    }
+
+    #[test]
+    fn the_commit_of_the_workflow_is_named() {
+        let workflow_commit = Some("5ca1ab1e5ca1ab1e5ca1ab1e5ca1ab1e5ca1ab1e".parse().expect("a commit"));
+        let text = of(&Metadata { workflow_commit, ..samples::proved_record() }, true);
+        let link = "[gounthar/docker-for-riscv64](https://github.com/gounthar/docker-for-riscv64/tree/5ca1ab1e5ca1ab1e5ca1ab1e5ca1ab1e5ca1ab1e)";
+        assert!(text.contains(&format!("/commit/{}), by {link} at `5ca1ab1e5ca1`.\n", samples::commit())), "{text}");
     }
 
     #[test]

@@ -13,7 +13,7 @@ use oci::digest::{Digest, Sha256};
 use oci::reference::ImageTag;
 
 use crate::dist::{Metadata, ReleaseName};
-use crate::github::{CompareStatus, Release, Repository};
+use crate::github::{CompareStatus, Release, Repository, Settings};
 use crate::reconcile::Step;
 use crate::registry::ImageRepository;
 use crate::upstream::CommitId;
@@ -30,8 +30,6 @@ mod release;
 pub struct Desired {
     pub name: ReleaseName,
     pub repository: Repository,
-    /// The commit of this repository to tag; `None` is the newest of the default branch.
-    pub target: Option<CommitId>,
     /// In Markdown.
     pub notes: String,
     pub record: Metadata,
@@ -94,13 +92,16 @@ pub struct Attachment {
 }
 
 /// The observed state.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
+#[cfg_attr(test, derive(Default))]
 pub struct Observed {
+    pub settings: Settings,
     /// All our releases, including drafts if the token may see them.
     pub releases: Vec<Release>,
     /// The record in the published release of that name, if it differs from ours.
     pub published_record: Option<Metadata>,
     pub registry: Registry,
+    /// `None` if there is none, or the repository has no issues.
     pub issue: Option<Issue>,
 }
 
@@ -218,7 +219,7 @@ pub fn plan(desired: &Desired, observed: &Observed) -> Result<Plan, Refused> {
     release::publish(desired, observed, state, &mut plan);
     image::move_latest(desired, &observed.registry, &mut plan);
     foreign::list(desired, observed, &mut plan);
-    issue::close(desired, observed.issue.as_ref(), &mut plan);
+    issue::close(desired, observed, &mut plan);
     if plan.refusals.is_empty() { Ok(plan.plan) } else { Err(Refused(plan.refusals)) }
 }
 

@@ -1,5 +1,7 @@
 //! The remotes that a build is published to, and their observed state.
 
+use std::cell::OnceCell;
+
 use anyhow::{Context, Result, ensure};
 use oci::documents::REVISION;
 use oci::reference::Reference;
@@ -8,7 +10,7 @@ use serde::Deserialize;
 use crate::credentials;
 use crate::dist::Metadata;
 use crate::dist::names::METADATA;
-use crate::github::{GitHub, IssueState, Issues, Release, Releases, Repository, published_comment};
+use crate::github::{GitHub, IssueState, Issues, Release, Releases, Repository, Settings, published_comment};
 use crate::http::Http;
 use crate::os::terminal::note;
 use crate::registry::{Found, Registry, RegistryError};
@@ -25,6 +27,8 @@ pub struct Remotes {
     pub repository: Repository,
     /// The repository of the image.
     pub registry: Registry,
+    /// Read once.
+    settings: OnceCell<Settings>,
 }
 
 /// The annotations of an image's manifest.
@@ -39,7 +43,12 @@ impl Remotes {
     pub fn open(github: GitHub, repository: Repository, desired: &Desired) -> Result<Self> {
         let credentials = credentials::registry_credentials(&desired.image.repository)?;
         let registry = Registry::new(desired.image.repository.clone(), credentials);
-        Ok(Self { github, repository, registry })
+        Ok(Self::new(github, repository, registry))
+    }
+
+    /// Remotes of which nothing is known yet.
+    pub fn new(github: GitHub, repository: Repository, registry: Registry) -> Self {
+        Self { github, repository, registry, settings: OnceCell::new() }
     }
 
     /// Fails early if credentials are missing. A registry other than GitHub's may not need any.
@@ -81,7 +90,17 @@ impl Remotes {
     fn with(&self, desired: &Desired, registry: plan::Registry) -> Result<Observed> {
         let releases = Releases { github: &self.github, repository: &self.repository }.all()?;
         let published_record = published_record(desired, &releases)?;
-        Ok(Observed { releases, published_record, registry, issue: self.issue(desired)? })
+        let settings = self.settings()?.clone();
+        let issue = if settings.has_issues { self.issue(desired)? } else { None };
+        Ok(Observed { settings, releases, published_record, registry, issue })
+    }
+
+    fn settings(&self) -> Result<&Settings> {
+        if let Some(settings) = self.settings.get() {
+            return Ok(settings);
+        }
+        let settings = self.github.settings(&self.repository)?;
+        Ok(self.settings.get_or_init(|| settings))
     }
 
     fn images(&self, desired: &Desired) -> Result<plan::Registry> {
@@ -175,6 +194,7 @@ mod tests {
             github: GitHub::new("https://api.github.com".parse().expect("a URL"), token),
             repository: "o/n".parse().expect("a repository"),
             registry: Registry::new(image.parse().expect("a repository"), credentials),
+            settings: OnceCell::new(),
         };
         remotes.require_credentials().err().map(|error| error.to_string())
     }

@@ -65,11 +65,10 @@ impl Scenario {
         let bundle = folder.join("bundle");
         let desired = desired::read(&dist, &repository, &host, Some(&bundle)).expect("is complete");
         let token = Authorization::bearer(TOKEN).expect("a token");
-        let remotes = Remotes {
-            github: GitHub::new(servers[0].url().parse().expect("a URL"), Some(token)),
-            repository,
-            registry: Registry::new(desired.image.repository.clone(), Some(Authorization::basic(ACCOUNT.0, ACCOUNT.1))),
-        };
+        let github_client = GitHub::new(servers[0].url().parse().expect("a URL"), Some(token));
+        let account = Authorization::basic(ACCOUNT.0, ACCOUNT.1);
+        let client = Registry::new(desired.image.repository.clone(), Some(account));
+        let remotes = Remotes::new(github_client, repository, client);
         Self { folder, desired, remotes, registry, github, _servers: servers }
     }
 
@@ -84,6 +83,7 @@ impl Scenario {
     /// Publishes once, as `--execute` does.
     fn publish(&self) -> Result<Verified> {
         let plan = plan(&self.desired, &self.remotes.observe(&self.desired)?)?;
+        preflight::check(&self.remotes, &self.desired, &plan)?;
         apply(&self.remotes, &plan, |_| ())?;
         verify::verify(&self.remotes, &self.desired)
     }
@@ -170,6 +170,43 @@ fn a_package_that_may_not_be_created_ends_before_anything_is_public() {
     assert!(error.contains("not allowed to Create organization package"), "{error}");
     let published = locked(&scenario.github).snapshot()["releases"].as_array().expect("a list").clone();
     assert!(published.iter().all(|release| release["draft"] == true), "{published:?}");
+}
+
+/// What the tokens may not do is known before the draft is made, and all of it is said at once.
+#[test]
+fn what_is_not_permitted_is_said_before_the_first_write() {
+    type Prepare = fn(&mut FakeGitHub);
+    let cases: [(Prepare, &[&str]); 5] = [
+        (|_| (), &["not allowed to Create organization package"]),
+        (
+            |github| github.allow(TOKEN, &["issues=write"]),
+            &["not allowed to Create organization package", "contents=write"],
+        ),
+        (|github| github.allow_classic(TOKEN, &["read:org"]), &["has the scopes read:org"]),
+        (|github| github.allow_classic(TOKEN, &[]), &["has no scope"]),
+        (FakeGitHub::archive, &["is archived"]),
+    ];
+    for (prepare, words) in cases {
+        let scenario = Scenario::new(|registry| {
+            *registry = empty_registry();
+            registry.denies_creation = true;
+        });
+        prepare(&mut locked(&scenario.github));
+        let before = locked(&scenario.github).snapshot();
+        let error = format!("{:#}", scenario.publish().expect_err("is refused"));
+        assert_eq!(locked(&scenario.github).snapshot(), before, "{error}");
+        assert!(error.contains("nothing was changed") && words.iter().all(|word| error.contains(word)), "{error}");
+    }
+}
+
+#[test]
+fn what_asks_for_permission_leaves_nothing() {
+    let scenario = Scenario::new(|_| ());
+    let before = (locked(&scenario.github).snapshot(), locked(&scenario.registry).snapshot());
+    let plan = plan(&scenario.desired, &scenario.remotes.observe(&scenario.desired).expect("is observed"));
+    preflight::check(&scenario.remotes, &scenario.desired, &plan.expect("nothing is refused")).expect("is permitted");
+    assert_eq!((locked(&scenario.github).snapshot(), locked(&scenario.registry).snapshot()), before);
+    assert_eq!(locked(&scenario.registry).sessions(), 0, "the upload session is cancelled");
 }
 
 /// Each list is read, changed and written back, so that a lagging read could drop what was just written.

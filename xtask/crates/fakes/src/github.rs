@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use access::Token;
 use actions::Run;
+use history::History;
 use http::{HeaderMap, Method, StatusCode};
 use issues::Issue;
 use labels::Label;
@@ -24,15 +25,19 @@ pub use snapshot::PendingRun;
 mod access;
 mod actions;
 mod assets;
+mod earlier;
 mod events;
 mod history;
 mod issues;
 mod labels;
 mod lists;
+mod notes;
 mod paging;
 mod releases;
+mod removal;
 mod response;
 mod routes;
+mod settings;
 mod shapes;
 mod site;
 mod snapshot;
@@ -73,20 +78,31 @@ struct State {
     /// The release that was explicitly made the latest.
     latest: Option<u64>,
     issues: Vec<Issue>,
+    /// Whether issues are switched off, as in a new fork.
+    are_issues_off: bool,
     labels: Vec<Label>,
     runs: Vec<Run>,
     /// The events that were sent, each with its type and payload.
     events: Vec<(String, Value)>,
+    history: History,
     /// The git tags of our repository, each with its commit.
     tags: BTreeMap<String, String>,
     /// One tick for each object created or changed: the source of ids and times.
     ticks: u64,
+    /// Whether releases become immutable when they are published.
+    has_immutable_releases: bool,
     /// The next upload fails with 502 and leaves an asset in the state `starter`.
     leaves_starter: bool,
     /// A dispatch is answered without the run.
     hides_runs: bool,
     /// Labels of issues are dropped without an error.
     drops_labels: bool,
+    description: Option<String>,
+    is_archived: bool,
+    /// Whether the repository lacks the workflow.
+    has_no_workflow: bool,
+    /// The packages of the repository's owner.
+    packages: BTreeSet<String>,
 }
 
 /// A JSON request to `api.github.com` with its response, to be checked against GitHub's OpenAPI
@@ -117,7 +133,11 @@ struct Call<'a> {
     body: &'a Content,
     /// Whether the token may push, and so see drafts.
     can_push: bool,
+    /// Whether the token may change workflow files, which `GITHUB_TOKEN` never may.
+    can_change_workflows: bool,
     login: &'a str,
+    description: Option<String>,
+    is_archived: bool,
 }
 
 impl FakeGitHub {
@@ -139,11 +159,6 @@ impl FakeGitHub {
     /// Registers a token with permissions of the form `contents=write`. Unknown tokens are refused.
     pub fn allow(&mut self, token: &str, permissions: &[&str]) {
         self.tokens.insert(token.to_owned(), Token::new(permissions));
-    }
-
-    /// Makes the next upload of an asset fail with 502 and leave an asset in the state `starter`.
-    pub fn starter_once(&mut self) {
-        self.state.leaves_starter = true;
     }
 
     /// Records the exchanges from now on.
@@ -186,6 +201,7 @@ impl FakeGitHub {
         if let Err(refused) = access::check_permission(token.as_ref(), route.permission, is_upstream) {
             return (refused, None);
         }
+        let has = |permission| token.as_ref().is_some_and(|token| token.has(permission)) && !is_upstream;
         let call = Call {
             site: Site::of(host),
             repository: if is_upstream { UPSTREAM } else { &self.repository },
@@ -193,13 +209,23 @@ impl FakeGitHub {
             query: message::query(request.uri()),
             headers,
             body: request.body(),
-            can_push: token.as_ref().is_some_and(|token| token.has("contents=write")) && !is_upstream,
+            can_push: has("contents=write"),
+            can_change_workflows: has("workflows=write"),
             login: "github-actions[bot]",
+            is_archived: self.state.is_archived && !is_upstream,
+            description: self.state.description.clone().filter(|_| !is_upstream),
         };
         let (template, permission) = (route.template, route.permission);
         let response =
             self.state.run_handler((&mut self.stale, &mut self.lag), route, &call, request.method() == Method::GET);
-        (if token.is_some() { response.with("x-accepted-github-permissions", permission) } else { response }, template)
+        let response = match &token {
+            None => response,
+            Some(token) => match token.scopes() {
+                Some(scopes) => response.with("x-oauth-scopes", scopes),
+                None => response.with("x-accepted-github-permissions", permission),
+            },
+        };
+        (response, template)
     }
 
     /// Adds the headers of the rate limit. Source: GitHub REST API, "Rate limits for the REST API"; a 304

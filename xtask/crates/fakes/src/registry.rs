@@ -115,6 +115,17 @@ impl FakeRegistry {
         self.repositories.entry(name.to_owned()).or_default().is_public = true;
     }
 
+    /// How many upload sessions are open.
+    pub fn sessions(&self) -> usize {
+        self.uploads.len()
+    }
+
+    /// Adds a tag of an image that somebody pushed.
+    pub fn add_tag(&mut self, name: &str, tag: &str) {
+        let digest = format!("sha256:{}", crate::digest::sha256(tag.as_bytes()));
+        self.repositories.entry(name.to_owned()).or_default().tags.insert(tag.to_owned(), digest);
+    }
+
     /// Makes so many reads of a manifest after each push show the state before it.
     pub fn lag(&mut self, reads: u32) {
         self.lag = Lag::of_reads(reads);

@@ -46,7 +46,7 @@ fn damaged_lists_start_at_most_one_build_of_a_version_that_is_listed() {
         let comments: Vec<Comment> = serde_json::from_str(&mutated_input::text(source, COMMENTS)?).unwrap_or_default();
         let upstream = stable(&upstream).expect("stable releases");
         let comments = [(4, comments)].into();
-        let observed = Observed { upstream: upstream.clone(), runs, issues, ours, comments };
+        let observed = Observed { upstream: upstream.clone(), runs, issues, ours, comments, ..Observed::default() };
         let statuses = observed.evaluate(&Desired::default());
         assert!(statuses.len() <= upstream.len() + observed.ours.len() + observed.issues.len());
         for status in &statuses {

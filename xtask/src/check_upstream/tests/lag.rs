@@ -72,7 +72,7 @@ impl Scenario {
         let name = ReleaseName::Upstream("v0.33.0".parse().expect("a version"));
         let errors = self.daily(|client| {
             let releases = Releases { github: &client, repository: &repository() };
-            let draft = releases.draft(&name, None, "notes")?;
+            let draft = releases.draft(&name, "notes")?;
             releases.publish(draft.id, true)
         });
         self.fake.lock().expect("no panic").set_run(waiting[0].id, "completed", Some("success"));

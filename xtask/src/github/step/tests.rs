@@ -43,7 +43,6 @@ impl Service for Recorder {
 fn every_step(path: Utf8PathBuf) -> Vec<GitHubStep> {
     let version: ReleaseTag = "v0.33.0-rc1".parse().expect("a version");
     let release = ReleaseName::Upstream(version.clone());
-    let target = Some("991535e0973488b6a429096d21fa13f81f2d89d8".parse().expect("a commit"));
     let upload = GitHubStep::UploadAsset {
         release: release.clone(),
         asset: "VERSION.txt".to_owned(),
@@ -60,8 +59,8 @@ fn every_step(path: Utf8PathBuf) -> Vec<GitHubStep> {
         GitHubStep::Comment { issue: 1, marker: "<!-- x -->".to_owned(), text: "It's `x`; $(x)".to_owned() },
         GitHubStep::CloseIssue { issue: 1 },
         GitHubStep::ReopenIssue { issue: 1 },
-        GitHubStep::DraftRelease { release: release.clone(), target, notes: NOTES.to_owned() },
-        GitHubStep::EditDraft { release: release.clone(), notes: NOTES.to_owned() },
+        GitHubStep::DraftRelease { release: release.clone(), notes: NOTES.to_owned() },
+        GitHubStep::EditDraft { release: release.clone(), target: Some("main".to_owned()), notes: NOTES.to_owned() },
         upload.clone(),
         GitHubStep::RemoveAsset { release: release.clone(), asset: "VERSION.txt".to_owned(), why },
         upload,
@@ -177,7 +176,6 @@ impl Command {
                     ("body", notes()),
                     ("draft", is("--draft")),
                     ("prerelease", is("--prerelease").or(Some(json!(false)))),
-                    ("target_commitish", text("--target")),
                 ]);
                 ("POST", "releases".to_owned(), body)
             }
@@ -189,6 +187,7 @@ impl Command {
                     ("draft", is("--draft")),
                     ("prerelease", is("--prerelease")),
                     ("make_latest", text("--latest")),
+                    ("target_commitish", text("--target")),
                 ]);
                 ("PATCH", format!("releases/{}", ids.release), body)
             }

@@ -1,11 +1,17 @@
 //! Closes the issue that tracks the build, with a link to the release.
 
-use crate::github::{GitHubStep, published_comment};
-use crate::release::plan::{Desired, Issue, PlanBuilder};
+use crate::github::{GitHubStep, SWITCH_ISSUES_ON, published_comment};
+use crate::release::plan::{Desired, Observed, PlanBuilder};
 
-/// Comments with the link to the release, and closes the issue, unless it is already closed.
-pub(super) fn close(desired: &Desired, issue: Option<&Issue>, plan: &mut PlanBuilder) {
-    let (Some(version), Some(issue)) = (desired.name.upstream(), issue) else { return };
+/// Comments with the link to the release, and closes the issue, unless it is already closed. A repository
+/// without issues is published to all the same.
+pub(super) fn close(desired: &Desired, observed: &Observed, plan: &mut PlanBuilder) {
+    let Some(version) = desired.name.upstream() else { return };
+    if !observed.settings.has_issues {
+        let repository = &desired.repository;
+        plan.note(format!("{repository} has no issues, so none is closed; {SWITCH_ISSUES_ON} switches them on"));
+    }
+    let Some(issue) = &observed.issue else { return };
     if !issue.is_open {
         plan.same(format!("issue {}, closed", issue.number));
         return;

@@ -21,13 +21,12 @@ pub(super) fn fill(desired: &Desired, observed: &Observed, plan: &mut PlanBuilde
     }
     match found.first() {
         None => {
-            let (release, target) = (desired.name.clone(), desired.target.clone());
-            plan.step(GitHubStep::DraftRelease { release, target, notes: desired.notes.clone() });
+            plan.step(GitHubStep::DraftRelease { release: desired.name.clone(), notes: desired.notes.clone() });
             expected(desired).for_each(|file| plan.step(upload(desired, file)));
             ReleaseState::Draft
         }
         Some(release) if release.draft => {
-            complete(desired, release, plan);
+            complete(desired, release, &observed.settings.default_branch, plan);
             ReleaseState::Draft
         }
         Some(release) if foreign::is_foreign(release) => {
@@ -55,17 +54,21 @@ fn expected(desired: &Desired) -> impl Iterator<Item = &File> {
     names.filter_map(|name| desired.files.iter().find(|file| file.name == name))
 }
 
-fn complete(desired: &Desired, release: &Release, plan: &mut PlanBuilder) {
+/// Corrects the draft and completes its assets. Its tag goes to `default_branch`: an earlier version named a
+/// commit, at which GitHub refuses every change of the draft as soon as a workflow file differs.
+fn complete(desired: &Desired, release: &Release, default_branch: &str, plan: &mut PlanBuilder) {
     let name = &desired.name;
+    let target = (release.target_commitish != default_branch).then(|| default_branch.to_owned());
     let normalized = |text: Option<&String>| text.map(|text| text.replace("\r\n", "\n").trim_end().to_owned());
     let title = Some(name.title());
     if release.name == title
         && normalized(release.body.as_ref()) == normalized(Some(&desired.notes))
         && release.prerelease == name.is_prerelease()
+        && target.is_none()
     {
         plan.same(format!("draft {name}, its title and notes"));
     } else {
-        plan.step(GitHubStep::EditDraft { release: name.clone(), notes: desired.notes.clone() });
+        plan.step(GitHubStep::EditDraft { release: name.clone(), target, notes: desired.notes.clone() });
     }
     for file in expected(desired) {
         match release.assets.iter().find(|asset| asset.name == file.name) {
@@ -97,6 +100,12 @@ fn compare(desired: &Desired, release: &Release, published: Option<&Metadata>, p
                 desired.name,
                 file.name,
                 difference(asset, file)
+            )),
+            // GitHub says on the page of such a release: "Only release title and notes can be modified."
+            None if release.immutable => plan.refuse(format!(
+                "{} is published without {} and is immutable, so nobody can add it; say in its notes, which can still be \
+                 edited, that the file is missing (gh release edit {} --notes-file FILE)",
+                desired.name, file.name, desired.name
             )),
             None => plan.refuse(format!(
                 "{} is published without {}, so somebody removed it; add it by hand (gh release upload {} {})",

@@ -12,6 +12,13 @@ mod foreign;
 mod printed;
 mod rules;
 
+/// The settings of a new repository.
+impl Default for Settings {
+    fn default() -> Self {
+        Self { default_branch: "main".to_owned(), has_issues: true }
+    }
+}
+
 fn sha256(byte: u8) -> Sha256 {
     Sha256::from_bytes(&[byte; 32])
 }
@@ -34,7 +41,6 @@ fn desired(r#ref: &str) -> Desired {
     Desired {
         name: ReleaseName::of(&record.source).expect("a name"),
         repository: "o/n".parse().expect("a repository"),
-        target: None,
         notes: "What it is.\n".to_owned(),
         files: names::files(&record.source.version).into_iter().zip(1..).map(file).collect(),
         image: Image {
@@ -69,11 +75,13 @@ fn release(desired: &Desired, draft: bool) -> Release {
     Release {
         id: 1,
         tag_name: desired.name.to_string(),
+        target_commitish: "main".to_owned(),
         name: Some(desired.name.title()),
         // Text saved on the web page has other line ends.
         body: Some("What it is.\r\n".to_owned()),
         draft,
         prerelease: desired.name.is_prerelease(),
+        immutable: false,
         html_url: "https://github.com/o/n/releases/1".to_owned(),
         upload_url: String::new(),
         assets: desired.files.iter().zip(1..).map(asset).collect(),
@@ -105,11 +113,11 @@ fn text(desired: &Desired, observed: &Observed) -> String {
 
 #[test]
 fn a_new_release_is_created_bottom_up_and_published_last() {
-    let desired = Desired { target: Some(samples::commit()), ..desired("v0.32.2") };
+    let desired = desired("v0.32.2");
     let issue = Some(Issue { number: 4, is_open: true, is_commented: false });
     let observed = Observed { issue, ..Observed::default() };
     expect![[r#"
-        gh release create buildkit-v0.32.2-riscv64 --draft --title 'BuildKit v0.32.2 for RISC-V64' --notes-file target/release-notes/buildkit-v0.32.2-riscv64.md --target 991535e0973488b6a429096d21fa13f81f2d89d8
+        gh release create buildkit-v0.32.2-riscv64 --draft --title 'BuildKit v0.32.2 for RISC-V64' --notes-file target/release-notes/buildkit-v0.32.2-riscv64.md
         gh release upload buildkit-v0.32.2-riscv64 dist/buildkitd
         gh release upload buildkit-v0.32.2-riscv64 dist/buildctl
         gh release upload buildkit-v0.32.2-riscv64 dist/buildkit-v0.32.2.linux-riscv64.tar.gz

@@ -9,16 +9,42 @@ use crate::github::response::Response;
 /// The versions of the API. Source: GitHub REST API, "API Versions"; changelog of 2026-03-12.
 const VERSIONS: [&str; 2] = ["2022-11-28", "2026-03-10"];
 
-/// The token of a GitHub App, as workflows get it, with individual permissions.
+/// What no permission of a GitHub App grants. Source: "Delete a package for a user": tokens of OAuth apps and classic
+/// ones need the scopes `read:packages` and `delete:packages`; GitHub's OpenAPI description has
+/// `enabledForGitHubApps: false`.
+pub const DELETE_PACKAGES: &str = "delete:packages";
+
+/// The token of a GitHub App, as workflows get it, with individual permissions; or a classic personal
+/// access token, with scopes.
 #[derive(Clone)]
 pub struct Token {
     permissions: BTreeSet<String>,
+    scopes: Option<BTreeSet<String>>,
 }
+
+/// What the scope `repo` includes of that which is needed here. Source: "Scopes for OAuth apps".
+const OF_SCOPE_REPO: [&str; 3] = ["contents=write", "issues=write", "actions=write"];
 
 impl Token {
     /// Takes permissions of the form `contents=write`.
     pub fn new(permissions: &[&str]) -> Self {
-        Self { permissions: permissions.iter().map(|&permission| permission.to_owned()).collect() }
+        Self { permissions: permissions.iter().map(|&permission| permission.to_owned()).collect(), scopes: None }
+    }
+
+    /// A classic token of somebody who owns the repository.
+    pub fn classic(scopes: &[&str]) -> Self {
+        let granted = if scopes.contains(&"repo") { &OF_SCOPE_REPO[..] } else { &[] };
+        let mut permissions = Self::new(granted).permissions;
+        if scopes.contains(&"delete:packages") && scopes.contains(&"read:packages") {
+            permissions.insert(DELETE_PACKAGES.to_owned());
+        }
+        Self { permissions, scopes: Some(scopes.iter().map(|&scope| scope.to_owned()).collect()) }
+    }
+
+    /// The header `X-OAuth-Scopes`, which only answers to classic tokens have. Source: "Scopes for OAuth apps",
+    /// "Checking the scopes".
+    pub fn scopes(&self) -> Option<String> {
+        Some(self.scopes.as_ref()?.iter().map(String::as_str).collect::<Vec<_>>().join(", "))
     }
 
     pub fn has(&self, permission: &str) -> bool {

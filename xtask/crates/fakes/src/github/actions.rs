@@ -62,7 +62,7 @@ impl FakeGitHub {
 
 impl State {
     fn start(&mut self, event: &'static str, buildkit_ref: Option<String>) -> u64 {
-        let (id, started) = (FIRST_RUN + self.runs.len() as u64, self.tick());
+        let (id, started) = (self.runs.last().map_or(FIRST_RUN, |run| run.id + 1), self.tick());
         let title = format!("BuildKit {}", buildkit_ref.as_deref().unwrap_or("master"));
         let status = "queued".to_owned();
         self.runs.push(Run { id, started, title, event, status, conclusion: None, attempt: 1, buildkit_ref });
@@ -75,7 +75,7 @@ impl State {
     /// erlang/otp#8807 quotes, inputs that the workflow does not declare, and branches that do not exist.
     pub fn dispatch(&mut self, call: &Call, file: &str) -> Outcome {
         let dispatch: Map<String, Value> = call.document()?;
-        if file != WORKFLOW {
+        if file != WORKFLOW || self.has_no_workflow {
             return Err(Response::not_found().violating(format!("there is no workflow {file}")));
         }
         let unprocessable =
@@ -106,6 +106,9 @@ impl State {
     /// "List workflow runs for a workflow": newest first; the parameter `status` is a status or a
     /// conclusion.
     pub fn list_runs(&mut self, call: &Call, file: &str) -> Outcome {
+        if self.has_no_workflow {
+            return Err(Response::not_found());
+        }
         if file != WORKFLOW {
             return Err(Response::not_found().violating(format!("there is no workflow {file}")));
         }
@@ -171,8 +174,8 @@ impl Run {
             "check_suite_url": format!("{api}/check-suites/{id}"),
             "workflow_url": format!("{api}/actions/workflows/1"),
             "url": url,
-            "repository": shapes::repository(call),
-            "head_repository": shapes::repository(call),
+            "repository": shapes::repository(call, true),
+            "head_repository": shapes::repository(call, true),
         })
     }
 }

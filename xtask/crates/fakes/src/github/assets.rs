@@ -72,7 +72,8 @@ impl State {
     }
 
     /// "Upload a release asset": raw content with `Content-Type` and `Content-Length`. A name that
-    /// exists, in whatever state, is refused; a 502 "may leave an empty asset with a state of `starter`".
+    /// exists, in whatever state, is refused, and so is any after an immutable release is published ("Immutable
+    /// releases": "the assets and associated Git tag cannot be changed after publication"); a 502 "may leave an empty asset with a state of `starter`".
     pub fn upload(&mut self, call: &Call, id: &str) -> Outcome {
         let header = |name| call.headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
         let Some(content_type) = header("content-type") else {
@@ -90,6 +91,11 @@ impl State {
         }
         let release = self.releases.iter().position(|release| release.id.to_string() == id);
         let release = release.ok_or_else(Response::not_found)?;
+        if self.releases[release].is_immutable {
+            // The answer is quoted in concourse/github-release-resource#151.
+            let message = "Cannot upload assets to an immutable release.";
+            return Err(Response::message(StatusCode::UNPROCESSABLE_ENTITY, message));
+        }
         if self.releases[release].assets.iter().any(|asset| asset.name == name) {
             return Err(Response::invalid("ReleaseAsset", "name", "already_exists"));
         }
@@ -107,9 +113,15 @@ impl State {
         }
     }
 
+    /// "Delete a release asset". Refused for an immutable release.
     pub fn delete_asset(&mut self, id: &str) -> Outcome {
         for release in &mut self.releases {
             if let Some(position) = release.assets.iter().position(|asset| asset.id.to_string() == id) {
+                if release.is_immutable {
+                    // The error is quoted in uutils/coreutils#13839.
+                    let message = "Cannot delete asset from an immutable release";
+                    return Err(Response::custom("ReleaseAsset", message));
+                }
                 release.assets.remove(position);
                 return Ok(Response::empty(StatusCode::NO_CONTENT));
             }

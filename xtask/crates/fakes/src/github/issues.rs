@@ -1,5 +1,6 @@
 //! Issues and their comments.
 
+use http::StatusCode;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -57,6 +58,11 @@ struct NewComment {
 }
 
 impl FakeGitHub {
+    /// Switches issues off or on. A fork begins without them.
+    pub fn switch_issues(&mut self, are_on: bool) {
+        self.state.are_issues_off = !are_on;
+    }
+
     /// Opens a pull request, which lists of issues contain too.
     pub fn open_pull_request(&mut self, title: &str, labels: &[&str]) {
         let labels: Vec<String> = labels.iter().map(|&label| label.to_owned()).collect();
@@ -104,6 +110,16 @@ impl State {
         self.issues.iter_mut().find(|issue| issue.number.to_string() == number).ok_or_else(Response::not_found)
     }
 
+    /// "If issues are disabled in the repository, the API returns a `410 Gone` status." Source: "Create an
+    /// issue"; the descriptions of the other operations list that status too, except "List repository
+    /// issues", which then shows pull requests alone. Reports quote the message in other words, too (ossf/allstar#64).
+    fn require_issues(&self) -> Result<(), Response> {
+        if self.are_issues_off {
+            return Err(Response::message(StatusCode::GONE, "Issues has been disabled in this repository."));
+        }
+        Ok(())
+    }
+
     /// "List repository issues": newest first, only open ones unless `state` says otherwise, and only
     /// those with all the `labels`; "may return both issues and pull requests in the response".
     pub fn list_issues(&self, call: &Call) -> Response {
@@ -111,18 +127,22 @@ impl State {
         let labels: Vec<&str> = call.parameter("labels").map_or(Vec::new(), |labels| labels.split(',').collect());
         let has = |issue: &Issue, label: &str| issue.labels.iter().any(|name| name.eq_ignore_ascii_case(label));
         let is_wanted = |issue: &&Issue| {
-            (state == "all" || (state == "open") == issue.is_open) && labels.iter().all(|label| has(issue, label))
+            (issue.is_pull_request || !self.are_issues_off)
+                && (state == "all" || (state == "open") == issue.is_open)
+                && labels.iter().all(|label| has(issue, label))
         };
         let wanted = self.issues.iter().rev().filter(is_wanted);
         call.list_response(wanted.map(|issue| self.issue_json(call, issue)).collect(), "issues")
     }
 
     pub fn get_issue(&mut self, call: &Call, number: &str) -> Outcome {
+        self.require_issues()?;
         let issue = self.issue_mut(number)?.clone();
         Ok(Response::ok(&self.issue_json(call, &issue)))
     }
 
     pub fn create_issue(&mut self, call: &Call) -> Outcome {
+        self.require_issues()?;
         let mut edit: Edit = call.document()?;
         let Some(title) = edit.title.take().filter(|title| !title.is_empty()) else {
             return Err(
@@ -137,6 +157,7 @@ impl State {
     }
 
     pub fn update_issue(&mut self, call: &Call, number: &str) -> Outcome {
+        self.require_issues()?;
         let edit: Edit = call.document()?;
         let issue = self.issue_mut(number)?.clone();
         let issue = self.edited_issue(issue, edit)?;
@@ -167,11 +188,13 @@ impl State {
 
     /// "List issue comments": "ordered by ascending ID".
     pub fn list_comments(&mut self, call: &Call, number: &str) -> Outcome {
+        self.require_issues()?;
         let comments = self.issue_mut(number)?.comments.iter().map(|comment| comment.to_json(call, number)).collect();
         Ok(call.list_response(comments, &format!("issues/{number}/comments")))
     }
 
     pub fn create_comment(&mut self, call: &Call, number: &str) -> Outcome {
+        self.require_issues()?;
         let comment_in: NewComment = call.document()?;
         check_length(&comment_in.body, "IssueComment")?;
         let comment = Comment { id: self.tick(), body: comment_in.body };

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::github::assets::Asset;
 use crate::github::response::{Outcome, Response};
 use crate::github::shapes::{self, BRANCH};
-use crate::github::{Call, State};
+use crate::github::{Call, FakeGitHub, State};
 
 const LARGEST_BODY_CHARACTERS: usize = 125_000;
 
@@ -21,6 +21,8 @@ pub struct Release {
     pub is_draft: bool,
     pub is_prerelease: bool,
     pub published: Option<u64>,
+    /// Whether neither its assets nor its tag can be changed any more.
+    pub is_immutable: bool,
     pub assets: Vec<Asset>,
 }
 
@@ -60,6 +62,14 @@ impl Release {
         self.body = edit.body.or(self.body.take());
         self.is_draft = edit.draft.unwrap_or(self.is_draft);
         self.is_prerelease = edit.prerelease.unwrap_or(self.is_prerelease);
+    }
+}
+
+impl FakeGitHub {
+    /// Makes the releases that are published from now on immutable: the setting of a repository.
+    /// Source: GitHub Docs, "Immutable releases".
+    pub fn make_releases_immutable(&mut self) {
+        self.state.has_immutable_releases = true;
     }
 }
 
@@ -124,10 +134,11 @@ impl State {
             is_draft: true,
             is_prerelease: false,
             published: None,
+            is_immutable: false,
             assets: Vec::new(),
         };
         let is_draft = edit.draft.unwrap_or(false);
-        let release = self.edited(release, Edit { draft: Some(is_draft), ..edit })?;
+        let release = self.edited(call, release, Edit { draft: Some(is_draft), ..edit })?;
         let document = self.to_json(call, &release);
         self.releases.push(release);
         Ok(Response::created(&document))
@@ -137,7 +148,7 @@ impl State {
         let edit: Edit = call.document()?;
         let position = self.releases.iter().position(|release| release.id.to_string() == id);
         let position = position.ok_or_else(Response::not_found)?;
-        let release = self.edited(self.releases[position].clone(), edit)?;
+        let release = self.edited(call, self.releases[position].clone(), edit)?;
         let document = self.to_json(call, &release);
         self.releases[position] = release;
         Ok(Response::ok(&document))
@@ -145,13 +156,18 @@ impl State {
 
     /// The release after the edit. Publishing it creates its git tag, if there is none, and by default
     /// makes it the latest, which "drafts and prereleases cannot" be.
-    fn edited(&mut self, mut release: Release, edit: Edit) -> Result<Release, Response> {
+    fn edited(&mut self, call: &Call, mut release: Release, edit: Edit) -> Result<Release, Response> {
         if edit.body.as_ref().is_some_and(|body| body.chars().count() > LARGEST_BODY_CHARACTERS) {
             return Err(Response::invalid("Release", "body", "custom")
                 .violating("the body of a release is too long".to_owned()));
         }
+        // The answer is quoted in cameronrye/openzim-mcp#215.
+        if release.is_immutable && edit.draft == Some(true) {
+            return Err(Response::custom("Release", "state cannot be changed when release is immutable"));
+        }
         let make_latest = edit.make_latest;
         release.apply(edit);
+        let commit = self.target(call, &release)?;
         if release.is_draft {
             return Ok(release);
         }
@@ -161,8 +177,7 @@ impl State {
         }
         if release.published.is_none() {
             release.published = Some(self.tick());
-            let is_branch = release.commit == BRANCH;
-            let commit = if is_branch { shapes::sha("ours") } else { release.commit.clone() };
+            release.is_immutable = self.has_immutable_releases;
             self.tags.entry(release.tag.clone()).or_insert(commit);
         }
         match make_latest {
@@ -209,6 +224,7 @@ impl State {
             "body": release.body,
             "draft": release.is_draft,
             "prerelease": release.is_prerelease,
+            "immutable": release.is_immutable,
             "created_at": shapes::time(id),
             "published_at": release.published.map(shapes::time),
             "author": shapes::user(call),

@@ -66,6 +66,17 @@ impl Response {
         Self::new(StatusCode::UNPROCESSABLE_ENTITY, &document)
     }
 
+    /// 422 with the code `custom` and an explanation. Source: as of [`Response::invalid`].
+    pub fn custom(resource: &str, message: &str) -> Self {
+        let document = json!({
+            "message": "Validation Failed",
+            "errors": [{"resource": resource, "code": "custom", "message": message}],
+            "documentation_url": "https://docs.github.com/rest",
+            "status": "422",
+        });
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, &document)
+    }
+
     #[must_use]
     pub fn with(mut self, name: &'static str, value: impl Into<String>) -> Self {
         self.headers.push((name, value.into()));

@@ -4,6 +4,7 @@
 use http::Method;
 
 use crate::github::Collection::{self, Assets, Comments, Issues, Labels, Releases, Runs};
+use crate::github::access::DELETE_PACKAGES;
 use crate::github::response::{Outcome, Response};
 use crate::github::{Call, REPOSITORY_IDS, State, UPSTREAM, shapes};
 
@@ -40,6 +41,12 @@ pub fn find<'a>(method: &Method, segments: &[&'a str], ours: &str) -> Option<(bo
             let (template, permission) = (Some("/releases/{release_id}/assets"), "contents=write");
             Some((named(owner, name)?, Route { template, permission, collection: Some(Assets), handler }))
         }
+        // Whether the owner is a user or an organisation is not checked.
+        ["users" | "orgs", owner, "packages", "container", package] if method == "DELETE" => {
+            ours.split_once('/').filter(|(ours, _)| ours.eq_ignore_ascii_case(owner))?;
+            let handler: Handler = Box::new(move |state, _| state.delete_package(package));
+            Some((false, Route { template: None, permission: DELETE_PACKAGES, collection: None, handler }))
+        }
         [owner, name, "releases", "download", tag, file] if method == "GET" => {
             let handler: Handler = Box::new(move |state, call| state.download(call, tag, file));
             let (template, permission) = (None, "contents=read");
@@ -50,8 +57,17 @@ pub fn find<'a>(method: &Method, segments: &[&'a str], ours: &str) -> Option<(bo
 }
 
 fn route<'a>(method: &str, below: &[&'a str]) -> Option<Route<'a>> {
+    of_releases(method, below).or_else(|| of_issues_and_runs(method, below))
+}
+
+fn of_releases<'a>(method: &str, below: &[&'a str]) -> Option<Route<'a>> {
     let (template, permission, collection, handler): (_, _, _, Handler) = match (method, below) {
-        ("GET", []) => ("", "metadata=read", None, Box::new(|_, call| Ok(Response::ok(&shapes::repository(call))))),
+        ("GET", []) => (
+            "",
+            "metadata=read",
+            None,
+            Box::new(|state, call| Ok(Response::ok(&shapes::repository(call, !state.are_issues_off)))),
+        ),
         ("GET", ["releases"]) => {
             ("/releases", "contents=read", Some(Releases), Box::new(|state, call| Ok(state.list_releases(call))))
         }
@@ -69,6 +85,21 @@ fn route<'a>(method: &str, below: &[&'a str]) -> Option<Route<'a>> {
             Some(Releases),
             Box::new(|state, call| state.update_release(call, id)),
         ),
+        ("POST", ["releases", "generate-notes"]) => {
+            ("/releases/generate-notes", "contents=write", None, Box::new(State::generate_notes))
+        }
+        ("DELETE", ["releases", id]) => {
+            ("/releases/{release_id}", "contents=write", Some(Releases), Box::new(|state, _| state.delete_release(id)))
+        }
+        ("GET", ["git", "matching-refs", "tags", prefix]) => (
+            "/git/matching-refs/{ref}",
+            "contents=read",
+            None,
+            Box::new(|state, call| Ok(state.matching_tags(call, prefix))),
+        ),
+        ("DELETE", ["git", "refs", "tags", tag]) => {
+            ("/git/refs/{ref}", "contents=write", None, Box::new(|state, _| state.delete_tag(tag)))
+        }
         ("GET", ["releases", id, "assets"]) => (
             "/releases/{release_id}/assets",
             "contents=read",
@@ -84,6 +115,13 @@ fn route<'a>(method: &str, below: &[&'a str]) -> Option<Route<'a>> {
         ("GET", ["git", "ref", "tags", tag]) => {
             ("/git/ref/{ref}", "contents=read", None, Box::new(|state, call| state.git_tag(call, tag)))
         }
+        _ => return None,
+    };
+    Some(Route { template: Some(template), permission, collection, handler })
+}
+
+fn of_issues_and_runs<'a>(method: &str, below: &[&'a str]) -> Option<Route<'a>> {
+    let (template, permission, collection, handler): (_, _, _, Handler) = match (method, below) {
         ("GET", ["issues"]) => {
             ("/issues", "issues=read", Some(Issues), Box::new(|state, call| Ok(state.list_issues(call))))
         }
@@ -126,6 +164,12 @@ fn route<'a>(method: &str, below: &[&'a str]) -> Option<Route<'a>> {
             Some(Runs),
             Box::new(|state, call| state.list_runs(call, file)),
         ),
+        ("DELETE", ["labels", name]) => {
+            ("/labels/{name}", "issues=write", Some(Labels), Box::new(|state, _| state.delete_label(name)))
+        }
+        ("DELETE", ["actions", "runs", id]) => {
+            ("/actions/runs/{run_id}", "actions=write", Some(Runs), Box::new(|state, _| state.delete_run(id)))
+        }
         _ => return None,
     };
     Some(Route { template: Some(template), permission, collection, handler })

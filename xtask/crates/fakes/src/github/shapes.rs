@@ -85,7 +85,7 @@ fn account(base: &str, login: &str, kind: &str) -> Value {
 }
 
 /// The repository (`minimal-repository` and `full-repository`).
-pub fn repository(call: &Call) -> Value {
+pub fn repository(call: &Call, has_issues: bool) -> Value {
     let api = call.api();
     let (owner, name) = call.repository.split_once('/').unwrap_or_default();
     let mut repository = json!({
@@ -96,15 +96,21 @@ pub fn repository(call: &Call) -> Value {
         "owner": account(&call.site.api, owner, "User"),
         "private": false,
         "html_url": format!("https://github.com/{}", call.repository),
-        "description": null,
+        "description": call.description,
         "fork": false,
         "url": api,
         "default_branch": BRANCH,
         "homepage": null, "language": null, "license": null, "mirror_url": null,
-        "archived": false, "disabled": false,
-        "has_issues": true, "has_projects": false, "has_wiki": false, "has_pages": false, "has_discussions": false,
+        "archived": call.is_archived, "disabled": false,
+        "has_issues": has_issues, "has_projects": false, "has_wiki": false, "has_pages": false, "has_discussions": false,
         "created_at": time(0), "updated_at": time(0), "pushed_at": time(0),
     });
+    // For a token only. Source: "Get a repository", its example, and `full-repository` of the OpenAPI description.
+    if call.headers.contains_key("authorization") {
+        let push = call.can_push;
+        repository["permissions"] =
+            json!({"admin": false, "maintain": false, "push": push, "triage": push, "pull": true});
+    }
     for count in COUNTS.split_whitespace() {
         repository[count] = 0.into();
     }

@@ -7,8 +7,10 @@ use crate::message::{Content, Request, Response, Service};
 
 mod access;
 mod events;
+mod history;
 mod issues;
 mod lists;
+mod removal;
 mod site;
 
 const TOKEN: &str = "secret";
@@ -126,6 +128,26 @@ fn assets_are_uploaded_once_downloaded_from_another_host_and_deleted() {
 }
 
 #[test]
+fn nothing_is_added_to_an_immutable_release_or_removed_from_it() {
+    let mut fake = fake();
+    let (before, _) = draft(&mut fake, "before");
+    ask(&mut fake, "PATCH", &before, &json!({"draft": false}));
+    fake.make_releases_immutable();
+    assert_eq!(get(&mut fake, &before).1["immutable"], false, "it was published before");
+    let (path, to) = draft(&mut fake, "t");
+    let asset = upload(&mut fake, &to, "a").1;
+    assert_eq!(get(&mut fake, &path).1["immutable"], false, "a draft can be changed");
+    assert_eq!(ask(&mut fake, "PATCH", &path, &json!({"draft": false})).1["immutable"], true);
+    let (status, refused) = upload(&mut fake, &to, "b");
+    assert_eq!((status, &refused["message"]), (422, &json!("Cannot upload assets to an immutable release.")));
+    let removed = ask(&mut fake, "DELETE", &format!("releases/assets/{}", asset["id"]), &Value::Null);
+    let message = "Cannot delete asset from an immutable release";
+    assert_eq!((removed.0, &removed.1["errors"][0]["message"]), (422, &json!(message)));
+    assert_eq!(ask(&mut fake, "PATCH", &path, &json!({"name": "t", "body": "b"})).0, 200, "title and notes");
+    assert_eq!(ask(&mut fake, "PATCH", &path, &json!({"draft": true})).0, 422);
+}
+
+#[test]
 fn a_failed_upload_leaves_a_starter_that_blocks_its_name() {
     let mut fake = fake();
     let (path, to) = draft(&mut fake, "t");
@@ -137,26 +159,6 @@ fn a_failed_upload_leaves_a_starter_that_blocks_its_name() {
     let id = &assets[0]["id"];
     ask(&mut fake, "DELETE", &format!("releases/assets/{id}"), &Value::Null);
     assert_eq!(upload(&mut fake, &to, "a").0, 201);
-}
-
-#[test]
-fn issue_lists_contain_pull_requests_and_new_labels_are_created() {
-    let mut fake = fake();
-    fake.open_pull_request("pull", &["x"]);
-    let (status, issue) = ask(&mut fake, "POST", "issues", &json!({"title": "t", "body": "b", "labels": ["x", "y z"]}));
-    assert_eq!((status, &issue["number"], &issue["labels"][1]["color"]), (201, &json!(2), &json!("ededed")));
-    let listed = get(&mut fake, "issues?state=all&labels=x").1;
-    assert!(listed[0].get("pull_request").is_none() && listed[1]["pull_request"].is_object());
-    assert_eq!(get(&mut fake, "issues?labels=x,y%20z").1.as_array().map(Vec::len), Some(1));
-    let (_, closed) = ask(&mut fake, "PATCH", "issues/2", &json!({"state": "closed", "labels": ["x"]}));
-    assert_eq!((&closed["state"], &closed["state_reason"]), (&json!("closed"), &json!("completed")));
-    assert_eq!(get(&mut fake, "issues?labels=y%20z&state=all").1, json!([]));
-    assert_eq!(ask(&mut fake, "POST", "issues/2/comments", &json!({"body": "c"})).0, 201);
-    assert_eq!(get(&mut fake, "issues/2/comments").1[0]["body"], "c");
-    assert_eq!((get(&mut fake, "issues/2").1["comments"].as_u64(), get(&mut fake, "issues/9").0), (Some(1), 404));
-    assert_eq!(ask(&mut fake, "POST", "labels", &json!({"name": "X"})).0, 422);
-    assert_eq!(ask(&mut fake, "POST", "labels", &json!({"name": "new", "color": "0e8a16"})).0, 201);
-    assert_eq!(get(&mut fake, "labels").1.as_array().map(Vec::len), Some(3));
 }
 
 #[test]

@@ -35,6 +35,7 @@ impl FakeGitHub {
             is_draft: false,
             is_prerelease,
             published: Some(id),
+            is_immutable: false,
             assets: Vec::new(),
         });
     }

@@ -7,7 +7,7 @@ use crate::os::mutated_input;
 #[test]
 fn a_damaged_list_of_releases_leads_to_bounded_steps_on_this_release_alone() {
     let desired = desired("v0.32.2");
-    let sample = r#"[{"id":1,"tag_name":"buildkit-v0.32.2-riscv64","name":"BuildKit v0.32.2 for RISC-V64",
+    let sample = r#"[{"id":1,"tag_name":"buildkit-v0.32.2-riscv64","target_commitish":"main","name":"BuildKit v0.32.2 for RISC-V64",
         "body":"What it is.","draft":true,"prerelease":false,"html_url":"https://github.com/o/n/releases/1",
         "upload_url":"https://uploads.github.com/x{?name}","assets":[{"id":2,"name":"buildkitd","state":"uploaded",
         "size":1000,"digest":null,"browser_download_url":"https://github.com/o/n/d"},{"id":3,"name":"it's; $(x)",

@@ -17,7 +17,7 @@ fn the_record_of_an_earlier_run_is_kept_if_only_its_test_results_are_older() {
         let mut record = desired.record.clone();
         change(&mut record);
         let (releases, registry) = (vec![published.clone()], registry(&desired));
-        plan(&desired, &Observed { releases, registry, published_record: Some(record), issue: None })
+        plan(&desired, &Observed { releases, registry, published_record: Some(record), ..Observed::default() })
     };
     let plan = record(|record| record.proofs[0].seconds += 1).expect("it is kept");
     let earlier = "published with the test results of an earlier run, of the same files and image; it is kept";
@@ -216,4 +216,47 @@ fn missing_unexpected_and_changed_files_are_named() {
           - dist/buildctl has changed since it was built: 2000 bytes, sha256:09 do not match the record; build again
           - dist/buildkitd.old is not part of a release; remove it from the build directory"#]]
     .assert_eq(&text(&desired, &Observed::default()));
+}
+
+#[test]
+fn the_advice_for_a_missing_asset_can_be_followed() {
+    let desired = desired("v0.32.2");
+    let mut published = release(&desired, false);
+    published.assets.pop();
+    let text = |immutable| {
+        let releases = vec![Release { immutable, ..published.clone() }];
+        text(&desired, &Observed { releases, registry: registry(&desired), ..Observed::default() })
+    };
+    assert!(text(false).ends_with("add it by hand (gh release upload buildkit-v0.32.2-riscv64 dist/SHA256SUMS)"));
+    expect![[r#"
+        nothing is published:
+          - buildkit-v0.32.2-riscv64 is published without SHA256SUMS and is immutable, so nobody can add it; say in its notes, which can still be edited, that the file is missing (gh release edit buildkit-v0.32.2-riscv64 --notes-file FILE)"#]]
+    .assert_eq(&text(true));
+}
+
+#[test]
+fn a_repository_without_issues_is_published_to_with_a_note() {
+    let mut desired = desired("v0.32.2");
+    let settings = Settings { has_issues: false, ..Settings::default() };
+    let found = plan(&desired, &Observed { settings: settings.clone(), ..Observed::default() }).expect("a plan");
+    let note = "o/n has no issues, so none is closed; Settings > General > Features > Issues switches them on";
+    assert_eq!((found.notes, found.steps.len()), (vec![note.to_owned()], 14));
+    desired.name = super::desired("master").name;
+    let master = plan(&desired, &Observed { settings, ..Observed::default() }).expect("a plan");
+    assert_eq!(master.notes, [""; 0], "no issue tracks master");
+}
+
+#[test]
+fn a_draft_that_was_to_be_tagged_at_a_commit_is_to_be_tagged_at_the_default_branch() {
+    let desired = desired("v0.32.2");
+    let draft = Release { target_commitish: samples::commit().to_string(), ..release(&desired, true) };
+    let text = text(&desired, &Observed { releases: vec![draft], registry: registry(&desired), ..Observed::default() });
+    let steps: Vec<&str> = text.lines().filter(|line| line.starts_with("gh ")).collect();
+    assert_eq!(
+        steps,
+        [
+            "gh release edit buildkit-v0.32.2-riscv64 --title 'BuildKit v0.32.2 for RISC-V64' --notes-file target/release-notes/buildkit-v0.32.2-riscv64.md --prerelease=false --target main",
+            "gh release edit buildkit-v0.32.2-riscv64 --draft=false --latest=true",
+        ]
+    );
 }

@@ -22,6 +22,20 @@ fn a_token_is_limited_to_its_permissions() {
     assert!(fake.violations().is_empty(), "none of this is the client's mistake");
 }
 
+/// By this a client learns whether it may write, and leaves nothing.
+#[test]
+fn generated_notes_need_write_access_and_are_not_saved() {
+    let mut fake = fake();
+    fake.allow("reader", &["contents=read"]);
+    let before = fake.snapshot();
+    let body = || json!({"tag_name": "t", "target_commitish": "main"}).to_string().into_bytes();
+    let mut post = |token| fake.handle(&request("POST", "/repos/o/n/releases/generate-notes", Some(token), body()));
+    assert_eq!([TOKEN, "reader"].map(|token| post(token).status().as_u16()), [200, 403]);
+    assert_eq!(fake.snapshot(), before);
+    assert_eq!(ask(&mut fake, "POST", "releases/generate-notes", &json!({"tag_name": "t"})).0, 422);
+    assert_eq!(fake.violations(), ["notes of a new tag without a target"]);
+}
+
 #[test]
 fn requests_that_no_client_should_send_are_violations() {
     let mut fake = fake();

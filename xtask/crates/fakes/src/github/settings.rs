@@ -1,0 +1,43 @@
+//! What differs from the usual on demand: a classic token, a description, no workflow, packages, and writes that
+//! fail or show late.
+
+use crate::github::FakeGitHub;
+use crate::github::access::Token;
+
+impl FakeGitHub {
+    /// Registers a classic personal access token with scopes of the form `repo`.
+    pub fn allow_classic(&mut self, token: &str, scopes: &[&str]) {
+        self.tokens.insert(token.to_owned(), Token::classic(scopes));
+    }
+
+    /// Sets the description of the repository.
+    pub fn describe(&mut self, description: &str) {
+        self.state.description = Some(description.to_owned());
+    }
+
+    /// Archives the repository, which is read-only from then on. The fake still accepts writes: no client that asks
+    /// first sends one.
+    pub fn archive(&mut self) {
+        self.state.is_archived = true;
+    }
+
+    /// Makes the repository one without the workflow.
+    pub fn remove_workflow(&mut self) {
+        self.state.has_no_workflow = true;
+    }
+
+    /// Adds a package of the repository's owner.
+    pub fn add_package(&mut self, name: &str) {
+        self.state.packages.insert(name.to_owned());
+    }
+
+    /// The packages of the repository's owner.
+    pub fn packages(&self) -> Vec<String> {
+        self.state.packages.iter().cloned().collect()
+    }
+
+    /// Makes the next upload of an asset fail with 502 and leave an asset in the state `starter`.
+    pub fn starter_once(&mut self) {
+        self.state.leaves_starter = true;
+    }
+}
