@@ -57,6 +57,10 @@ pub fn find<'a>(method: &Method, segments: &[&'a str], ours: &str) -> Option<(bo
 }
 
 fn route<'a>(method: &str, below: &[&'a str]) -> Option<Route<'a>> {
+    of_releases(method, below).or_else(|| of_issues_and_runs(method, below))
+}
+
+fn of_releases<'a>(method: &str, below: &[&'a str]) -> Option<Route<'a>> {
     let (template, permission, collection, handler): (_, _, _, Handler) = match (method, below) {
         ("GET", []) => (
             "",
@@ -96,12 +100,6 @@ fn route<'a>(method: &str, below: &[&'a str]) -> Option<Route<'a>> {
         ("DELETE", ["git", "refs", "tags", tag]) => {
             ("/git/refs/{ref}", "contents=write", None, Box::new(|state, _| state.delete_tag(tag)))
         }
-        ("DELETE", ["labels", name]) => {
-            ("/labels/{name}", "issues=write", Some(Labels), Box::new(|state, _| state.delete_label(name)))
-        }
-        ("DELETE", ["actions", "runs", id]) => {
-            ("/actions/runs/{run_id}", "actions=write", Some(Runs), Box::new(|state, _| state.delete_run(id)))
-        }
         ("GET", ["releases", id, "assets"]) => (
             "/releases/{release_id}/assets",
             "contents=read",
@@ -117,6 +115,13 @@ fn route<'a>(method: &str, below: &[&'a str]) -> Option<Route<'a>> {
         ("GET", ["git", "ref", "tags", tag]) => {
             ("/git/ref/{ref}", "contents=read", None, Box::new(|state, call| state.git_tag(call, tag)))
         }
+        _ => return None,
+    };
+    Some(Route { template: Some(template), permission, collection, handler })
+}
+
+fn of_issues_and_runs<'a>(method: &str, below: &[&'a str]) -> Option<Route<'a>> {
+    let (template, permission, collection, handler): (_, _, _, Handler) = match (method, below) {
         ("GET", ["issues"]) => {
             ("/issues", "issues=read", Some(Issues), Box::new(|state, call| Ok(state.list_issues(call))))
         }
@@ -158,6 +163,12 @@ fn route<'a>(method: &str, below: &[&'a str]) -> Option<Route<'a>> {
             Some(Runs),
             Box::new(|state, call| state.list_runs(call, file)),
         ),
+        ("DELETE", ["labels", name]) => {
+            ("/labels/{name}", "issues=write", Some(Labels), Box::new(|state, _| state.delete_label(name)))
+        }
+        ("DELETE", ["actions", "runs", id]) => {
+            ("/actions/runs/{run_id}", "actions=write", Some(Runs), Box::new(|state, _| state.delete_run(id)))
+        }
         _ => return None,
     };
     Some(Route { template: Some(template), permission, collection, handler })
