@@ -253,3 +253,16 @@ fn two_refs_and_the_same_ref_twice_build_at_once() {
     }
     assert_eq!(fs::read_dir(checkout.root.join("dist")).expect("lists").count(), 3);
 }
+
+#[test]
+fn the_record_names_the_commit_of_the_workflow_and_is_otherwise_the_same() {
+    let Some(world) = World::new("workflow") else { return };
+    let checkout = world.checkout("project", "v0.1.0");
+    let commit = "5ca1ab1e".repeat(5);
+    text(&checkout.xtask(&["build"]).env("GITHUB_SHA", &commit).output().expect("xtask starts"));
+    let record = || fs::read_to_string(checkout.dist("v0.1.0").join("metadata.json")).expect("is read");
+    assert!(record().contains(&format!("\"workflow_commit\": \"{commit}\"")), "{}", record());
+    let output = checkout.xtask(&["build"]).env_remove("GITHUB_SHA").output().expect("xtask starts");
+    text(&output);
+    assert!(String::from_utf8_lossy(&output.stderr).contains("nothing to do"), "a person would build the same");
+}

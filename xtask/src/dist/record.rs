@@ -166,6 +166,17 @@ mod tests {
     }
 
     #[test]
+    fn a_record_of_the_workflow_and_one_of_a_person_are_of_the_same_build() {
+        let ours = samples::proved_record();
+        let workflow_commit = Some("5ca1ab1e5ca1ab1e5ca1ab1e5ca1ab1e5ca1ab1e".parse().expect("a commit"));
+        let theirs = Metadata { workflow_commit, ..ours.clone() };
+        assert!(ours != theirs && ours.has_the_files_of(&theirs));
+        let older = serde_json::to_string(&ours).expect("is written");
+        assert!(!older.contains("workflow_commit"), "a record from before this field is read: {older}");
+        assert!(!ours.makes_the_same_as(&Metadata { go: "1.26.4".parse().expect("a version"), ..ours.clone() }));
+    }
+
+    #[test]
     fn a_mutated_record_is_refused_or_used_without_a_panic() {
         let text = serde_json::to_string(&samples::proved_record()).expect("is written");
         arbtest::arbtest(|source| {

@@ -138,7 +138,7 @@ fn downloads(status: u16, retry_after: &str, times: u32) -> Scenario {
 fn a_release_that_is_incomplete_at_first_is_read_again() {
     let empty = json!({
         "id": 1, "tag_name": "buildkit-v0.32.2-riscv64", "name": null, "body": null, "draft": false, "prerelease": false,
-        "html_url": "", "upload_url": "", "assets": [],
+        "target_commitish": "main", "html_url": "", "upload_url": "", "assets": [],
     });
     for (status, body) in [(404, "{}".to_owned()), (200, empty.to_string())] {
         let response = fakes::script::response(status, &[], body);
