@@ -7,6 +7,10 @@ use serde_json::{Value, json};
 use crate::os::clock::Timestamp;
 
 pub mod binaries;
+mod control;
+mod copyright;
+mod licenses;
+mod packages;
 
 /// What SPDX says where nothing is known.
 const NOASSERTION: &str = "NOASSERTION";
