@@ -26,7 +26,7 @@ pub struct Metadata {
     pub go: GoRecord,
     /// Environment and arguments of the compilation.
     pub recipe: Recipe,
-    /// Every file of the directory except this one, `SHA256SUMS` and the image, which has its own digests.
+    /// Every file of the build except this one and `SHA256SUMS`.
     pub files: Vec<FileRecord>,
     /// The image that upstream's own image of this commit takes its emulators from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -59,6 +59,9 @@ pub struct ImageRecord {
     /// Name of the image that its emulators are from, with its digest; none if it has no emulators.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub emulators: Option<ImageName>,
+    /// Its SBOM, a file in the same directory.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sbom: Option<FileRecord>,
     /// Digest of everything that went into it except Debian's packages: a run with the same inputs does nothing.
     pub inputs: Sha256,
 }
@@ -111,6 +114,11 @@ impl Metadata {
     pub fn has_the_files_of(&self, other: &Self) -> bool {
         let of = |record: &Self| (record.schema, record.source.clone(), record.recipe.clone(), record.files.clone());
         self.go.version == other.go.version && of(self) == of(other)
+    }
+
+    /// Every file that the record has the digest of: those of the build, and the SBOM of the image.
+    pub fn all_files(&self) -> impl Iterator<Item = &FileRecord> {
+        self.files.iter().chain(self.image.as_ref().and_then(|image| image.sbom.as_ref()))
     }
 
     /// Digest of the image manifest, once there is an image.

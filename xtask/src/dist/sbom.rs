@@ -7,8 +7,10 @@ use serde_json::{Value, json};
 use crate::os::clock::Timestamp;
 
 pub mod binaries;
+pub mod contents;
 mod control;
 mod copyright;
+pub mod image;
 mod licenses;
 mod packages;
 

@@ -56,7 +56,7 @@ impl Fixtures {
                 let (_, sha256) = file_digest(&build.folder.join(&name))?;
                 Ok((name, sha256.to_string()))
             };
-            let assets = names::files(&build.source.version).into_iter().map(digest);
+            let assets = names::published(&build.source.version).into_iter().map(digest);
             expected.insert(build.release()?.to_string(), assets.collect::<Result<_>>()?);
             builds.push(build);
         }

@@ -12,7 +12,7 @@ use oci::documents::Descriptor;
 
 use crate::credentials;
 use crate::dist::image_config::SOURCE;
-use crate::dist::names::{METADATA, SHA256SUMS, sbom};
+use crate::dist::names::{METADATA, SHA256SUMS, image_sbom};
 use crate::dist::{Dist, FileRecord, ImageRecord, ReleaseName, sha256sums};
 use crate::github::{Repository, notes_file};
 use crate::os::files;
@@ -35,7 +35,8 @@ pub fn read(dist: &Dist, repository: &Repository, registry: &str, provenance: Op
     print_status("check", format_args!("{folder}: all files, and all blobs of the image"));
     let files = list(dist, image)?;
     let (manifest, blobs, source) = blobs(folder, image)?;
-    let sbom = folder.join(sbom(&record.source.version));
+    // The SBOM of the binaries stays with the binaries.
+    let sbom = folder.join(image_sbom(&record.source.version));
     let mut attachments = Vec::new();
     // A missing one is reported by the plan, together with everything else that is missing.
     if sbom.is_file() {
@@ -90,7 +91,7 @@ fn check_sums(dist: &Dist, found: &[File]) -> Result<()> {
     let record =
         |file: &File| FileRecord { name: file.name.clone(), size_bytes: file.size_bytes, sha256: file.sha256.clone() };
     let metadata = found.iter().find(|file| file.name == METADATA).map(record);
-    let expected = sha256sums(dist.record.files.iter().chain(&metadata));
+    let expected = sha256sums(dist.record.all_files().chain(&metadata));
     let path = dist.folder.join(SHA256SUMS);
     // If it is missing, the plan reports that together with other missing files.
     if let Ok(sums) = fs::read_to_string(&path) {

@@ -23,7 +23,6 @@ pub struct Package {
     pub version: String,
     /// Name and version of the source package.
     pub source: (String, String),
-    pub maintainer: Option<String>,
     pub homepage: Option<String>,
 }
 
@@ -32,6 +31,8 @@ pub struct Package {
 pub struct Distribution {
     /// `debian`.
     pub id: String,
+    /// `13`.
+    pub version: Option<String>,
     /// `trixie`, if the release has such a name.
     pub codename: Option<String>,
 }
@@ -61,8 +62,10 @@ fn package(paragraph: &Paragraph<'_>) -> Result<Package, String> {
     let source = paragraph.get("Source").unwrap_or(&name);
     let (source, of_source) = source.split_once(" (").unwrap_or((source, &version));
     let source = (source.to_owned(), of_source.trim_end_matches(')').to_owned());
-    let text = |field: &str| paragraph.get(field).filter(|value| !value.is_empty()).map(str::to_owned);
-    Ok(Package { name, architecture, version, source, maintainer: text("Maintainer"), homepage: text("Homepage") })
+    // SPDX takes an address; Debian's field is free text.
+    let is_address = |text: &&str| text.starts_with("http") && !text.contains(char::is_whitespace);
+    let homepage = paragraph.get("Homepage").filter(is_address).map(str::to_owned);
+    Ok(Package { name, architecture, version, source, homepage })
 }
 
 impl Distribution {
@@ -72,7 +75,7 @@ impl Distribution {
             let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix('='))?;
             Some(line.trim().trim_matches(['"', '\'']).to_owned()).filter(|value| !value.is_empty())
         };
-        Some(Self { id: value("ID")?, codename: value("VERSION_CODENAME") })
+        Some(Self { id: value("ID")?, version: value("VERSION_ID"), codename: value("VERSION_CODENAME") })
     }
 }
 
@@ -82,7 +85,7 @@ mod tests {
     use crate::os::mutated_input;
 
     const SAMPLE: &str = "Package: libc6\nStatus: install ok installed\nArchitecture: riscv64\nSource: glibc (2.41-12)\n\
-        Version: 2.41-12+b1\nMaintainer: A <a@b>\nHomepage: https://x\n\n\
+        Version: 2.41-12+b1\nHomepage: https://x\n\n\
         Package: gone\nStatus: deinstall ok config-files\nArchitecture: all\nVersion: 1\n\n\
         Package: base-files\nArchitecture: riscv64\nVersion: 13.8\n";
 
@@ -94,7 +97,7 @@ mod tests {
             .map(|package| format!("{} {} of {} {}", package.name, package.version, package.source.0, package.source.1))
             .collect();
         assert_eq!(texts, ["base-files 13.8 of base-files 13.8", "libc6 2.41-12+b1 of glibc 2.41-12"]);
-        assert_eq!(found[1].maintainer.as_deref(), Some("A <a@b>"));
+        assert_eq!(found[1].homepage.as_deref(), Some("https://x"));
         for bad in ["Version: 1\n", "Package: a\nVersion: 1\n", "Package: a\nArchitecture: all\nVersion:\n"] {
             installed(bad).expect_err(bad);
         }
@@ -113,8 +116,12 @@ mod tests {
 
     #[test]
     fn the_release_is_named() {
-        let debian = Distribution { id: "debian".to_owned(), codename: Some("trixie".to_owned()) };
-        assert_eq!(Distribution::parse("NAME=\"x\"\nVERSION_CODENAME=\"trixie\"\nID=debian\n"), Some(debian));
+        let found = Distribution::parse("NAME=\"x\"\nVERSION_ID=\"13\"\nVERSION_CODENAME=trixie\nID=debian\n");
+        let found = found.expect("a distribution");
+        assert_eq!(
+            (found.id.as_str(), found.version.as_deref(), found.codename.as_deref()),
+            ("debian", Some("13"), Some("trixie"))
+        );
         assert_eq!(Distribution::parse("ID=\n"), None);
     }
 }
