@@ -83,8 +83,12 @@ impl Term {
             Self::All(terms) => (terms, " AND "),
             Self::Any(terms) => (terms, " OR "),
         };
-        let terms: Vec<String> = terms.iter().map(|term| term.spdx(of)).collect();
-        format!("({})", terms.join(word))
+        // Packages name the same alternatives in either order.
+        let terms: BTreeSet<String> = terms.iter().map(|term| term.spdx(of)).collect();
+        if terms.len() == 1 {
+            return terms.into_iter().collect();
+        }
+        format!("({})", terms.into_iter().collect::<Vec<_>>().join(word))
     }
 }
 
@@ -147,16 +151,18 @@ mod tests {
     fn what_holds_of_some_files_holds_of_the_package() {
         let found = declared(&["GPL-2+", "LGPL-2.1+", "gpl-2+", "Expat and ISC"]);
         assert_eq!(found.as_deref(), Some("GPL-2.0-or-later AND ISC AND LGPL-2.1-or-later AND MIT"));
-        assert_eq!(declared(&["GPL-1+ or Artistic"]).as_deref(), Some("GPL-1.0-or-later OR Artistic-1.0"));
+        let found = declared(&["GPL-1+ or Artistic", "Artistic or GPL-1+"]);
+        assert_eq!(found.as_deref(), Some("Artistic-1.0 OR GPL-1.0-or-later"));
+        assert_eq!(declared(&["ISC or isc"]).as_deref(), Some("ISC"));
         assert_eq!(declared(&[]), None);
     }
 
     #[test]
     fn a_comma_binds_less_tightly_than_and() {
         let found = declared(&["GPL-1+ or Artistic, and Expat"]);
-        assert_eq!(found.as_deref(), Some("(GPL-1.0-or-later OR Artistic-1.0) AND MIT"));
+        assert_eq!(found.as_deref(), Some("(Artistic-1.0 OR GPL-1.0-or-later) AND MIT"));
         let found = declared(&["GPL-1+ or Artistic and Expat", "ISC"]);
-        assert_eq!(found.as_deref(), Some("(GPL-1.0-or-later OR (Artistic-1.0 AND MIT)) AND ISC"));
+        assert_eq!(found.as_deref(), Some("((Artistic-1.0 AND MIT) OR GPL-1.0-or-later) AND ISC"));
         assert_eq!(declared(&["GPL-2 or"]), None);
     }
 
