@@ -52,7 +52,8 @@ pub struct ImageRecord {
     pub tags: Vec<ImageTag>,
     /// Name of the base image, as given to the engine.
     pub base_name: String,
-    /// `sha256:…` of the manifest or index that `base_name` referred to, if the engine reported it.
+    /// `sha256:…` that `base_name` referred to, if the engine reported it: of the index of all platforms, or of the
+    /// manifest if there is no index.
     pub base_digest: Option<String>,
     /// What built it, such as `docker 20.10.24, buildx 0.13.1`.
     pub engine: String,
