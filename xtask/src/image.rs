@@ -154,7 +154,7 @@ fn make(dist: &Dist, inputs: &Inputs, engine: &Engine, lock: &BuildLock) -> Resu
         "build",
         format_args!("{} on {} with {}", dist.record.source.version, inputs.base, builder.describe()),
     );
-    print_status("labels", format_args!("name {} as the source", inputs.repository.page()));
+    print_status("labels", format_args!("name {} as the repository", inputs.repository.page()));
     let source = &dist.record.source;
     let (version, revision) = (source.version.to_string(), source.commit.to_string());
     let (created, repository) = (source.source_date.to_string(), inputs.repository.to_string());

@@ -109,8 +109,8 @@ fn image(layout: &Utf8Path, source: &Source) -> Result<ImageRecord> {
         },
     }))?;
     let facts = Facts {
-        created: &source.source_date.to_string(),
-        base_name: BASE,
+        created: source.source_date,
+        base_name: &BASE.parse().map_err(Error::msg)?,
         base_digest: None,
         diff_ids: &[base.0, ours.0],
         instructions: &["COPY dist/buildkitd /usr/bin/".to_owned()],
@@ -119,7 +119,7 @@ fn image(layout: &Utf8Path, source: &Source) -> Result<ImageRecord> {
     let manifest = Manifest::new(
         Descriptor::config(&config, config_bytes),
         vec![base.1, ours.1],
-        image_config::labels(&built, None),
+        image_config::labels(&built, &facts),
     );
     let (digest, manifest_bytes) = put_json(layout, &manifest)?;
     let tags = image_tags(source);
@@ -149,9 +149,7 @@ fn labels(source: &Source) -> BTreeMap<String, String> {
         ("description", "fake dist, made for a rehearsal"),
         ("version", version.as_str()),
         ("revision", &source.commit.to_string()),
-        ("created", &source.source_date.to_string()),
-        ("licenses", "Apache-2.0"),
-        ("base.name", BASE),
+        ("source", "https://github.com/moby/buildkit"),
     ]
     .map(|(name, value)| (format!("org.opencontainers.image.{name}"), value.to_owned()));
     labels.into()

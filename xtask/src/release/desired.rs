@@ -11,7 +11,7 @@ use oci::digest::{file_digest, sha256};
 use oci::documents::Descriptor;
 
 use crate::credentials;
-use crate::dist::image_config::SOURCE;
+use crate::dist::image_config::URL;
 use crate::dist::names::{METADATA, SHA256SUMS, image_sbom};
 use crate::dist::{Dist, FileRecord, ImageRecord, ReleaseName, sha256sums};
 use crate::github::{Repository, notes_file};
@@ -34,7 +34,7 @@ pub fn read(dist: &Dist, repository: &Repository, registry: &str, provenance: Op
 
     print_status("check", format_args!("{folder}: all files, and all blobs of the image"));
     let files = list(dist, image)?;
-    let (manifest, blobs, source) = blobs(folder, image)?;
+    let (manifest, blobs, url) = blobs(folder, image)?;
     // The SBOM of the binaries stays with the binaries.
     let sbom = folder.join(image_sbom(&record.source.version));
     let mut attachments = Vec::new();
@@ -57,7 +57,7 @@ pub fn read(dist: &Dist, repository: &Repository, registry: &str, provenance: Op
         notes,
         record: record.clone(),
         files,
-        image: Image { repository: images, source, manifest, blobs, tags, attachments },
+        image: Image { repository: images, url, manifest, blobs, tags, attachments },
         is_unproved: false,
     })
 }
@@ -100,7 +100,7 @@ fn check_sums(dist: &Dist, found: &[File]) -> Result<()> {
     Ok(())
 }
 
-/// The manifest, the blobs that it lists, and the page that it names as its source.
+/// The manifest, the blobs that it lists, and the page that it names as its own.
 fn blobs(folder: &Utf8Path, image: &ImageRecord) -> Result<(Blob, Vec<Blob>, Option<String>)> {
     let place = folder.join(&image.layout);
     let manifest = oci::layout::verify(&place, &image.digest)?;
@@ -111,8 +111,8 @@ fn blobs(folder: &Utf8Path, image: &ImageRecord) -> Result<(Blob, Vec<Blob>, Opt
         path: place.join(blob.digest.blob()),
         size_bytes: blob.size,
     };
-    let source = manifest.annotations.get(SOURCE).cloned();
-    Ok((Blob { digest: image.digest.clone(), path, size_bytes }, manifest.blobs().map(blob).collect(), source))
+    let url = manifest.annotations.get(URL).cloned();
+    Ok((Blob { digest: image.digest.clone(), path, size_bytes }, manifest.blobs().map(blob).collect(), url))
 }
 
 /// Writes the notes to the file that the steps refer to.

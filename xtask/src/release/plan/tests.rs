@@ -38,7 +38,7 @@ fn desired(r#ref: &str) -> Desired {
         files: names::published(&record.source.version).into_iter().zip(1..).map(file).collect(),
         image: Image {
             repository: "localhost/o/i".parse().expect("a repository"),
-            source: Some("https://github.com/O/n".to_owned()),
+            url: Some("https://github.com/O/n/pkgs/container/i".to_owned()),
             manifest: blob(0xe2),
             blobs: vec![blob(0xb1), blob(0xb2)],
             tags: image_tags(&record.source),

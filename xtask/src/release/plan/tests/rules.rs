@@ -128,9 +128,9 @@ fn only_the_newest_stable_release_is_marked_as_latest() {
 #[test]
 fn an_image_that_names_another_repository_is_noted() {
     let mut desired = desired("v0.32.2");
-    desired.image.source = Some("https://github.com/gounthar/docker-for-riscv64".to_owned());
+    desired.image.url = Some("https://github.com/o/n2/pkgs/container/i".to_owned());
     let notes = plan(&desired, &Observed::default()).expect("a plan").notes;
-    expect!["the image's labels name https://github.com/gounthar/docker-for-riscv64 as its source, not https://github.com/o/n; `cargo xtask image --repo o/n` builds it with that name"]
+    expect!["the image's labels name https://github.com/o/n2/pkgs/container/i as its page, which is not below https://github.com/o/n; `cargo xtask image --repo o/n` builds it with that name"]
         .assert_eq(&notes.join("\n"));
 }
 
