@@ -20,13 +20,7 @@ const DOCUMENT_ID: &str = "SPDXRef-DOCUMENT";
 
 /// A document of this name. `unique` is different for each content, as SPDX requires of the namespace; nothing has to
 /// be served there. The only time in it is the source date, so that the same content always has the same document.
-fn document(
-    name: &str,
-    unique: &str,
-    source_date: Timestamp,
-    packages: Vec<Value>,
-    relationships: Vec<Value>,
-) -> Value {
+fn document(name: &str, unique: &str, source_date: Timestamp, packages: &[Value], relationships: &[Value]) -> Value {
     json!({
         "spdxVersion": "SPDX-2.3",
         "dataLicense": "CC0-1.0",

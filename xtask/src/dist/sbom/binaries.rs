@@ -39,7 +39,7 @@ pub fn document(source: &Source, commands: &[(&FileRecord, BuildInfo)]) -> Value
         .collect();
     let digests: Vec<String> = commands.iter().map(|(file, _)| file.sha256.to_string()).collect();
     let name = format!("buildkit-{}.linux-riscv64", source.version);
-    super::document(&name, &digests.join("-"), source.source_date, packages, relationships)
+    super::document(&name, &digests.join("-"), source.source_date, &packages, &relationships)
 }
 
 /// The modules of one binary, and the standard library as one more.

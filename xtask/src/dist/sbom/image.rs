@@ -50,7 +50,7 @@ pub fn document(source: &Source, record: &ImageRecord, contents: &Contents, bina
     let licenses = references.texts();
     let unique = sha256(json!([packages, relationships, licenses]).to_string().as_bytes()).to_string();
     let name = format!("buildkit-{}.linux-riscv64.image", source.version);
-    let mut document = super::document(&name, &unique, source.source_date, packages, relationships);
+    let mut document = super::document(&name, &unique, source.source_date, &packages, &relationships);
     document["hasExtractedLicensingInfos"] = licenses.into();
     Ok(document)
 }
