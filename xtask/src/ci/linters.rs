@@ -131,8 +131,12 @@ fn is_shell(path: &Utf8Path) -> bool {
 
 fn sboms(folder: &Utf8Path) -> Vec<Utf8PathBuf> {
     let versions = folder.read_dir_utf8().into_iter().flatten().flatten();
-    let sbom_in = |folder: &Utf8Path| Some(folder.join(names::sbom(&folder.file_name()?.parse().ok()?)));
-    versions.filter_map(|version| sbom_in(version.path())).filter(|path| path.is_file()).collect()
+    let sboms_in = |folder: &Utf8Path| {
+        let version = folder.file_name()?.parse().ok()?;
+        Some([names::sbom(&version), names::image_sbom(&version)].map(|name| folder.join(name)))
+    };
+    let all = versions.filter_map(|version| sboms_in(version.path())).flatten();
+    all.filter(|path| path.is_file()).collect()
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ use fakes::registry::{Account, FakeRegistry, Referrers};
 use fakes::server::{Action, Faults, NoFaults, Server, locked};
 
 use super::*;
+use crate::dist::names;
 use crate::github::GitHub;
 use crate::http::Authorization;
 use crate::registry::Registry;
@@ -97,6 +98,21 @@ impl Drop for Scenario {
             assert_eq!(locked(&self.github).violations(), [""; 0]);
         }
     }
+}
+
+#[test]
+fn the_image_is_published_with_its_own_sbom_and_not_with_that_of_the_binaries() {
+    let scenario = Scenario::new(|_| ());
+    let version = &scenario.desired.record.source.version;
+    let of_image = names::image_sbom(version);
+    let attached: Vec<_> =
+        scenario.desired.image.attachments.iter().filter_map(|attachment| attachment.path.file_name()).collect();
+    assert_eq!(attached, [of_image.as_str(), "bundle"]);
+    scenario.publish().expect("is published");
+    let github = locked(&scenario.github).snapshot();
+    let names: Vec<_> =
+        github["releases"][0]["assets"].as_array().expect("a list").iter().map(|asset| asset["name"].clone()).collect();
+    assert!(names.contains(&of_image.into()) && names.contains(&names::sbom(version).into()), "{names:?}");
 }
 
 #[test]
