@@ -14,6 +14,7 @@ pub use documents::{
     Asset, AssetState, Comment, CompareStatus, Issue, IssueState, Release, Run, RunConclusion, RunStatus, Settings,
     StateReason,
 };
+pub use event::EventType;
 pub use issues::{Issues, SWITCH_ISSUES_ON};
 pub use releases::Releases;
 pub use repository::Repository;
@@ -27,6 +28,7 @@ pub use workflow_state::schedules_are_active;
 
 mod access;
 mod documents;
+mod event;
 mod issues;
 mod releases;
 mod repository;
@@ -200,6 +202,13 @@ impl GitHub {
             Ok(created) => Ok(Creation::Created(created)),
             Err(error) => Ok(Creation::Unknown(error)),
         }
+    }
+
+    /// Sends something by POST that may arrive twice, and has no result.
+    fn notify(&self, path: &str, document: &impl Serialize) -> Result<()> {
+        let request = self.request(Method::POST, self.api.join(path)).repeatable();
+        let response = self.http.send(&request.bytes("application/json", serde_json::to_vec(document)?))?;
+        self.success(&response).map(|_| ())
     }
 
     /// Changes something by PATCH, which is safe to repeat.

@@ -20,6 +20,7 @@ use faulty_runs::Random;
 use fixtures::Fixtures;
 use pipeline::Config;
 use report::Report;
+use scenario::Scenario;
 use serde_json::{Value, json};
 
 use crate::github::Repository;
@@ -35,6 +36,7 @@ mod fault_injector;
 mod faults;
 mod faulty_runs;
 mod fixtures;
+mod history;
 mod pipeline;
 mod real_names;
 mod report;
@@ -52,6 +54,7 @@ Examples:
   cargo xtask rehearse --faults github:12:reset-after
                                                   one pipeline again, step by step
   cargo xtask rehearse --registry 127.0.0.1:5000  push to a real registry on this machine
+  cargo xtask rehearse --adoption                 in a repository that has a history
   cargo xtask rehearse --real-names               as api.github.com, ghcr.io and others, over TLS (Linux)
   cargo xtask rehearse --canary me/throw-away     what only a real account can show: print the plan
   cargo xtask rehearse --canary me/throw-away --execute
@@ -75,6 +78,9 @@ pub struct Rehearse {
     /// Use a real registry on this machine instead of the fake; credentials as for `release`
     #[arg(long, value_name = "HOST", value_parser = loopback)]
     registry: Option<String>,
+    /// Begin with a repository that has releases, images and issues of an earlier workflow, and adopt it
+    #[arg(long, conflicts_with_all = ["registry", "real_names"])]
+    adoption: bool,
     /// Serve the fakes as api.github.com, ghcr.io and others, over TLS, in a network namespace of their own
     #[arg(long, conflicts_with_all = ["faults", "registry"])]
     real_names: bool,
@@ -156,9 +162,11 @@ pub fn run(root: &Utf8Path, arguments: &Rehearse) -> Result<ExitCode> {
     let folder = WorkDirectory(root.join("target/rehearse").join(std::process::id().to_string()));
     let is_plain = matches!(arguments.faults, Choice::None);
     ensure!(is_plain || arguments.registry.is_none(), "faults need the fake registry; remove --registry");
+    let scenario = if arguments.adoption { Scenario::Adoption } else { Scenario::New };
     let mut config = Config {
         program: arguments.program.clone().map_or_else(this_program, Ok)?.into_string(),
-        fixtures: Arc::new(Fixtures::create(&folder.0.join("dist"), is_plain.then_some(root))?),
+        fixtures: Arc::new(Fixtures::create(&folder.0.join("dist"), scenario, is_plain.then_some(root))?),
+        scenario,
         repository: checkout::repository(arguments.registry.is_some())?,
         registry: arguments.registry.clone(),
         real_names: None,
@@ -183,7 +191,7 @@ pub fn run(root: &Utf8Path, arguments: &Rehearse) -> Result<ExitCode> {
             .collect::<serde_json::Result<_>>();
         fs::write(path, lines?).with_context(|| format!("cannot write {path}"))?;
     }
-    let mut report = report_json(&baseline);
+    let mut report = report_json(scenario, &baseline);
     let is_clean = match (is_sound, &arguments.faults) {
         (false, _) => false,
         (true, Choice::None) => {
@@ -212,10 +220,10 @@ fn this_program() -> Result<Utf8PathBuf> {
     Utf8PathBuf::try_from(path).context("this program's path is not UTF-8")
 }
 
-fn report_json(baseline: &Baseline) -> Value {
+fn report_json(scenario: Scenario, baseline: &Baseline) -> Value {
     let [github, registry] = baseline.requests.each_ref().map(Vec::len);
     json!({
-        "steps": scenario::SCENARIO.len(),
+        "steps": scenario.steps().len(),
         "image": baseline.image.to_string(),
         "requests": { "github": github, "registry": registry },
         "state": baseline.states.last(),
@@ -244,7 +252,7 @@ fn print_result(baseline: &Baseline) {
     let [github, registry] = baseline.requests.each_ref().map(Vec::len);
     print_status(
         "rehearsed",
-        format_args!("{} steps, {github} requests to GitHub, {registry} to the registry", scenario::SCENARIO.len()),
+        format_args!("{} steps, {github} requests to GitHub, {registry} to the registry", baseline.states.len()),
     );
 }
 

@@ -3,20 +3,22 @@
 
 use std::fmt::Display;
 use std::process::ExitCode;
+use std::str::FromStr;
 
 use anyhow::Result;
 use camino::{Utf8Path, Utf8PathBuf};
 use clap::Args;
+use clap::builder::FalseyValueParser;
 use remotes::Remotes;
 use serde_json::json;
 
 use crate::cli::Target;
-use crate::dist::Dist;
-use crate::github::Repository;
+use crate::dist::{Dist, ReleaseName};
+use crate::github::{EventType, GitHubStep, Repository};
 use crate::os::github_actions;
 use crate::os::shell::quoted;
 use crate::os::terminal::{self, note, print_status};
-use crate::reconcile::Executor;
+use crate::reconcile::{Executor, Step};
 use crate::release::plan::{Desired, Plan, plan};
 use crate::release::verify::Verified;
 
@@ -35,10 +37,12 @@ Examples:
   cargo xtask release --execute                  publish; run it again to continue an interrupted run
   cargo xtask release --dist dist/v0.32.2 --json print the plan as JSON on stdout
   cargo xtask release --repo me/fork --registry 127.0.0.1:5000
+  cargo xtask release --adopt-latest             also move a `latest` that this project did not publish
 
 Environment: GITHUB_TOKEN or GH_TOKEN (permissions: contents, packages and issues, write). For the registry:
 REGISTRY_USERNAME and REGISTRY_PASSWORD; for ghcr.io, GITHUB_ACTOR and the token are enough. Without a token,
-the plan is based on public data only, which does not include drafts.
+the plan is based on public data only, which does not include drafts. ADOPT_LATEST and RELEASE_EVENT are the same as
+--adopt-latest and --event.
 
 Before the first write it asks whether the tokens permit all of it, without a change. Whether a workflow's token may
 write issues shows only at the end.
@@ -61,12 +65,40 @@ pub struct Release {
     /// Publish even if test results are missing; the release notes list them
     #[arg(long)]
     unproved: bool,
+    /// Move `latest` to this build of master even from an image that names no commit, as one from `docker push`
+    #[arg(long, env = "ADOPT_LATEST", hide_env = true, value_parser = FalseyValueParser::new())]
+    adopt_latest: bool,
+    /// Send this event (`repository_dispatch`) once a release of upstream's is published, and again with each run
+    #[arg(long, value_name = "TYPE", env = "RELEASE_EVENT", hide_env = true)]
+    #[arg(default_value = "", hide_default_value = true)]
+    event: Event,
     /// A Sigstore provenance bundle to attach to the image
     #[arg(long, value_name = "FILE", env = "PROVENANCE", hide_env_values = true)]
     provenance: Option<Utf8PathBuf>,
     /// Print the result as JSON
     #[arg(long)]
     json: bool,
+}
+
+/// The event to send, if any. A workflow sets the variable to the empty string if it names none.
+#[derive(Clone, Debug)]
+struct Event(Option<EventType>);
+
+impl FromStr for Event {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text.is_empty() { Ok(Self(None)) } else { text.parse().map(|event| Self(Some(event))) }
+    }
+}
+
+impl Event {
+    /// The step that sends it. Nothing shows whether it was sent before, so that it is not part of the plan's
+    /// comparison. Packages are made of upstream's releases, not of master.
+    fn step(&self, release: &ReleaseName) -> Option<Step> {
+        let event = self.0.clone().filter(|_| release.upstream().is_some())?;
+        Some(GitHubStep::SendEvent { event, release: release.clone() }.into())
+    }
 }
 
 /// Runs the task in the checkout at `root`.
@@ -77,6 +109,7 @@ pub fn run(root: &Utf8Path, arguments: &Release) -> Result<ExitCode> {
     let provenance = arguments.provenance.as_deref().filter(|path| !path.as_str().is_empty());
     let mut desired = desired::read(&dist, &repository, &arguments.registry, provenance)?;
     desired.is_unproved = arguments.unproved;
+    desired.adopts_latest = arguments.adopt_latest;
     desired::write_notes(root, &desired)?;
     let remotes = Remotes::open(github, repository, &desired)?;
     if arguments.execute {
@@ -88,7 +121,8 @@ pub fn run(root: &Utf8Path, arguments: &Release) -> Result<ExitCode> {
         format_args!("{} and {} with {}", remotes.repository, desired.image.repository, dist.folder),
     );
     let observed = if arguments.execute { remotes.observe(&desired)? } else { remotes.observe_public(&desired)? };
-    let plan = plan(&desired, &observed)?;
+    let mut plan = plan(&desired, &observed)?;
+    plan.steps.extend(arguments.event.step(&desired.name));
     plan.same.iter().for_each(|what| print_status("same", what));
     plan.notes.iter().for_each(note);
     if plan.is_unchanged {

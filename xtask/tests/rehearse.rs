@@ -20,6 +20,7 @@ const XTASK: &str = env!("CARGO_BIN_EXE_xtask");
 /// A sample of all pipelines with faults; `cargo xtask ci` runs all of them.
 const SAMPLE: &str = "each:31";
 const FEWEST_PIPELINES: u64 = 150;
+const FEWEST_PIPELINES_OF_ADOPTION: u64 = 80;
 
 /// Returns whether it succeeded, its JSON, and its standard error.
 fn rehearse(arguments: &[&str]) -> (bool, Value, String) {
@@ -103,6 +104,49 @@ fn a_fault_does_not_change_the_final_state() {
     assert_eq!(pipelines["diverged"], 0);
     // A request more or less has to be meant: change this together with the task that sends it.
     assert_eq!(report["requests"], serde_json::json!({ "github": 323, "registry": 330 }));
+}
+
+/// The releases, issues and images of an earlier workflow stay as they are, with and without faults.
+#[test]
+fn a_repository_that_has_a_history_is_adopted() {
+    let (passed, report, output) = rehearse(&["--adoption"]);
+    assert!(passed, "{output}");
+    let (github, registry) = (&report["state"]["github"], &report["state"]["registry"]);
+    let releases = github["releases"].as_array().expect("releases");
+    let of = |tag: &str| releases.iter().find(|release| release["tag"] == tag).expect(tag);
+    let names = |tag: &str| -> Vec<&str> {
+        of(tag)["assets"].as_array().expect("assets").iter().filter_map(|asset| asset["name"].as_str()).collect()
+    };
+    // 14 versions, 5 days and 8 releases of other software, then v0.33.0 and two of master.
+    assert_eq!(releases.len(), 14 + 5 + 8 + 3);
+    assert!(names("buildkit-v0.32.2-riscv64").contains(&"TEST_RESULTS.txt"), "it is the earlier one");
+    assert!(names("buildkit-v0.33.0-riscv64").contains(&"metadata.json"));
+    assert_eq!(names("v29.7.2-riscv64"), ["docker.riscv64.deb"]);
+    let open = github["issues"].as_array().expect("issues").iter().filter(|issue| issue["open"] == true);
+    assert_eq!(open.map(|issue| &issue["pull_request"]).collect::<Vec<_>>(), [true]);
+    assert_eq!(
+        github["events"],
+        serde_json::json!([r#"buildkit-released {"release_tag":"buildkit-v0.33.0-riscv64"}"#])
+    );
+    let tags = &registry["octo-riscv/buildkit-riscv64"]["tags"];
+    assert_eq!(tags["latest"], tags["master-20260823"]);
+    let media_type = |tag: &str| {
+        let digest = tags[tag].as_str().expect(tag);
+        registry["octo-riscv/buildkit-riscv64"]["manifests"][digest].as_str().expect("a manifest").to_owned()
+    };
+    let docker = "application/vnd.docker.distribution.manifest.v2+json";
+    assert_eq!(["v0.32.2-riscv64", "master-20260802"].map(media_type), [docker; 2]);
+    for words in [
+        "buildkit-v0.32.2-riscv64 was published in another way",
+        "that image does not name the commit it was built from; --adopt-latest moves it",
+        "19 releases of BuildKit here without a record of this project, left alone: buildkit-v0.32.2-riscv64, ",
+        " latest  # it was sha256:",
+    ] {
+        assert!(output.contains(words), "{words}: {output}");
+    }
+    let (passed, report, output) = rehearse(&["--adoption", "--faults", "each:41"]);
+    assert!(passed && report["pipelines"]["diverged"] == 0, "{output}");
+    assert!(report["pipelines"]["broken"].as_u64() >= Some(FEWEST_PIPELINES_OF_ADOPTION), "{report:#}");
 }
 
 /// Publishes the pinned release with its proofs, as `cargo xtask ci` leaves it in `dist/`, to the test

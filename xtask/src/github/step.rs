@@ -14,7 +14,7 @@ use crate::github::tracking_issue::{
     BUILD_INPUT, BUILD_WORKFLOW, LABELS, RUN_MARKER, STARTED, comment_body, issue_marker, issue_title, run_comment,
     run_title,
 };
-use crate::github::{GitHub, Issues, Releases, Workflow};
+use crate::github::{EventType, GitHub, Issues, Releases, Workflow};
 use crate::os::shell::{one_line, quoted};
 use crate::upstream::{CommitId, ReleaseTag};
 
@@ -76,6 +76,8 @@ pub enum GitHubStep {
         /// Whether GitHub marks it as the latest release.
         is_latest: bool,
     },
+    /// Send the event that a release is published. It may arrive twice.
+    SendEvent { event: EventType, release: ReleaseName },
 }
 
 /// The file with the notes of a release, relative to the checkout. The printed plan refers to it.
@@ -157,6 +159,10 @@ impl fmt::Display for GitHubStep {
             Self::PublishRelease { release, is_latest } => {
                 write!(out, "gh release edit {release} --draft=false --latest={is_latest}")
             }
+            Self::SendEvent { event, release } => {
+                let (event, tag) = (format!("event_type={event}"), format!("client_payload[release_tag]={release}"));
+                write!(out, "gh api 'repos/{{owner}}/{{repo}}/dispatches' --silent -f {event} -f {}", quoted(&tag))
+            }
         }
     }
 }
@@ -233,6 +239,7 @@ impl<'a> Executor<'a> {
                 releases.upload(self.draft(release)?, asset, path, (*size_bytes, sha256))
             }
             GitHubStep::PublishRelease { release, is_latest } => releases.publish(self.draft(release)?, *is_latest),
+            GitHubStep::SendEvent { event, release } => event.send(github, repository, release),
         }
     }
 

@@ -44,12 +44,15 @@ pub enum RegistryStep {
         #[serde(skip)]
         sha256: Sha256,
     },
-    /// Tag an image. `latest` may have referred to another image before.
+    /// Tag an image. Only `latest` may have referred to another image before.
     Tag {
         repository: ImageRepository,
         /// The manifest of the image.
         digest: Digest,
         tag: ImageTag,
+        /// What the tag refers to until then, if it exists.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        from: Option<Digest>,
     },
 }
 
@@ -99,7 +102,10 @@ impl fmt::Display for RegistryStep {
                     oras(&push_manifest, repository, &listed.digest),
                 )
             }
-            Self::Tag { repository, digest, tag } => write!(out, "{} {tag}", oras("tag", repository, digest)),
+            Self::Tag { repository, digest, tag, from } => {
+                write!(out, "{} {tag}", oras("tag", repository, digest))?;
+                from.iter().try_for_each(|from| write!(out, "  # it was {from}"))
+            }
         }
     }
 }
@@ -125,7 +131,7 @@ impl RegistryStep {
                 let attachment = attachment(artifact_type, path, *size_bytes, sha256);
                 registry.attach(&image(registry, subject)?.descriptor, &attachment, path).map(|_| ())
             }
-            Self::Tag { digest, tag, .. } => set_tag(registry, digest, tag),
+            Self::Tag { digest, tag, from, .. } => set_tag(registry, digest, tag, from.as_ref()),
         }
     }
 
@@ -139,12 +145,13 @@ impl RegistryStep {
     }
 }
 
-/// Sets a tag. One that another run has set meanwhile is not changed, except `latest`, which moves.
-fn set_tag(registry: &Registry, digest: &Digest, tag: &ImageTag) -> Result<()> {
+/// Sets a tag that refers to `from`, or does not exist. One that another run has set meanwhile is not changed:
+/// `latest` may be newer by then.
+fn set_tag(registry: &Registry, digest: &Digest, tag: &ImageTag, from: Option<&Digest>) -> Result<()> {
     let found = registry.manifest(&Reference::from(tag))?.map(|found| found.descriptor.digest);
     match found {
         Some(found) if found == *digest => Ok(()),
-        Some(found) if !tag.is_latest() => {
+        Some(found) if Some(&found) != from => {
             bail!("{}:{tag} was set to {found} meanwhile; run this again to see what is left", registry.repository())
         }
         _ => {

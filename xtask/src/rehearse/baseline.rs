@@ -13,7 +13,6 @@ use crate::os::terminal::print_status;
 use crate::registry::ImageRepository;
 use crate::rehearse::faults::{Fault, RecordedRequest, Schedule, Side};
 use crate::rehearse::pipeline::{Checkpoint, Config, Pipeline};
-use crate::rehearse::scenario::SCENARIO;
 
 /// The result of the scenario without faults.
 pub struct Baseline {
@@ -42,9 +41,10 @@ impl Baseline {
         let mut states = Vec::new();
         let mut pipeline =
             Pipeline::start(config, folder.join("fault-free"), &checkpoints[0], &Schedule::default(), is_verbose)?;
-        for (index, step) in SCENARIO.into_iter().enumerate() {
+        let steps = config.scenario.steps();
+        for (index, step) in steps.iter().copied().enumerate() {
             if is_verbose {
-                print_status(&format!("{} of {}", index + 1, SCENARIO.len()), step.title());
+                print_status(&format!("{} of {}", index + 1, steps.len()), step.title());
             }
             pipeline.run_step(step)?;
             // From here on it would be another scenario.
@@ -74,10 +74,10 @@ impl Baseline {
     pub fn steps(&self, schedule: &Schedule) -> Range<usize> {
         let step_of = |side: Side, number: u64| {
             let before = |checkpoint: &Checkpoint| checkpoint.requests[side as usize] < number;
-            self.checkpoints.iter().take(SCENARIO.len()).rposition(before).unwrap_or(0)
+            self.checkpoints.iter().take(self.states.len()).rposition(before).unwrap_or(0)
         };
         let first = schedule.0.iter().map(|one| step_of(one.side, one.number)).min().unwrap_or(0);
-        first..SCENARIO.len()
+        first..self.states.len()
     }
 }
 

@@ -13,7 +13,6 @@ use crate::os::terminal::print_status;
 use crate::rehearse::baseline::{Baseline, differences};
 use crate::rehearse::faults::{PlannedFault, Schedule};
 use crate::rehearse::pipeline::{Config, Pipeline};
-use crate::rehearse::scenario::SCENARIO;
 
 /// A pipeline sleeps for 0.2 s on average (`Retry-After`) and computes for 0.03 s, so it takes many at
 /// once to keep a core busy.
@@ -39,15 +38,15 @@ pub fn run(
     root: Utf8PathBuf,
     is_verbose: bool,
 ) -> Result<Outcome> {
-    let steps = baseline.steps(schedule);
+    let (scenario, steps) = (config.scenario.steps(), baseline.steps(schedule));
     let mut pipeline = Pipeline::start(config, root, &baseline.checkpoints[steps.start], schedule, is_verbose)?;
     let mut lines = Vec::new();
     let mut not_reached = Vec::new();
     for index in steps {
         if is_verbose {
-            print_status(&format!("{} of {}", index + 1, SCENARIO.len()), SCENARIO[index].title());
+            print_status(&format!("{} of {}", index + 1, scenario.len()), scenario[index].title());
         }
-        pipeline.run_step(SCENARIO[index])?;
+        pipeline.run_step(scenario[index])?;
         lines = differences(&baseline.states[index], &pipeline.state());
         let requests = pipeline.requests();
         not_reached = schedule.0.iter().filter(|one| requests[one.side as usize] < one.number).collect();

@@ -18,10 +18,12 @@ use crate::rehearse::checkout::{self, Secrets};
 use crate::rehearse::fault_injector::{Fake, FaultInjector, Monitor, Monitored};
 use crate::rehearse::faults::{Schedule, Side};
 use crate::rehearse::fixtures::{Build, Fixtures, copy_tree};
+use crate::rehearse::history;
 use crate::rehearse::real_names::{self, certificates::Certificates};
-use crate::rehearse::scenario::{BACKLOG, MASTER, Published, ScenarioStep};
+use crate::rehearse::scenario::{BACKLOG, EVENT, MASTER, Published, Scenario, ScenarioStep};
 use crate::upstream::SourceRef;
 
+mod adoption;
 mod observe;
 mod tasks;
 
@@ -33,6 +35,7 @@ pub struct Config {
     /// The path of xtask.
     pub program: String,
     pub fixtures: Arc<Fixtures>,
+    pub scenario: Scenario,
     /// `OWNER/NAME` of our repository.
     pub repository: String,
     /// A real registry, instead of the fake.
@@ -64,9 +67,11 @@ impl Checkpoint {
             github.record();
         }
         github.push(checkout::OUR_COMMIT);
-        github.switch_issues(false);
-        // The stricter setting: it refuses more than the other one, and nothing that a release needs.
-        github.make_releases_immutable();
+        if config.scenario == Scenario::New {
+            github.switch_issues(false);
+            // The stricter setting: it refuses more than the other one, and nothing that a release needs.
+            github.make_releases_immutable();
+        }
         github.allow(&secrets.tracking, &["contents=read", "issues=write", "actions=write"]);
         github.allow(&secrets.release, &["contents=write", "issues=write"]);
         // GitHub lists pull requests as issues; this one has the label of our issues.
@@ -77,6 +82,10 @@ impl Checkpoint {
         foreign_secrets.retain(|secret| *secret != secrets.password);
         let mut registry = FakeRegistry::new(account, foreign_secrets);
         registry.token_lifetime(TOKEN_REQUESTS);
+        if config.scenario == Scenario::Adoption {
+            let owner = config.repository.split('/').next().unwrap_or_default();
+            history::fill(&mut github, &mut registry, &format!("{owner}/buildkit-riscv64"));
+        }
         Self { github, registry, host: None, requests: [0, 0], checkout: None }
     }
 }
@@ -177,6 +186,8 @@ impl<'a> Pipeline<'a> {
                 self.run_until_success(&arguments, &self.config.secrets.tracking)
             }
             ScenarioStep::Release => self.release(),
+            ScenarioStep::ReleaseAgain(version) => self.release_again(version),
+            ScenarioStep::AdoptLatest => self.adopt_latest(),
             ScenarioStep::MakePublic => {
                 self.registry.with(FakeRegistry::make_public);
                 Ok(())
@@ -231,9 +242,11 @@ impl<'a> Pipeline<'a> {
         self.github.with(|github| github.set_run(run.id, "in_progress", None));
         let kind = if build.is_fake { "a fake dist" } else { "the real build in dist/" };
         self.print(&format!("the workflow builds {}: {kind}", build.source.version));
-        let registry = self.registry_option();
-        let mut arguments = vec!["release", "--execute", "--dist", build.folder.as_str()];
-        arguments.extend(registry.iter().map(String::as_str));
+        let mut arguments = self.release_arguments(&build.folder);
+        if self.config.scenario == Scenario::Adoption {
+            arguments.extend(["--event", EVENT].map(str::to_owned));
+        }
+        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
         self.run_until_success(&arguments, &self.config.secrets.release)?;
         self.github.with(|github| github.set_run(run.id, "completed", Some("success")));
         Ok(())

@@ -1,5 +1,6 @@
-//! The scenario: three weeks of the repository's life, in steps that are also the checkpoints.
+//! The scenarios: three weeks of a repository's life, in steps that are also the checkpoints.
 
+use crate::rehearse::history;
 use crate::upstream::ReleaseTag;
 
 /// One event.
@@ -13,6 +14,10 @@ pub enum ScenarioStep {
     CheckBacklog,
     /// The oldest pending run builds, and `release` publishes.
     Release,
+    /// Somebody runs `release` for a version that was released before the adoption, which is refused.
+    ReleaseAgain(&'static str),
+    /// The newest build of master is released with `--adopt-latest`.
+    AdoptLatest,
     /// Someone makes the package public, which is done once.
     MakePublic,
     /// Somebody changes a workflow file on the default branch, such as the pin of an action.
@@ -39,14 +44,23 @@ const fn on_master(tag: &'static str, date_epoch: i64) -> Published {
     Published { tag, onto: None, date_epoch }
 }
 
-/// The first day of the scenario: 2026-08-03.
+/// A scenario.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scenario {
+    /// In a new repository.
+    New,
+    /// In a repository that has a [history](super::history).
+    Adoption,
+}
+
+/// The first day of the scenarios: 2026-08-03.
 const BEGIN: i64 = 1_785_715_200;
 const DAY: i64 = 24 * 60 * 60;
 
-/// The scenario. Upstream releases as it does in reality: candidates before a release, tags of another
+/// Upstream releases as it does in reality: candidates before a release, tags of another
 /// component in between, and a patch of the old line after the first release of a new one. At the end, somebody
 /// wants two older releases too, which are built one after the other.
-pub const SCENARIO: [ScenarioStep; 22] = [
+const NEW: &[ScenarioStep] = &[
     ScenarioStep::PublishUpstream(&[
         on_master("v0.30.0", BEGIN - 90 * DAY),
         on_master("v0.31.0-rc1", BEGIN - 60 * DAY),
@@ -83,6 +97,31 @@ pub const SCENARIO: [ScenarioStep; 22] = [
     ScenarioStep::NothingToDo,
 ];
 
+/// What was released before is left alone, what follows is published beside it, and `latest` moves once somebody says so.
+const ADOPTION: &[ScenarioStep] = &[
+    ScenarioStep::PublishUpstream(&[
+        on_master("v0.31.2", BEGIN - 20 * DAY),
+        on_master("v0.32.0", BEGIN - 15 * DAY),
+        on_master("v0.32.1", BEGIN - 5 * DAY),
+        on_master("v0.32.2", BEGIN),
+    ]),
+    ScenarioStep::CheckUpstream,
+    ScenarioStep::ReleaseAgain("v0.32.2"),
+    ScenarioStep::PublishUpstream(&[on_master("v0.33.0", BEGIN + 9 * DAY)]),
+    ScenarioStep::CheckUpstream,
+    ScenarioStep::Release,
+    ScenarioStep::ScheduledBuild(BEGIN + 13 * DAY),
+    ScenarioStep::Release,
+    ScenarioStep::AdoptLatest,
+    ScenarioStep::ScheduledBuild(BEGIN + 20 * DAY),
+    ScenarioStep::Release,
+    ScenarioStep::CheckUpstream,
+    ScenarioStep::NothingToDo,
+];
+
+/// The event that the adopted workflow sends for a release.
+pub const EVENT: &str = "buildkit-released";
+
 /// The options for two older releases, one build at a time.
 pub const BACKLOG: [&str; 4] = ["--since", "v0.30.0", "--limit", "1"];
 
@@ -96,6 +135,8 @@ impl ScenarioStep {
             Self::CheckUpstream => "the daily check-upstream".to_owned(),
             Self::CheckBacklog => format!("somebody builds the backlog: {}", BACKLOG.join(" ")),
             Self::Release => "a run of the workflow builds and publishes".to_owned(),
+            Self::ReleaseAgain(version) => format!("somebody releases {version} again, which is refused"),
+            Self::AdoptLatest => "somebody moves `latest` to the newest build of master: --adopt-latest".to_owned(),
             Self::MakePublic => "someone makes the package public, which has to be done once".to_owned(),
             Self::ChangeWorkflow => "someone changes a workflow file on main while a run builds".to_owned(),
             Self::SwitchIssuesOn => "someone switches issues on, which a fork begins without".to_owned(),
@@ -105,21 +146,38 @@ impl ScenarioStep {
     }
 }
 
-/// Everything that is built in the scenario: the ref, and the date of its commit.
-pub fn built() -> Vec<(&'static str, i64)> {
-    let of = |step: &ScenarioStep| match *step {
-        ScenarioStep::PublishUpstream(releases) => {
-            releases.iter().map(|release| (release.tag, release.date_epoch)).collect()
+impl Scenario {
+    pub fn steps(self) -> &'static [ScenarioStep] {
+        match self {
+            Self::New => NEW,
+            Self::Adoption => ADOPTION,
         }
-        ScenarioStep::ScheduledBuild(date_epoch) => vec![(MASTER, date_epoch)],
-        _ => Vec::new(),
-    };
-    let is_built =
-        |(tag, _): &(&str, i64)| *tag == MASTER || tag.parse::<ReleaseTag>().is_ok_and(|tag| tag.is_stable());
-    let mut built: Vec<_> = SCENARIO.iter().flat_map(of).filter(is_built).collect();
-    // The backlog is built last.
-    built.sort_by_key(|(tag, _)| ["v0.31.0", "v0.30.0"].contains(tag));
-    built
+    }
+
+    /// Everything that is built in the scenario: the ref, and the date of its commit.
+    pub fn built(self) -> Vec<(&'static str, i64)> {
+        let of = |step: &ScenarioStep| match *step {
+            ScenarioStep::PublishUpstream(releases) => {
+                releases.iter().map(|release| (release.tag, release.date_epoch)).collect()
+            }
+            ScenarioStep::ScheduledBuild(date_epoch) => vec![(MASTER, date_epoch)],
+            _ => Vec::new(),
+        };
+        let is_built = |(tag, _): &(&str, i64)| match self {
+            _ if *tag == MASTER => true,
+            Self::New => tag.parse::<ReleaseTag>().is_ok_and(|tag| tag.is_stable()),
+            Self::Adoption => !history::has(tag) || self.is_released_again(tag),
+        };
+        let mut built: Vec<_> = self.steps().iter().flat_map(of).filter(is_built).collect();
+        // The backlog is built last.
+        built.sort_by_key(|(tag, _)| ["v0.31.0", "v0.30.0"].contains(tag));
+        built
+    }
+
+    /// Whether somebody builds a version again that was released before the adoption.
+    pub fn is_released_again(self, tag: &str) -> bool {
+        self.steps().iter().any(|step| matches!(step, ScenarioStep::ReleaseAgain(again) if *again == tag))
+    }
 }
 
 pub const MASTER: &str = "master";
@@ -130,7 +188,9 @@ mod tests {
 
     #[test]
     fn every_release_since_our_first_is_built_and_master_and_then_the_backlog() {
-        let refs: Vec<&str> = built().into_iter().map(|(tag, _)| tag).collect();
+        let refs: Vec<&str> = Scenario::New.built().into_iter().map(|(tag, _)| tag).collect();
         assert_eq!(refs, ["v0.32.2", "v0.33.0", "v0.32.3", "master", "master", "v0.30.0", "v0.31.0"]);
+        let refs: Vec<&str> = Scenario::Adoption.built().into_iter().map(|(tag, _)| tag).collect();
+        assert_eq!(refs, ["v0.32.2", "v0.33.0", "master", "master"]);
     }
 }

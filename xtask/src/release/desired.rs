@@ -57,6 +57,7 @@ pub fn read(dist: &Dist, repository: &Repository, registry: &str, provenance: Op
         files,
         image: Image { repository: images, url, manifest, blobs, tags, attachments },
         is_unproved: false,
+        adopts_latest: false,
     })
 }
 

@@ -19,6 +19,7 @@ use crate::registry::ImageRepository;
 use crate::upstream::CommitId;
 
 mod files;
+mod foreign;
 mod image;
 mod issue;
 mod proofs;
@@ -37,6 +38,8 @@ pub struct Desired {
     pub image: Image,
     /// Whether to publish even if test results are missing.
     pub is_unproved: bool,
+    /// Whether to move `latest` even from an image that names no commit of upstream.
+    pub adopts_latest: bool,
 }
 
 impl Desired {
@@ -202,6 +205,9 @@ pub fn plan(desired: &Desired, observed: &Observed) -> Result<Plan, Refused> {
     let mut plan = PlanBuilder::default();
     if let Some(published) = observed.published_record.as_ref().filter(|record| is_quiet_week(record, desired)) {
         plan.note(quiet_week(desired, published));
+        if desired.adopts_latest {
+            plan.note("--adopt-latest moves nothing: use it with the next build of master that is published");
+        }
         plan.plan.is_unchanged = true;
         return Ok(plan.plan);
     }
@@ -211,7 +217,8 @@ pub fn plan(desired: &Desired, observed: &Observed) -> Result<Plan, Refused> {
     image::compare_url(desired, &mut plan);
     image::push(&desired.image, &observed.registry, &mut plan);
     release::publish(desired, observed, state, &mut plan);
-    image::move_latest(&desired.image, &observed.registry, &mut plan);
+    image::move_latest(desired, &observed.registry, &mut plan);
+    foreign::list(desired, observed, &mut plan);
     issue::close(desired, observed, &mut plan);
     if plan.refusals.is_empty() { Ok(plan.plan) } else { Err(Refused(plan.refusals)) }
 }

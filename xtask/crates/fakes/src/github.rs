@@ -25,6 +25,8 @@ pub use snapshot::PendingRun;
 mod access;
 mod actions;
 mod assets;
+mod earlier;
+mod events;
 mod history;
 mod issues;
 mod labels;
@@ -80,6 +82,8 @@ struct State {
     are_issues_off: bool,
     labels: Vec<Label>,
     runs: Vec<Run>,
+    /// The events that were sent, each with its type and payload.
+    events: Vec<(String, Value)>,
     history: History,
     /// The git tags of our repository, each with its commit.
     tags: BTreeMap<String, String>,

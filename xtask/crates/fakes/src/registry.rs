@@ -24,6 +24,7 @@ pub use responses::error;
 pub use tokens::{Account, TOKEN_PREFIX};
 
 mod access;
+mod history;
 mod lag;
 mod manifests;
 mod responses;

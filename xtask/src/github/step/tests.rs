@@ -64,7 +64,8 @@ fn every_step(path: Utf8PathBuf) -> Vec<GitHubStep> {
         upload.clone(),
         GitHubStep::RemoveAsset { release: release.clone(), asset: "VERSION.txt".to_owned(), why },
         upload,
-        GitHubStep::PublishRelease { release, is_latest: false },
+        GitHubStep::PublishRelease { release: release.clone(), is_latest: false },
+        GitHubStep::SendEvent { event: "buildkit-released".parse().expect("a type"), release },
     ]
 }
 
@@ -82,9 +83,10 @@ fn kind(step: &GitHubStep) -> usize {
         GitHubStep::RemoveAsset { .. } => 8,
         GitHubStep::UploadAsset { .. } => 9,
         GitHubStep::PublishRelease { .. } => 10,
+        GitHubStep::SendEvent { .. } => 11,
     }
 }
-const KINDS: usize = 11;
+const KINDS: usize = 12;
 
 /// The words of a command, and its flags with their values.
 struct Command {
@@ -116,11 +118,17 @@ impl Command {
         self.flags.iter().find(|(flag, _)| flag == name).map(|(_, value)| value.as_str())
     }
 
-    /// The parameters of `-f NAME=VALUE`; those named `NAME[]` are a list.
+    /// The parameters of `-f NAME=VALUE`; those named `NAME[]` are a list, those named `NAME[KEY]` an object.
     fn fields(&self) -> Value {
         let mut fields = json!({});
         for (_, field) in self.flags.iter().filter(|(flag, _)| flag == "-f") {
             let (name, value) = field.split_once('=').expect("a name and a value");
+            if let Some((name, key)) =
+                name.strip_suffix(']').and_then(|name| name.split_once('[')).filter(|part| !part.1.is_empty())
+            {
+                fields[name][key] = json!(value);
+                continue;
+            }
             match name.strip_suffix("[]") {
                 None => fields[name] = json!(value),
                 Some(name) => match fields[name].as_array_mut() {

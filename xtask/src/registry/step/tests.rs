@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use fakes::message::{Content, Request, Response, Service};
 use fakes::registry::{Account, FakeRegistry, Referrers};
 use fakes::server::{NoFaults, Server};
-use oci::documents::Manifest;
+use oci::documents::{INDEX_TYPE, Manifest};
 
 use super::*;
 use crate::http::Authorization;
@@ -130,7 +130,7 @@ fn each_step_prints_commands_that_make_the_same_change() {
             size_bytes: sbom_bytes,
             sha256: sbom_digest,
         },
-        RegistryStep::Tag { repository: repository.clone(), digest, tag: "latest".parse().expect("a tag") },
+        RegistryStep::Tag { repository: repository.clone(), digest, tag: "latest".parse().expect("a tag"), from: None },
     ];
     assert_eq!(steps.iter().map(kind).collect::<BTreeSet<_>>(), (0..KINDS).collect());
     for step in &steps {
@@ -141,4 +141,34 @@ fn each_step_prints_commands_that_make_the_same_change() {
     }
     assert_eq!(recorder.lock().expect("no panic").fake.violations(), [""; 0]);
     fs::remove_dir_all(folder).expect("is removed");
+}
+
+#[test]
+fn a_tag_that_another_run_has_moved_meanwhile_is_not_moved() {
+    let account = Account { username: "o".to_owned(), password: "secret".to_owned(), may_push: true };
+    let fake = Arc::new(Mutex::new(FakeRegistry::new(account, Vec::new())));
+    let server = Server::start(fake, Utf8PathBuf::new(), Arc::new(NoFaults)).expect("starts");
+    let host = server.url().replace("http://", "");
+    let repository = ImageRepository::of(&host, "o").expect("a repository");
+    let registry = Registry::new(repository.clone(), Some(Authorization::basic("o", "secret")));
+    let push = |text: &str| {
+        let manifest = format!(
+            r#"{{"schemaVersion":2,"mediaType":"{INDEX_TYPE}","manifests":[],"annotations":{{"n":"{text}"}}}}"#
+        );
+        registry.push_manifest(INDEX_TYPE, manifest.as_bytes()).expect("is pushed");
+        Digest::from(sha256(manifest.as_bytes()))
+    };
+    let [first, second, third] = ["1", "2", "3"].map(push);
+    let tag: ImageTag = "latest".parse().expect("a tag");
+    let set = |digest: &Digest, from: Option<&Digest>| {
+        let (repository, digest, from) = (repository.clone(), digest.clone(), from.cloned());
+        RegistryStep::Tag { repository, digest, tag: tag.clone(), from }.execute(&registry)
+    };
+    set(&first, None).expect("is set");
+    set(&second, Some(&first)).expect("moves");
+    set(&second, Some(&first)).expect("is there already");
+    let error = set(&third, Some(&first)).expect_err("was moved meanwhile").to_string();
+    assert!(error.contains(&format!("latest was set to {second} meanwhile")), "{error}");
+    let line = RegistryStep::Tag { repository, digest: third, tag, from: Some(second.clone()) }.to_string();
+    assert!(line.ends_with(&format!(" latest  # it was {second}")) && shlex::split(&line).expect("a line").len() == 5);
 }

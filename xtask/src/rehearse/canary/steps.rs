@@ -84,7 +84,7 @@ impl Steps {
             push(&layer, "layer.tar", &LAYER)?,
             push(&described_config, "config.json", &config)?,
             RegistryStep::PushManifest { repository: repository.clone(), digest: digest.clone(), path }.into(),
-            RegistryStep::Tag { repository: repository.clone(), digest, tag: tag.clone() }.into(),
+            RegistryStep::Tag { repository: repository.clone(), digest, tag: tag.clone(), from: None }.into(),
         ];
         let (size_bytes, digest) = (content.len() as u64, sha256(&content));
         let attachment = Attachment {

@@ -4,12 +4,14 @@
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
+use camino::Utf8Path;
 use fakes::names::REGISTRY;
 use serde_json::Value;
 
 use crate::os::process::{Event, Output, run};
 use crate::os::terminal::print_line;
 use crate::rehearse::checkout::{self, Services};
+use crate::rehearse::fixtures::Build;
 use crate::rehearse::pipeline::Pipeline;
 use crate::rehearse::scenario::BACKLOG;
 
@@ -24,7 +26,9 @@ impl Pipeline<'_> {
         self.check_plan_is_empty(&["check-upstream", "--json"], &self.config.secrets.tracking)?;
         let backlog = [&["check-upstream", "--json"], &BACKLOG[..]].concat();
         self.check_plan_is_empty(&backlog, &self.config.secrets.tracking)?;
-        for build in self.config.fixtures.builds() {
+        let scenario = self.config.scenario;
+        let is_refused = |build: &&Build| scenario.is_released_again(&build.source.r#ref.to_string());
+        for build in self.config.fixtures.builds().iter().filter(|build| !is_refused(build)) {
             let mut arguments = vec!["release", "--json", "--dist", build.folder.as_str()];
             arguments.extend(registry.iter().map(String::as_str));
             self.check_plan_is_empty(&arguments, &self.config.secrets.release)?;
@@ -56,6 +60,16 @@ impl Pipeline<'_> {
 
     /// Runs a task until it succeeds. Returns its output, or `None` if it never does.
     fn retry(&mut self, arguments: &[&str], token: &str) -> Result<Option<Vec<u8>>> {
+        self.retry_until(arguments, token, |success, _| success)
+    }
+
+    /// Runs a task until it ends as it should, by its success and its standard error.
+    pub(super) fn retry_until(
+        &mut self,
+        arguments: &[&str],
+        token: &str,
+        is_right: impl Fn(bool, &str) -> bool,
+    ) -> Result<Option<Vec<u8>>> {
         let mut last_lines = String::new();
         for pass in 1..=MAX_ATTEMPTS {
             self.print(&format!("$ cargo xtask {}", arguments.join(" ")));
@@ -66,7 +80,7 @@ impl Pipeline<'_> {
             // A request of a killed task may still be in progress.
             self.github.server.wait_until_idle()?;
             self.registry.server.wait_until_idle()?;
-            if output.status.success() {
+            if is_right(output.status.success(), &output.stderr) {
                 return Ok(Some(output.stdout));
             }
             self.github.server.reopen()?;
@@ -79,7 +93,7 @@ impl Pipeline<'_> {
         let last_lines: Vec<&str> = last_lines.lines().rev().take(5).collect();
         let last_lines: Vec<&str> = last_lines.into_iter().rev().collect();
         self.problems.push(format!(
-            "{} failed {MAX_ATTEMPTS} times; its last output: {}",
+            "{} did not end as it should {MAX_ATTEMPTS} times; its last output: {}",
             arguments[0],
             last_lines.join(" / ")
         ));
@@ -118,6 +132,12 @@ impl Pipeline<'_> {
             }
             Event::Piece(_) | Event::Tick => {}
         })
+    }
+
+    /// The command that releases a build.
+    pub(super) fn release_arguments(&self, dist: &Utf8Path) -> Vec<String> {
+        let arguments = ["release", "--execute", "--dist", dist.as_str()].map(str::to_owned);
+        arguments.into_iter().chain(self.registry_option()).collect()
     }
 
     /// The arguments of `release` that name the registry. Under the real names it is the default.

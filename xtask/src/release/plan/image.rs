@@ -54,7 +54,7 @@ pub(super) fn push(image: &Image, registry: &Registry, plan: &mut PlanBuilder) {
     }
     for tag in image.tags.iter().filter(|tag| !tag.is_latest()) {
         match target_of(registry, tag) {
-            None => plan.step(tag_step(image, tag)),
+            None => plan.step(tag_step(image, tag, None)),
             Some(found) if found == digest => plan.same(format!("tag {tag}")),
             Some(found) => plan.refuse(format!(
                 "the tag {}:{tag} already refers to {found}, not to {digest}; a version tag never moves",
@@ -64,17 +64,44 @@ pub(super) fn push(image: &Image, registry: &Registry, plan: &mut PlanBuilder) {
     }
 }
 
-/// Moves `latest`, if desired, but only to a later commit.
-pub(super) fn move_latest(image: &Image, registry: &Registry, plan: &mut PlanBuilder) {
-    for tag in image.tags.iter().filter(|tag| tag.is_latest()) {
-        match (target_of(registry, tag), &registry.latest) {
-            (Some(found), _) if *found == image.manifest.digest => plan.same(format!("tag {tag}")),
-            (None, _) | (Some(_), Some(Latest { relation: Some(CompareStatus::Ahead), .. })) => {
-                plan.step(tag_step(image, tag));
-            }
-            (Some(found), latest) => plan.note(format!("{tag} stays at {found}: {}", why_it_stays(latest.as_ref()))),
+/// Moves `latest`, if desired, but only to a later commit, or once from an image that names none.
+pub(super) fn move_latest(desired: &Desired, registry: &Registry, plan: &mut PlanBuilder) {
+    let Desired { image, adopts_latest, .. } = desired;
+    let Some(tag) = image.tags.iter().find(|tag| tag.is_latest()) else {
+        if *adopts_latest {
+            plan.note(format!("--adopt-latest moves nothing: latest follows master, and this is {}", desired.name));
         }
+        return;
+    };
+    match (target_of(registry, tag), &registry.latest) {
+        (Some(found), _) if *found == image.manifest.digest => plan.same(format!("tag {tag}")),
+        (None, _) => plan.step(tag_step(image, tag, None)),
+        (Some(found), Some(Latest { relation: Some(CompareStatus::Ahead), .. })) => {
+            plan.step(tag_step(image, tag, Some(found)));
+        }
+        (Some(found), latest) if is_foreign(latest.as_ref()) => {
+            let why = why_it_stays(latest.as_ref());
+            if *adopts_latest {
+                plan.note(format!("{tag} moves from {found} to {}, although {why}", image.manifest.digest));
+                plan.step(tag_step(image, tag, Some(found)));
+            } else {
+                plan.note(format!("{tag} stays at {found}: {why}; --adopt-latest moves it"));
+            }
+        }
+        (Some(found), latest) => plan.note(format!("{tag} stays at {found}: {}", why_it_stays(latest.as_ref()))),
     }
+}
+
+/// Whether `latest` is desired, and refers to an image that this project did not publish.
+pub(super) fn has_foreign_latest(image: &Image, registry: &Registry) -> bool {
+    let latest = image.tags.iter().find(|tag| tag.is_latest()).and_then(|tag| target_of(registry, tag));
+    latest.is_some_and(|found| *found != image.manifest.digest) && is_foreign(registry.latest.as_ref())
+}
+
+/// Whether the image that `latest` refers to names no commit, or none that upstream has: this project did not publish
+/// it, and there is no order between it and ours.
+fn is_foreign(latest: Option<&Latest>) -> bool {
+    latest.is_none_or(|latest| latest.revision.is_none() || latest.relation.is_none())
 }
 
 fn why_it_stays(latest: Option<&Latest>) -> String {
@@ -104,7 +131,7 @@ fn push_blob(image: &Image, blob: &Blob) -> RegistryStep {
     }
 }
 
-fn tag_step(image: &Image, tag: &ImageTag) -> RegistryStep {
+fn tag_step(image: &Image, tag: &ImageTag, from: Option<&Digest>) -> RegistryStep {
     let (repository, digest) = (image.repository.clone(), image.manifest.digest.clone());
-    RegistryStep::Tag { repository, digest, tag: tag.clone() }
+    RegistryStep::Tag { repository, digest, tag: tag.clone(), from: from.cloned() }
 }

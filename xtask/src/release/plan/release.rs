@@ -3,7 +3,7 @@
 use crate::dist::names::{self, METADATA, SHA256SUMS};
 use crate::dist::{Metadata, ReleaseName};
 use crate::github::{Asset, AssetState, GitHubStep, Release};
-use crate::release::plan::{Desired, File, Observed, PlanBuilder};
+use crate::release::plan::{Desired, File, Observed, PlanBuilder, foreign};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ReleaseState {
@@ -28,6 +28,10 @@ pub(super) fn fill(desired: &Desired, observed: &Observed, plan: &mut PlanBuilde
         Some(release) if release.draft => {
             complete(desired, release, &observed.settings.default_branch, plan);
             ReleaseState::Draft
+        }
+        Some(release) if foreign::is_foreign(release) => {
+            foreign::refuse(desired, plan);
+            ReleaseState::Published
         }
         Some(release) => {
             compare(desired, release, observed.published_record.as_ref(), plan);

@@ -8,6 +8,7 @@ use crate::github::{Asset, AssetState};
 use crate::upstream::Source;
 
 mod damaged;
+mod foreign;
 mod printed;
 mod rules;
 
@@ -57,6 +58,7 @@ fn desired(r#ref: &str) -> Desired {
         },
         record,
         is_unproved: false,
+        adopts_latest: false,
     }
 }
 

@@ -90,7 +90,7 @@ impl FakeGitHub {
 }
 
 impl State {
-    fn blank_issue(&mut self, title: String) -> Issue {
+    pub(super) fn blank_issue(&mut self, title: String) -> Issue {
         Issue {
             id: self.tick(),
             number: self.issues.len() as u64 + 1,

@@ -151,6 +151,7 @@ fn of_issues_and_runs<'a>(method: &str, below: &[&'a str]) -> Option<Route<'a>> 
             ("/labels", "issues=read", Some(Labels), Box::new(|state, call| Ok(state.list_labels(call))))
         }
         ("POST", ["labels"]) => ("/labels", "issues=write", Some(Labels), Box::new(State::create_label)),
+        ("POST", ["dispatches"]) => ("/dispatches", "contents=write", None, Box::new(State::dispatch_event)),
         ("POST", ["actions", "workflows", file, "dispatches"]) => (
             "/actions/workflows/{workflow_id}/dispatches",
             "actions=write",

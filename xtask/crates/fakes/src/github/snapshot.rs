@@ -1,5 +1,6 @@
 //! The state as the rehearsal needs it: complete, for comparison, and as a page, for people.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use serde_json::{Value, json};
@@ -43,11 +44,15 @@ impl FakeGitHub {
         let runs = self.state.runs.iter().map(
             |run| json!({"title": run.title, "event": run.event, "status": run.status, "conclusion": run.conclusion}),
         );
+        // An event may be sent twice, and what listens to it must bear that.
+        let events: BTreeSet<String> =
+            self.state.events.iter().map(|(kind, payload)| format!("{kind} {payload}")).collect();
         json!({
             "releases": self.state.releases.iter().map(release).collect::<Vec<_>>(),
             "issues": self.state.issues.iter().map(issue).collect::<Vec<_>>(),
             "labels": labels,
             "runs": runs.collect::<Vec<_>>(),
+            "events": events,
             "tags": self.state.tags,
         })
     }

@@ -6,6 +6,7 @@ use crate::github::FakeGitHub;
 use crate::message::{Content, Request, Response, Service};
 
 mod access;
+mod events;
 mod history;
 mod issues;
 mod lists;

@@ -18,8 +18,8 @@ const INDEX_TYPE: &str = "application/vnd.oci.image.index.v1+json";
 #[derive(Clone, Debug)]
 pub struct Manifest {
     pub(super) media_type: String,
-    bytes: Vec<u8>,
-    document: Value,
+    pub(super) bytes: Vec<u8>,
+    pub(super) document: Value,
 }
 
 impl FakeRegistry {

@@ -44,6 +44,9 @@ fn master_is_not_released_again_if_only_debian_packages_have_changed() {
         "{:?}",
         plan.notes
     );
+    let adopting = Desired { adopts_latest: true, ..desired.clone() };
+    let plan = plan_with(&adopting, &record).expect("is not refused");
+    assert_eq!(plan.notes[1], "--adopt-latest moves nothing: use it with the next build of master that is published");
     // This does not apply to other programs, nor to an upstream release.
     let mut other = record.clone();
     other.files[0].sha256 = sha256(0xbb);
@@ -66,7 +69,8 @@ fn latest_follows_master_and_only_forward() {
         text.lines().last().expect("a line").to_owned()
     };
     let latest = |relation| moved(Some(Latest { revision: Some(samples::commit()), relation: Some(relation) }));
-    assert_eq!(latest(CompareStatus::Ahead), "oras tag --plain-http localhost/o/i@sha256:e2 latest");
+    let forward = "oras tag --plain-http localhost/o/i@sha256:e2 latest  # it was sha256:aa";
+    assert_eq!(latest(CompareStatus::Ahead), forward);
     let commit = samples::commit();
     assert_eq!(
         latest(CompareStatus::Behind),
@@ -84,14 +88,55 @@ fn latest_follows_master_and_only_forward() {
     );
     let unknown = Latest { revision: Some(commit.clone()), relation: None };
     let note = format!(
-        "note latest stays at sha256:aa: it was built from {commit}, and how this build relates to that is unknown"
+        "note latest stays at sha256:aa: it was built from {commit}, and how this build relates to that is unknown; --adopt-latest moves it"
     );
     assert_eq!(moved(Some(unknown)), note);
-    let note = "note latest stays at sha256:aa: that image does not name the commit it was built from";
+    let note = "note latest stays at sha256:aa: that image does not name the commit it was built from; --adopt-latest moves it";
     assert_eq!(moved(Some(Latest { revision: None, relation: None })), note);
     let observed =
         Observed { releases: vec![release(&desired, false)], registry: registry(&desired), ..Observed::default() };
     assert!(text(&desired, &observed).ends_with("same tag master-20260804\nsame tag latest\n"));
+}
+
+#[test]
+fn latest_is_adopted_once_and_only_from_an_image_without_a_commit() {
+    let adopting = |r#ref| Desired { adopts_latest: true, ..desired(r#ref) };
+    let lines = |latest: Option<Latest>| {
+        let desired = adopting("master");
+        let mut registry = registry(&desired);
+        if latest.is_some() {
+            registry.tags[1].1 = digest(0xaa);
+        }
+        registry.latest = latest;
+        let observed = Observed { releases: vec![release(&desired, false)], registry, ..Observed::default() };
+        text(&desired, &observed)
+            .lines()
+            .filter(|line| line.contains("latest"))
+            .map(|line| format!("{line}\n"))
+            .collect()
+    };
+    let commit = Some(samples::commit());
+    let adopted: String = lines(Some(Latest { revision: None, relation: None }));
+    expect![[r#"
+        note latest moves from sha256:aa to sha256:e2, although that image does not name the commit it was built from
+        oras tag --plain-http localhost/o/i@sha256:e2 latest  # it was sha256:aa
+    "#]]
+    .assert_eq(&adopted);
+    let unknown: String = lines(Some(Latest { revision: commit.clone(), relation: None }));
+    expect![[r#"
+        note latest moves from sha256:aa to sha256:e2, although it was built from 991535e0973488b6a429096d21fa13f81f2d89d8, and how this build relates to that is unknown
+        oras tag --plain-http localhost/o/i@sha256:e2 latest  # it was sha256:aa
+    "#]]
+    .assert_eq(&unknown);
+    // A second time there is nothing to move, and an image of this project is never passed over.
+    assert_eq!(lines(None), "same tag latest\n");
+    let newer: String = lines(Some(Latest { revision: commit, relation: Some(CompareStatus::Behind) }));
+    expect![[r#"
+        note latest stays at sha256:aa: it was built from 991535e0973488b6a429096d21fa13f81f2d89d8, which is newer than this build
+    "#]]
+    .assert_eq(&newer);
+    let notes = plan(&adopting("v0.32.2"), &Observed::default()).expect("a plan").notes;
+    assert_eq!(notes, ["--adopt-latest moves nothing: latest follows master, and this is buildkit-v0.32.2-riscv64"]);
 }
 
 #[test]

@@ -1,0 +1,60 @@
+//! What was published here in another way, before this project: recognised by what it lacks, listed while `latest`
+//! is not adopted, and left alone.
+
+use crate::dist::ReleaseName;
+use crate::dist::names::{METADATA, SHA256SUMS};
+use crate::github::Release;
+use crate::release::plan::{Desired, Observed, PlanBuilder, image};
+
+/// The first names of a longer list show what it is about.
+const MOST_NAMES: usize = 20;
+
+/// Whether a published release of BuildKit has no record of this project. One of ours has both files, of which somebody
+/// may have removed one.
+pub(super) fn is_foreign(release: &Release) -> bool {
+    let is_ours = release.assets.iter().any(|asset| [METADATA, SHA256SUMS].contains(&asset.name.as_str()));
+    !release.draft && !is_ours && release.tag_name.parse::<ReleaseName>().is_ok()
+}
+
+/// Refuses to publish the version again, and says how to go on.
+pub(super) fn refuse(desired: &Desired, plan: &mut PlanBuilder) {
+    let (name, image) = (&desired.name, &desired.image);
+    let settings = if image.repository.is_github() {
+        format!(", at {}", image.repository.settings_pages())
+    } else {
+        String::new()
+    };
+    plan.refuse(format!(
+        "{name} was published in another way, without {METADATA} and {SHA256SUMS}, and is left alone, as is its image. \
+         Either do nothing: later versions are published beside it. Or, if nobody needs its files any more, remove it \
+         (gh release delete {name} --cleanup-tag) and its image {}:{}{settings}, and run this again. See \
+         docs/ADOPTING.md",
+        image.repository, image.tags[0]
+    ));
+}
+
+/// Lists the releases that are left alone, until `latest` refers to an image of this project.
+pub(super) fn list(desired: &Desired, observed: &Observed, plan: &mut PlanBuilder) {
+    if !image::has_foreign_latest(&desired.image, &observed.registry) {
+        return;
+    }
+    let names: Vec<&str> = observed
+        .releases
+        .iter()
+        .filter(|release| is_foreign(release))
+        .map(|release| release.tag_name.as_str())
+        .collect();
+    if names.is_empty() {
+        return;
+    }
+    let more = match names.len().saturating_sub(MOST_NAMES) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    let some: Vec<&str> = names.iter().copied().take(MOST_NAMES).collect();
+    plan.note(format!(
+        "{} of BuildKit here without a record of this project, left alone: {}{more}",
+        if names.len() == 1 { "1 release".to_owned() } else { format!("{} releases", names.len()) },
+        some.join(", ")
+    ));
+}
