@@ -16,20 +16,24 @@ pub(super) fn is_foreign(release: &Release) -> bool {
     !release.draft && !is_ours && release.tag_name.parse::<ReleaseName>().is_ok()
 }
 
-/// Refuses to publish the version again, and says how to go on.
-pub(super) fn refuse(desired: &Desired, plan: &mut PlanBuilder) {
-    let (name, image) = (&desired.name, &desired.image);
-    let settings = if image.repository.is_github() {
-        format!(", at {}", image.repository.settings_pages())
-    } else {
-        String::new()
+/// Refuses to publish the version again, and says how to go on. The tag of an immutable release is never free again.
+/// Source: GitHub Docs, "Immutable releases".
+pub(super) fn refuse(desired: &Desired, release: &Release, plan: &mut PlanBuilder) {
+    let (name, repository, tag) = (&desired.name, &desired.image.repository, &desired.image.tags[0]);
+    let settings = match repository.is_github() {
+        true => format!(", at {}", repository.settings_pages()),
+        false => String::new(),
+    };
+    let replace = match release.immutable {
+        true => String::new(),
+        false => format!(
+            " Or, if nobody needs its files any more, remove it (gh release delete {name} --cleanup-tag) and its image \
+             {repository}:{tag}{settings}, and run this again."
+        ),
     };
     plan.refuse(format!(
         "{name} was published in another way, without {METADATA} and {SHA256SUMS}, and is left alone, as is its image. \
-         Either do nothing: later versions are published beside it. Or, if nobody needs its files any more, remove it \
-         (gh release delete {name} --cleanup-tag) and its image {}:{}{settings}, and run this again. See \
-         docs/ADOPTING.md",
-        image.repository, image.tags[0]
+         Do nothing: later versions are published beside it.{replace} See docs/ADOPTING.md"
     ));
 }
 

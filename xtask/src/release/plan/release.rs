@@ -30,7 +30,7 @@ pub(super) fn fill(desired: &Desired, observed: &Observed, plan: &mut PlanBuilde
             ReleaseState::Draft
         }
         Some(release) if foreign::is_foreign(release) => {
-            foreign::refuse(desired, plan);
+            foreign::refuse(desired, release, plan);
             ReleaseState::Published
         }
         Some(release) => {
