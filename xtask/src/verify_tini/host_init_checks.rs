@@ -50,7 +50,7 @@ pub fn checks(kind: Kind, found: &Found, tree: &FileTree) -> [Check; 2] {
                 Check::not_run(FITS, "it is damaged"),
             ];
         }
-        Format::Script(_) | Format::Data => {
+        Format::Script(_) | Format::Text | Format::Data => {
             let why = format!("{shown} is not an ELF program; {}", fix(kind, init));
             return [Check::fail(IS_FOUND, why), Check::not_run(FITS, "it is not an ELF program")];
         }
@@ -87,6 +87,9 @@ fn prediction(kind: Kind, init: &HostInit, missing: &Missing) -> String {
     };
     let file = &init.real;
     let (message, cause) = match missing {
+        Missing::Program(obstacle) => {
+            (format!("exec {mounted}"), format!("the engine mounts this host's {file} there, and {obstacle}"))
+        }
         Missing::Interpreter { why, .. } => (
             format!("exec {mounted}: no such file or directory"),
             format!(

@@ -110,7 +110,7 @@ impl FileTree {
 
     fn new_node(&mut self, layer: usize, member: Member, content: &mut dyn Read) -> Result<usize, String> {
         let is_file = member.kind == Kind::File;
-        let format = if is_file { format_of(content)? } else { Format::Data };
+        let format = if is_file { format_of(content, member.size_bytes)? } else { Format::Data };
         let link_bytes = if let Kind::Symlink(target) = &member.kind { target.len() } else { 0 };
         self.keep_text(link_bytes + format.text_bytes())?;
         if self.nodes.len() >= FILES {
@@ -276,16 +276,16 @@ fn below(folder: &str) -> String {
     if folder.is_empty() { String::new() } else { format!("{folder}/") }
 }
 
-fn format_of(content: &mut dyn Read) -> Result<Format, String> {
+fn format_of(content: &mut dyn Read, size_bytes: u64) -> Result<Format, String> {
     let mut bytes = Vec::new();
-    for limit in [SCRIPT_LINE_BYTES, ELF_BYTES] {
+    for limit in [SCRIPT_LINE_BYTES as u64, ELF_BYTES] {
         let read = content.take(limit).read_to_end(&mut bytes);
         read.map_err(|error| format!("a file of the layer is cut short: {error}"))?;
         if !bytes.starts_with(b"\x7fELF") {
             break;
         }
     }
-    Ok(Format::of(&bytes))
+    Ok(Format::of_head(&mut bytes, size_bytes))
 }
 
 #[cfg(test)]

@@ -47,5 +47,5 @@ pub const DYNAMIC_ENTRIES: usize = 4096;
 pub const LIBRARIES: usize = 256;
 /// Directories for single processors (`riscv64-linux-gnu`) beside the libraries of an image.
 pub const PROCESSORS: usize = 64;
-/// A `#!` line that is longer is cut by the kernel.
-pub const SCRIPT_LINE_BYTES: u64 = 256;
+/// A `#!` line that is longer is cut by the kernel: `BINPRM_BUF_SIZE`.
+pub const SCRIPT_LINE_BYTES: usize = 256;

@@ -4,7 +4,7 @@
 use std::fmt;
 
 use crate::file_tree::{FileTree, Kind, Node};
-use crate::limits::{PATH_LOOKUP_BYTES, SYMLINKS};
+use crate::limits::{LOOKUP_BYTES, PATH_LOOKUP_BYTES, SYMLINKS};
 
 /// A path that cannot be resolved, and how far it could.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,7 +42,16 @@ impl FileTree {
         self.resolve_within(path, &mut { PATH_LOOKUP_BYTES })
     }
 
-    /// The same, taking what it looks up from `left_bytes`.
+    /// The first executable file of that name in the directories that `search` lists, as PATH does.
+    pub fn find_program(&self, search: &str, name: &str) -> Option<(String, &Node)> {
+        let mut left_bytes = LOOKUP_BYTES;
+        let mut places = search.split(':').map(|folder| format!("{folder}/{name}"));
+        places.find_map(|place| {
+            self.resolve_within(&place, &mut left_bytes).ok().filter(|(_, node)| node.is_executable())
+        })
+    }
+
+    /// [`Self::resolve`], taking what it looks up from `left_bytes`.
     pub(crate) fn resolve_within(&self, path: &str, left_bytes: &mut usize) -> Result<(String, &Node), DeadEnd> {
         let real = self.follow(path, true, left_bytes)?;
         let name = self.names.get(&real).ok_or_else(|| DeadEnd::Missing(vec![format!("/{real}")]))?;
