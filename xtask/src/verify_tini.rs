@@ -98,23 +98,28 @@ pub fn run(root: &Utf8Path, arguments: &VerifyTini) -> Result<ExitCode> {
     let mut checks = image_checks::checks(&subject.image.config, &tree, &is_copy);
     checks.iter().for_each(check_table::row);
 
-    check_table::heading("init of the engine on this host (--init)");
-    let of_host = host_checks(arguments.host_init.as_deref(), &engine, &tree)?;
-    check_table::rows("host-init", &of_host);
-    checks.extend(of_host);
-
-    match &engine {
+    let in_containers = match &engine {
         Ok(engine) => {
             check_table::heading(&format!("containers, run by {} {}", engine.kind.command(), engine.version));
-            checks.extend(container_checks(engine, &subject, root, &scratch)?);
+            container_checks(engine, &subject, root, &scratch)?
         }
         Err(error) => {
             check_table::heading("containers");
             let skipped = container::not_run(&format!("no engine: {error:#}"));
             check_table::rows("containers", &skipped);
-            checks.extend(skipped);
+            skipped
         }
+    };
+
+    // After the containers, whose result explains this one or is explained by it.
+    check_table::heading("init of the engine on this host (--init)");
+    let mut of_host = host_checks(arguments.host_init.as_deref(), &engine, &tree)?;
+    if let (None, Some(passed)) = (&arguments.host_init, container::passed_with_init(&in_containers)) {
+        of_host = host_init_checks::outdone(of_host, passed);
     }
+    check_table::rows("host-init", &of_host);
+    checks.extend(of_host);
+    checks.extend(in_containers);
 
     let proof = Proof {
         name: "verify-tini".to_owned(),
