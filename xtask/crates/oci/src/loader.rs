@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 
 use crate::elf::{Format, Linkage, Machine, Obstacle};
 use crate::file_tree::{DeadEnd, FileTree};
-use crate::limits::{LIBRARIES, LOOKUP_BYTES, PATH_BYTES, PROCESSORS};
+use crate::limits::{DIRECTORY_NAMES, LIBRARIES, PATH_BYTES, PATH_LOOKUP_BYTES, PROCESSORS};
 
 impl Linkage {
     /// Finds its interpreter and all libraries, and theirs, in an image that has the program at `path`.
@@ -17,7 +17,7 @@ impl Linkage {
             return Err(Missing::Program(obstacle));
         }
         let built_in = built_in_directories(tree);
-        let mut left_bytes = LOOKUP_BYTES;
+        let mut left_bytes = PATH_LOOKUP_BYTES;
         let mut found = Vec::new();
         if let Some(interpreter) = &self.interpreter {
             let missing = |why: String| Missing::Interpreter { path: interpreter.clone(), why };
@@ -67,12 +67,13 @@ impl Linkage {
 }
 
 /// The directories that glibc and musl search by default, with Debian's and Fedora's for each processor.
-/// Listing one reads every name below it, so this is done once for a program.
+/// Listing one takes time, so this is done once for a program.
 fn built_in_directories(tree: &FileTree) -> Vec<String> {
     let mut directories = Vec::new();
     for base in ["/usr/local/lib", "/lib", "/usr/lib", "/lib64", "/usr/lib64", "/lib64/lp64d", "/usr/lib64/lp64d"] {
         directories.push(base.to_owned());
-        let for_processors = tree.children(base).filter(|name| name.contains("-linux-")).take(PROCESSORS);
+        let for_processors =
+            tree.children(base).take(DIRECTORY_NAMES).filter(|name| name.contains("-linux-")).take(PROCESSORS);
         directories.extend(for_processors.map(|name| format!("{base}/{name}")));
     }
     directories
