@@ -23,7 +23,7 @@ pub const REQUIRED: [Required; 4] = [
 ];
 
 /// All but `host-init` and `host-init-in-image`, which are about the host of the engine and not about the image.
-const VERIFY_TINI: [&str; 24] = [
+const VERIFY_TINI: [&str; 25] = [
     "platform",
     "tini-present",
     "tini-architecture",
@@ -33,6 +33,7 @@ const VERIFY_TINI: [&str; 24] = [
     "entrypoint-script",
     "command",
     "environment",
+    "user",
     "runc",
     "version",
     "form-no-argument",
@@ -175,7 +176,7 @@ mod tests {
 
     /// What `--engine none` gives.
     fn without_engine() -> Proof {
-        let of_files = &VERIFY_TINI[..10];
+        let of_files = &VERIFY_TINI[..11];
         proof(|check| {
             if !of_files.contains(&check.name.as_str()) {
                 *check = Check::not_run(&check.name, "no engine: asked for none");
@@ -201,13 +202,13 @@ mod tests {
     #[test]
     fn a_required_check_that_was_not_run_is_no_proof() {
         assert_eq!(reasons(proof(|_| ())), Vec::<String>::new());
-        expect!["`verify-tini` is not proved: of its 24 required checks, version and 13 others did not run: no engine: asked for none"]
+        expect!["`verify-tini` is not proved: of its 25 required checks, version and 13 others did not run: no engine: asked for none"]
             .assert_eq(&reasons(without_engine()).join("\n"));
-        expect!["`verify-tini` is not proved: of its 24 required checks, sigterm did not run: the sample"]
+        expect!["`verify-tini` is not proved: of its 25 required checks, sigterm did not run: the sample"]
             .assert_eq(&reasons(proof(set("sigterm", Verdict::NotRun))).join("\n"));
         let mut older = proof(|_| ());
         older.checks.retain(|check| check.name != "runc");
-        expect!["`verify-tini` is not proved: of its 24 required checks, runc did not run: there is no such check in the record"]
+        expect!["`verify-tini` is not proved: of its 25 required checks, runc did not run: there is no such check in the record"]
             .assert_eq(&reasons(older).join("\n"));
     }
 
@@ -245,9 +246,9 @@ mod tests {
 
     #[test]
     fn the_stronger_proof_is_named() {
-        expect!["metadata.json keeps the result of `verify-tini` from 2026-11-22T22:38:41Z, which passed 24 checks: this run passed 10, and did not run all of those"]
+        expect!["metadata.json keeps the result of `verify-tini` from 2026-11-22T22:38:41Z, which passed 25 checks: this run passed 11, and did not run all of those"]
             .assert_eq(&kept(&proof(|_| ()), &without_engine()));
-        expect!["metadata.json keeps the result of `verify-tini` from 2026-11-22T22:38:41Z, which passed 23 checks and failed 1: this run passed 10, and did not run all of those"]
+        expect!["metadata.json keeps the result of `verify-tini` from 2026-11-22T22:38:41Z, which passed 24 checks and failed 1: this run passed 11, and did not run all of those"]
             .assert_eq(&kept(&proof(set("sigterm", Verdict::Fail)), &without_engine()));
     }
 }

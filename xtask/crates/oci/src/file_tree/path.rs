@@ -4,7 +4,7 @@
 use std::fmt;
 
 use crate::file_tree::{FileTree, Kind, Node};
-use crate::limits::{PATH_LOOKUP_BYTES, SYMLINKS};
+use crate::limits::{LOOKUP_COST_BYTES, PATH_LOOKUP_BYTES, SYMLINKS};
 
 /// A path that cannot be resolved, and how far it could.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,7 +42,21 @@ impl FileTree {
         self.resolve_within(path, &mut { PATH_LOOKUP_BYTES })
     }
 
-    /// The same, taking what it looks up from `left_bytes`.
+    /// The first executable file of that name in the directories that `search` lists, as PATH does. A list that takes
+    /// more look-ups than one path may is not searched to its end.
+    pub fn find_program(&self, search: &str, name: &str) -> Option<(String, &Node)> {
+        let mut left_bytes = PATH_LOOKUP_BYTES;
+        for folder in search.split(':') {
+            match self.resolve_within(&format!("{folder}/{name}"), &mut left_bytes) {
+                Ok((place, node)) if node.is_executable() => return Some((place, node)),
+                Err(DeadEnd::TooMuch(_)) => return None,
+                Ok(_) | Err(DeadEnd::Missing(_) | DeadEnd::Loop(_)) => {}
+            }
+        }
+        None
+    }
+
+    /// [`Self::resolve`], taking what it looks up from `left_bytes`.
     pub(crate) fn resolve_within(&self, path: &str, left_bytes: &mut usize) -> Result<(String, &Node), DeadEnd> {
         let real = self.follow(path, true, left_bytes)?;
         let name = self.names.get(&real).ok_or_else(|| DeadEnd::Missing(vec![format!("/{real}")]))?;
@@ -63,7 +77,9 @@ impl FileTree {
             }
             at.push(part);
             let here = at.join("/");
-            *left_bytes = left_bytes.checked_sub(here.len()).ok_or_else(|| DeadEnd::TooMuch(path.to_owned()))?;
+            *left_bytes = left_bytes
+                .checked_sub(here.len() + LOOKUP_COST_BYTES)
+                .ok_or_else(|| DeadEnd::TooMuch(path.to_owned()))?;
             let is_last = rest.is_empty();
             match self.names.get(&here).map(|name| &self.nodes[name.node].kind) {
                 Some(Kind::Symlink(target)) if follows_last || !is_last => {
