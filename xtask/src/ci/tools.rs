@@ -47,6 +47,7 @@ const PYTHON_PACKAGES: [&str; 8] = [
 ];
 /// Compiled here, since no registry has it as a binary.
 const CARGO_MACHETE: &str = "cargo-machete@0.9.2";
+/// It describes the oldest version of the API that is in use, and what each later one changes.
 const OPENAPI_PACKAGE: &str = "@octokit/openapi@23.0.2";
 const OPENAPI_FILE: &str = "api.github.com.json";
 const OPENAPI_SHA256: &str = "829b4bebb19a53133289f7b0bc819f4f1118115821db2ca9f25e9ee995a7da2a";
