@@ -16,9 +16,11 @@ use crate::ci::programs::cargo;
 use crate::ci::{Outcome, Row, tools};
 use crate::os::process::run;
 
+mod notes;
 mod version;
 
 const VALIDATOR: &str = "check-jsonschema";
+const NOTES: &str = "docs/dev/GITHUB-NOTES.md";
 const LIMIT: Duration = Duration::from_secs(5 * 60);
 /// Statuses that any operation may answer, although few descriptions mention them.
 const ANYWHERE: [u16; 4] = [304, 401, 403, 404];
@@ -52,7 +54,10 @@ pub fn run(root: &Utf8Path) -> Result<Row> {
     if let Err(error) = version::apply(&mut description, sent) {
         return row(Outcome::Failed(format!("{error:#}")));
     }
-    let validation = Validation::of(&description, &exchanges);
+    let mut validation = Validation::of(&description, &exchanges);
+    let prose = fs::read_to_string(root.join(NOTES)).with_context(|| format!("cannot read {NOTES}"))?;
+    let objections = notes::objections(&prose, &description, &validation.operations);
+    validation.objections.extend(objections.into_iter().map(|objection| format!("{NOTES}: {objection}")));
     let (schema, bodies) = (folder.join("schema.json"), folder.join("bodies.json"));
     fs::write(&schema, validation.schema.to_string()).with_context(|| format!("cannot write {schema}"))?;
     fs::write(&bodies, validation.bodies.to_string()).with_context(|| format!("cannot write {bodies}"))?;
@@ -67,7 +72,7 @@ pub fn run(root: &Utf8Path) -> Result<Row> {
         Outcome::Passed(format!(
             "{} exchanges of {} operations, by the description of version {sent}",
             exchanges.len(),
-            validation.operations
+            validation.operations.len()
         ))
     } else {
         Outcome::Failed("the fake or the client differs from GitHub's description; see above".to_owned())
@@ -93,7 +98,7 @@ struct Validation {
     bodies: Value,
     /// Exchanges that are wrong whatever their bodies.
     objections: BTreeSet<String>,
-    operations: usize,
+    operations: BTreeSet<String>,
 }
 
 impl Validation {
@@ -136,7 +141,7 @@ impl Validation {
             "properties": schemas,
             "components": {"schemas": components},
         });
-        Self { schema, bodies: json!(bodies), objections, operations: operations.len() }
+        Self { schema, bodies: json!(bodies), objections, operations }
     }
 }
 

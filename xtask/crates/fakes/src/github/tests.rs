@@ -8,6 +8,7 @@ use crate::message::{Content, Request, Response, Service};
 mod access;
 mod issues;
 mod lists;
+mod notes;
 mod site;
 
 const TOKEN: &str = "secret";
