@@ -15,6 +15,7 @@ use crate::github::documents::Release;
 use crate::github::issues::Issues;
 use crate::github::releases::Releases;
 use crate::github::workflow_runs::Workflow;
+use crate::github::workflow_state::schedules_are_active;
 use crate::http::Authorization;
 
 const TOKEN: &str = "secret";
@@ -53,6 +54,13 @@ fn a_release_is_drafted_filled_and_published() {
 
     let published: Release = github.anonymous().read("repos/o/n/releases/latest").expect("answers").expect("is public");
     assert_eq!((published.id, published.assets.len()), (draft.id, 1));
+    assert!(fake.lock().expect("no panic").violations().is_empty());
+}
+
+#[test]
+fn the_schedules_of_the_fake_are_active() {
+    let (_server, fake, github) = start(fake());
+    schedules_are_active(&github, &"o/n".parse().expect("is valid")).expect("both are there");
     assert!(fake.lock().expect("no panic").violations().is_empty());
 }
 

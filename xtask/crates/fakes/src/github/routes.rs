@@ -113,6 +113,12 @@ fn route<'a>(method: &str, below: &[&'a str]) -> Option<Route<'a>> {
             ("/labels", "issues=read", Some(Labels), Box::new(|state, call| Ok(state.list_labels(call))))
         }
         ("POST", ["labels"]) => ("/labels", "issues=write", Some(Labels), Box::new(State::create_label)),
+        ("GET", ["actions", "workflows", file]) => (
+            "/actions/workflows/{workflow_id}",
+            "actions=read",
+            None,
+            Box::new(|state, call| state.get_workflow(call, file)),
+        ),
         ("POST", ["actions", "workflows", file, "dispatches"]) => (
             "/actions/workflows/{workflow_id}/dispatches",
             "actions=write",

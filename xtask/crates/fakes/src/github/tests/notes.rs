@@ -2,7 +2,8 @@
 
 use serde_json::json;
 
-use crate::github::tests::{ask, draft, fake, get};
+use crate::github::tests::{TOKEN, ask, draft, fake, get, request};
+use crate::message::Service;
 
 /// "Update an issue", `state_reason`: "Ignored unless `state` is changed".
 #[test]
@@ -13,6 +14,34 @@ fn a_reason_without_a_change_of_state_is_ignored() {
     let (status, issue) =
         ask(&mut fake, "PATCH", "issues/1", &json!({"state": "closed", "state_reason": "not_planned"}));
     assert_eq!((status, &issue["state_reason"]), (200, &json!("completed")));
+}
+
+/// "Get a workflow": "You can replace `workflow_id` with the workflow file name."
+#[test]
+fn a_workflow_is_found_by_its_file_or_its_id() {
+    let mut fake = fake();
+    let (status, workflow) = get(&mut fake, "actions/workflows/track-buildkit-releases.yml");
+    assert_eq!((status, &workflow["state"]), (200, &json!("active")));
+    let by_id = format!("actions/workflows/{}", workflow["id"]);
+    assert_eq!(get(&mut fake, &by_id).1["path"], workflow["path"]);
+    assert_eq!(get(&mut fake, "actions/workflows/other.yml").0, 404);
+    fake.start_scheduled_run();
+    let id = get(&mut fake, "actions/workflows/buildkit-weekly-build.yml").1["id"].clone();
+    assert_eq!(get(&mut fake, &format!("actions/workflows/{id}/runs")).1["total_count"], 1);
+}
+
+/// "Upload a release asset": "Use the required `Content-Type` header", and `Content-Length`.
+#[test]
+fn an_upload_without_its_type_or_length_is_refused() {
+    let mut fake = fake();
+    let (path, to) = draft(&mut fake, "t");
+    for name in ["content-type", "content-length"] {
+        let mut upload = request("POST", &format!("{to}?name=a"), Some(TOKEN), b"abc".to_vec());
+        upload.headers_mut().remove(name);
+        assert_eq!(fake.handle(&upload).status(), 400, "without {name}");
+    }
+    assert_eq!(get(&mut fake, &path).1["assets"], json!([]));
+    assert_eq!(fake.violations().len(), 2);
 }
 
 /// "List issue comments": "Issue comments are ordered by ascending ID."
