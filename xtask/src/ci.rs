@@ -12,6 +12,7 @@ use serde_json::json;
 use crate::os::terminal::{clock, end_group, group, print_status};
 
 mod checks;
+mod emulate;
 mod linters;
 mod openapi;
 mod programs;

