@@ -79,6 +79,7 @@ fn a_tag_that_exists_keeps_its_commit() {
     ask(&mut fake, "PATCH", &path, &json!({"draft": false}));
     let commit = get(&mut fake, "git/ref/tags/t").1["object"]["sha"].clone();
     ask(&mut fake, "PATCH", &path, &json!({"draft": true}));
+    fake.push(&"f".repeat(40));
     let other = json!({"tag_name": "t", "target_commitish": "f".repeat(40)});
     assert_eq!(ask(&mut fake, "POST", "releases", &other).0, 201);
     assert_eq!(get(&mut fake, "git/ref/tags/t").1["object"]["sha"], commit);
