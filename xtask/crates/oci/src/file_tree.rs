@@ -84,22 +84,19 @@ impl FileTree {
     /// The names in a folder.
     pub fn children(&self, folder: &str) -> impl Iterator<Item = &str> {
         let real = self.follow(folder, true, &mut { PATH_LOOKUP_BYTES }).ok();
-        let prefix = real.as_deref().map(below);
-        let mut from = Bound::Included(prefix.clone().unwrap_or_default());
+        let prefix = real.as_deref().map(below).unwrap_or_default();
+        let from = |start: &str| self.names.range::<str, _>((Bound::Included(start), Bound::Unbounded));
+        let mut names = real.map(|_| from(&prefix));
         std::iter::from_fn(move || {
-            let prefix = prefix.as_ref()?;
             loop {
-                let (path, _) = self.names.range::<String, _>((from.as_ref(), Bound::Unbounded)).next()?;
+                let (path, _) = names.as_mut()?.next()?;
                 let name = path.strip_prefix(prefix.as_str())?;
-                // What is deeper is passed over at once: `0` follows the slash.
-                let Some((child, _)) = name.split_once('/') else {
-                    from = Bound::Excluded(path.clone());
-                    if name.is_empty() {
-                        continue;
-                    }
-                    return Some(name);
-                };
-                from = Bound::Included(format!("{prefix}{child}0"));
+                match name.split_once('/') {
+                    // What is deeper is passed over at once: `0` follows the slash.
+                    Some((child, _)) => names = Some(from(&format!("{prefix}{child}0"))),
+                    None if name.is_empty() => {}
+                    None => return Some(name),
+                }
             }
         })
     }
@@ -218,6 +215,7 @@ impl FileTree {
                     if links > SYMLINKS {
                         return Err(format!("{path:?} is reached by links that lead in a circle; it is refused"));
                     }
+                    self.lookup_bytes += target.len();
                     if target.starts_with('/') {
                         at.clear();
                     }

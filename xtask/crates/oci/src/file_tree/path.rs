@@ -77,12 +77,15 @@ impl FileTree {
             }
             at.push(part);
             let here = at.join("/");
-            *left_bytes = left_bytes
-                .checked_sub(here.len() + LOOKUP_COST_BYTES)
-                .ok_or_else(|| DeadEnd::TooMuch(path.to_owned()))?;
+            let mut spend = |size_bytes| {
+                *left_bytes = left_bytes.checked_sub(size_bytes).ok_or_else(|| DeadEnd::TooMuch(path.to_owned()))?;
+                Ok(())
+            };
+            spend(here.len() + LOOKUP_COST_BYTES)?;
             let is_last = rest.is_empty();
             match self.names.get(&here).map(|name| &self.nodes[name.node].kind) {
                 Some(Kind::Symlink(target)) if follows_last || !is_last => {
+                    spend(target.len())?;
                     if target.starts_with('/') {
                         at.clear();
                     } else {
