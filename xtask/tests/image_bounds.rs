@@ -260,8 +260,7 @@ fn whiteouts() {
             (0..1000).for_each(|number| layer.file(&format!("d/n{number}")));
             (0..20_000).for_each(|_| layer.file("d/.wh..wh..opq"));
         };
-        let fills: Vec<Box<dyn FnOnce(&mut Layer)>> = vec![Box::new(lower), Box::new(upper)];
-        image_of_layers(folder, config(&ENTRYPOINT, &[]), fills);
+        image_of_layers(folder, config(&ENTRYPOINT, &[]), vec![&lower as &dyn Fn(&mut Layer), &upper]);
     });
     assert_layer_bounded("whiteouts of nothing", "", |layer| {
         (0..900_000).for_each(|number| layer.file(&format!("d/.wh.{number}")));

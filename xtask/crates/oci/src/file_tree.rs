@@ -4,7 +4,6 @@
 
 use std::collections::BTreeMap;
 use std::io::Read;
-use std::ops::Bound;
 
 pub(crate) use path::DeadEnd;
 use path::parts;
@@ -12,8 +11,7 @@ use path::parts;
 use crate::elf::Format;
 use crate::layer::members::{self, Kind, Member, Spent};
 use crate::limits::{
-    ELF_BYTES, FILES, LOOKUP_BYTES, LOOKUP_COST_BYTES, PATH_LOOKUP_BYTES, REMOVAL_STEPS, SCRIPT_LINE_BYTES, SYMLINKS,
-    TEXT_BYTES,
+    ELF_BYTES, FILES, LOOKUP_BYTES, LOOKUP_COST_BYTES, REMOVAL_STEPS, SCRIPT_LINE_BYTES, SYMLINKS, TEXT_BYTES,
 };
 
 mod path;
@@ -79,26 +77,6 @@ impl FileTree {
     /// Every name with its node, parents before what is in them.
     pub fn entries(&self) -> impl Iterator<Item = (&str, &Node)> {
         self.names.iter().map(|(path, name)| (path.as_str(), &self.nodes[name.node]))
-    }
-
-    /// The names in a folder.
-    pub fn children(&self, folder: &str) -> impl Iterator<Item = &str> {
-        let real = self.follow(folder, true, &mut { PATH_LOOKUP_BYTES }).ok();
-        let prefix = real.as_deref().map(below).unwrap_or_default();
-        let from = |start: &str| self.names.range::<str, _>((Bound::Included(start), Bound::Unbounded));
-        let mut names = real.map(|_| from(&prefix));
-        std::iter::from_fn(move || {
-            loop {
-                let (path, _) = names.as_mut()?.next()?;
-                let name = path.strip_prefix(prefix.as_str())?;
-                match name.split_once('/') {
-                    // What is deeper is passed over at once: `0` follows the slash.
-                    Some((child, _)) => names = Some(from(&format!("{prefix}{child}0"))),
-                    None if name.is_empty() => {}
-                    None => return Some(name),
-                }
-            }
-        })
     }
 
     fn add(&mut self, layer: usize, member: Member, content: &mut dyn Read) -> Result<(), String> {

@@ -1,9 +1,10 @@
 //! Resolving a path in a tree as in a container whose root it is: links are followed, and none leads
-//! out of it.
+//! out of it. A folder's names and a program on PATH are found in the same way.
 
 use std::fmt;
+use std::ops::Bound;
 
-use crate::file_tree::{FileTree, Kind, Node};
+use crate::file_tree::{FileTree, Kind, Node, below};
 use crate::limits::{LOOKUP_COST_BYTES, PATH_LOOKUP_BYTES, SYMLINKS};
 
 /// A path that cannot be resolved, and how far it could.
@@ -40,6 +41,26 @@ impl FileTree {
     /// begins with a slash.
     pub fn resolve(&self, path: &str) -> Result<(String, &Node), DeadEnd> {
         self.resolve_within(path, &mut { PATH_LOOKUP_BYTES })
+    }
+
+    /// The names in a folder.
+    pub fn children(&self, folder: &str) -> impl Iterator<Item = &str> {
+        let real = self.follow(folder, true, &mut { PATH_LOOKUP_BYTES }).ok();
+        let prefix = real.as_deref().map(below).unwrap_or_default();
+        let from = |start: &str| self.names.range::<str, _>((Bound::Included(start), Bound::Unbounded));
+        let mut names = real.map(|_| from(&prefix));
+        std::iter::from_fn(move || {
+            loop {
+                let (path, _) = names.as_mut()?.next()?;
+                let name = path.strip_prefix(prefix.as_str())?;
+                match name.split_once('/') {
+                    // What is deeper is passed over at once: `0` follows the slash.
+                    Some((child, _)) => names = Some(from(&format!("{prefix}{child}0"))),
+                    None if name.is_empty() => {}
+                    None => return Some(name),
+                }
+            }
+        })
     }
 
     /// The first executable file of that name in the directories that `search` lists, as PATH does. A list that takes
