@@ -224,3 +224,15 @@ fn containers_of_an_image_that_cannot_run_fail_and_leave_nothing_behind() {
     let images = docker(&["images", "--quiet", "localhost/xtask-verify-tini"]);
     assert_eq!((left.as_deref(), images.as_deref()), (Some(""), Some("")));
 }
+
+/// The image decides how its files are called; a terminal must not obey it.
+#[test]
+fn names_in_the_image_reach_the_terminal_without_control_characters() {
+    let scratch = Scratch::new("control");
+    let folder = scratch.path("layout");
+    let link = Item::Symlink("sbin/docker-init", "/opt/\u{1b}[2Jtini\u{7}");
+    layout(&folder, &[&good(), &[link]], &ENTRYPOINT);
+    let output = verify(&["--engine", "none", &folder]);
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(stderr.contains("[2Jtini") && !stderr.contains(['\u{1b}', '\u{7}']), "{stderr:?}");
+}

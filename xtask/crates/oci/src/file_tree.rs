@@ -4,7 +4,6 @@
 
 use std::collections::BTreeMap;
 use std::io::Read;
-use std::ops::Bound;
 
 pub(crate) use path::DeadEnd;
 use path::parts;
@@ -12,8 +11,7 @@ use path::parts;
 use crate::elf::Format;
 use crate::layer::members::{self, Kind, Member, Spent};
 use crate::limits::{
-    ELF_BYTES, FILES, LOOKUP_BYTES, LOOKUP_COST_BYTES, PATH_LOOKUP_BYTES, REMOVAL_STEPS, SCRIPT_LINE_BYTES, SYMLINKS,
-    TEXT_BYTES,
+    ELF_BYTES, FILES, LOOKUP_BYTES, LOOKUP_COST_BYTES, REMOVAL_STEPS, SCRIPT_LINE_BYTES, SYMLINKS, TEXT_BYTES,
 };
 
 mod path;
@@ -79,29 +77,6 @@ impl FileTree {
     /// Every name with its node, parents before what is in them.
     pub fn entries(&self) -> impl Iterator<Item = (&str, &Node)> {
         self.names.iter().map(|(path, name)| (path.as_str(), &self.nodes[name.node]))
-    }
-
-    /// The names in a folder.
-    pub fn children(&self, folder: &str) -> impl Iterator<Item = &str> {
-        let real = self.follow(folder, true, &mut { PATH_LOOKUP_BYTES }).ok();
-        let prefix = real.as_deref().map(below);
-        let mut from = Bound::Included(prefix.clone().unwrap_or_default());
-        std::iter::from_fn(move || {
-            let prefix = prefix.as_ref()?;
-            loop {
-                let (path, _) = self.names.range::<String, _>((from.as_ref(), Bound::Unbounded)).next()?;
-                let name = path.strip_prefix(prefix.as_str())?;
-                // What is deeper is passed over at once: `0` follows the slash.
-                let Some((child, _)) = name.split_once('/') else {
-                    from = Bound::Excluded(path.clone());
-                    if name.is_empty() {
-                        continue;
-                    }
-                    return Some(name);
-                };
-                from = Bound::Included(format!("{prefix}{child}0"));
-            }
-        })
     }
 
     fn add(&mut self, layer: usize, member: Member, content: &mut dyn Read) -> Result<(), String> {
@@ -218,6 +193,7 @@ impl FileTree {
                     if links > SYMLINKS {
                         return Err(format!("{path:?} is reached by links that lead in a circle; it is refused"));
                     }
+                    self.lookup_bytes += target.len();
                     if target.starts_with('/') {
                         at.clear();
                     }

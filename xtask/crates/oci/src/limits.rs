@@ -53,8 +53,6 @@ pub const SEGMENTS: usize = 128;
 pub const DYNAMIC_ENTRIES: usize = 4096;
 /// Libraries, or directories to search for them, that one ELF file names; and libraries that a program loads.
 pub const LIBRARIES: usize = 256;
-/// Names in one directory that are looked at to find libraries.
-pub const DIRECTORY_NAMES: usize = 10_000;
 /// Directories for single processors (`riscv64-linux-gnu`) beside the libraries of an image.
 pub const PROCESSORS: usize = 64;
 /// A `#!` line that is longer is cut by the kernel: `BINPRM_BUF_SIZE`.

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 
 use crate::elf::{Format, Linkage, Machine, Obstacle};
 use crate::file_tree::{DeadEnd, FileTree};
-use crate::limits::{DIRECTORY_NAMES, LIBRARIES, PATH_BYTES, PATH_LOOKUP_BYTES, PROCESSORS};
+use crate::limits::{LIBRARIES, PATH_BYTES, PATH_LOOKUP_BYTES, PROCESSORS};
 
 impl Linkage {
     /// Finds its interpreter and all libraries, and theirs, in an image that has the program at `path`.
@@ -16,7 +16,7 @@ impl Linkage {
         if let Some(obstacle) = self.obstacle {
             return Err(Missing::Program(obstacle));
         }
-        let built_in = built_in_directories(tree);
+        let built_in = if self.needed.is_empty() { Vec::new() } else { built_in_directories(tree, path)? };
         let mut left_bytes = PATH_LOOKUP_BYTES;
         let mut found = Vec::new();
         if let Some(interpreter) = &self.interpreter {
@@ -68,15 +68,22 @@ impl Linkage {
 
 /// The directories that glibc and musl search by default, with Debian's and Fedora's for each processor.
 /// Listing one takes time, so this is done once for a program.
-fn built_in_directories(tree: &FileTree) -> Vec<String> {
+fn built_in_directories(tree: &FileTree, user: &str) -> Result<Vec<String>, Missing> {
     let mut directories = Vec::new();
     for base in ["/usr/local/lib", "/lib", "/usr/lib", "/lib64", "/usr/lib64", "/lib64/lp64d", "/usr/lib64/lp64d"] {
         directories.push(base.to_owned());
-        let for_processors =
-            tree.children(base).take(DIRECTORY_NAMES).filter(|name| name.contains("-linux-")).take(PROCESSORS);
+        let for_processors = tree.children(base).filter(|name| name.contains("-linux-")).take(PROCESSORS + 1);
+        let before = directories.len();
         directories.extend(for_processors.map(|name| format!("{base}/{name}")));
+        if directories.len() - before > PROCESSORS {
+            return Err(Missing::Library {
+                name: "…".to_owned(),
+                user: user.to_owned(),
+                why: format!("{base} has more than {PROCESSORS} directories for processors, which is the limit"),
+            });
+        }
     }
-    directories
+    Ok(directories)
 }
 
 fn find_library<'t>(

@@ -6,7 +6,11 @@ use std::io::{Read, Seek};
 
 use tar::{Archive, Entries, EntryType, PaxExtensions};
 
-use crate::limits::{EXTENSION_BYTES, EXTENSIONS_BYTES, MEMBERS, PATH_BYTES, RECORDS, TEXT_BYTES};
+use crate::limits::{EXTENSION_BYTES, MEMBERS, PATH_BYTES, TEXT_BYTES};
+
+pub use spent::Spent;
+
+mod spent;
 
 /// Prefix of the PAX records that are extended attributes of a file.
 pub const ATTRIBUTE: &str = "SCHILY.xattr.";
@@ -72,43 +76,6 @@ struct Extensions {
     attributes: Vec<(String, Vec<u8>)>,
     /// Their bytes, as they were stored.
     stored_bytes: u64,
-}
-
-/// What the layers of an image have taken of their limits so far.
-#[derive(Debug, Default)]
-pub struct Spent {
-    /// Members, and the headers that extend them.
-    pub members: usize,
-    extensions_bytes: u64,
-    records: usize,
-}
-
-impl Spent {
-    fn count_member(&mut self) -> Result<(), String> {
-        self.members += 1;
-        if self.members > MEMBERS {
-            return Err(format!("the layers have more than {MEMBERS} members, which is the limit"));
-        }
-        Ok(())
-    }
-
-    fn count_extension(&mut self, size_bytes: u64) -> Result<(), String> {
-        self.extensions_bytes += size_bytes;
-        if self.extensions_bytes > EXTENSIONS_BYTES {
-            return Err(format!(
-                "the long names and PAX headers have more than {EXTENSIONS_BYTES} bytes, which is the limit"
-            ));
-        }
-        Ok(())
-    }
-
-    fn count_record(&mut self) -> Result<(), String> {
-        self.records += 1;
-        if self.records > RECORDS {
-            return Err(format!("the layers have more than {RECORDS} PAX records, which is the limit"));
-        }
-        Ok(())
-    }
 }
 
 /// Reads an uncompressed layer from a stream and hands each member to `each`, with its content.
