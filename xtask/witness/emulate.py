@@ -238,6 +238,10 @@ def read(work):
             if not issue["pull_request"]
         },
     }
+    # Issues cannot be switched off in emulate: it has that of the release which the fake published without one.
+    for title in found["issues"].keys() - wanted["issues"].keys():
+        if not found["issues"][title]["open"]:
+            del found["issues"][title]
     lines = list(differences(wanted, found))
     print("\n".join(lines), file=sys.stderr)
     return 1 if lines or not releases or not issues else 0

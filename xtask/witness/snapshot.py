@@ -13,6 +13,8 @@ REPOSITORY = os.environ["GITHUB_REPOSITORY"]
 TOKEN = os.environ["GITHUB_TOKEN"]
 VERSION = os.environ["GITHUB_API_VERSION"]
 WORKFLOW = "buildkit-weekly-build.yml"
+# Parts of the state that GitHub lets nobody read back.
+UNREADABLE = {"events"}
 # So few that every list has several pages.
 PER_PAGE = 2
 
@@ -32,7 +34,7 @@ def differences(expected, found, path=""):
 def compare(read):
     """Ends the program: 0 if `read` returns the state in the file, else 1."""
     with open(os.environ["REHEARSED_STATE"], encoding="utf-8") as file:
-        expected = json.load(file)
+        expected = {part: content for part, content in json.load(file).items() if part not in UNREADABLE}
     empty = [part for part, content in expected.items() if not content]
     found = [f"the fake has no {part}, so nothing is compared" for part in empty]
     found += differences(expected, read())
