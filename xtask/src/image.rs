@@ -74,7 +74,7 @@ pub struct Image {
     #[arg(long, value_name = "DATE|none")]
     snapshot: Option<SnapshotOption>,
     /// Image with the emulators for other platforms, or none [default: the one that upstream's own image takes]
-    #[arg(long, value_name = "IMAGE|none")]
+    #[arg(long, value_name = "IMAGE|none", env = "XTASK_EMULATORS")]
     emulators: Option<EmulatorsOption>,
     #[command(flatten)]
     repository: RepositoryOption,
