@@ -12,9 +12,11 @@ use serde_json::json;
 use crate::os::terminal::{clock, end_group, group, print_status};
 
 mod checks;
+mod emulate;
 mod linters;
 mod openapi;
 mod programs;
+mod readers;
 mod rehearsal;
 mod skips;
 mod tools;
@@ -55,7 +57,7 @@ enum Name {
     Clippy,
     /// the pinned upstream release builds twice to the same bytes
     Build,
-    /// our rules for workflows; shellcheck, shfmt, actionlint, zizmor, hadolint and others, if installed
+    /// our rules for workflows; the fake GitHub by GitHub's description and by clients of others; shellcheck, shfmt, actionlint, zizmor, hadolint and others, if installed
     Linters,
     /// the image of that release builds and passes verify-tini and smoke, if an engine runs riscv64 programs
     Image,

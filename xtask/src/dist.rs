@@ -17,6 +17,7 @@ mod built_image;
 mod check;
 pub mod check_table;
 pub mod image_config;
+pub mod image_sbom;
 mod image_tags;
 pub mod names;
 pub mod proofs;
@@ -56,7 +57,7 @@ impl Dist {
         Ok(Self { folder, record })
     }
 
-    /// Compares every recorded file with its size and digest. Fails at the first that differs.
+    /// Compares every file of the build with its size and digest. Fails at the first that differs.
     pub fn verify(&self) -> Result<()> {
         for file in &self.record.files {
             let path = self.folder.join(&file.name);
@@ -118,7 +119,7 @@ impl Dist {
     fn sums(&self) -> Result<String> {
         let (size_bytes, sha256) = file_digest(&self.folder.join(METADATA))?;
         let of_metadata = FileRecord { name: METADATA.to_owned(), size_bytes, sha256 };
-        Ok(sha256sums(self.record.files.iter().chain([&of_metadata])))
+        Ok(sha256sums(self.record.all_files().chain([&of_metadata])))
     }
 }
 

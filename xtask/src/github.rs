@@ -38,7 +38,7 @@ mod workflow_runs;
 mod workflow_state;
 
 /// The version of the API that [`documents`] describes.
-const API_VERSION: &str = "2026-03-10";
+pub const API_VERSION: &str = "2026-03-10";
 const MEDIA_TYPE: &str = "application/vnd.github+json";
 /// At a hundred entries per page, no list used here is longer.
 const MAX_PAGES: usize = 50;

@@ -1,4 +1,4 @@
-//! `cargo xtask image`: builds an OCI image layout in `dist/<version>/`, with docker or podman.
+//! `cargo xtask image`: builds an OCI image layout in `dist/<version>/`, with docker or podman, and writes its SBOM.
 #![allow(
     clippy::disallowed_methods,
     clippy::disallowed_types,
@@ -20,7 +20,7 @@ use serde_json::json;
 
 use crate::cli::RepositoryOption;
 use crate::dist::names::LAYOUT;
-use crate::dist::{Dist, ImageRecord, image_tags};
+use crate::dist::{Dist, ImageRecord, image_sbom, image_tags};
 use crate::engine::{Build, Builder, Choice, Engine, TemporaryImage};
 use crate::image::base::Base;
 use crate::os::files::{self, Staging};
@@ -42,7 +42,7 @@ const PARTIAL: &str = "xtask-partial";
 /// Where the image is published unless `release` is given another.
 const REGISTRY: &str = "ghcr.io";
 
-/// Build the container image of dist/<version>/, as an OCI layout in dist/<version>/image/
+/// Build the container image of dist/<version>/, as an OCI layout in dist/<version>/image/, and write its SBOM
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
@@ -57,7 +57,7 @@ Examples:
 
 Standard output is the path of the layout or, with --json, an object with `layout` (its path),
 `unchanged` (true if nothing had to be built) and `image` (the record in metadata.json: digest,
-size_bytes, tags, base_name, engine …). If the inputs have not changed, nothing is built; to build again
+size_bytes, tags, base_name, engine, sbom …). If the inputs have not changed, nothing is built; to build again
 on a newer base, remove the layout. Exit status: 0 built or unchanged, 1 failed,
 2 bad arguments.")]
 pub struct Image {
@@ -74,7 +74,7 @@ pub struct Image {
     #[arg(long, value_name = "DATE|none")]
     snapshot: Option<SnapshotOption>,
     /// Image with the emulators for other platforms, or none [default: the one that upstream's own image takes]
-    #[arg(long, value_name = "IMAGE|none")]
+    #[arg(long, value_name = "IMAGE|none", env = "XTASK_EMULATORS")]
     emulators: Option<EmulatorsOption>,
     #[command(flatten)]
     repository: RepositoryOption,
@@ -113,6 +113,7 @@ pub fn run(root: &Utf8Path, arguments: &Image) -> Result<()> {
         (None, Some(engine)) => make(&dist, &inputs, engine, &lock)?,
         (found, _) => found.expect("an engine was found for what is not there"),
     };
+    let record = with_sbom(&dist, record)?;
     if let Some(engine) = engine.filter(|_| arguments.load) {
         load(&engine, &layout, &record, &inputs)?;
     }
@@ -184,7 +185,7 @@ fn make(dist: &Dist, inputs: &Inputs, engine: &Engine, lock: &BuildLock) -> Resu
             builder.describe()
         ),
     );
-    print_status("labels", format_args!("name {} as the source", inputs.choices.repository.page()));
+    print_status("labels", format_args!("name {} as the repository", inputs.choices.repository.page()));
     let source = &dist.record.source;
     let (version, revision) = (source.version.to_string(), source.commit.to_string());
     let (created, repository) = (source.source_date.to_string(), inputs.choices.repository.to_string());
@@ -235,6 +236,7 @@ fn make(dist: &Dist, inputs: &Inputs, engine: &Engine, lock: &BuildLock) -> Resu
         snapshot,
         engine: builder.describe(),
         emulators: inputs.choices.emulators.clone(),
+        sbom: None,
         inputs: inputs.digest.clone(),
     };
     oci::layout::verify(staging.path(), &record.digest)?;
@@ -243,6 +245,19 @@ fn make(dist: &Dist, inputs: &Inputs, engine: &Engine, lock: &BuildLock) -> Resu
         metadata.image = Some(record.clone());
         metadata.proofs.retain(|proof| proof.image_digest == record.digest);
     })?;
+    Ok(record)
+}
+
+/// The record with the SBOM of the image, which is written unless it is there.
+fn with_sbom(dist: &Dist, record: ImageRecord) -> Result<ImageRecord> {
+    if image_sbom::is_intact(&dist.folder, &record) {
+        return Ok(record);
+    }
+    dist.verify()?;
+    let sbom = image_sbom::write(&dist.folder, &dist.record.source, &record)?;
+    print_status("sbom", format_args!("{} ({})", sbom.name, size(sbom.size_bytes)));
+    let record = ImageRecord { sbom: Some(sbom), ..record };
+    Dist::update(&dist.folder, |metadata| metadata.image = Some(record.clone()))?;
     Ok(record)
 }
 

@@ -100,6 +100,9 @@ pub struct Rehearse {
     /// description
     #[arg(long, value_name = "FILE", hide = true)]
     record: Option<Utf8PathBuf>,
+    /// After the last step: run this program, which reads the fake GitHub and compares what it reads with its state
+    #[arg(long, value_name = "PROGRAM", hide = true, conflicts_with_all = ["faults", "real_names"])]
+    reader: Option<Utf8PathBuf>,
     /// Rehearse this program instead of xtask itself: lets tests check that a faulty program is detected
     #[arg(long, value_name = "PROGRAM", hide = true)]
     program: Option<Utf8PathBuf>,
@@ -170,6 +173,7 @@ pub fn run(root: &Utf8Path, arguments: &Rehearse) -> Result<ExitCode> {
         repository: checkout::repository(arguments.registry.is_some())?,
         registry: arguments.registry.clone(),
         real_names: None,
+        reader: arguments.reader.clone(),
         secrets: arguments.registry.as_ref().map_or_else(Secrets::made_up, |_| Secrets::for_a_real_registry()),
     };
     let baseline = match &arguments.outside {

@@ -11,7 +11,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use clap::Args;
 use container::Containers;
 use oci::docker_archive;
-use oci::file_tree::FileTree;
+use oci::file_tree::{FileTree, Node};
 use oci::layout::Image;
 use serde_json::json;
 
@@ -94,26 +94,32 @@ pub fn run(root: &Utf8Path, arguments: &VerifyTini) -> Result<ExitCode> {
     let tree = subject.image.files()?;
 
     check_table::heading(&format!("{}, {} {}", subject.shown, subject.image.form, subject.image.digest));
-    let mut checks = image_checks::checks(&subject.image.config, &tree);
+    let is_copy = |one: &Node, other: &Node| subject.image.have_same_content(&tree, one, other);
+    let mut checks = image_checks::checks(&subject.image.config, &tree, &is_copy);
     checks.iter().for_each(check_table::row);
 
-    check_table::heading("init of the engine on this host (--init)");
-    let of_host = host_checks(arguments.host_init.as_deref(), &engine, &tree)?;
-    check_table::rows("host-init", &of_host);
-    checks.extend(of_host);
-
-    match &engine {
+    let in_containers = match &engine {
         Ok(engine) => {
             check_table::heading(&format!("containers, run by {} {}", engine.kind.command(), engine.version));
-            checks.extend(container_checks(engine, &subject, root, &scratch)?);
+            container_checks(engine, &subject, root, &scratch)?
         }
         Err(error) => {
             check_table::heading("containers");
             let skipped = container::not_run(&format!("no engine: {error:#}"));
             check_table::rows("containers", &skipped);
-            checks.extend(skipped);
+            skipped
         }
+    };
+
+    // After the containers, whose result explains this one or is explained by it.
+    check_table::heading("init of the engine on this host (--init)");
+    let mut of_host = host_checks(arguments.host_init.as_deref(), &engine, &tree)?;
+    if let (None, Some(passed)) = (&arguments.host_init, container::passed_with_init(&in_containers)) {
+        of_host = host_init_checks::outdone(of_host, passed);
     }
+    check_table::rows("host-init", &of_host);
+    checks.extend(of_host);
+    checks.extend(in_containers);
 
     let proof = Proof {
         name: "verify-tini".to_owned(),
@@ -228,7 +234,7 @@ mod tests {
     #[test]
     fn every_check_is_required_except_those_of_the_host() {
         let config = serde_json::from_value(config(&ENTRYPOINT, &[])).expect("a configuration");
-        let of_image = image_checks::checks(&config, &FileTree::default()).into_iter();
+        let of_image = image_checks::checks(&config, &FileTree::default(), &|_, _| Ok(false)).into_iter();
         let names: Vec<String> = of_image.chain(container::not_run("")).map(|check| check.name).collect();
         assert_eq!(names, REQUIRED[0].checks);
         assert!(host_init_checks::NAMES.iter().all(|name| !REQUIRED[0].checks.contains(name)));

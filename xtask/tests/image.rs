@@ -38,6 +38,7 @@ impl Checkout {
             checkout.write(&format!("dist/v0.32.2/{name}"), name);
         }
         checkout.write("dist/v0.32.2/metadata.json", METADATA);
+        checkout.write(&format!("dist/v0.32.2/{SBOM}"), r#"{"packages":[],"relationships":[]}"#);
         checkout
     }
 
@@ -87,6 +88,18 @@ fn xtask(directory: &Path, arguments: &[&str]) -> Command {
     command.arg("image").args(arguments).current_dir(directory).env_remove("GITHUB_REPOSITORY");
     command
 }
+
+/// The SBOM of the binaries.
+const SBOM: &str = "buildkit-v0.32.2.linux-riscv64.spdx.json";
+/// That of the image.
+const IMAGE_SBOM: &str = "buildkit-v0.32.2.linux-riscv64.image.spdx.json";
+
+/// What makes a layer one of Debian.
+const DEBIAN: [(&str, &str); 3] = [
+    ("usr/lib/os-release", "ID=debian\nVERSION_CODENAME=trixie\n"),
+    ("var/lib/dpkg/status", "Package: git\nStatus: install ok installed\nArchitecture: riscv64\nVersion: 1:2.47+b1\n"),
+    ("usr/share/doc/git/copyright", "Format: https://x/copyright-format/1.0/\n\nFiles: *\nLicense: GPL-2+\n"),
+];
 
 /// The record of a build whose files hold the words `buildkitd` and `buildctl`.
 const METADATA: &str = r#"{
@@ -246,7 +259,7 @@ fn what_engines_and_clocks_add_is_not_in_the_layout() {
     let save = format!("case $2 in save) /bin/cp {} \"$4\" ;; *) exit 1 ;; esac", saved.display());
     checkout
         .stub("docker", &docker("28.0.0", "linux/riscv64", ":").replace("image) exit 1", &format!("image) {save}")));
-    let base = layer(&[("etc/", ""), ("etc/old", "x"), ("usr/", "")], 1);
+    let base = layer(&[&DEBIAN[..], &[("etc/", ""), ("etc/old", "x"), ("usr/", "")]].concat(), 1);
     let rest = |time| [(); 4].map(|()| layer(&[("usr/", ""), ("usr/b", "b")], time));
     let make = |packages: Vec<u8>, time: u64| {
         archive(&saved, &[vec![base.clone(), packages], rest(time).into()].concat(), "riscv64");
@@ -275,13 +288,51 @@ fn what_engines_and_clocks_add_is_not_in_the_layout() {
 }
 
 #[test]
+fn the_sbom_of_the_image_is_written_and_recorded_and_made_again_if_it_is_lost() {
+    let checkout = Checkout::new("sbom");
+    let saved = checkout.0.join("saved.tar");
+    let save = format!("image) case $2 in save) /bin/cp {} \"$4\" ;; *) exit 1 ;; esac", saved.display());
+    checkout.stub("docker", &docker("28.0.0", "linux/riscv64", ":").replace("image) exit 1", &save));
+    archive(&saved, &[(); 6].map(|()| layer(&DEBIAN, 1)), "riscv64");
+    let make = || {
+        let output = checkout.image(&["--engine", "docker", "--json"]);
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        support::schema::must_match("the_sbom_of_the_image", "image", &output.stdout);
+        let report: serde_json::Value = serde_json::from_slice(&output.stdout).expect("is JSON");
+        report["image"]["sbom"].clone()
+    };
+    let path = checkout.0.join("dist/v0.32.2").join(IMAGE_SBOM);
+    let recorded = make();
+    assert_eq!(recorded["name"], IMAGE_SBOM);
+    let text = fs::read_to_string(&path).expect("is there");
+    let document: serde_json::Value = serde_json::from_str(&text).expect("is JSON");
+    let git = document["packages"].as_array().expect("a list").iter().find(|package| package["name"] == "git");
+    let git = git.expect("git is in the image");
+    assert_eq!(git["licenseDeclared"], "GPL-2.0-or-later");
+    let purl = &git["externalRefs"][0]["referenceLocator"];
+    assert_eq!(purl, "pkg:deb/debian/git@1:2.47%2Bb1?arch=riscv64&distro=trixie");
+    let sums = fs::read_to_string(path.with_file_name("SHA256SUMS")).expect("is there");
+    let line = format!("{}  {IMAGE_SBOM}", recorded["sha256"].as_str().expect("a digest"));
+    assert!(sums.lines().any(|found| found == line), "{sums}");
+
+    fs::remove_file(&path).expect("is there");
+    assert_eq!((make(), fs::read_to_string(&path).expect("is there")), (recorded, text));
+
+    archive(&saved, &[(); 6].map(|()| layer(&[("usr/", "")], 1)), "riscv64");
+    fs::remove_dir_all(path.with_file_name("image")).expect("is there");
+    let output = checkout.image(&["--engine", "docker"]);
+    let message = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success() && message.contains("no os-release file"), "{message}");
+}
+
+#[test]
 fn the_labels_name_the_repository_that_builds() {
     let checkout = Checkout::new("labels");
     let (saved, log) = (checkout.0.join("saved.tar"), checkout.0.join("log"));
     let save = format!("image) case $2 in save) /bin/cp {} \"$4\" ;; *) exit 1 ;; esac", saved.display());
     let build = format!("echo \"$*\" >{}", log.display());
     checkout.stub("docker", &docker("28.0.0", "linux/riscv64", &build).replace("image) exit 1", &save));
-    archive(&saved, &[(); 6].map(|()| layer(&[("usr/", "")], 1)), "riscv64");
+    archive(&saved, &[(); 6].map(|()| layer(&DEBIAN, 1)), "riscv64");
     let make = |arguments: &[&str], is_new: bool| {
         let output = checkout.image(&[&["--engine", "docker", "--json"], arguments].concat());
         let stderr = String::from_utf8_lossy(&output.stderr);
@@ -298,7 +349,12 @@ fn the_labels_name_the_repository_that_builds() {
 
     let dockerfile = fs::read_to_string(root().join("Dockerfile.buildkit-riscv64")).expect("is there");
     let (_, labels) = dockerfile.split_once("\nLABEL ").expect("has labels");
-    assert!(labels.contains("source=\"https://github.com/${REPOSITORY}\"") && !labels.contains("gounthar"), "{labels}");
+    assert!(
+        labels.contains("url=\"https://github.com/${REPOSITORY}/pkgs/") && !labels.contains("gounthar"),
+        "{labels}"
+    );
+    // The source belongs to the revision, and GPL packages are not under the license of BuildKit.
+    assert!(labels.contains("source=\"https://github.com/moby/buildkit\"") && !labels.contains("licenses"), "{labels}");
 }
 
 /// Takes minutes: twice the packages of Debian under emulation.

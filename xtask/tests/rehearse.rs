@@ -48,6 +48,21 @@ fn the_scenario_passes() {
     assert!(output.contains("a fake dist"), "it prints what it builds:\n{output}");
 }
 
+#[test]
+fn a_reader_that_reads_something_else_is_detected() {
+    let reads = |name: &str, lines: &str| {
+        let reader = program(name, lines);
+        let (passed, report, output) = rehearse(&["--reader", reader.to_str().expect("UTF-8")]);
+        fs::remove_file(&reader).expect("exists");
+        (passed, report["problems"].to_string(), output)
+    };
+    let state = r#"python3 -c 'import json, os; print(json.load(open(os.environ["REHEARSED_STATE"]))["labels"])' >&2"#;
+    let (passed, problems, output) = reads("reader", &format!("{state}; [[ $GITHUB_API_URL == http://* ]]"));
+    assert!(passed && problems == "[]" && output.contains("'buildkit-release'"), "{output}");
+    let (passed, problems, _) = reads("blind-reader", "exit 1");
+    assert!(!passed && problems.contains("reads something else than the fake has"), "{problems}");
+}
+
 /// Runs in namespaces of its own; a machine that does not allow them says so.
 #[test]
 fn the_scenario_passes_under_the_real_names() {
@@ -103,7 +118,7 @@ fn a_fault_does_not_change_the_final_state() {
     assert!(pipelines["broken"].as_u64() >= Some(FEWEST_PIPELINES), "{pipelines:#}");
     assert_eq!(pipelines["diverged"], 0);
     // A request more or less has to be meant: change this together with the task that sends it.
-    assert_eq!(report["requests"], serde_json::json!({ "github": 309, "registry": 330 }));
+    assert_eq!(report["requests"], serde_json::json!({ "github": 323, "registry": 330 }));
 }
 
 /// The releases, issues and images of an earlier workflow stay as they are, with and without faults.

@@ -83,3 +83,28 @@ fn links_between_documents_lead_to_files() {
     }
     assert!(count > 30, "only {count} links were found");
 }
+
+/// A row of the notes on GitHub says what holds here, and names the tests that show it.
+#[test]
+fn notes_on_github_name_tests_that_exist() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("a checkout");
+    let text = fs::read_to_string(root.join("docs/dev/GITHUB-NOTES.md")).expect("is read");
+    let sources = sources();
+    let is_test = |name: &str| sources.iter().any(|(_, text)| text.contains(&format!("fn {name}()")));
+    let mut count = 0;
+    for row in text.lines().filter(|line| line.starts_with("| \"")) {
+        let (_, answer) = row.split_once("\" | ").expect("a row has two cells");
+        let mut names = answer.split('`').skip(1).step_by(2).filter(|name| name.matches('_').count() > 2);
+        match answer.split_once(": ").expect("an answer begins with what it is").0 {
+            "Fake" | "Client" => {
+                let first = names.next().unwrap_or_else(|| panic!("{row} names no test"));
+                let missing: Vec<&str> = std::iter::once(first).chain(names).filter(|name| !is_test(name)).collect();
+                assert!(missing.is_empty(), "{row}: there is no test {missing:?}");
+            }
+            "Cannot occur" | "Open" => {}
+            other => panic!("{row}: {other:?} is not one of the four answers"),
+        }
+        count += 1;
+    }
+    assert!(count > 40, "only {count} rows were found");
+}

@@ -9,13 +9,13 @@
 mod support;
 
 use std::fs;
-use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::Command;
 
 use fakes::sample_image::{ENTRYPOINT, Item, X86_64, config, elf, good, layer};
-use ring::digest::{SHA256, digest};
 use serde_json::{Value, json};
+
+use crate::support::image::{failed, hex, layout, verify};
 
 /// A directory of one test, removed at its end.
 struct Scratch(PathBuf);
@@ -36,66 +36,6 @@ impl Drop for Scratch {
     fn drop(&mut self) {
         let _ = fs::remove_dir_all(&self.0);
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    digest(&SHA256, bytes).as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-fn gzip(bytes: &[u8]) -> Vec<u8> {
-    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
-    gzip.write_all(bytes).and_then(|()| gzip.finish()).expect("memory can be written to")
-}
-
-/// Puts a blob into a layout; returns its descriptor.
-fn blob(layout: &Path, media_type: &str, bytes: &[u8]) -> Value {
-    let folder = layout.join("blobs/sha256");
-    fs::create_dir_all(&folder).expect("is made");
-    fs::write(folder.join(hex(bytes)), bytes).expect("is written");
-    json!({ "mediaType": media_type, "digest": format!("sha256:{}", hex(bytes)), "size": bytes.len() })
-}
-
-/// Writes an image layout with those layers. Returns the digest of its manifest.
-fn layout(folder: &str, layers: &[&[Item]], entrypoint: &[&str]) -> String {
-    let folder = Path::new(folder);
-    let tars: Vec<Vec<u8>> = layers.iter().map(|items| layer(items)).collect();
-    let diff_ids: Vec<String> = tars.iter().map(|tar| format!("sha256:{}", hex(tar))).collect();
-    let config =
-        blob(folder, "application/vnd.oci.image.config.v1+json", config(entrypoint, &diff_ids).to_string().as_bytes());
-    let layers: Vec<Value> =
-        tars.iter().map(|tar| blob(folder, "application/vnd.oci.image.layer.v1.tar+gzip", &gzip(tar))).collect();
-    let manifest = json!({ "schemaVersion": 2, "config": config, "layers": layers }).to_string();
-    let mut manifest = blob(folder, "application/vnd.oci.image.manifest.v1+json", manifest.as_bytes());
-    manifest["platform"] = json!({ "os": "linux", "architecture": "riscv64" });
-    let attestation = json!({
-        "mediaType": "application/vnd.oci.image.manifest.v1+json", "digest": format!("sha256:{}", "0".repeat(64)),
-        "size": 1, "platform": { "os": "unknown", "architecture": "unknown" },
-    });
-    let index = json!({ "schemaVersion": 2, "manifests": [manifest, attestation] }).to_string();
-    let mut index = blob(folder, "application/vnd.oci.image.index.v1+json", index.as_bytes());
-    index["annotations"] = json!({ "org.opencontainers.image.ref.name": "latest" });
-    fs::write(folder.join("index.json"), json!({ "schemaVersion": 2, "manifests": [index] }).to_string())
-        .expect("is written");
-    fs::write(folder.join("oci-layout"), r#"{"imageLayoutVersion":"1.0.0"}"#).expect("is written");
-    manifest["digest"].as_str().expect("a digest").to_owned()
-}
-
-/// Runs the command in this checkout.
-fn verify(arguments: &[&str]) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
-    command.arg("verify-tini").args(arguments).current_dir(env!("CARGO_MANIFEST_DIR")).env_remove("GITHUB_ACTIONS");
-    command.output().expect("the command starts")
-}
-
-/// Names of the failed checks, from the JSON, and the exit status.
-fn failed(arguments: &[&str]) -> (Vec<String>, Option<i32>) {
-    let output = verify(&[&["--json", "--engine", "none"], arguments].concat());
-    let stderr = String::from_utf8_lossy(&output.stderr);
-    let report: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {stderr}"));
-    let checks = report["proof"]["checks"].as_array().expect("checks").clone();
-    let is_failed = |check: &&Value| check["verdict"] == "fail";
-    let names = checks.iter().filter(is_failed).filter_map(|check| check["name"].as_str()).map(str::to_owned).collect();
-    (names, output.status.code())
 }
 
 /// The error output if the task cannot start.
@@ -283,4 +223,16 @@ fn containers_of_an_image_that_cannot_run_fail_and_leave_nothing_behind() {
     let left = docker(&["ps", "--all", "--quiet", "--filter", "label=io.github.gounthar.xtask.verify-tini"]);
     let images = docker(&["images", "--quiet", "localhost/xtask-verify-tini"]);
     assert_eq!((left.as_deref(), images.as_deref()), (Some(""), Some("")));
+}
+
+/// The image decides how its files are called; a terminal must not obey it.
+#[test]
+fn names_in_the_image_reach_the_terminal_without_control_characters() {
+    let scratch = Scratch::new("control");
+    let folder = scratch.path("layout");
+    let link = Item::Symlink("sbin/docker-init", "/opt/\u{1b}[2Jtini\u{7}");
+    layout(&folder, &[&good(), &[link]], &ENTRYPOINT);
+    let output = verify(&["--engine", "none", &folder]);
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(stderr.contains("[2Jtini") && !stderr.contains(['\u{1b}', '\u{7}']), "{stderr:?}");
 }

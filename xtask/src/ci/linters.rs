@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 use camino::{Utf8Path, Utf8PathBuf};
 
-use crate::ci::{Outcome, Row, openapi, programs, tools, workflows};
+use crate::ci::{Outcome, Row, emulate, openapi, programs, readers, tools, workflows};
 use crate::dist::names;
 use crate::git::read_only;
 use crate::os::process::{Run, run};
@@ -73,7 +73,11 @@ pub fn run(root: &Utf8Path) -> Result<Vec<Row>> {
     let tracked: Vec<Utf8PathBuf> =
         listed.lines().map(Utf8PathBuf::from).filter(|path| root.join(path).is_file()).collect();
     let own = [workflows::check(root, &files_for(root, Reads::Workflows, &tracked)), openapi::run(root)];
-    own.into_iter().chain(LINTERS.iter().map(|linter| lint(root, linter, &tracked))).collect()
+    own.into_iter()
+        .chain(readers::run(root))
+        .chain([emulate::run(root)])
+        .chain(LINTERS.iter().map(|linter| lint(root, linter, &tracked)))
+        .collect()
 }
 
 fn lint(root: &Utf8Path, linter: &Linter, tracked: &[Utf8PathBuf]) -> Result<Row> {
@@ -131,8 +135,12 @@ fn is_shell(path: &Utf8Path) -> bool {
 
 fn sboms(folder: &Utf8Path) -> Vec<Utf8PathBuf> {
     let versions = folder.read_dir_utf8().into_iter().flatten().flatten();
-    let sbom_in = |folder: &Utf8Path| Some(folder.join(names::sbom(&folder.file_name()?.parse().ok()?)));
-    versions.filter_map(|version| sbom_in(version.path())).filter(|path| path.is_file()).collect()
+    let sboms_in = |folder: &Utf8Path| {
+        let version = folder.file_name()?.parse().ok()?;
+        Some([names::sbom(&version), names::image_sbom(&version)].map(|name| folder.join(name)))
+    };
+    let all = versions.filter_map(|version| sboms_in(version.path())).flatten();
+    all.filter(|path| path.is_file()).collect()
 }
 
 #[cfg(test)]

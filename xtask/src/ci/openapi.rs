@@ -1,5 +1,5 @@
-//! Checks what a rehearsal exchanges with the fake GitHub against GitHub's own OpenAPI description: the
-//! operation, its parameters, the status, both bodies. All bodies go into one document and their schemas
+//! Checks what a rehearsal exchanges with the fake GitHub against GitHub's own OpenAPI description of the
+//! version that the requests name: the operation, its parameters, the status, both bodies. All bodies go into one document and their schemas
 //! into one JSON schema, so that the validator runs once.
 #![allow(clippy::disallowed_methods, reason = "reads and writes files and reads the clock")]
 
@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use camino::Utf8Path;
 use fakes::github::Exchange;
 use serde_json::{Map, Value, json};
@@ -16,13 +16,14 @@ use crate::ci::programs::cargo;
 use crate::ci::{Outcome, Row, tools};
 use crate::os::process::run;
 
+mod notes;
+mod version;
+
 const VALIDATOR: &str = "check-jsonschema";
+const NOTES: &str = "docs/dev/GITHUB-NOTES.md";
 const LIMIT: Duration = Duration::from_secs(5 * 60);
 /// Statuses that any operation may answer, although few descriptions mention them.
 const ANYWHERE: [u16; 4] = [304, 401, 403, 404];
-/// Fields that the description, of version 2022-11-28, requires and that version 2026-03-10 no longer
-/// has. Source: GitHub REST API, "Breaking changes".
-const REMOVED: [&str; 1] = ["assignee"];
 
 pub fn run(root: &Utf8Path) -> Result<Row> {
     let started = Instant::now();
@@ -45,8 +46,18 @@ pub fn run(root: &Utf8Path) -> Result<Row> {
     let exchanges: Vec<Exchange> =
         text.lines().map(serde_json::from_str).collect::<Result<_, _>>().with_context(|| format!("{record}"))?;
     let description = fs::read(&path).with_context(|| format!("cannot read {path}"))?;
-    let description: Value = serde_json::from_slice(&description).with_context(|| format!("{path}"))?;
-    let validation = Validation::of(&description, &exchanges);
+    let mut description: Value = serde_json::from_slice(&description).with_context(|| format!("{path}"))?;
+    let sent = match version_of(&exchanges) {
+        Ok(sent) => sent,
+        Err(error) => return row(Outcome::Failed(format!("{error:#}"))),
+    };
+    if let Err(error) = version::apply(&mut description, sent) {
+        return row(Outcome::Failed(format!("{error:#}")));
+    }
+    let mut validation = Validation::of(&description, &exchanges);
+    let prose = fs::read_to_string(root.join(NOTES)).with_context(|| format!("cannot read {NOTES}"))?;
+    let objections = notes::objections(&prose, &description, &validation.operations);
+    validation.objections.extend(objections.into_iter().map(|objection| format!("{NOTES}: {objection}")));
     let (schema, bodies) = (folder.join("schema.json"), folder.join("bodies.json"));
     fs::write(&schema, validation.schema.to_string()).with_context(|| format!("cannot write {schema}"))?;
     fs::write(&bodies, validation.bodies.to_string()).with_context(|| format!("cannot write {bodies}"))?;
@@ -58,9 +69,25 @@ pub fn run(root: &Utf8Path) -> Result<Row> {
         eprintln!("{objection}");
     }
     row(if output.status.success() && validation.objections.is_empty() && !exchanges.is_empty() {
-        Outcome::Passed(format!("{} exchanges of {} operations", exchanges.len(), validation.operations))
+        Outcome::Passed(format!(
+            "{} exchanges of {} operations, by the description of version {sent}",
+            exchanges.len(),
+            validation.operations.len()
+        ))
     } else {
         Outcome::Failed("the fake or the client differs from GitHub's description; see above".to_owned())
+    })
+}
+
+/// The version of the API that the client sends. Fails if a request names none or another one than the
+/// others: GitHub would answer it in a version that nothing here checks.
+fn version_of(exchanges: &[Exchange]) -> Result<&str> {
+    let first = exchanges.first().context("the rehearsal recorded no exchange")?;
+    let sent = first.version.as_deref().context("the client names no version of the API")?;
+    let other = exchanges.iter().find(|exchange| exchange.version.as_deref() != Some(sent));
+    other.map_or(Ok(sent), |other| {
+        let version = other.version.as_deref().unwrap_or("none");
+        bail!("{} {} names the version {version}, and other requests {sent}", other.method, other.template)
     })
 }
 
@@ -71,7 +98,7 @@ struct Validation {
     bodies: Value,
     /// Exchanges that are wrong whatever their bodies.
     objections: BTreeSet<String>,
-    operations: usize,
+    operations: BTreeSet<String>,
 }
 
 impl Validation {
@@ -114,7 +141,7 @@ impl Validation {
             "properties": schemas,
             "components": {"schemas": components},
         });
-        Self { schema, bodies: json!(bodies), objections, operations: operations.len() }
+        Self { schema, bodies: json!(bodies), objections, operations }
     }
 }
 
@@ -149,11 +176,8 @@ fn translated(schema: &Value) -> Value {
     match schema {
         Value::Array(all) => all.iter().map(translated).collect(),
         Value::Object(fields) => {
-            let mut fields: Map<String, Value> =
+            let fields: Map<String, Value> =
                 fields.iter().map(|(name, value)| (name.clone(), translated(value))).collect();
-            if let Some(required) = fields.get_mut("required").and_then(Value::as_array_mut) {
-                required.retain(|name| !REMOVED.iter().any(|removed| name == removed));
-            }
             // If `nullable` is the name of a field, its value is a schema and not a boolean.
             let is_nullable = fields.get("nullable") == Some(&Value::Bool(true));
             if is_nullable { json!({"anyOf": [{"type": "null"}, fields]}) } else { Value::Object(fields) }
@@ -196,7 +220,8 @@ mod tests {
     fn exchange(method: &str, status: u16, query: &str, bodies: [Value; 2]) -> Exchange {
         let [request, response] = bodies.map(Some);
         let query = query.split_whitespace().map(str::to_owned).collect();
-        Exchange { method: method.to_owned(), template: "/things".to_owned(), query, status, request, response }
+        let (method, template, version) = (method.to_owned(), "/things".to_owned(), Some("2026-03-10".to_owned()));
+        Exchange { method, template, version, query, status, request, response }
     }
 
     /// A collection that can be listed and added to.
@@ -213,7 +238,7 @@ mod tests {
                 "parameters": {"page": {"name": "page", "in": "query"}},
                 "responses": {"made": {"content": {"application/json": {"schema": {"$ref": "#/components/schemas/thing"}}}}},
                 "schemas": {
-                    "thing": {"required": ["id", "assignee"], "properties": {"of": {"$ref": "#/components/schemas/owner"}}},
+                    "thing": {"required": ["id"], "properties": {"of": {"$ref": "#/components/schemas/owner"}}},
                     "owner": {"type": "string", "nullable": true},
                     "other": {},
                 },
@@ -233,6 +258,32 @@ mod tests {
         assert_eq!(components["thing"]["required"], json!(["id"]));
         assert_eq!(components["owner"]["anyOf"][0]["type"], "null");
         assert!(components["other"].is_null(), "nothing refers to it");
+    }
+
+    #[test]
+    fn all_requests_name_one_version() {
+        let versions = |all: &[Option<&str>]| -> Vec<Exchange> {
+            let one = |version: &Option<&str>| Exchange {
+                version: version.map(str::to_owned),
+                ..exchange("GET", 200, "", [Value::Null, Value::Null])
+            };
+            all.iter().map(one).collect()
+        };
+        assert_eq!(version_of(&versions(&[Some("2026-03-10"); 2])).expect("is one"), "2026-03-10");
+        for (found, expected) in [
+            (versions(&[]), "the rehearsal recorded no exchange"),
+            (versions(&[None]), "the client names no version of the API"),
+            (
+                versions(&[Some("2026-03-10"), Some("2022-11-28")]),
+                "GET /things names the version 2022-11-28, and other requests 2026-03-10",
+            ),
+            (
+                versions(&[Some("2026-03-10"), None]),
+                "GET /things names the version none, and other requests 2026-03-10",
+            ),
+        ] {
+            assert_eq!(version_of(&found).expect_err("not one version").to_string(), expected);
+        }
     }
 
     #[test]

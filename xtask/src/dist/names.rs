@@ -25,14 +25,25 @@ pub fn tarball(version: &Version) -> String {
     format!("buildkit-{version}.linux-riscv64.tar.gz")
 }
 
-/// The SBOM, with the file extension that SPDX names for its JSON form.
+/// The SBOM of the binaries, with the file extension that SPDX names for its JSON form.
 pub fn sbom(version: &Version) -> String {
     format!("buildkit-{version}.linux-riscv64.spdx.json")
+}
+
+/// The SBOM of the image.
+pub fn image_sbom(version: &Version) -> String {
+    format!("buildkit-{version}.linux-riscv64.image.spdx.json")
 }
 
 /// Every file of a build, in the order in which they are listed.
 pub fn files(version: &Version) -> [String; 7] {
     [BUILDKITD, BUILDCTL, &tarball(version), &sbom(version), VERSION_TXT, METADATA, SHA256SUMS].map(str::to_owned)
+}
+
+/// Every file of a release: those of the build, and the SBOM of the image before the two that name it.
+pub fn published(version: &Version) -> [String; 8] {
+    let [daemon, client, tarball, sbom, versions, metadata, sums] = files(version);
+    [daemon, client, tarball, sbom, versions, image_sbom(version), metadata, sums]
 }
 
 /// The mode of a file of a build.

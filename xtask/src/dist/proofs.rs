@@ -23,7 +23,7 @@ pub const REQUIRED: [Required; 4] = [
 ];
 
 /// All but `host-init` and `host-init-in-image`, which are about the host of the engine and not about the image.
-const VERIFY_TINI: [&str; 24] = [
+const VERIFY_TINI: [&str; 25] = [
     "platform",
     "tini-present",
     "tini-architecture",
@@ -33,6 +33,7 @@ const VERIFY_TINI: [&str; 24] = [
     "entrypoint-script",
     "command",
     "environment",
+    "user",
     "runc",
     "version",
     "form-no-argument",
@@ -62,8 +63,10 @@ const SMOKE_EXEC: [&str; 9] = [
 ];
 const SMOKE_BUILDER: [&str; 5] =
     ["builder-bootstraps", "builder-version", "builder-platforms", "builder-builds", "builder-leaves-nothing"];
+/// Of an image with emulators; one without them builds for one platform.
+const MULTI_PLATFORM: &str = "build-multi-platform";
 const SMOKE_MACHINE: [&str; 6] =
-    ["machine-boots", "daemon-answers", "build-riscv64", "build-multi-platform", "daemon-stops", "machine-powers-off"];
+    ["machine-boots", "daemon-answers", "build-riscv64", MULTI_PLATFORM, "daemon-stops", "machine-powers-off"];
 
 /// The proofs of the recorded image, in the order of [`REQUIRED`].
 pub fn valid(record: &Metadata) -> impl Iterator<Item = &Proof> {
@@ -89,14 +92,18 @@ pub fn missing(record: &Metadata) -> Vec<(&'static str, String)> {
         };
         let failed = proof.checks.iter().filter(|check| check.is_failure());
         missing.extend(failed.map(|check| (name, format!("failed at {}: {}", check.name, check.evidence))));
-        missing.extend(not_run(&required, proof).map(|why| (name, why)));
+        missing.extend(not_run(&required, record, proof).map(|why| (name, why)));
     }
     missing
 }
 
 /// The required checks that were not run, in one sentence; `None` if all were.
-fn not_run(required: &Required, proof: &Proof) -> Option<String> {
-    let was_run = |name: &str| has(proof, name, Verdict::Pass) || has(proof, name, Verdict::Fail);
+fn not_run(required: &Required, record: &Metadata, proof: &Proof) -> Option<String> {
+    let has_emulators = record.image.as_ref().is_some_and(|image| image.emulators.is_some());
+    let was_run = |name: &str| {
+        let is_impossible = name == MULTI_PLATFORM && !has_emulators;
+        is_impossible || has(proof, name, Verdict::Pass) || has(proof, name, Verdict::Fail)
+    };
     let names: Vec<&str> = required.checks.iter().copied().filter(|name| !was_run(name)).collect();
     let first = *names.first()?;
     let others = if names.len() > 1 { format!(" and {} others", names.len() - 1) } else { String::new() };
@@ -175,7 +182,7 @@ mod tests {
 
     /// What `--engine none` gives.
     fn without_engine() -> Proof {
-        let of_files = &VERIFY_TINI[..10];
+        let of_files = &VERIFY_TINI[..11];
         proof(|check| {
             if !of_files.contains(&check.name.as_str()) {
                 *check = Check::not_run(&check.name, "no engine: asked for none");
@@ -201,13 +208,13 @@ mod tests {
     #[test]
     fn a_required_check_that_was_not_run_is_no_proof() {
         assert_eq!(reasons(proof(|_| ())), Vec::<String>::new());
-        expect!["`verify-tini` is not proved: of its 24 required checks, version and 13 others did not run: no engine: asked for none"]
+        expect!["`verify-tini` is not proved: of its 25 required checks, version and 13 others did not run: no engine: asked for none"]
             .assert_eq(&reasons(without_engine()).join("\n"));
-        expect!["`verify-tini` is not proved: of its 24 required checks, sigterm did not run: the sample"]
+        expect!["`verify-tini` is not proved: of its 25 required checks, sigterm did not run: the sample"]
             .assert_eq(&reasons(proof(set("sigterm", Verdict::NotRun))).join("\n"));
         let mut older = proof(|_| ());
         older.checks.retain(|check| check.name != "runc");
-        expect!["`verify-tini` is not proved: of its 24 required checks, runc did not run: there is no such check in the record"]
+        expect!["`verify-tini` is not proved: of its 25 required checks, runc did not run: there is no such check in the record"]
             .assert_eq(&reasons(older).join("\n"));
     }
 
@@ -245,9 +252,9 @@ mod tests {
 
     #[test]
     fn the_stronger_proof_is_named() {
-        expect!["metadata.json keeps the result of `verify-tini` from 2026-11-22T22:38:41Z, which passed 24 checks: this run passed 10, and did not run all of those"]
+        expect!["metadata.json keeps the result of `verify-tini` from 2026-11-22T22:38:41Z, which passed 25 checks: this run passed 11, and did not run all of those"]
             .assert_eq(&kept(&proof(|_| ()), &without_engine()));
-        expect!["metadata.json keeps the result of `verify-tini` from 2026-11-22T22:38:41Z, which passed 23 checks and failed 1: this run passed 10, and did not run all of those"]
+        expect!["metadata.json keeps the result of `verify-tini` from 2026-11-22T22:38:41Z, which passed 24 checks and failed 1: this run passed 11, and did not run all of those"]
             .assert_eq(&kept(&proof(set("sigterm", Verdict::Fail)), &without_engine()));
     }
 }

@@ -30,7 +30,7 @@ pub struct Metadata {
     pub workflow_commit: Option<CommitId>,
     /// Environment and arguments of the compilation.
     pub recipe: Recipe,
-    /// Every file of the directory except this one, `SHA256SUMS` and the image, which has its own digests.
+    /// Every file of the build except this one and `SHA256SUMS`.
     pub files: Vec<FileRecord>,
     /// The image that upstream's own image of this commit takes its emulators from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -66,6 +66,9 @@ pub struct ImageRecord {
     /// Name of the image that its emulators are from, with its digest; none if it has no emulators.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub emulators: Option<ImageName>,
+    /// Its SBOM, a file in the same directory.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sbom: Option<FileRecord>,
     /// Digest of everything that went into it except Debian's packages: a run with the same inputs does nothing.
     pub inputs: Sha256,
 }
@@ -130,6 +133,11 @@ impl Metadata {
         self.go.version == other.go.version && of(self) == of(other)
     }
 
+    /// Every file that the record has the digest of: those of the build, and the SBOM of the image.
+    pub fn all_files(&self) -> impl Iterator<Item = &FileRecord> {
+        self.files.iter().chain(self.image.as_ref().and_then(|image| image.sbom.as_ref()))
+    }
+
     /// Digest of the image manifest, once there is an image.
     pub fn image_digest(&self) -> Option<&Digest> {
         self.image.as_ref().map(|image| &image.digest)
@@ -173,7 +181,9 @@ mod tests {
         assert!(ours != theirs && ours.has_the_files_of(&theirs));
         let older = serde_json::to_string(&ours).expect("is written");
         assert!(!older.contains("workflow_commit"), "a record from before this field is read: {older}");
-        assert!(!ours.makes_the_same_as(&Metadata { go: "1.26.4".parse().expect("a version"), ..ours.clone() }));
+        let mut other = ours.clone();
+        other.go.version = "1.26.4".parse().expect("a version");
+        assert!(!ours.has_the_files_of(&other));
     }
 
     #[test]

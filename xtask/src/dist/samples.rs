@@ -75,6 +75,7 @@ pub fn proved_record() -> Metadata {
         engine: "podman 4.3.1".to_owned(),
         emulators: None,
         snapshot: None,
+        sbom: Some(FileRecord { name: names::image_sbom(&source.version), size_bytes: 6000, sha256: sha256(6) }),
         inputs: sha256(0x04),
     });
     let proof = |required: Required| Proof {

@@ -1,115 +1,48 @@
-//! The software bill of materials: SPDX 2.3 in JSON, from the build information in the binaries.
+//! The software bills of materials, SPDX 2.3 in JSON: one of the binaries, one of the image. What both share is here.
 //!
-//! Each command is a package that depends on the Go modules linked into it and on Go's standard
-//! library. Sources: <https://spdx.github.io/spdx-spec/v2.3/> and the `golang` type of
-//! <https://github.com/package-url/purl-spec>.
-
-use std::collections::BTreeSet;
+//! Sources: <https://spdx.github.io/spdx-spec/v2.3/> and <https://github.com/package-url/purl-spec>.
 
 use serde_json::{Value, json};
 
-use crate::dist::record::FileRecord;
-use crate::go::{BuildInfo, Module};
-use crate::upstream::Source;
+use crate::os::clock::Timestamp;
 
-/// The repository of upstream, in the form of an SPDX download location.
-const UPSTREAM: &str = "git+https://github.com/moby/buildkit.git";
-const STANDARD_LIBRARY: &str = "stdlib";
+pub mod binaries;
+pub mod contents;
+mod control;
+mod copyright;
+pub mod image;
+mod licenses;
+mod packages;
 
-/// The document for these commands, each with its file. The only time in it is the source date, so
-/// that the same binaries always have the same document.
-pub fn document(source: &Source, commands: &[(&FileRecord, BuildInfo)]) -> Value {
-    let modules: BTreeSet<Module> = commands.iter().flat_map(|(_, info)| linked(info)).collect();
-    let id_of = |module: &Module| {
-        let index = modules.iter().position(|known| known == module).expect("every linked module is in the set");
-        format!("SPDXRef-Module-{index}")
-    };
-    let packages: Vec<Value> = commands
-        .iter()
-        .map(|(file, _)| command_package(source, file))
-        .chain(modules.iter().map(|module| module_package(&id_of(module), module)))
-        .collect();
-    let relationships: Vec<Value> = commands
-        .iter()
-        .flat_map(|(file, info)| {
-            let described = relationship("SPDXRef-DOCUMENT", "DESCRIBES", &command_id(file));
-            let depends =
-                linked(info).into_iter().map(|module| relationship(&command_id(file), "DEPENDS_ON", &id_of(&module)));
-            std::iter::once(described).chain(depends.collect::<Vec<_>>())
-        })
-        .collect();
-    let digests: Vec<String> = commands.iter().map(|(file, _)| file.sha256.to_string()).collect();
+/// What SPDX says where nothing is known.
+const NOASSERTION: &str = "NOASSERTION";
+const DOCUMENT_ID: &str = "SPDXRef-DOCUMENT";
+
+/// A document of this name. `unique` is different for each content, as SPDX requires of the namespace; nothing has to
+/// be served there. The only time in it is the source date, so that the same content always has the same document.
+fn document(name: &str, unique: &str, source_date: Timestamp, packages: &[Value], relationships: &[Value]) -> Value {
     json!({
         "spdxVersion": "SPDX-2.3",
         "dataLicense": "CC0-1.0",
-        "SPDXID": "SPDXRef-DOCUMENT",
-        "name": format!("buildkit-{}.linux-riscv64", source.version),
-        // Unique to this content, as SPDX requires; nothing has to be served there.
-        "documentNamespace": format!("https://spdx.org/spdxdocs/buildkit-{}.linux-riscv64-{}", source.version, digests.join("-")),
-        "creationInfo": { "created": source.source_date, "creators": ["Tool: docker-for-riscv64-xtask"] },
+        "SPDXID": DOCUMENT_ID,
+        "name": name,
+        "documentNamespace": format!("https://spdx.org/spdxdocs/{name}-{unique}"),
+        "creationInfo": { "created": source_date, "creators": ["Tool: docker-for-riscv64-xtask"] },
         "packages": packages,
         "relationships": relationships,
     })
 }
 
-/// The modules of one binary, and the standard library as one more.
-fn linked(info: &BuildInfo) -> Vec<Module> {
-    let standard = Module { path: STANDARD_LIBRARY.to_owned(), version: info.go_version.to_string() };
-    info.dependencies.iter().cloned().chain([standard]).collect()
-}
-
-fn command_id(file: &FileRecord) -> String {
-    format!("SPDXRef-{}", file.name)
-}
-
-fn command_package(source: &Source, file: &FileRecord) -> Value {
-    let (commit, version) = (&source.commit, &source.version);
-    json!({
-        "SPDXID": command_id(file),
-        "name": file.name,
-        "versionInfo": version,
-        "packageFileName": file.name,
-        "supplier": "NOASSERTION",
-        "originator": "Organization: moby",
-        "downloadLocation": format!("{UPSTREAM}@{commit}"),
-        "filesAnalyzed": false,
-        "checksums": [{ "algorithm": "SHA256", "checksumValue": file.sha256 }],
-        "licenseConcluded": "NOASSERTION",
-        "licenseDeclared": "Apache-2.0",
-        "copyrightText": "NOASSERTION",
-        "primaryPackagePurpose": "APPLICATION",
-        "externalRefs": [purl(&format!("{}@{}#cmd/{}", source.package, encoded(&version.to_string()), file.name))],
-    })
-}
-
-fn module_package(id: &str, module: &Module) -> Value {
-    json!({
-        "SPDXID": id,
-        "name": module.path,
-        "versionInfo": module.version,
-        "supplier": "NOASSERTION",
-        "downloadLocation": "NOASSERTION",
-        "filesAnalyzed": false,
-        "licenseConcluded": "NOASSERTION",
-        "licenseDeclared": "NOASSERTION",
-        "copyrightText": "NOASSERTION",
-        "primaryPackagePurpose": "LIBRARY",
-        "externalRefs": [purl(&format!("{}@{}", module.path.to_ascii_lowercase(), encoded(&module.version)))],
-    })
-}
-
-/// A package URL of type `golang`, whose path is lower-cased.
+/// A reference to a package URL.
 fn purl(locator: &str) -> Value {
-    json!({
-        "referenceCategory": "PACKAGE-MANAGER",
-        "referenceType": "purl",
-        "referenceLocator": format!("pkg:golang/{locator}"),
-    })
+    json!({ "referenceCategory": "PACKAGE-MANAGER", "referenceType": "purl", "referenceLocator": locator })
 }
 
-/// Percent-encodes the characters of a Go version that a package URL reserves.
-fn encoded(version: &str) -> String {
-    version.replace('+', "%2B").replace('(', "%28").replace(')', "%29")
+/// Percent-encodes what a package URL reserves in a name, a version or a qualifier.
+/// Source: purl-spec, "Character encoding": all but letters, digits, `.`, `-`, `_`, `~` and the colon.
+fn encoded(text: &str) -> String {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b".-_~:".contains(&byte);
+    text.bytes().map(|byte| if is_plain(byte) { char::from(byte).into() } else { format!("%{byte:02X}") }).collect()
 }
 
 fn relationship(from: &str, kind: &str, to: &str) -> Value {
@@ -119,51 +52,12 @@ fn relationship(from: &str, kind: &str, to: &str) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::dist::{names, samples};
-    use crate::upstream::PACKAGE;
-    use oci::digest::Sha256;
-
-    fn sample() -> Value {
-        let source = Source {
-            r#ref: "v0.32.2".parse().expect("a ref"),
-            commit: samples::commit(),
-            version: samples::version(),
-            package: PACKAGE.to_owned(),
-            source_date: "2026-08-07T15:01:24Z".parse().expect("a date"),
-            source_date_epoch: 1_786_114_884,
-        };
-        let files = names::COMMANDS.map(|name| FileRecord {
-            name: name.to_owned(),
-            size_bytes: 1,
-            sha256: Sha256::from_bytes(&[7; 32]),
-        });
-        let commands: Vec<_> = files.iter().map(|file| (file, samples::build_info(&file.name))).collect();
-        document(&source, &commands)
-    }
 
     #[test]
-    fn every_relation_names_elements_that_exist_and_every_id_is_unique() {
-        let document = sample();
-        let list = |key: &str| document[key].as_array().expect("a list").clone();
-        let mut ids: Vec<String> =
-            list("packages").iter().map(|p| p["SPDXID"].as_str().expect("an id").to_owned()).collect();
-        ids.push("SPDXRef-DOCUMENT".to_owned());
-        assert_eq!(ids.iter().collect::<BTreeSet<_>>().len(), ids.len());
-        for relation in list("relationships") {
-            for end in ["spdxElementId", "relatedSpdxElement"] {
-                assert!(ids.contains(&relation[end].as_str().expect("an id").to_owned()), "{relation}");
-            }
-        }
-        // Two commands, two modules, the standard library; each described, and six dependencies.
-        assert_eq!((list("packages").len(), list("relationships").len()), (5, 8));
-    }
-
-    #[test]
-    fn package_urls_are_lower_case_and_encoded() {
-        let text = sample().to_string();
-        assert!(text.contains("pkg:golang/github.com/burntsushi/toml@v1.5.0"), "{text}");
-        assert!(text.contains("pkg:golang/github.com/moby/buildkit@v0.32.2#cmd/buildkitd"), "{text}");
-        assert!(text.contains("pkg:golang/stdlib@1.26.3"), "{text}");
+    fn what_package_urls_reserve_is_encoded() {
         assert_eq!(encoded("v2.0.0+incompatible"), "v2.0.0%2Bincompatible");
+        assert_eq!(encoded("(devel)"), "%28devel%29");
+        assert_eq!(encoded("1:3.0~rc2-1+b1"), "1:3.0~rc2-1%2Bb1");
+        assert_eq!(encoded("docker.io/a"), "docker.io%2Fa");
     }
 }

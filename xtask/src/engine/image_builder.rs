@@ -120,14 +120,15 @@ impl<'a> Builder<'a> {
     }
 
     /// Builds for linux/riscv64 with the newest base and nothing from a cache, and returns the
-    /// digest that the base's name resolved to, if the builder reports it. The caller holds `lock`.
+    /// digest that the base's name refers to, if the builder reports it: that of the index of all platforms, if there
+    /// is one. The caller holds `lock`.
     ///
     /// Fails if the build fails; the message ends with the last lines of its output.
     pub fn build(&self, build: &Build<'_>, lock: &File) -> Result<Option<String>> {
         let mut progress = Progress::new("build", Unit::Count("steps"));
         let (mut from, mut done) = (None, 0);
         let mut take = |line: &str, progress: &mut Progress| {
-            from = from.take().or_else(|| build_output::base_digest(line));
+            from = from.take().or_else(|| build_output::base_digest(line, build.base));
             if let Some((step, total)) = build_output::step(line).filter(|(step, _)| *step > done) {
                 progress.set_total(total);
                 progress.advance(step - done);
@@ -147,7 +148,8 @@ impl<'a> Builder<'a> {
         if !output.status.success() {
             bail!("{}", self.explain(&output, build));
         }
-        Ok(from.or_else(|| self.base_digest(build.base)))
+        let named = build.base.digest().map(str::to_owned);
+        Ok(named.or(from).or_else(|| self.base_digest(build.base)))
     }
 
     fn build_run(&self, build: &Build<'_>) -> Run {
@@ -197,9 +199,12 @@ impl<'a> Builder<'a> {
         if matches!(self.method, Method::Buildx { .. }) {
             return None;
         }
-        let (format, base) = ("{{range .RepoDigests}}{{println .}}{{end}}", base.as_str());
-        let output = self.engine.run(run!("image inspect --format {format} {base}")).read().ok()?;
-        let digest = output.lines().find_map(|line| line.split_once('@'))?.1;
-        digest.starts_with("sha256:").then(|| digest.to_owned())
+        let inspect = |format: &str| {
+            let name = base.as_str();
+            self.engine.run(run!("image inspect --format {format} {name}")).read().ok()
+        };
+        let list = inspect("{{range .RepoDigests}}{{println .}}{{end}}")?;
+        let own = if self.method == Method::Podman { inspect("{{.Digest}}") } else { None };
+        build_output::listed_digest(&list, own.as_deref().map(str::trim), base)
     }
 }

@@ -15,6 +15,7 @@ use crate::github::documents::Release;
 use crate::github::issues::Issues;
 use crate::github::releases::Releases;
 use crate::github::workflow_runs::Workflow;
+use crate::github::workflow_state::schedules_are_active;
 use crate::github::{Creation, Executor, GitHub, GitHubStep};
 use crate::http::Authorization;
 
@@ -100,6 +101,13 @@ fn a_draft_whose_target_can_no_longer_be_used_is_published() {
     let fake = fake.lock().expect("no panic");
     assert_eq!(fake.snapshot()["tags"][name.to_string()], "1a7e51a7".repeat(5));
     assert!(fake.violations().is_empty(), "{:?}", fake.violations());
+}
+
+#[test]
+fn the_schedules_of_the_fake_are_active() {
+    let (_server, fake, github) = start(fake());
+    schedules_are_active(&github, &"o/n".parse().expect("is valid")).expect("both are there");
+    assert!(fake.lock().expect("no panic").violations().is_empty());
 }
 
 #[test]

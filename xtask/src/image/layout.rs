@@ -61,16 +61,17 @@ pub fn write(
     let written = write_layers(&image, scratch, folder, contents)?;
 
     let diff_ids: Vec<Digest> = written.iter().map(|layer| layer.diff_id.clone()).collect();
+    let base_layers = written.len() - contents.inputs.instructions.len();
     let facts = Facts {
-        created: &contents.source.source_date.to_string(),
-        base_name: contents.inputs.choices.base.as_str(),
+        created: built.created(contents.source.source_date, base_layers),
+        base_name: &contents.inputs.choices.base,
         base_digest: contents.base_digest,
         diff_ids: &diff_ids,
         instructions: &contents.inputs.instructions,
     };
     let (config, config_bytes) = put(folder, &image_config::config(&built, &facts))?;
     let descriptors = written.iter().map(|layer| Descriptor::layer(&layer.digest, layer.size_bytes)).collect();
-    let labels = image_config::labels(&built, contents.base_digest);
+    let labels = image_config::labels(&built, &facts);
     let manifest = Manifest::new(Descriptor::config(&config, config_bytes), descriptors, labels);
     let (digest, manifest_bytes) = put(folder, &manifest)?;
     let index = serde_json::to_vec(&Index::new(&digest, manifest_bytes, contents.tag))?;

@@ -57,8 +57,9 @@ impl Baseline {
             }
         }
         let pages = config.fixtures.builds().iter().filter_map(|build| pipeline.page(build)).collect();
-        let (requests, tags, problems, repeats) =
-            (pipeline.recorded_requests(), pipeline.tags(), pipeline.problems()?, pipeline.repeats);
+        let (requests, tags, repeats) = (pipeline.recorded_requests(), pipeline.tags(), pipeline.repeats);
+        pipeline.run_reader()?;
+        let problems = pipeline.problems()?;
         let (exchanges, image) = (pipeline.exchanges(), pipeline.image()?);
         pipeline.clear()?;
         Ok(Self { exchanges, image, checkpoints, states, requests, problems, repeats, pages, tags })

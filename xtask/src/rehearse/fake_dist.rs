@@ -18,7 +18,7 @@ use serde_json::json;
 use crate::dist::image_config::{self, BuiltConfig, Facts};
 use crate::dist::names::{COMMANDS, LAYOUT};
 use crate::dist::proofs::{REQUIRED, Required};
-use crate::dist::{Check, Dist, ImageRecord, Metadata, Proof, assemble, image_tags};
+use crate::dist::{Check, Dist, ImageRecord, Metadata, Proof, assemble, image_sbom, image_tags};
 use crate::go::{BuildInfo, GoRecord, Module};
 use crate::os::clock::Timestamp;
 use crate::os::files;
@@ -29,6 +29,8 @@ const GO: &str = "1.26.3";
 /// The release on which master is based.
 const AFTER: &str = "v0.33.0";
 const BASE: &str = "fake-base";
+/// The database of Debian's packages.
+const STATUS: &str = "var/lib/dpkg/status";
 const BLOBS: &str = "blobs/sha256";
 
 /// The source of a release tag or of `master`, with a made-up commit.
@@ -64,7 +66,8 @@ pub fn make(folder: &Utf8Path, source: &Source) -> Result<()> {
     record.workflow_commit = Some(OUR_COMMIT.parse().map_err(Error::msg)?);
     assemble::archive(folder, &record)?;
     assemble::assemble(folder, &mut record, COMMANDS.map(build_info))?;
-    let image = image(&folder.join(LAYOUT), source)?;
+    let mut image = image(&folder.join(LAYOUT), source)?;
+    image.sbom = Some(image_sbom::write(folder, source, &image)?);
     record.proofs = REQUIRED.map(|required| proof(required, source, &image.digest)).into();
     record.image = Some(image);
     Dist::create(folder, record)
@@ -95,9 +98,10 @@ fn proof(required: Required, source: &Source, image_digest: &Digest) -> Proof {
 
 /// An image of two layers: one that all versions share, as real ones share Debian, and one of its own.
 fn image(layout: &Utf8Path, source: &Source) -> Result<ImageRecord> {
-    let base = layer(layout, "etc/fake-dist", "the base of every fake dist\n", 0)?;
+    let status = format!("Package: {BASE}\nStatus: install ok installed\nArchitecture: riscv64\nVersion: 1\n");
+    let base = layer(layout, &[("usr/lib/os-release", "ID=debian\n"), (STATUS, &status)], 0)?;
     let text = format!("fake dist for buildkitd {}\n", source.version);
-    let ours = layer(layout, "usr/bin/buildkitd", &text, source.source_date_epoch)?;
+    let ours = layer(layout, &[("usr/bin/buildkitd", &text)], source.source_date_epoch)?;
     let built: BuiltConfig = serde_json::from_value(json!({
         "architecture": "riscv64",
         "config": {
@@ -107,8 +111,8 @@ fn image(layout: &Utf8Path, source: &Source) -> Result<ImageRecord> {
         },
     }))?;
     let facts = Facts {
-        created: &source.source_date.to_string(),
-        base_name: BASE,
+        created: source.source_date,
+        base_name: &BASE.parse().map_err(Error::msg)?,
         base_digest: None,
         diff_ids: &[base.0, ours.0],
         instructions: &["COPY dist/buildkitd /usr/bin/".to_owned()],
@@ -117,7 +121,7 @@ fn image(layout: &Utf8Path, source: &Source) -> Result<ImageRecord> {
     let manifest = Manifest::new(
         Descriptor::config(&config, config_bytes),
         vec![base.1, ours.1],
-        image_config::labels(&built, None),
+        image_config::labels(&built, &facts),
     );
     let (digest, manifest_bytes) = put_json(layout, &manifest)?;
     let tags = image_tags(source);
@@ -135,6 +139,7 @@ fn image(layout: &Utf8Path, source: &Source) -> Result<ImageRecord> {
         engine: "fake dist, no engine".to_owned(),
         emulators: None,
         snapshot: None,
+        sbom: None,
         inputs: sha256(source.commit.to_string().as_bytes()),
     })
 }
@@ -147,25 +152,25 @@ fn labels(source: &Source) -> BTreeMap<String, String> {
         ("description", "fake dist, made for a rehearsal"),
         ("version", version.as_str()),
         ("revision", &source.commit.to_string()),
-        ("created", &source.source_date.to_string()),
-        ("licenses", "Apache-2.0"),
-        ("base.name", BASE),
+        ("source", "https://github.com/moby/buildkit"),
     ]
     .map(|(name, value)| (format!("org.opencontainers.image.{name}"), value.to_owned()));
     labels.into()
 }
 
-/// A layer with one file. Returns the digest of its archive, and its descriptor.
-fn layer(layout: &Utf8Path, path: &str, text: &str, modified_epoch: i64) -> Result<(Digest, Descriptor)> {
+/// A layer with these files. Returns the digest of its archive, and its descriptor.
+fn layer(layout: &Utf8Path, contents: &[(&str, &str)], modified_epoch: i64) -> Result<(Digest, Descriptor)> {
     let mut header = tar::Header::new_ustar();
     header.set_entry_type(tar::EntryType::Regular);
     header.set_mode(files::MODE_PROGRAM);
     header.set_uid(0);
     header.set_gid(0);
     header.set_mtime(u64::try_from(modified_epoch).context("the commit is dated before 1970")?);
-    header.set_size(text.len() as u64);
     let mut tar = tar::Builder::new(Vec::new());
-    tar.append_data(&mut header, path, text.as_bytes())?;
+    for (path, text) in contents {
+        header.set_size(text.len() as u64);
+        tar.append_data(&mut header, path, text.as_bytes())?;
+    }
     let archive = tar.into_inner()?;
     let mut gzip = GzBuilder::new().mtime(0).operating_system(255).write(Vec::new(), Compression::fast());
     gzip.write_all(&archive)?;
@@ -207,7 +212,7 @@ mod tests {
         assert_eq!(one, two);
         let dist = Dist::open(&folders[0], Some(&folders[0])).expect("a dist");
         dist.verify().expect("is whole");
-        for name in names::files(&source.version) {
+        for name in names::published(&source.version) {
             assert!(folders[0].join(&name).is_file(), "{name}");
         }
         let image = Image::open(&folders[0].join(LAYOUT)).expect("an image");

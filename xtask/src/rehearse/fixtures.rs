@@ -9,7 +9,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use oci::digest::file_digest;
 use serde_json::Value;
 
-use crate::dist::{Dist, ReleaseName, names, proofs};
+use crate::dist::{Dist, ReleaseName, image_sbom, names, proofs};
 use crate::os::terminal::note;
 use crate::rehearse::fake_dist;
 use crate::rehearse::scenario::{MASTER, Scenario};
@@ -56,7 +56,7 @@ impl Fixtures {
                 let (_, sha256) = file_digest(&build.folder.join(&name))?;
                 Ok((name, sha256.to_string()))
             };
-            let assets = names::files(&build.source.version).into_iter().map(digest);
+            let assets = names::published(&build.source.version).into_iter().map(digest);
             if !scenario.is_released_again(r#ref) {
                 expected.insert(build.release()?.to_string(), assets.collect::<Result<_>>()?);
             }
@@ -108,7 +108,7 @@ impl Fixtures {
     }
 }
 
-/// A real build with its image and all its proofs, and unchanged files.
+/// A real build with its image, the image's SBOM and all proofs, and unchanged files.
 fn proved_dist(folder: &Utf8Path) -> Option<Dist> {
     let dist = Dist::open(folder, Some(folder)).ok()?;
     let missing = proofs::missing(&dist.record);
@@ -117,7 +117,11 @@ fn proved_dist(folder: &Utf8Path) -> Option<Dist> {
         note(format_args!("{folder} is not proved ({}), so a fake dist is used instead", names.join(", ")));
         return None;
     }
-    dist.verify().is_ok().then_some(dist)
+    let has_sbom = dist.record.image.as_ref().is_some_and(|image| image_sbom::is_intact(folder, image));
+    if !has_sbom {
+        note(format_args!("{folder} has no SBOM of its image (`cargo xtask image`), so a fake dist is used instead"));
+    }
+    (has_sbom && dist.verify().is_ok()).then_some(dist)
 }
 
 /// Copies a directory recursively.

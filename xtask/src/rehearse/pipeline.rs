@@ -25,6 +25,7 @@ use crate::upstream::SourceRef;
 
 mod adoption;
 mod observe;
+mod reader;
 mod tasks;
 
 /// So few that a registry token expires in the middle of a release even without faults.
@@ -42,6 +43,8 @@ pub struct Config {
     pub registry: Option<String>,
     /// Whether the fakes are served under the real names, and with which certificates.
     pub real_names: Option<Certificates>,
+    /// A program that reads the fake GitHub after the last step.
+    pub reader: Option<Utf8PathBuf>,
     /// What must never appear outside of a header.
     pub secrets: Secrets,
 }

@@ -10,8 +10,8 @@ use camino::Utf8Path;
 use oci::digest::{file_digest, sha256};
 use oci::documents::Descriptor;
 
-use crate::dist::image_config::SOURCE;
-use crate::dist::names::{METADATA, SHA256SUMS, sbom};
+use crate::dist::image_config::URL;
+use crate::dist::names::{METADATA, SHA256SUMS, image_sbom};
 use crate::dist::{Dist, FileRecord, ImageRecord, ReleaseName, sha256sums};
 use crate::github::{Repository, notes_file};
 use crate::os::files;
@@ -33,8 +33,9 @@ pub fn read(dist: &Dist, repository: &Repository, registry: &str, provenance: Op
 
     print_status("check", format_args!("{folder}: all files, and all blobs of the image"));
     let files = list(dist, image)?;
-    let (manifest, blobs, source) = blobs(folder, image)?;
-    let sbom = folder.join(sbom(&record.source.version));
+    let (manifest, blobs, url) = blobs(folder, image)?;
+    // The SBOM of the binaries stays with the binaries.
+    let sbom = folder.join(image_sbom(&record.source.version));
     let mut attachments = Vec::new();
     // A missing one is reported by the plan, together with everything else that is missing.
     if sbom.is_file() {
@@ -54,7 +55,7 @@ pub fn read(dist: &Dist, repository: &Repository, registry: &str, provenance: Op
         notes,
         record: record.clone(),
         files,
-        image: Image { repository: images, source, manifest, blobs, tags, attachments },
+        image: Image { repository: images, url, manifest, blobs, tags, attachments },
         is_unproved: false,
         adopts_latest: false,
     })
@@ -89,7 +90,7 @@ fn check_sums(dist: &Dist, found: &[File]) -> Result<()> {
     let record =
         |file: &File| FileRecord { name: file.name.clone(), size_bytes: file.size_bytes, sha256: file.sha256.clone() };
     let metadata = found.iter().find(|file| file.name == METADATA).map(record);
-    let expected = sha256sums(dist.record.files.iter().chain(&metadata));
+    let expected = sha256sums(dist.record.all_files().chain(&metadata));
     let path = dist.folder.join(SHA256SUMS);
     // If it is missing, the plan reports that together with other missing files.
     if let Ok(sums) = fs::read_to_string(&path) {
@@ -98,7 +99,7 @@ fn check_sums(dist: &Dist, found: &[File]) -> Result<()> {
     Ok(())
 }
 
-/// The manifest, the blobs that it lists, and the page that it names as its source.
+/// The manifest, the blobs that it lists, and the page that it names as its own.
 fn blobs(folder: &Utf8Path, image: &ImageRecord) -> Result<(Blob, Vec<Blob>, Option<String>)> {
     let place = folder.join(&image.layout);
     let manifest = oci::layout::verify(&place, &image.digest)?;
@@ -109,8 +110,8 @@ fn blobs(folder: &Utf8Path, image: &ImageRecord) -> Result<(Blob, Vec<Blob>, Opt
         path: place.join(blob.digest.blob()),
         size_bytes: blob.size,
     };
-    let source = manifest.annotations.get(SOURCE).cloned();
-    Ok((Blob { digest: image.digest.clone(), path, size_bytes }, manifest.blobs().map(blob).collect(), source))
+    let url = manifest.annotations.get(URL).cloned();
+    Ok((Blob { digest: image.digest.clone(), path, size_bytes }, manifest.blobs().map(blob).collect(), url))
 }
 
 /// Writes the notes to the file that the steps refer to.

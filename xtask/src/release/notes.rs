@@ -118,7 +118,7 @@ sha256sum --ignore-missing -c {SHA256SUMS}
         text += &format!("gh attestation verify {BUILDCTL} --repo {repository}\n");
         text += &format!("gh attestation verify oci://{images}@{digest} --repo {repository}\n");
     }
-    let attached = if facts.has_provenance { "SBOM and provenance" } else { "the SBOM" };
+    let attached = if facts.has_provenance { "its SBOM and provenance are" } else { "its SBOM is" };
     text += &format!("oras discover {images}@{digest}   # {attached} attached to the image\n```\n");
     // Master moves; its commit does not.
     let commit = &facts.record.source.commit;
@@ -129,7 +129,7 @@ sha256sum --ignore-missing -c {SHA256SUMS}
 
 fn digests(facts: &Facts<'_>) -> String {
     let mut text = "## Digests\n\n| | bytes | SHA-256 |\n|---|---:|---|\n".to_owned();
-    for file in &facts.record.files {
+    for file in facts.record.all_files() {
         text += &format!("| {} | {} | `{}` |\n", file.name, file.size_bytes, file.sha256);
     }
     let image = facts.image;
@@ -227,7 +227,7 @@ mod tests {
             ),
             "{text}"
         );
-        assert!(!text.contains("gh attestation") && text.contains("# the SBOM attached"), "{text}");
+        assert!(!text.contains("gh attestation") && text.contains("# its SBOM is attached"), "{text}");
         record.proofs.clear();
         assert!(!of(&record, false).contains("## Test results"));
     }

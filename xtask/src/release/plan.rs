@@ -63,8 +63,8 @@ pub struct File {
 #[derive(Clone, Debug)]
 pub struct Image {
     pub repository: ImageRepository,
-    /// The page that its labels name as its source.
-    pub source: Option<String>,
+    /// The page that its labels name as its own.
+    pub url: Option<String>,
     pub manifest: Blob,
     /// The blobs that the manifest lists.
     pub blobs: Vec<Blob>,
@@ -214,7 +214,7 @@ pub fn plan(desired: &Desired, observed: &Observed) -> Result<Plan, Refused> {
     proofs::require(desired, &mut plan);
     files::compare(desired, &mut plan);
     let state = release::fill(desired, observed, &mut plan);
-    image::compare_source(desired, &mut plan);
+    image::compare_url(desired, &mut plan);
     image::push(&desired.image, &observed.registry, &mut plan);
     release::publish(desired, observed, state, &mut plan);
     image::move_latest(desired, &observed.registry, &mut plan);

@@ -82,7 +82,7 @@ fn release(remotes: &Remotes, desired: &Desired) -> Result<(Url, String)> {
 /// Compares the assets with the build. Returns the URL of `SHA256SUMS`, and what it must contain.
 fn sums(release: &Release, desired: &Desired) -> Result<(Url, String)> {
     let mut listed = Vec::new();
-    for name in names::files(&desired.record.source.version) {
+    for name in names::published(&desired.record.source.version) {
         let asset = release.assets.iter().find(|asset| asset.name == name);
         let asset = asset.with_context(|| format!("{} is published without {name}", desired.name))?;
         let ours = desired.files.iter().find(|file| file.name == name);

@@ -87,7 +87,7 @@ fn find(tree: &FileTree, command: &'static str, argument: &'static str) -> Resul
         Format::Elf(linkage) => linkage,
         Format::Script(interpreter) => bail!("{path} is a script for {interpreter}, not an ELF program"),
         Format::Damaged(why) => bail!("{path}: {why}"),
-        Format::Data => bail!("{path} is not a program"),
+        Format::Data | Format::Text => bail!("{path} is not a program"),
     };
     let loaded = linkage.loads_in(tree, &path).map_err(|missing| anyhow::anyhow!("{path}: {missing}"))?;
     let loader = match &linkage.interpreter {

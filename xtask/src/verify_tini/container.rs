@@ -25,6 +25,8 @@ const DAEMON_LIMIT: Duration = Duration::from_secs(60);
 /// The message for the kernel's ENOENT if the ELF interpreter is missing.
 const NO_INTERPRETER: &str = "exec /sbin/docker-init: no such file or directory";
 const SILENCE: &str = "no output";
+/// How the message begins if a limit was reached.
+const WAITED: &str = "waited";
 const POLL: Duration = Duration::from_millis(400);
 
 /// Containers of one image in one engine.
@@ -66,6 +68,13 @@ const CHECKS: [(&str, CheckFn); 7] = [
 /// All the checks, as not run.
 pub fn not_run(why: &str) -> Vec<Check> {
     [false, true].into_iter().flat_map(|init| CHECKS.map(|(name, _)| Check::not_run(&named(name, init), why))).collect()
+}
+
+/// How many checks ran with the engine's init, if all of them passed.
+pub fn passed_with_init(checks: &[Check]) -> Option<usize> {
+    let all = CHECKS.map(|(name, _)| named(name, true));
+    let has_passed = |name: &String| checks.iter().any(|check| check.name == *name && check.verdict == Verdict::Pass);
+    all.iter().all(has_passed).then_some(all.len())
 }
 
 fn named(name: &str, init: bool) -> String {
@@ -219,7 +228,7 @@ impl Container<'_> {
                 bail!("the container ended with {status}: {}", last_lines(&self.logs()?, ""));
             }
             if Instant::now() >= deadline {
-                bail!("waited {limit:?} for {what}: {}", last_lines(&self.logs()?, ""));
+                bail!("{WAITED} {limit:?} for {what}: {}", last_lines(&self.logs()?, ""));
             }
             std::thread::sleep(POLL);
         }

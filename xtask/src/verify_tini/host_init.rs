@@ -58,6 +58,11 @@ pub enum Found {
     Here(HostInit),
     /// There is no file of this name.
     Absent(String),
+    /// The engine's configuration names this file, which cannot be read for that reason.
+    Unreadable {
+        path: Utf8PathBuf,
+        why: String,
+    },
     /// The engine runs on another machine, of this name.
     Elsewhere(String),
 }
@@ -67,10 +72,14 @@ impl HostInit {
     pub fn of_file(path: &Utf8Path, reason: &str, source: Source) -> Result<Self> {
         let real = path.canonicalize_utf8().with_context(|| format!("the init {path} does not exist"))?;
         let mut content = Vec::new();
-        File::open(&real)
-            .and_then(|file| file.take(ELF_BYTES).read_to_end(&mut content))
-            .with_context(|| format!("cannot read the init {real}"))?;
-        let format = Format::of(&content);
+        let mut read = || {
+            let file = File::open(&real)?;
+            let size_bytes = file.metadata()?.len();
+            file.take(ELF_BYTES).read_to_end(&mut content)?;
+            Ok::<_, std::io::Error>(size_bytes)
+        };
+        let size_bytes = read().with_context(|| format!("cannot read the init {real}"))?;
+        let format = Format::of_head(&mut content, size_bytes);
         Ok(Self { path: path.to_owned(), real, reason: reason.to_owned(), source, format })
     }
 
@@ -92,6 +101,8 @@ struct DockerInfo<'a> {
     init_binary: &'a str,
 }
 
+pub const CONFIGURED: &str = "named by --init-path or \"init-path\" in daemon.json";
+
 const INFO: &str = "{{.Name}}\t{{.OperatingSystem}}\t{{.InitBinary}}";
 
 impl<'a> DockerInfo<'a> {
@@ -111,13 +122,17 @@ fn major(version: &str) -> u32 {
 fn of_docker(engine: &Engine) -> Result<Found> {
     let answer = engine.info(INFO)?;
     let info = DockerInfo::parse(&answer);
-    if host::name().is_some_and(|own| own != info.host) {
+    // Elsewhere than on Linux, the engine runs in a virtual machine.
+    if host::goos() != "linux" || host::name().is_some_and(|own| own != info.host) {
         return Ok(Found::Elsewhere(format!("{} ({})", info.host, info.system)));
     }
     let binary = info.init_binary;
     if binary.starts_with('/') {
-        let reason = "named by --init-path or \"init-path\" in daemon.json";
-        return HostInit::of_file(Utf8Path::new(binary), reason, Source::Configured).map(Found::Here);
+        let path = Utf8Path::new(binary);
+        return Ok(match HostInit::of_file(path, CONFIGURED, Source::Configured) {
+            Ok(init) => Found::Here(init),
+            Err(error) => Found::Unreadable { path: path.to_owned(), why: format!("{error:#}") },
+        });
     }
     let libexec: &[&str] = if major(&engine.version) >= DOCKER_LIBEXEC_SINCE { &DOCKER_FOLDERS } else { &[] };
     let reason = format!("where Engine {} finds {binary}", engine.version);

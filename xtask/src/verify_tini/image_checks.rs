@@ -1,12 +1,17 @@
 //! The checks that need no engine: what the image's layers and configuration show of how it starts.
 
+use anyhow::Result;
 use oci::documents::{Config, Execution, Platform};
 use oci::file_tree::{FileTree, Node};
 
 use crate::dist::Check;
-use crate::verify_tini::image_checks::elf::{starts, tini_runs};
+use crate::verify_tini::image_checks::elf::tini_runs;
+use crate::verify_tini::image_checks::entrypoint::{entrypoint, entrypoint_script};
+use crate::verify_tini::image_checks::start::{Start, Unknown};
 
 mod elf;
+mod entrypoint;
+mod start;
 
 pub use elf::TINI;
 
@@ -16,21 +21,29 @@ pub const DOCKER_INIT: &str = "/sbin/docker-init";
 pub const BUILDX_FLAGS: &str = "--allow-insecure-entitlement=network.host";
 
 const CMD: [&str; 3] = ["buildkitd", "--addr", "tcp://0.0.0.0:1234"];
+/// Words of an image's configuration that are shown of each list.
+const SHOWN_WORDS: usize = 8;
+const SHOWN_CHARACTERS: usize = 80;
 /// PATH of a container if the image sets none. Source: moby, `oci.DefaultPathEnv`.
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
+/// Whether two files of the image have the same content; an error if they cannot be compared.
+pub type IsCopy<'a> = dyn Fn(&Node, &Node) -> Result<bool> + 'a;
+
 /// All checks; the first that fails often explains the later ones.
-pub fn checks(config: &Config, tree: &FileTree) -> Vec<Check> {
+pub fn checks(config: &Config, tree: &FileTree, is_copy: &IsCopy<'_>) -> Vec<Check> {
     let execution = &config.config;
+    let start = Start { tree, search: search_path(execution) };
     let mut checks = vec![platform(config), tini_present(tree)];
     checks.extend(tini_runs(tree));
     checks.extend([
-        docker_init(tree),
-        entrypoint(execution),
-        entrypoint_script(execution, tree),
-        command(execution, tree),
+        docker_init(tree, is_copy),
+        entrypoint(execution, &start),
+        entrypoint_script(execution, &start),
+        command(execution, &start),
         environment(execution),
-        runc(execution, tree),
+        user(execution),
+        runc(&start),
     ]);
     checks
 }
@@ -60,61 +73,38 @@ fn tini_present(tree: &FileTree) -> Check {
     }
 }
 
-fn docker_init(tree: &FileTree) -> Check {
+fn docker_init(tree: &FileTree, is_copy: &IsCopy<'_>) -> Check {
     let name = "docker-init-link";
     let fix = format!("in the Dockerfile: RUN ln -sf {TINI} {DOCKER_INIT}");
-    match (tree.resolve(DOCKER_INIT), tree.resolve(TINI)) {
-        (Err(error), _) => Check::fail(name, format!("{error}; {fix}")),
+    let (place, node, tini) = match (tree.resolve(DOCKER_INIT), tree.resolve(TINI)) {
+        (Err(error), _) => return Check::fail(name, format!("{error}; {fix}")),
         (Ok((place, _)), Ok((tini, _))) if place == tini => {
-            Check::pass(name, format!("{DOCKER_INIT} leads to {place}"))
+            return Check::pass(name, format!("{DOCKER_INIT} leads to {place}"));
         }
-        (Ok((place, _)), _) => Check::fail(name, format!("{DOCKER_INIT} leads to {place}, not to {TINI}; {fix}")),
-    }
-}
-
-fn entrypoint(execution: &Execution) -> Check {
-    let name = "entrypoint";
-    let words: Vec<&str> = execution.entrypoint().iter().map(String::as_str).collect();
-    let shown = json(&words);
-    match words.as_slice() {
-        [TINI, "--"] => Check::fail(
-            name,
-            format!(
-                "{shown} alone: buildx starts the container with flags and no command, and tini would run the first \
-                 flag as a program (`[FATAL tini] exec {BUILDX_FLAGS} failed`), so `docker buildx inspect --bootstrap` \
-                 fails; put a script behind `--` that runs buildkitd if the first argument is a flag"
-            ),
-        ),
-        [TINI, "--", "buildkitd" | "/usr/bin/buildkitd", ..] => Check::fail(
-            name,
-            format!(
-                "{shown}: any command becomes an argument of buildkitd, so `docker run IMAGE ls -la {DOCKER_INIT}` \
-                 cannot work; put a script behind `--` that runs a given command"
-            ),
-        ),
-        [TINI, "--", script] => Check::pass(name, format!("tini, then {script}")),
-        _ => Check::fail(name, format!("{shown}, not [\"{TINI}\", \"--\", SCRIPT]; set ENTRYPOINT in the Dockerfile")),
-    }
-}
-
-fn entrypoint_script(execution: &Execution, tree: &FileTree) -> Check {
-    let name = "entrypoint-script";
-    let [_, _, script, ..] = execution.entrypoint() else {
-        return Check::not_run(name, "the entrypoint names no script");
+        (Ok((place, node)), Ok((_, tini))) => (place, node, tini),
+        (Ok((place, _)), Err(_)) => {
+            return Check::fail(name, format!("{DOCKER_INIT} leads to {place}, not to {TINI}; {fix}"));
+        }
     };
-    let found = program(execution, tree, script).and_then(|(place, node)| Ok((starts(tree, &place, node)?, place)));
-    match found {
-        Ok((how, place)) => Check::pass(name, format!("{place} can be started: {how}")),
-        Err(why) => Check::fail(name, why),
+    match is_copy(node, tini) {
+        Ok(true) if node.is_executable() => {
+            let how = if node.content == tini.content { "a hard link to" } else { "a copy of" };
+            Check::pass(name, format!("{place} is {how} {TINI}"))
+        }
+        Ok(true) => Check::fail(name, format!("{place} is not executable (mode {:04o}); {fix}", node.mode)),
+        Ok(false) => Check::fail(name, format!("{DOCKER_INIT} leads to {place}, not to {TINI}; {fix}")),
+        Err(error) => Check::fail(name, format!("cannot compare {place} with {TINI}: {error:#}")),
     }
 }
 
-fn command(execution: &Execution, tree: &FileTree) -> Check {
+fn command(execution: &Execution, start: &Start<'_>) -> Check {
     let name = "command";
     if execution.cmd() != CMD {
         return Check::fail(name, format!("{}, not {}; set CMD in the Dockerfile", json(execution.cmd()), json(&CMD)));
     }
-    match program(execution, tree, CMD[0]).and_then(|(place, node)| Ok((starts(tree, &place, node)?, place))) {
+    // It is the entrypoint's shell that starts it.
+    let found = start.find(CMD[0]);
+    match found.and_then(|(place, node)| Ok((start.check(&place, node, Unknown::ForShell)?, place))) {
         Ok((how, place)) => Check::pass(name, format!("{}; {place} can be started: {how}", CMD.join(" "))),
         Err(why) => Check::fail(name, why),
     }
@@ -140,9 +130,21 @@ fn environment(execution: &Execution) -> Check {
     }
 }
 
-fn runc(execution: &Execution, tree: &FileTree) -> Check {
+fn user(execution: &Execution) -> Check {
+    let name = "user";
+    let user = execution.user();
+    match user.split(':').next().unwrap_or_default() {
+        "" | "0" | "root" => Check::pass(name, "the container runs as root, as buildkitd and runc need it"),
+        _ => Check::fail(
+            name,
+            format!("the container runs as {}, and buildkitd needs root; remove USER from the Dockerfile", shown(user)),
+        ),
+    }
+}
+
+fn runc(start: &Start<'_>) -> Check {
     let name = "runc";
-    let found = ["buildkit-runc", "runc"].iter().find_map(|command| program(execution, tree, command).ok());
+    let found = ["buildkit-runc", "runc"].iter().find_map(|command| start.find(command).ok());
     let Some((place, node)) = found else {
         return Check::fail(
             name,
@@ -150,33 +152,27 @@ fn runc(execution: &Execution, tree: &FileTree) -> Check {
              Debian's package runc in the image",
         );
     };
-    match starts(tree, &place, node) {
+    match start.check(&place, node, Unknown::Refused) {
         Ok(how) => Check::pass(name, format!("{place} can be started: {how}")),
         Err(why) => Check::fail(name, why),
     }
 }
 
-/// An executable file, by path, or by name on the image's PATH.
-fn program<'t>(execution: &Execution, tree: &'t FileTree, name: &str) -> Result<(String, &'t Node), String> {
-    if name.contains('/') {
-        let (place, node) = tree.resolve(name).map_err(|error| error.to_string())?;
-        return if node.is_executable() {
-            Ok((place, node))
-        } else {
-            Err(format!("{place} is not executable (mode {:04o}); set mode 0755", node.mode))
-        };
-    }
-    let path = execution.variable("PATH").unwrap_or(DEFAULT_PATH);
-    let candidates = path.split(':').filter_map(|folder| tree.resolve(&format!("{folder}/{name}")).ok());
-    candidates
-        .into_iter()
-        .find(|(_, node)| node.is_executable())
-        .ok_or_else(|| format!("no program {name} on the image's PATH ({path})"))
+/// The image's own.
+fn search_path(execution: &Execution) -> &str {
+    execution.variable("PATH").unwrap_or(DEFAULT_PATH)
+}
+
+/// A word of the configuration, quoted, and not all of it if it is long.
+fn shown(word: &str) -> String {
+    let head: String = word.chars().take(SHOWN_CHARACTERS).collect();
+    if head.len() < word.len() { format!("{head:?}…") } else { format!("{head:?}") }
 }
 
 fn json(words: &[impl AsRef<str>]) -> String {
-    let quoted: Vec<String> = words.iter().map(|word| format!("{:?}", word.as_ref())).collect();
-    format!("[{}]", quoted.join(", "))
+    let quoted: Vec<String> = words.iter().take(SHOWN_WORDS).map(|word| shown(word.as_ref())).collect();
+    let more = if words.len() > SHOWN_WORDS { ", …" } else { "" };
+    format!("[{}{more}]", quoted.join(", "))
 }
 
 #[cfg(test)]

@@ -16,6 +16,7 @@ use std::process::{Command, Output};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+pub mod image;
 pub mod page;
 pub mod schema;
 

@@ -112,6 +112,8 @@ pub struct Exchange {
     pub method: String,
     /// The path as in the description: `/repos/{owner}/{repo}/releases`.
     pub template: String,
+    /// The version of the API that the request names.
+    pub version: Option<String>,
     /// The names of the query's parameters.
     pub query: BTreeSet<String>,
     pub status: u16,
@@ -260,6 +262,11 @@ impl Service for FakeGitHub {
             record.push(Exchange {
                 method: request.method().to_string(),
                 template: format!("/repos/{{owner}}/{{repo}}{template}"),
+                version: request
+                    .headers()
+                    .get("x-github-api-version")
+                    .and_then(|version| version.to_str().ok())
+                    .map(str::to_owned),
                 query: message::query(request.uri()).into_iter().map(|pair| pair.0).collect(),
                 status: response.status.as_u16(),
                 request: body(request.body()),

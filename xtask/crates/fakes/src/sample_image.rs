@@ -70,7 +70,7 @@ pub fn elf(machine: u16, interpreter: Option<&str>, needed: &[&str]) -> Vec<u8> 
     let mut bytes = b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0".to_vec();
     let mut put = |value: u64, size: usize| bytes.extend(&value.to_le_bytes()[..size]);
     for (value, size) in
-        [(3, 2), (machine.into(), 2), (1, 4), (0, 8), (64, 8), (0, 8), (4, 4), (64, 2), (56, 2), (3, 2)]
+        [(3, 2), (machine.into(), 2), (1, 4), (HEADERS, 8), (64, 8), (0, 8), (4, 4), (64, 2), (56, 2), (3, 2)]
     {
         put(value, size);
     }
@@ -93,7 +93,10 @@ pub fn elf(machine: u16, interpreter: Option<&str>, needed: &[&str]) -> Vec<u8> 
 
 /// Every file that the checks expect, laid out as Debian does: merged /usr, relative and absolute links.
 pub fn good() -> Vec<Item> {
-    let program = |path| Item::File(path, 0o755, elf(RISCV, Some(LOADER), &["libc.so.6"]));
+    // Each differs from the others behind what is loaded, as programs do.
+    let program = |path: &'static str| {
+        Item::File(path, 0o755, [&elf(RISCV, Some(LOADER), &["libc.so.6"]), path.as_bytes()].concat())
+    };
     vec![
         Item::Folder("./"),
         Item::Folder("usr/"),

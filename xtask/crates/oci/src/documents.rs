@@ -186,6 +186,7 @@ pub struct Execution {
     entrypoint: Option<Vec<String>>,
     cmd: Option<Vec<String>>,
     env: Option<Vec<String>>,
+    user: Option<String>,
 }
 
 impl Execution {
@@ -197,6 +198,11 @@ impl Execution {
     /// The command that a container runs if none is given.
     pub fn cmd(&self) -> &[String] {
         self.cmd.as_deref().unwrap_or_default()
+    }
+
+    /// The user, and after a colon the group, by name or number; empty for root.
+    pub fn user(&self) -> &str {
+        self.user.as_deref().unwrap_or_default()
     }
 
     /// Its environment, each entry in the form `NAME=value`.

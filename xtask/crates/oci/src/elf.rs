@@ -4,13 +4,14 @@
 use elf::ElfBytes;
 use elf::abi::{
     DT_NEEDED, DT_RPATH, DT_RUNPATH, DT_STRSZ, DT_STRTAB, EM_386, EM_AARCH64, EM_ARM, EM_PPC64, EM_RISCV, EM_S390,
-    EM_X86_64, PT_DYNAMIC, PT_INTERP, PT_LOAD,
+    EM_X86_64, ET_DYN, ET_EXEC, ET_REL, PT_DYNAMIC, PT_INTERP, PT_LOAD,
 };
 use elf::dynamic::DynamicTable;
 use elf::endian::AnyEndian;
 use elf::file::Class;
+use elf::segment::ProgramHeader;
 
-use crate::limits::{DYNAMIC_ENTRIES, LIBRARIES, PATH_BYTES, SEGMENTS};
+use crate::limits::{DYNAMIC_ENTRIES, LIBRARIES, PATH_BYTES, SCRIPT_LINE_BYTES, SEGMENTS};
 
 /// How a file is run, from its first bytes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -18,12 +19,21 @@ pub enum Format {
     /// It is not run: data.
     #[default]
     Data,
-    /// A script, with the interpreter that its `#!` line names.
-    Script(String),
+    /// Text without a usable `#!` line, which the kernel refuses (ENOEXEC) and a shell runs.
+    Text,
+    Script(Shebang),
     /// A program or a library.
-    Elf(Linkage),
+    Elf(Box<Linkage>),
     /// ELF that cannot be read, and why.
     Damaged(String),
+}
+
+/// The `#!` line of a script, as Linux reads it (`fs/binfmt_script.c`, `load_script`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Shebang {
+    pub interpreter: String,
+    /// All that follows the interpreter, blanks at both ends removed: it becomes one argument.
+    pub argument: Option<String>,
 }
 
 /// The headers of a program or a library.
@@ -37,6 +47,44 @@ pub struct Linkage {
     pub needed: Vec<String>,
     /// Directories to search for them first, `DT_RUNPATH` or `DT_RPATH`.
     pub search: Vec<String>,
+    /// Why it cannot be started, even if all that it names is there.
+    pub obstacle: Option<Obstacle>,
+}
+
+/// Why the kernel does not start a file, or starts it only to see it crash.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Obstacle {
+    /// `e_type` is neither `ET_EXEC` nor `ET_DYN`. It is no library either.
+    Type(u16),
+    NothingToLoad,
+    /// The kernel wants a NUL at the end of its interpreter.
+    InterpreterWithoutEnd,
+    /// Libraries have this too: only programs are entered.
+    NoEntryPoint,
+    /// No loader would load its libraries. Libraries have this too.
+    NeedsWithoutInterpreter,
+}
+
+impl Obstacle {
+    /// Whether the loader refuses it as a library too.
+    pub(crate) fn is_of_libraries(self) -> bool {
+        matches!(self, Self::Type(_) | Self::NothingToLoad)
+    }
+}
+
+impl std::fmt::Display for Obstacle {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Type(ET_REL) => out.write_str("it is an object file (ET_REL), not a program"),
+            Self::Type(number) => write!(out, "its ELF type is {number}, neither ET_EXEC nor ET_DYN"),
+            Self::NothingToLoad => out.write_str("none of its program headers says what to load"),
+            Self::InterpreterWithoutEnd => out.write_str("the name of its ELF interpreter does not end"),
+            Self::NoEntryPoint => out.write_str("its entry point is in none of its segments"),
+            Self::NeedsWithoutInterpreter => {
+                out.write_str("it needs libraries and names no ELF interpreter that would load them")
+            }
+        }
+    }
 }
 
 /// What processor code is for.
@@ -67,33 +115,76 @@ impl std::fmt::Display for Machine {
 }
 
 impl Format {
-    /// Reads a whole file, or only its first line if it is not ELF.
+    /// Reads a whole file.
     pub fn of(content: &[u8]) -> Self {
-        if content.starts_with(b"\x7fELF") {
-            return Linkage::parse(content).map_or_else(Self::Damaged, Self::Elf);
+        Self::of_head(&mut content.to_vec(), content.len() as u64)
+    }
+
+    /// Reads the beginning of a file of that size: its first line, or of ELF what is loaded. Overwrites `head`.
+    pub fn of_head(head: &mut [u8], size_bytes: u64) -> Self {
+        if head.starts_with(b"\x7fELF") {
+            return Linkage::parse(head, size_bytes).map_or_else(Self::Damaged, |linkage| Self::Elf(Box::new(linkage)));
         }
-        let Some(rest) = content.strip_prefix(b"#!") else { return Self::Data };
-        let line = rest.split(|byte| *byte == b'\n').next().unwrap_or_default();
-        let line = String::from_utf8_lossy(line).trim().to_owned();
-        Self::Script(line.split([' ', '\t']).next().unwrap_or_default().to_owned())
+        let line = &head[..head.len().min(SCRIPT_LINE_BYTES)];
+        match Shebang::of(line) {
+            Some(shebang) => Self::Script(shebang),
+            None if line.is_empty() || line.contains(&0) => Self::Data,
+            None => Self::Text,
+        }
     }
 
     /// Size of the text in it, in bytes.
     pub(crate) fn text_bytes(&self) -> usize {
         match self {
-            Self::Data => 0,
-            Self::Script(text) | Self::Damaged(text) => text.len(),
+            Self::Data | Self::Text => 0,
+            Self::Script(Shebang { interpreter, argument }) => {
+                interpreter.len() + argument.as_ref().map_or(0, String::len)
+            }
+            Self::Damaged(text) => text.len(),
             Self::Elf(linkage) => {
                 let lists = linkage.needed.iter().chain(&linkage.search).chain(&linkage.interpreter);
-                lists.map(|text| text.len() + size_of::<String>()).sum()
+                size_of::<Linkage>() + lists.map(|text| text.len() + size_of::<String>()).sum::<usize>()
             }
         }
     }
 }
 
+impl Shebang {
+    /// `None` if the kernel finds no interpreter in it. `head` is no longer than the kernel's buffer.
+    fn of(head: &[u8]) -> Option<Self> {
+        let is_blank = |byte: &u8| b" \t".contains(byte);
+        let rest = head.strip_prefix(b"#!")?;
+        let end = rest.iter().position(|byte| *byte == b'\n');
+        let line = &rest[..end.unwrap_or(rest.len())];
+        let line = &line[line.iter().position(|byte| !is_blank(byte))?..];
+        let separator = line.iter().position(|byte| is_blank(byte) || *byte == 0);
+        if end.is_none() && separator.is_none() && head.len() >= SCRIPT_LINE_BYTES {
+            // The kernel does not start an interpreter whose name it cannot see to the end.
+            return None;
+        }
+        let (interpreter, argument) = line.split_at(separator.unwrap_or(line.len()));
+        let argument = argument.split(|byte| *byte == 0).next().unwrap_or_default();
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        let argument = text(argument).trim_matches([' ', '\t']).to_owned();
+        Some(Self { interpreter: text(interpreter), argument: Some(argument).filter(|argument| !argument.is_empty()) })
+    }
+
+    /// Whether the file has the line ends of Windows: the carriage return becomes part of a name.
+    pub fn ends_with_carriage_return(&self) -> bool {
+        self.argument.as_ref().unwrap_or(&self.interpreter).ends_with('\r')
+    }
+}
+
+impl std::fmt::Display for Shebang {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(out, "{}", self.interpreter.escape_debug())
+    }
+}
+
 impl Linkage {
-    fn parse(content: &[u8]) -> Result<Self, String> {
-        let content = &without_sections(content);
+    fn parse(content: &mut [u8], file_bytes: u64) -> Result<Self, String> {
+        hide_sections(content);
+        let content = &*content;
         let bad = |error: elf::ParseError| format!("its ELF headers cannot be read: {error}");
         let elf = ElfBytes::<AnyEndian>::minimal_parse(content).map_err(bad)?;
         let header = elf.ehdr;
@@ -105,16 +196,34 @@ impl Linkage {
             },
             ..Self::default()
         };
-        let Some(segments) = elf.segments() else { return Ok(found) };
+        found.obstacle = (![ET_EXEC, ET_DYN].contains(&header.e_type)).then_some(Obstacle::Type(header.e_type));
+        let Some(segments) = elf.segments() else {
+            found.obstacle = found.obstacle.or(Some(Obstacle::NothingToLoad));
+            return Ok(found);
+        };
         if segments.len() > SEGMENTS {
             return Err(format!("it has {} program headers; the limit is {SEGMENTS}", segments.len()));
         }
-        for segment in segments.iter().filter(|segment| segment.p_type == PT_INTERP) {
+        let loaded = || segments.iter().filter(|segment| segment.p_type == PT_LOAD);
+        let end = loaded().map(|load| load.p_offset.saturating_add(load.p_filesz)).max();
+        if let Some(end) = end.filter(|end| *end > file_bytes) {
+            return Err(format!("it is cut short: it has {file_bytes} bytes, and its segments end at {end}"));
+        }
+        let is_entered =
+            |load: ProgramHeader| load.p_vaddr <= header.e_entry && header.e_entry - load.p_vaddr < load.p_memsz;
+        let obstacles = [(end.is_none(), Obstacle::NothingToLoad), (!loaded().any(is_entered), Obstacle::NoEntryPoint)];
+        let obstacle = obstacles.into_iter().find_map(|(is_so, obstacle)| is_so.then_some(obstacle));
+        found.obstacle = found.obstacle.or(obstacle);
+        if let Some(segment) = segments.iter().find(|segment| segment.p_type == PT_INTERP) {
             let bytes = elf.segment_data(&segment).map_err(bad)?;
             if bytes.len() > PATH_BYTES {
                 return Err(format!("its interpreter has {} bytes; the limit is {PATH_BYTES}", bytes.len()));
             }
-            let path = std::str::from_utf8(bytes.strip_suffix(b"\0").unwrap_or(bytes));
+            // The kernel wants a NUL at the end, and reads to the first: fs/binfmt_elf.c, `load_elf_binary`.
+            if bytes.len() < 2 || !bytes.ends_with(b"\0") {
+                found.obstacle = found.obstacle.or(Some(Obstacle::InterpreterWithoutEnd));
+            }
+            let path = std::str::from_utf8(bytes.split(|byte| *byte == 0).next().unwrap_or_default());
             found.interpreter = Some(path.map_err(|_| "its interpreter is not UTF-8")?.to_owned());
         }
         let Some(dynamic) = segments.iter().find(|segment| segment.p_type == PT_DYNAMIC) else { return Ok(found) };
@@ -145,6 +254,9 @@ impl Linkage {
                 ));
             }
         }
+        if found.interpreter.is_none() && !found.needed.is_empty() {
+            found.obstacle = found.obstacle.or(Some(Obstacle::NeedsWithoutInterpreter));
+        }
         Ok(found)
     }
 
@@ -169,15 +281,13 @@ fn string_at(table: &[u8], offset: u64) -> Result<&str, String> {
 /// The loader uses only the segments, and so does this: section headers may have been stripped, or be
 /// at the end of a file of which only the beginning was read.
 /// Offsets of `e_shoff` and `e_shnum`: the ELF headers of the System V gABI.
-fn without_sections(content: &[u8]) -> Vec<u8> {
-    let mut content = content.to_vec();
+fn hide_sections(content: &mut [u8]) {
     let is_64 = content.get(4) == Some(&2);
     for range in if is_64 { [40..48, 60..62] } else { [32..36, 48..50] } {
         if let Some(field) = content.get_mut(range) {
             field.fill(0);
         }
     }
-    content
 }
 
 #[cfg(test)]
@@ -187,7 +297,7 @@ mod tests {
 
     fn linkage(machine: u16, interpreter: Option<&str>, needed: &[&str]) -> Linkage {
         match Format::of(&elf(machine, interpreter, needed)) {
-            Format::Elf(linkage) => linkage,
+            Format::Elf(linkage) => *linkage,
             other => panic!("{other:?} is not what was made"),
         }
     }
@@ -198,8 +308,23 @@ mod tests {
         assert_eq!((read.machine, read.interpreter.as_deref()), (RISCV64, Some(LOADER)));
         assert_eq!(read.needed, ["libc.so.6", "libm.so.6"]);
         assert!(linkage(X86_64, None, &[]).is_static());
-        assert_eq!(Format::of(b"#!/bin/sh -e\nx"), Format::Script("/bin/sh".to_owned()));
-        assert_eq!((Format::of(b"text"), Format::of(b"")), (Format::Data, Format::Data));
+        assert_eq!(Format::of(b"#!/bin/sh -e\nx"), script("/bin/sh", Some("-e")));
+        assert_eq!((Format::of(b"text"), Format::of(b"")), (Format::Text, Format::Data));
+    }
+
+    fn script(interpreter: &str, argument: Option<&str>) -> Format {
+        Format::Script(Shebang { interpreter: interpreter.to_owned(), argument: argument.map(str::to_owned) })
+    }
+
+    #[test]
+    fn the_first_line_is_read_as_the_kernel_reads_it() {
+        assert_eq!(Format::of(b"#! \t/bin/sh\t a  b \nx"), script("/bin/sh", Some("a  b")));
+        assert_eq!(Format::of(b"#!/bin/sh\r\n"), script("/bin/sh\r", None));
+        assert_eq!(Format::of(b"#!/bin/sh\0 x\n"), script("/bin/sh", None));
+        assert_eq!((Format::of(b"#!\n/bin/sh"), Format::of(b"#! ")), (Format::Text, Format::Text));
+        let fits = "i".repeat(SCRIPT_LINE_BYTES - 3);
+        assert_eq!(Format::of(format!("#!{fits}\n").as_bytes()), script(&fits, None));
+        assert_eq!(Format::of(format!("#!{fits}i\n").as_bytes()), Format::Text);
     }
 
     #[test]

@@ -9,9 +9,9 @@ pub(crate) use path::DeadEnd;
 use path::parts;
 
 use crate::elf::Format;
-use crate::layer::members::{self, Kind, Member};
+use crate::layer::members::{self, Kind, Member, Spent};
 use crate::limits::{
-    ELF_BYTES, FILES, LOOKUP_BYTES, MEMBERS, PATH_LOOKUP_BYTES, REMOVAL_STEPS, SCRIPT_LINE_BYTES, SYMLINKS, TEXT_BYTES,
+    ELF_BYTES, FILES, LOOKUP_BYTES, LOOKUP_COST_BYTES, REMOVAL_STEPS, SCRIPT_LINE_BYTES, SYMLINKS, TEXT_BYTES,
 };
 
 mod path;
@@ -22,7 +22,7 @@ pub struct FileTree {
     names: BTreeMap<String, Name>,
     nodes: Vec<Node>,
     layers: usize,
-    members: usize,
+    spent: Spent,
     text_bytes: usize,
     removal_steps: usize,
     lookup_bytes: usize,
@@ -68,7 +68,10 @@ impl FileTree {
     pub fn apply(&mut self, layer: impl Read) -> Result<(), String> {
         let number = self.layers;
         self.layers += 1;
-        members::read(layer, |member, content| self.add(number, member, content))
+        let mut spent = std::mem::take(&mut self.spent);
+        let read = members::read_within(layer, &mut spent, |member, content| self.add(number, member, content));
+        self.spent = spent;
+        read
     }
 
     /// Every name with its node, parents before what is in them.
@@ -76,19 +79,7 @@ impl FileTree {
         self.names.iter().map(|(path, name)| (path.as_str(), &self.nodes[name.node]))
     }
 
-    /// The names in a folder.
-    pub fn children(&self, folder: &str) -> impl Iterator<Item = &str> {
-        let real = self.follow(folder, true, &mut { PATH_LOOKUP_BYTES }).ok();
-        let length = real.as_deref().map_or(0, |real| below(real).len());
-        let inside = real.into_iter().flat_map(|real| self.inside(&real).map(|(path, _)| path));
-        inside.map(move |path| &path[length..]).filter(|name| !name.contains('/'))
-    }
-
     fn add(&mut self, layer: usize, member: Member, content: &mut dyn Read) -> Result<(), String> {
-        self.members += 1;
-        if self.members > MEMBERS {
-            return Err(format!("the layers have more than {MEMBERS} members, which is the limit"));
-        }
         let (folder, name) = member.path.rsplit_once('/').unwrap_or(("", &member.path));
         let folder = self.make_folder(folder, layer)?;
         if name == ".wh..wh..opq" {
@@ -110,7 +101,7 @@ impl FileTree {
 
     fn new_node(&mut self, layer: usize, member: Member, content: &mut dyn Read) -> Result<usize, String> {
         let is_file = member.kind == Kind::File;
-        let format = if is_file { format_of(content)? } else { Format::Data };
+        let format = if is_file { format_of(content, member.size_bytes)? } else { Format::Data };
         let link_bytes = if let Kind::Symlink(target) = &member.kind { target.len() } else { 0 };
         self.keep_text(link_bytes + format.text_bytes())?;
         if self.nodes.len() >= FILES {
@@ -131,7 +122,7 @@ impl FileTree {
 
     fn link_target(&mut self, path: &str, target: &str) -> Result<usize, String> {
         let refuse = || format!("{path:?} is a hard link to {target:?}, which is no file before it; it is refused");
-        let mut left_bytes = LOOKUP_BYTES - self.lookup_bytes;
+        let mut left_bytes = LOOKUP_BYTES.saturating_sub(self.lookup_bytes);
         let real = self.follow(target, false, &mut left_bytes);
         self.lookup_bytes = LOOKUP_BYTES - left_bytes;
         let real = real.map_err(|end| match end {
@@ -191,7 +182,7 @@ impl FileTree {
                 continue;
             }
             let here = format!("{}{part}", below(&at));
-            self.lookup_bytes += here.len();
+            self.lookup_bytes += here.len() + LOOKUP_COST_BYTES;
             if self.lookup_bytes > LOOKUP_BYTES {
                 return Err(too_many_lookups());
             }
@@ -202,6 +193,7 @@ impl FileTree {
                     if links > SYMLINKS {
                         return Err(format!("{path:?} is reached by links that lead in a circle; it is refused"));
                     }
+                    self.lookup_bytes += target.len();
                     if target.starts_with('/') {
                         at.clear();
                     }
@@ -276,16 +268,16 @@ fn below(folder: &str) -> String {
     if folder.is_empty() { String::new() } else { format!("{folder}/") }
 }
 
-fn format_of(content: &mut dyn Read) -> Result<Format, String> {
+fn format_of(content: &mut dyn Read, size_bytes: u64) -> Result<Format, String> {
     let mut bytes = Vec::new();
-    for limit in [SCRIPT_LINE_BYTES, ELF_BYTES] {
+    for limit in [SCRIPT_LINE_BYTES as u64, ELF_BYTES] {
         let read = content.take(limit).read_to_end(&mut bytes);
         read.map_err(|error| format!("a file of the layer is cut short: {error}"))?;
         if !bytes.starts_with(b"\x7fELF") {
             break;
         }
     }
-    Ok(Format::of(&bytes))
+    Ok(Format::of_head(&mut bytes, size_bytes))
 }
 
 #[cfg(test)]

@@ -21,6 +21,7 @@ use crate::file_tree::{FileTree, Node};
 use crate::layer::members::{self, Kind};
 use crate::limits::{IMAGE_BYTES, LAYERS};
 
+mod comparison;
 mod manifests;
 
 /// The folder of the blobs in a layout.

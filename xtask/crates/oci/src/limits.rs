@@ -9,6 +9,8 @@ pub const INDEX_ENTRIES: usize = 10_000;
 pub const INDEX_DEPTH: usize = 4;
 /// Indexes read from one layout.
 pub const INDEXES: usize = 64;
+/// The same in bytes, `index.json` left out. Parsed, a document can have fifteen times its size.
+pub const INDEXES_BYTES: u64 = 4 << 20;
 
 /// Members of an archive that holds an image. An image has a few dozen.
 pub const ARCHIVE_MEMBERS: usize = 10_000;
@@ -17,7 +19,7 @@ pub const LAYERS: usize = 512;
 /// All layers of an image together, stored or uncompressed. gzip packs a thousand to one.
 pub const IMAGE_BYTES: u64 = 8 << 30;
 
-/// Members of all layers together. Debian's largest images have a fifth of this.
+/// Members of all layers together, with the headers that extend them. Debian's largest images have a third of this.
 pub const MEMBERS: usize = 1_000_000;
 /// Files, directories and links in an image.
 pub const FILES: usize = 500_000;
@@ -25,13 +27,19 @@ pub const FILES: usize = 500_000;
 pub const TEXT_BYTES: usize = 48 << 20;
 /// Names that are looked at to remove what whiteouts hide, over a whole image.
 pub const REMOVAL_STEPS: usize = 5_000_000;
-/// Bytes of all paths that are looked up while layers are laid over each other, or while one program's
-/// libraries are looked for: deep paths cost time, however few files they lead to.
+/// Bytes of all paths that are looked up while layers are laid over each other: deep paths cost time, however few
+/// files they lead to.
 pub const LOOKUP_BYTES: usize = 1 << 30;
-/// The same for one path: links can make it long.
+/// The same for one path, which links can make long, for the search of a program on PATH, and for that of a program's
+/// libraries.
 pub const PATH_LOOKUP_BYTES: usize = 16 << 20;
-/// A long name or a set of PAX records in front of a member.
+/// What a look-up counts besides the bytes of the path: a short one takes time as well.
+pub const LOOKUP_COST_BYTES: usize = 64;
+/// Long names and PAX records in front of one member.
 pub const EXTENSION_BYTES: u64 = 1 << 20;
+/// The same in all layers together, and PAX records by number.
+pub const EXTENSIONS_BYTES: u64 = 64 << 20;
+pub const RECORDS: usize = 2_000_000;
 /// `PATH_MAX` of Linux.
 pub const PATH_BYTES: usize = 4096;
 /// `MAXSYMLINKS` of Linux.
@@ -47,5 +55,5 @@ pub const DYNAMIC_ENTRIES: usize = 4096;
 pub const LIBRARIES: usize = 256;
 /// Directories for single processors (`riscv64-linux-gnu`) beside the libraries of an image.
 pub const PROCESSORS: usize = 64;
-/// A `#!` line that is longer is cut by the kernel.
-pub const SCRIPT_LINE_BYTES: u64 = 256;
+/// A `#!` line that is longer is cut by the kernel: `BINPRM_BUF_SIZE`.
+pub const SCRIPT_LINE_BYTES: usize = 256;

@@ -3,9 +3,9 @@
 
 use std::collections::VecDeque;
 
-use crate::elf::{Format, Linkage, Machine};
+use crate::elf::{Format, Linkage, Machine, Obstacle};
 use crate::file_tree::{DeadEnd, FileTree};
-use crate::limits::{LIBRARIES, LOOKUP_BYTES, PATH_BYTES, PROCESSORS};
+use crate::limits::{LIBRARIES, PATH_BYTES, PATH_LOOKUP_BYTES, PROCESSORS};
 
 impl Linkage {
     /// Finds its interpreter and all libraries, and theirs, in an image that has the program at `path`.
@@ -13,18 +13,22 @@ impl Linkage {
     ///
     /// Fails with what is [`Missing`], which is why the program would not start.
     pub fn loads_in(&self, tree: &FileTree, path: &str) -> Result<Vec<String>, Missing> {
-        let built_in = built_in_directories(tree);
-        let mut left_bytes = LOOKUP_BYTES;
+        if let Some(obstacle) = self.obstacle {
+            return Err(Missing::Program(obstacle));
+        }
+        let built_in = if self.needed.is_empty() { Vec::new() } else { built_in_directories(tree, path)? };
+        let mut left_bytes = PATH_LOOKUP_BYTES;
         let mut found = Vec::new();
         if let Some(interpreter) = &self.interpreter {
             let missing = |why: String| Missing::Interpreter { path: interpreter.clone(), why };
             let (place, node) =
                 tree.resolve_within(interpreter, &mut left_bytes).map_err(|error| missing(error.to_string()))?;
-            match &node.format {
-                Format::Elf(linkage) if linkage.machine == self.machine => found.push(place),
-                Format::Elf(linkage) => return Err(missing(format!("{place} is for {}", linkage.machine))),
-                _ => return Err(missing(format!("{place} is no program"))),
+            fitting(&place, &node.format, self.machine).map_err(missing)?;
+            // The kernel opens it to execute it; libraries are only mapped.
+            if !node.is_executable() {
+                return Err(missing(format!("{place} is not executable (mode {:04o}); set mode 0755", node.mode)));
             }
+            found.push(place);
         }
         let mut waiting: VecDeque<(String, &Self)> = VecDeque::from([(path.to_owned(), self)]);
         while let Some((user, linkage)) = waiting.pop_front() {
@@ -63,15 +67,23 @@ impl Linkage {
 }
 
 /// The directories that glibc and musl search by default, with Debian's and Fedora's for each processor.
-/// Listing one reads every name below it, so this is done once for a program.
-fn built_in_directories(tree: &FileTree) -> Vec<String> {
+/// Listing one takes time, so this is done once for a program.
+fn built_in_directories(tree: &FileTree, user: &str) -> Result<Vec<String>, Missing> {
     let mut directories = Vec::new();
     for base in ["/usr/local/lib", "/lib", "/usr/lib", "/lib64", "/usr/lib64", "/lib64/lp64d", "/usr/lib64/lp64d"] {
         directories.push(base.to_owned());
-        let for_processors = tree.children(base).filter(|name| name.contains("-linux-")).take(PROCESSORS);
+        let for_processors = tree.children(base).filter(|name| name.contains("-linux-")).take(PROCESSORS + 1);
+        let before = directories.len();
         directories.extend(for_processors.map(|name| format!("{base}/{name}")));
+        if directories.len() - before > PROCESSORS {
+            return Err(Missing::Library {
+                name: "…".to_owned(),
+                user: user.to_owned(),
+                why: format!("{base} has more than {PROCESSORS} directories for processors, which is the limit"),
+            });
+        }
     }
-    directories
+    Ok(directories)
 }
 
 fn find_library<'t>(
@@ -93,18 +105,32 @@ fn find_library<'t>(
             Err(end @ DeadEnd::TooMuch(_)) => return Err(end.to_string()),
             Err(DeadEnd::Missing(_) | DeadEnd::Loop(_)) => continue,
         };
-        match &node.format {
-            Format::Elf(linkage) if linkage.machine == machine => return Ok((place, linkage)),
-            Format::Elf(linkage) => other = Some(format!("{place} is for {}", linkage.machine)),
-            _ => other = Some(format!("{place} is no library")),
+        match fitting(&place, &node.format, machine) {
+            Ok(linkage) => return Ok((place, linkage)),
+            Err(why) => other = Some(why),
         }
     }
     Err(other.unwrap_or_else(|| "it is nowhere in the image".to_owned()))
 }
 
+/// The headers of a loader or a library, if it can be loaded on that processor.
+fn fitting<'t>(place: &str, format: &'t Format, machine: Machine) -> Result<&'t Linkage, String> {
+    match format {
+        Format::Elf(linkage) if linkage.machine != machine => Err(format!("{place} is for {}", linkage.machine)),
+        Format::Elf(linkage) => match linkage.obstacle.filter(|obstacle| obstacle.is_of_libraries()) {
+            Some(obstacle) => Err(format!("{place}: {obstacle}")),
+            None => Ok(linkage),
+        },
+        Format::Damaged(why) => Err(format!("{place} is damaged: {why}")),
+        Format::Data | Format::Text | Format::Script(_) => Err(format!("{place} is not ELF")),
+    }
+}
+
 /// What a program needs and an image does not have.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Missing {
+    /// The program itself is none.
+    Program(Obstacle),
     /// Its dynamic loader: the kernel answers ENOENT, and names the program, not the loader.
     Interpreter {
         /// The path in the program's headers.
@@ -125,6 +151,7 @@ pub enum Missing {
 impl std::fmt::Display for Missing {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
+            Self::Program(obstacle) => obstacle.fmt(out),
             Self::Interpreter { path, why } => write!(out, "its ELF interpreter {path} cannot be used: {why}"),
             Self::Library { name, user, why } => write!(out, "the library {name} that {user} asks for: {why}"),
         }
@@ -144,7 +171,7 @@ mod tests {
 
     fn linkage(machine: u16, interpreter: Option<&str>, needed: &[&str]) -> Linkage {
         match Format::of(&elf(machine, interpreter, needed)) {
-            Format::Elf(linkage) => linkage,
+            Format::Elf(linkage) => *linkage,
             other => panic!("{other:?} is not what was made"),
         }
     }
@@ -178,7 +205,8 @@ mod tests {
     fn a_library_of_another_processor_is_none() {
         let mut items = good();
         items.push(Item::File("usr/lib/libx.so", 0o644, elf(X86_64, None, &[])));
-        let missing = linkage(RISCV, None, &["libx.so"]).loads_in(&tree(&items), "/x").expect_err("is for another");
+        let missing =
+            linkage(RISCV, Some(LOADER), &["libx.so"]).loads_in(&tree(&items), "/x").expect_err("is for another");
         assert_eq!(missing.to_string(), "the library libx.so that /x asks for: /usr/lib/libx.so is for x86-64");
     }
 }

@@ -212,7 +212,7 @@ fn damaged_programs_stay_within_the_limits() {
                 }
             }
             Format::Damaged(why) => assert!(!why.is_empty()),
-            Format::Data | Format::Script(_) => {}
+            Format::Data | Format::Text | Format::Script(_) => {}
         }
         let _ = Format::of(&mutated_input::bytes(u, b"#!/bin/sh -e\nexit\n")?);
         Ok(())

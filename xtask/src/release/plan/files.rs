@@ -6,13 +6,15 @@ use crate::release::plan::{Desired, PlanBuilder};
 /// Refuses missing and changed files. Unexpected files are refused too: they are not published, but
 /// perhaps were meant to be.
 pub(super) fn compare(desired: &Desired, plan: &mut PlanBuilder) {
-    let expected = names::files(&desired.record.source.version);
+    let version = &desired.record.source.version;
+    let (expected, of_image) = (names::published(version), names::image_sbom(version));
     for name in &expected {
         let Some(file) = desired.files.iter().find(|file| file.name == *name) else {
-            plan.refuse(format!("{name} is missing from the build directory; run `cargo xtask build`"));
+            let task = if *name == of_image { "image" } else { "build" };
+            plan.refuse(format!("{name} is missing from the build directory; run `cargo xtask {task}`"));
             continue;
         };
-        let recorded = desired.record.files.iter().find(|recorded| recorded.name == *name);
+        let recorded = desired.record.all_files().find(|recorded| recorded.name == *name);
         let is_as_built =
             recorded.is_some_and(|recorded| (recorded.size_bytes, &recorded.sha256) == (file.size_bytes, &file.sha256));
         // The record cannot hold its own digest, nor that of the list which holds its own.

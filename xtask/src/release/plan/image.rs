@@ -9,14 +9,13 @@ use crate::registry::RegistryStep;
 use crate::release::plan::{Blob, Desired, Image, Latest, PlanBuilder, Registry};
 
 /// Notes if the labels name another repository than the one that publishes: the image was built in another checkout.
-/// Source: GitHub, "Connecting a repository to a package", which ghcr.io does by this label.
-pub(super) fn compare_source(desired: &Desired, plan: &mut PlanBuilder) {
+pub(super) fn compare_url(desired: &Desired, plan: &mut PlanBuilder) {
     let page = desired.repository.page();
-    let Some(other) = desired.image.source.as_ref().filter(|source| !source.eq_ignore_ascii_case(&page)) else {
-        return;
-    };
+    let is_below =
+        |url: &str| url.to_lowercase().strip_prefix(&page.to_lowercase()).is_some_and(|rest| rest.starts_with('/'));
+    let Some(other) = desired.image.url.as_ref().filter(|url| !is_below(url)) else { return };
     plan.note(format!(
-        "the image's labels name {} as its source, not {page}; `cargo xtask image --repo {}` builds it with that name",
+        "the image's labels name {} as its page, which is not below {page}; `cargo xtask image --repo {}` builds it with that name",
         one_line(other),
         desired.repository
     ));

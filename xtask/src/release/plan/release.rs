@@ -50,7 +50,7 @@ pub(super) fn publish(desired: &Desired, observed: &Observed, state: ReleaseStat
 
 /// The files of a release that exist, in the order of `SHA256SUMS`.
 fn expected(desired: &Desired) -> impl Iterator<Item = &File> {
-    let names = names::files(&desired.record.source.version).into_iter();
+    let names = names::published(&desired.record.source.version).into_iter();
     names.filter_map(|name| desired.files.iter().find(|file| file.name == name))
 }
 

@@ -42,10 +42,10 @@ fn desired(r#ref: &str) -> Desired {
         name: ReleaseName::of(&record.source).expect("a name"),
         repository: "o/n".parse().expect("a repository"),
         notes: "What it is.\n".to_owned(),
-        files: names::files(&record.source.version).into_iter().zip(1..).map(file).collect(),
+        files: names::published(&record.source.version).into_iter().zip(1..).map(file).collect(),
         image: Image {
             repository: "localhost/o/i".parse().expect("a repository"),
-            source: Some("https://github.com/O/n".to_owned()),
+            url: Some("https://github.com/O/n/pkgs/container/i".to_owned()),
             manifest: blob(0xe2),
             blobs: vec![blob(0xb1), blob(0xb2)],
             tags: image_tags(&record.source),
@@ -123,6 +123,7 @@ fn a_new_release_is_created_bottom_up_and_published_last() {
         gh release upload buildkit-v0.32.2-riscv64 dist/buildkit-v0.32.2.linux-riscv64.tar.gz
         gh release upload buildkit-v0.32.2-riscv64 dist/buildkit-v0.32.2.linux-riscv64.spdx.json
         gh release upload buildkit-v0.32.2-riscv64 dist/VERSION.txt
+        gh release upload buildkit-v0.32.2-riscv64 dist/buildkit-v0.32.2.linux-riscv64.image.spdx.json
         gh release upload buildkit-v0.32.2-riscv64 dist/metadata.json
         gh release upload buildkit-v0.32.2-riscv64 dist/SHA256SUMS
         oras blob push --plain-http localhost/o/i@sha256:b1 dist/image/177
@@ -159,7 +160,7 @@ fn an_incomplete_draft_is_completed() {
         same asset buildkit-v0.32.2.linux-riscv64.tar.gz, 3000 bytes, sha256:03
         same asset buildkit-v0.32.2.linux-riscv64.spdx.json, 4000 bytes, sha256:04
         same asset VERSION.txt, 5000 bytes, sha256:05
-        same asset metadata.json, 6000 bytes, sha256:06
+        same asset buildkit-v0.32.2.linux-riscv64.image.spdx.json, 6000 bytes, sha256:06
         same blob sha256:b1
         note there is another draft of buildkit-v0.32.2-riscv64, which is ignored: https://github.com/o/n/releases/2
         gh release edit buildkit-v0.32.2-riscv64 --title 'BuildKit v0.32.2 for RISC-V64' --notes-file target/release-notes/buildkit-v0.32.2-riscv64.md --prerelease=false
@@ -167,6 +168,7 @@ fn an_incomplete_draft_is_completed() {
         gh release upload buildkit-v0.32.2-riscv64 dist/buildkitd
         gh release delete-asset buildkit-v0.32.2-riscv64 buildctl --yes  # 2000 bytes, sha256:09 instead of 2000 bytes, sha256:02
         gh release upload buildkit-v0.32.2-riscv64 dist/buildctl
+        gh release upload buildkit-v0.32.2-riscv64 dist/metadata.json
         gh release upload buildkit-v0.32.2-riscv64 dist/SHA256SUMS
         gh release delete-asset buildkit-v0.32.2-riscv64 core --yes  # not a file of this release
         oras blob push --plain-http localhost/o/i@sha256:b2 dist/image/178
@@ -196,8 +198,9 @@ fn a_release_that_is_published_as_desired_is_not_changed() {
         same asset buildkit-v0.32.2.linux-riscv64.tar.gz, 3000 bytes, sha256:03
         same asset buildkit-v0.32.2.linux-riscv64.spdx.json, 4000 bytes, sha256:04
         same asset VERSION.txt, 5000 bytes, sha256:05
-        same asset metadata.json, 6000 bytes, sha256:06
-        same asset SHA256SUMS, 7000 bytes, sha256:07
+        same asset buildkit-v0.32.2.linux-riscv64.image.spdx.json, 6000 bytes, sha256:06
+        same asset metadata.json, 7000 bytes, sha256:07
+        same asset SHA256SUMS, 8000 bytes, sha256:08
         same image localhost/o/i@sha256:e2
         same application/spdx+json attached to the image
         same tag v0.32.2-riscv64
@@ -213,7 +216,7 @@ fn a_published_release_that_differs_is_refused_with_both_digests_and_all_reasons
     let desired = desired("v0.32.2");
     let mut published = release(&desired, false);
     published.assets[0].digest = Some(format!("sha256:{}", sha256(9)));
-    published.assets[5].size = 1;
+    published.assets[6].size = 1;
     published.assets.pop();
     let mut registry = registry(&desired);
     registry.tags[0].1 = digest(0xe3);
@@ -221,7 +224,7 @@ fn a_published_release_that_differs_is_refused_with_both_digests_and_all_reasons
     expect![[r#"
         nothing is published:
           - buildkit-v0.32.2-riscv64 is published with a different buildkitd: 1000 bytes, sha256:09 instead of 1000 bytes, sha256:01; a published release is never changed
-          - buildkit-v0.32.2-riscv64 is published with a different metadata.json: 1 bytes, sha256:06 instead of 6000 bytes, sha256:06; a published release is never changed
+          - buildkit-v0.32.2-riscv64 is published with a different metadata.json: 1 bytes, sha256:07 instead of 7000 bytes, sha256:07; a published release is never changed
           - buildkit-v0.32.2-riscv64 is published without SHA256SUMS, so somebody removed it; add it by hand (gh release upload buildkit-v0.32.2-riscv64 dist/SHA256SUMS)
           - the tag localhost/o/i:v0.32.2-riscv64 already refers to sha256:e3, not to sha256:e2; a version tag never moves"#]].assert_eq(&text(&desired, &observed));
 }

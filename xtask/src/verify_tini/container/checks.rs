@@ -7,7 +7,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::os::host::Riscv64;
 use crate::os::process::run;
-use crate::verify_tini::container::{CONTAINER_LIMIT, Containers, DAEMON_LIMIT, SILENCE, last_lines};
+use crate::verify_tini::container::{CONTAINER_LIMIT, Containers, DAEMON_LIMIT, SILENCE, WAITED, last_lines};
 use crate::verify_tini::image_checks::{DOCKER_INIT, TINI};
 
 /// A daemon that hangs under qemu-user is started again.
@@ -80,7 +80,11 @@ pub(super) fn sigterm(containers: &Containers<'_>, init: bool) -> Result<String>
 /// buildkitd starts, and `buildctl` in the container reaches it, as buildx does. Under qemu-user one start in
 /// eight hangs before the daemon's first line: only that is tried again, and the evidence says so.
 pub(super) fn daemon(containers: &Containers<'_>, init: bool, arguments: &[&str]) -> Result<String> {
-    let is_hang = |error: &anyhow::Error| error.to_string().ends_with(SILENCE);
+    // One that ended without a word did not hang.
+    let is_hang = |error: &anyhow::Error| {
+        let message = error.to_string();
+        message.starts_with(WAITED) && message.ends_with(SILENCE)
+    };
     for hung in 0..MOST_STARTS - 1 {
         match daemon_once(containers, init, arguments) {
             Err(error) if is_hang(&error) && Riscv64::here() != Riscv64::Natively => {}

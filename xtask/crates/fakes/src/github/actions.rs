@@ -7,7 +7,9 @@ use crate::github::response::{Outcome, Response};
 use crate::github::shapes::{self, BRANCH};
 use crate::github::{Call, FakeGitHub, PendingRun, State};
 
-/// The only workflow, and its input.
+/// The workflows.
+const WORKFLOWS: [&str; 2] = [WORKFLOW, "track-buildkit-releases.yml"];
+/// The only one that can be dispatched, and its input.
 const WORKFLOW: &str = "buildkit-weekly-build.yml";
 const INPUT: &str = "buildkit_ref";
 const FIRST_RUN: u64 = 17_000_000_001;
@@ -69,6 +71,25 @@ impl State {
         id
     }
 
+    /// "Get a workflow"; here each is active.
+    pub fn get_workflow(&mut self, call: &Call, workflow: &str) -> Outcome {
+        let (id, file) = found(workflow).ok_or_else(Response::not_found)?;
+        let path = format!(".github/workflows/{file}");
+        let html = format!("https://github.com/{}", call.repository);
+        Ok(Response::ok(&json!({
+            "id": id,
+            "node_id": format!("W_{id}"),
+            "name": "BuildKit",
+            "path": path,
+            "state": "active",
+            "created_at": shapes::time(0),
+            "updated_at": shapes::time(0),
+            "url": format!("{}/actions/workflows/{id}", call.api()),
+            "html_url": format!("{html}/blob/{BRANCH}/{path}"),
+            "badge_url": format!("{html}/workflows/BuildKit/badge.svg"),
+        })))
+    }
+
     /// "Create a workflow dispatch event": 200 with the run in version 2026-03-10 of the API, 204 in the
     /// one before. Sources: that page; "Breaking changes for 2026-03-10", which also removes the
     /// parameter `return_run_details`. Refused with 422: unknown keys, with the message that
@@ -105,12 +126,12 @@ impl State {
 
     /// "List workflow runs for a workflow": newest first; the parameter `status` is a status or a
     /// conclusion.
-    pub fn list_runs(&mut self, call: &Call, file: &str) -> Outcome {
+    pub fn list_runs(&mut self, call: &Call, workflow: &str) -> Outcome {
         if self.has_no_workflow {
             return Err(Response::not_found());
         }
-        if file != WORKFLOW {
-            return Err(Response::not_found().violating(format!("there is no workflow {file}")));
+        if found(workflow).is_none_or(|(_, file)| file != WORKFLOW) {
+            return Err(Response::not_found().violating(format!("there is no workflow {workflow}")));
         }
         let is = |name, value: &str| call.parameter(name).is_none_or(|wanted| wanted == value);
         let is_wanted = |run: &&Run| {
@@ -120,10 +141,16 @@ impl State {
         let wanted = self.runs.iter().enumerate().rev().filter(|(_, run)| is_wanted(run));
         let runs: Vec<Value> = wanted.map(|(index, run)| run.to_json(call, index + 1)).collect();
         let total_count = runs.len();
-        let (page, link) = call.page(runs, &format!("actions/workflows/{file}/runs"));
+        let (page, link) = call.page(runs, &format!("actions/workflows/{workflow}/runs"));
         let response = Response::ok(&json!({"total_count": total_count, "workflow_runs": page}));
         Ok(if link.is_empty() { response } else { response.with("link", link) })
     }
+}
+
+/// The id and file of a workflow, by either: "You can replace `workflow_id` with the workflow file name."
+fn found(workflow: &str) -> Option<(usize, &'static str)> {
+    let all = WORKFLOWS.into_iter().enumerate().map(|(index, file)| (index + 1, file));
+    all.into_iter().find(|(id, file)| *file == workflow || id.to_string() == workflow)
 }
 
 /// What is wrong with the keys of a dispatch, in GitHub's words.

@@ -62,7 +62,7 @@ impl State {
 }
 
 impl Label {
-    /// The JSON of a label.
+    /// The JSON of a label. Source of the fields on archiving: githubkit-schemas 26.10.21, the schema `label`.
     pub fn to_json(&self, call: &Call) -> Value {
         json!({
             "id": self.id,
@@ -72,6 +72,8 @@ impl Label {
             "description": self.description,
             "color": self.color,
             "default": false,
+            "archived_at": null,
+            "archived_by": null,
         })
     }
 }

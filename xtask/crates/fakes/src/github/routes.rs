@@ -152,6 +152,12 @@ fn of_issues_and_runs<'a>(method: &str, below: &[&'a str]) -> Option<Route<'a>> 
         }
         ("POST", ["labels"]) => ("/labels", "issues=write", Some(Labels), Box::new(State::create_label)),
         ("POST", ["dispatches"]) => ("/dispatches", "contents=write", None, Box::new(State::dispatch_event)),
+        ("GET", ["actions", "workflows", file]) => (
+            "/actions/workflows/{workflow_id}",
+            "actions=read",
+            None,
+            Box::new(|state, call| state.get_workflow(call, file)),
+        ),
         ("POST", ["actions", "workflows", file, "dispatches"]) => (
             "/actions/workflows/{workflow_id}/dispatches",
             "actions=write",

@@ -10,6 +10,7 @@ mod events;
 mod history;
 mod issues;
 mod lists;
+mod notes;
 mod removal;
 mod site;
 

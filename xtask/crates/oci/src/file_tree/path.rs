@@ -1,10 +1,11 @@
 //! Resolving a path in a tree as in a container whose root it is: links are followed, and none leads
-//! out of it.
+//! out of it. A folder's names and a program on PATH are found in the same way.
 
 use std::fmt;
+use std::ops::Bound;
 
-use crate::file_tree::{FileTree, Kind, Node};
-use crate::limits::{PATH_LOOKUP_BYTES, SYMLINKS};
+use crate::file_tree::{FileTree, Kind, Node, below};
+use crate::limits::{LOOKUP_COST_BYTES, PATH_LOOKUP_BYTES, SYMLINKS};
 
 /// A path that cannot be resolved, and how far it could.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,7 +43,41 @@ impl FileTree {
         self.resolve_within(path, &mut { PATH_LOOKUP_BYTES })
     }
 
-    /// The same, taking what it looks up from `left_bytes`.
+    /// The names in a folder.
+    pub fn children(&self, folder: &str) -> impl Iterator<Item = &str> {
+        let real = self.follow(folder, true, &mut { PATH_LOOKUP_BYTES }).ok();
+        let prefix = real.as_deref().map(below).unwrap_or_default();
+        let from = |start: &str| self.names.range::<str, _>((Bound::Included(start), Bound::Unbounded));
+        let mut names = real.map(|_| from(&prefix));
+        std::iter::from_fn(move || {
+            loop {
+                let (path, _) = names.as_mut()?.next()?;
+                let name = path.strip_prefix(prefix.as_str())?;
+                match name.split_once('/') {
+                    // What is deeper is passed over at once: `0` follows the slash.
+                    Some((child, _)) => names = Some(from(&format!("{prefix}{child}0"))),
+                    None if name.is_empty() => {}
+                    None => return Some(name),
+                }
+            }
+        })
+    }
+
+    /// The first executable file of that name in the directories that `search` lists, as PATH does. A list that takes
+    /// more look-ups than one path may is not searched to its end.
+    pub fn find_program(&self, search: &str, name: &str) -> Option<(String, &Node)> {
+        let mut left_bytes = PATH_LOOKUP_BYTES;
+        for folder in search.split(':') {
+            match self.resolve_within(&format!("{folder}/{name}"), &mut left_bytes) {
+                Ok((place, node)) if node.is_executable() => return Some((place, node)),
+                Err(DeadEnd::TooMuch(_)) => return None,
+                Ok(_) | Err(DeadEnd::Missing(_) | DeadEnd::Loop(_)) => {}
+            }
+        }
+        None
+    }
+
+    /// [`Self::resolve`], taking what it looks up from `left_bytes`.
     pub(crate) fn resolve_within(&self, path: &str, left_bytes: &mut usize) -> Result<(String, &Node), DeadEnd> {
         let real = self.follow(path, true, left_bytes)?;
         let name = self.names.get(&real).ok_or_else(|| DeadEnd::Missing(vec![format!("/{real}")]))?;
@@ -63,10 +98,15 @@ impl FileTree {
             }
             at.push(part);
             let here = at.join("/");
-            *left_bytes = left_bytes.checked_sub(here.len()).ok_or_else(|| DeadEnd::TooMuch(path.to_owned()))?;
+            let mut spend = |size_bytes| {
+                *left_bytes = left_bytes.checked_sub(size_bytes).ok_or_else(|| DeadEnd::TooMuch(path.to_owned()))?;
+                Ok(())
+            };
+            spend(here.len() + LOOKUP_COST_BYTES)?;
             let is_last = rest.is_empty();
             match self.names.get(&here).map(|name| &self.nodes[name.node].kind) {
                 Some(Kind::Symlink(target)) if follows_last || !is_last => {
+                    spend(target.len())?;
                     if target.starts_with('/') {
                         at.clear();
                     } else {

@@ -3,6 +3,7 @@
 use fakes::sample_image::{Item, layer};
 
 use super::*;
+use crate::limits::MEMBERS;
 
 fn file(path: &'static str, content: &str) -> Item {
     Item::File(path, 0o644, content.into())
@@ -118,8 +119,36 @@ fn a_gigabyte_of_header_is_refused_after_a_megabyte_of_it() {
         tar::EntryType::XGlobalHeader,
     ] {
         let refusal = FileTree::default().apply(huge(kind, 1 << 30)).expect_err("a hostile layer");
-        assert!(refusal.contains("larger than 1048576 bytes"), "{refusal}");
+        assert!(refusal.contains("larger than 1048576 bytes, which is the limit"), "{refusal}");
     }
+}
+
+#[test]
+fn headers_are_counted_over_all_layers_and_before_no_file() {
+    let mut tar = tar::Builder::new(Vec::new());
+    let value = "v".repeat(400_000);
+    let append = |tar: &mut tar::Builder<Vec<u8>>| {
+        tar.append_pax_extensions([("SCHILY.xattr.user.a", value.as_bytes())]).expect("is appended");
+    };
+    append(&mut tar);
+    append(&mut tar);
+    let two = tar.get_ref().clone();
+    FileTree::default().apply(two.as_slice()).expect("is below the limit");
+    append(&mut tar);
+    let refusal = FileTree::default().apply(tar.get_ref().as_slice()).expect_err("is above the limit");
+    assert!(refusal.starts_with("the headers of a member are larger than 1048576 bytes"), "{refusal}");
+    let mut tree = FileTree::default();
+    let refusal = (0..100).find_map(|_| tree.apply(two.as_slice()).err()).expect("is above the limit");
+    assert_eq!(refusal, "the long names and PAX headers have more than 67108864 bytes, which is the limit");
+}
+
+#[test]
+fn the_names_in_a_folder_are_listed_without_what_is_below() {
+    let files = [file("a/b/c/d", ""), file("a/b-x", ""), file("a/b.x/y", ""), file("a0", ""), file("a/b0/z", "")];
+    let tree = tree(&[&files]).expect("an honest image");
+    assert_eq!(tree.children("/a").collect::<Vec<_>>(), ["b", "b-x", "b.x", "b0"]);
+    assert_eq!(tree.children("/").collect::<Vec<_>>(), ["a", "a0"]);
+    assert_eq!(tree.children("/none").count(), 0);
 }
 
 #[test]
@@ -161,7 +190,8 @@ fn refused_by(tree: &mut FileTree, items: &[Item]) -> String {
 #[test]
 fn each_limit_of_an_image_is_named_in_its_refusal() {
     let files = [file("a/x", ""), file("a/y", "")];
-    let mut tree = FileTree { members: MEMBERS - 1, ..FileTree::default() };
+    let mut tree = FileTree::default();
+    tree.spent.members = MEMBERS - 1;
     assert_eq!(refused_by(&mut tree, &files), "the layers have more than 1000000 members, which is the limit");
     let mut tree = FileTree { text_bytes: TEXT_BYTES - 3, ..FileTree::default() };
     assert_eq!(
@@ -199,7 +229,7 @@ fn the_text_of_links_and_elf_files_counts_with_the_names() {
 #[test]
 fn one_path_that_links_make_long_is_given_up() {
     let honest = tree(&[&[file("a/b/c", "")]]).expect("an honest image");
-    let mut left_bytes = 8;
+    let mut left_bytes = 3 * LOOKUP_COST_BYTES + 8;
     assert_eq!(honest.resolve_within("/a/b/c", &mut left_bytes), Err(DeadEnd::TooMuch("/a/b/c".to_owned())));
 }
 

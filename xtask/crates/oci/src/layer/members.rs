@@ -8,6 +8,10 @@ use tar::{Archive, Entries, EntryType, PaxExtensions};
 
 use crate::limits::{EXTENSION_BYTES, MEMBERS, PATH_BYTES, TEXT_BYTES};
 
+pub use spent::Spent;
+
+mod spent;
+
 /// Prefix of the PAX records that are extended attributes of a file.
 pub const ATTRIBUTE: &str = "SCHILY.xattr.";
 
@@ -70,14 +74,25 @@ struct Extensions {
     modified_epoch: Option<u64>,
     size_bytes: Option<u64>,
     attributes: Vec<(String, Vec<u8>)>,
+    /// Their bytes, as they were stored.
+    stored_bytes: u64,
 }
 
 /// Reads an uncompressed layer from a stream and hands each member to `each`, with its content.
 ///
 /// Fails if it is not a tar archive, is cut short, is malformed or exceeds a limit, or if `each` fails.
 pub fn read(layer: impl Read, each: impl FnMut(Member, &mut dyn Read) -> Result<(), String>) -> Result<(), String> {
+    read_within(layer, &mut Spent::default(), each)
+}
+
+/// The same for one of several layers, whose limits are for all of them.
+pub fn read_within(
+    layer: impl Read,
+    spent: &mut Spent,
+    each: impl FnMut(Member, &mut dyn Read) -> Result<(), String>,
+) -> Result<(), String> {
     let mut archive = Archive::new(layer);
-    read_entries(archive.entries().map_err(|error| unreadable(&error))?, MEMBERS, each)
+    read_entries(archive.entries().map_err(|error| unreadable(&error))?, MEMBERS, spent, each)
 }
 
 /// The same for an archive in a file: content that `each` does not read is skipped, and there are at most
@@ -88,7 +103,12 @@ pub(crate) fn read_file(
     each: impl FnMut(Member, &mut dyn Read) -> Result<(), String>,
 ) -> Result<(), String> {
     let mut archive = Archive::new(archive);
-    read_entries(archive.entries_with_seek().map_err(|error| unreadable(&error))?, most_members, each)
+    read_entries(
+        archive.entries_with_seek().map_err(|error| unreadable(&error))?,
+        most_members,
+        &mut Spent::default(),
+        each,
+    )
 }
 
 fn unreadable(error: &std::io::Error) -> String {
@@ -98,6 +118,7 @@ fn unreadable(error: &std::io::Error) -> String {
 fn read_entries<R: Read>(
     entries: Entries<'_, R>,
     most_members: usize,
+    spent: &mut Spent,
     mut each: impl FnMut(Member, &mut dyn Read) -> Result<(), String>,
 ) -> Result<(), String> {
     let mut extensions = Extensions::default();
@@ -107,13 +128,16 @@ fn read_entries<R: Read>(
         if ordinal >= most_members {
             return Err(format!("the archive has more than {most_members} members, which is the limit"));
         }
+        spent.count_member()?;
         let kind = entry.header().entry_type();
         if matches!(
             kind,
             EntryType::GNULongName | EntryType::GNULongLink | EntryType::XHeader | EntryType::XGlobalHeader
         ) {
-            let bytes = extension(&mut entry)?;
-            extensions.take(kind, &bytes)?;
+            let bytes = extension(&mut entry, EXTENSION_BYTES - extensions.stored_bytes)?;
+            extensions.stored_bytes += bytes.len() as u64;
+            spent.count_extension(bytes.len() as u64)?;
+            extensions.take(kind, &bytes, spent)?;
             continue;
         }
         let mut member = member(entry.header(), std::mem::take(&mut extensions), ordinal)?;
@@ -127,31 +151,32 @@ fn read_entries<R: Read>(
     Ok(())
 }
 
-fn extension(entry: &mut (impl Read + ?Sized)) -> Result<Vec<u8>, String> {
+fn extension(entry: &mut (impl Read + ?Sized), most_bytes: u64) -> Result<Vec<u8>, String> {
     let mut bytes = Vec::new();
-    let mut limited = entry.take(EXTENSION_BYTES + 1);
+    let mut limited = entry.take(most_bytes + 1);
     limited.read_to_end(&mut bytes).map_err(|error| format!("a header of the layer is cut short: {error}"))?;
-    if bytes.len() as u64 > EXTENSION_BYTES {
-        return Err(format!("a header of the layer is larger than {EXTENSION_BYTES} bytes; it is refused"));
+    if bytes.len() as u64 > most_bytes {
+        return Err(format!("the headers of a member are larger than {EXTENSION_BYTES} bytes, which is the limit"));
     }
     Ok(bytes)
 }
 
 impl Extensions {
-    fn take(&mut self, kind: EntryType, bytes: &[u8]) -> Result<(), String> {
+    fn take(&mut self, kind: EntryType, bytes: &[u8], spent: &mut Spent) -> Result<(), String> {
         let name = || text(bytes.strip_suffix(b"\0").unwrap_or(bytes));
         match kind {
             EntryType::GNULongName => self.path = Some(name()?),
             EntryType::GNULongLink => self.link = Some(name()?),
             // Engines ignore records that are for all members, and git writes one with its commit.
             EntryType::XGlobalHeader => {}
-            _ => self.take_records(bytes)?,
+            _ => self.take_records(bytes, spent)?,
         }
         Ok(())
     }
 
-    fn take_records(&mut self, bytes: &[u8]) -> Result<(), String> {
+    fn take_records(&mut self, bytes: &[u8], spent: &mut Spent) -> Result<(), String> {
         for record in PaxExtensions::new(bytes) {
+            spent.count_record()?;
             let record = record.map_err(|error| format!("a PAX header of the layer is malformed: {error}"))?;
             let number = || {
                 let text = std::str::from_utf8(record.value_bytes()).ok();

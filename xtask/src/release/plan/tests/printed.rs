@@ -28,6 +28,7 @@ fn a_new_release() {
         gh release upload buildkit-v0.32.2-riscv64 dist/buildkit-v0.32.2.linux-riscv64.tar.gz
         gh release upload buildkit-v0.32.2-riscv64 dist/buildkit-v0.32.2.linux-riscv64.spdx.json
         gh release upload buildkit-v0.32.2-riscv64 dist/VERSION.txt
+        gh release upload buildkit-v0.32.2-riscv64 dist/buildkit-v0.32.2.linux-riscv64.image.spdx.json
         gh release upload buildkit-v0.32.2-riscv64 dist/metadata.json
         gh release upload buildkit-v0.32.2-riscv64 dist/SHA256SUMS
         oras blob push --plain-http localhost/o/i@sha256:b1 dist/image/177
@@ -36,7 +37,7 @@ fn a_new_release() {
         oras blob push --plain-http localhost/o/i@sha256:5b …
         oras tag --plain-http localhost/o/i@sha256:e2 v0.32.2-riscv64
         gh release edit buildkit-v0.32.2-riscv64 --draft=false --latest=true
-        14 steps to publish buildkit-v0.32.2-riscv64; nothing was changed, --execute runs them
+        15 steps to publish buildkit-v0.32.2-riscv64; nothing was changed, --execute runs them
     "#]].assert_eq(&printed(&desired("v0.32.2"), &Observed::default()));
 }
 
@@ -53,13 +54,14 @@ fn a_draft_with_a_missing_asset() {
         same asset buildkit-v0.32.2.linux-riscv64.tar.gz, 3000 bytes, sha256:03
         same asset buildkit-v0.32.2.linux-riscv64.spdx.json, 4000 bytes, sha256:04
         same asset VERSION.txt, 5000 bytes, sha256:05
-        same asset metadata.json, 6000 bytes, sha256:06
+        same asset buildkit-v0.32.2.linux-riscv64.image.spdx.json, 6000 bytes, sha256:06
         same image localhost/o/i@sha256:e2
         same application/spdx+json attached to the image
         same tag v0.32.2-riscv64
+        gh release upload buildkit-v0.32.2-riscv64 dist/metadata.json
         gh release upload buildkit-v0.32.2-riscv64 dist/SHA256SUMS
         gh release edit buildkit-v0.32.2-riscv64 --draft=false --latest=true
-        2 steps to publish buildkit-v0.32.2-riscv64; nothing was changed, --execute runs them
+        3 steps to publish buildkit-v0.32.2-riscv64; nothing was changed, --execute runs them
     "#]]
     .assert_eq(&printed(&desired, &observed));
 }
@@ -76,8 +78,9 @@ fn a_complete_draft_is_only_published() {
         same asset buildkit-v0.32.2.linux-riscv64.tar.gz, 3000 bytes, sha256:03
         same asset buildkit-v0.32.2.linux-riscv64.spdx.json, 4000 bytes, sha256:04
         same asset VERSION.txt, 5000 bytes, sha256:05
-        same asset metadata.json, 6000 bytes, sha256:06
-        same asset SHA256SUMS, 7000 bytes, sha256:07
+        same asset buildkit-v0.32.2.linux-riscv64.image.spdx.json, 6000 bytes, sha256:06
+        same asset metadata.json, 7000 bytes, sha256:07
+        same asset SHA256SUMS, 8000 bytes, sha256:08
         same image localhost/o/i@sha256:e2
         same application/spdx+json attached to the image
         same tag v0.32.2-riscv64
@@ -99,8 +102,9 @@ fn a_release_that_is_already_published() {
         same asset buildkit-v0.32.2.linux-riscv64.tar.gz, 3000 bytes, sha256:03
         same asset buildkit-v0.32.2.linux-riscv64.spdx.json, 4000 bytes, sha256:04
         same asset VERSION.txt, 5000 bytes, sha256:05
-        same asset metadata.json, 6000 bytes, sha256:06
-        same asset SHA256SUMS, 7000 bytes, sha256:07
+        same asset buildkit-v0.32.2.linux-riscv64.image.spdx.json, 6000 bytes, sha256:06
+        same asset metadata.json, 7000 bytes, sha256:07
+        same asset SHA256SUMS, 8000 bytes, sha256:08
         same image localhost/o/i@sha256:e2
         same application/spdx+json attached to the image
         same tag v0.32.2-riscv64

@@ -11,8 +11,8 @@ fn empty(name: &str, id: u64) -> Release {
 fn the_record_of_an_earlier_run_is_kept_if_only_its_test_results_are_older() {
     let desired = desired("v0.32.2");
     let mut published = release(&desired, false);
-    published.assets[5].size = 1;
-    published.assets[6].digest = Some(format!("sha256:{}", sha256(9)));
+    published.assets[6].size = 1;
+    published.assets[7].digest = Some(format!("sha256:{}", sha256(9)));
     let record = |change: fn(&mut Metadata)| {
         let mut record = desired.record.clone();
         change(&mut record);
@@ -173,9 +173,9 @@ fn only_the_newest_stable_release_is_marked_as_latest() {
 #[test]
 fn an_image_that_names_another_repository_is_noted() {
     let mut desired = desired("v0.32.2");
-    desired.image.source = Some("https://github.com/gounthar/docker-for-riscv64".to_owned());
+    desired.image.url = Some("https://github.com/o/n2/pkgs/container/i".to_owned());
     let notes = plan(&desired, &Observed::default()).expect("a plan").notes;
-    expect!["the image's labels name https://github.com/gounthar/docker-for-riscv64 as its source, not https://github.com/o/n; `cargo xtask image --repo o/n` builds it with that name"]
+    expect!["the image's labels name https://github.com/o/n2/pkgs/container/i as its page, which is not below https://github.com/o/n; `cargo xtask image --repo o/n` builds it with that name"]
         .assert_eq(&notes.join("\n"));
 }
 
@@ -240,7 +240,7 @@ fn a_repository_without_issues_is_published_to_with_a_note() {
     let settings = Settings { has_issues: false, ..Settings::default() };
     let found = plan(&desired, &Observed { settings: settings.clone(), ..Observed::default() }).expect("a plan");
     let note = "o/n has no issues, so none is closed; Settings > General > Features > Issues switches them on";
-    assert_eq!((found.notes, found.steps.len()), (vec![note.to_owned()], 14));
+    assert_eq!((found.notes, found.steps.len()), (vec![note.to_owned()], 15));
     desired.name = super::desired("master").name;
     let master = plan(&desired, &Observed { settings, ..Observed::default() }).expect("a plan");
     assert_eq!(master.notes, [""; 0], "no issue tracks master");

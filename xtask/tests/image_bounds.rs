@@ -1,0 +1,370 @@
+//! `cargo xtask verify-tini` on images made to cost memory or time: each is judged, or refused with the limit that it
+//! exceeds, within 256 MB and 30 seconds of processor time. The images are small files; what is in them is not.
+#![cfg(target_os = "linux")]
+#![allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "reads and writes files, starts processes and asks the clock"
+)]
+
+mod support;
+
+use std::fs::{self, File};
+use std::io::{BufWriter, Write};
+use std::path::Path;
+use std::process::Stdio;
+use std::time::Duration;
+
+use fakes::sample_image::{ENTRYPOINT, LOADER, RISCV, config, elf, good, layer};
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use ring::digest::{Context, SHA256};
+use serde_json::{Value, json};
+use tar::EntryType;
+
+use crate::support::Scratch;
+use crate::support::image::{INDEX_TYPE, MANIFEST_TYPE, blob, gzip, layout_of_layers, verify_command};
+
+const MOST_KILOBYTES: u64 = 256 << 10;
+const MOST_SECONDS: u64 = 30;
+/// `USER_HZ`, in which Linux tells times to programs.
+const TICKS: u64 = 100;
+const LAYER_TYPE: &str = "application/vnd.oci.image.layer.v1.tar+gzip";
+
+/// What takes the SHA-256 of all that is written.
+struct Hashing<W>(W, Context);
+
+impl<W: Write> Write for Hashing<W> {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        let count = self.0.write(bytes)?;
+        self.1.update(&bytes[..count]);
+        Ok(count)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.0.flush()
+    }
+}
+
+fn hex(context: Context) -> String {
+    context.finish().as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// A layer that is written member by member.
+struct Layer(Hashing<GzEncoder<Hashing<BufWriter<File>>>>);
+
+impl Layer {
+    fn member(&mut self, kind: EntryType, name: &str, link: &str, content: &[u8]) {
+        let mut header = tar::Header::new_gnu();
+        header.set_entry_type(kind);
+        header.set_mode(0o755);
+        header.set_size(content.len() as u64);
+        header.as_old_mut().name[..name.len()].copy_from_slice(name.as_bytes());
+        header.as_old_mut().linkname[..link.len()].copy_from_slice(link.as_bytes());
+        header.set_cksum();
+        self.write(header.as_bytes());
+        self.write(content);
+        self.write(&[0; 511][..content.len().wrapping_neg() & 511]);
+    }
+
+    fn file(&mut self, name: &str) {
+        self.member(EntryType::Regular, name, "", &[]);
+    }
+
+    /// A file with a name that is too long for its own header.
+    fn long(&mut self, name: &str) {
+        self.member(EntryType::GNULongName, "", "", name.as_bytes());
+        self.file("long");
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        self.0.write_all(bytes).expect("is written");
+    }
+}
+
+/// Writes an image of the good layer with this one over it.
+fn image(folder: &Path, fill: impl FnOnce(&mut Layer)) {
+    image_of_layers(folder, config(&ENTRYPOINT, &[]), vec![fill]);
+}
+
+fn image_of_layers<F: FnOnce(&mut Layer)>(folder: &Path, mut config: Value, fills: Vec<F>) {
+    let lower = layer(&good());
+    let mut diff_ids = vec![format!("sha256:{}", support::image::hex(&lower))];
+    let mut layers = vec![blob(folder, LAYER_TYPE, &gzip(&lower))];
+    for fill in fills {
+        let temporary = folder.join("layer");
+        let file = BufWriter::new(File::create(&temporary).expect("is made"));
+        let out = GzEncoder::new(Hashing(file, Context::new(&SHA256)), Compression::fast());
+        let mut layer = Layer(Hashing(out, Context::new(&SHA256)));
+        fill(&mut layer);
+        layer.write(&[0; 1024]);
+        let Hashing(out, diff_id) = layer.0;
+        let Hashing(mut file, digest) = out.finish().expect("is written");
+        file.flush().expect("is written");
+        let digest = hex(digest);
+        fs::rename(&temporary, folder.join("blobs/sha256").join(&digest)).expect("is renamed");
+        let size = file.get_ref().metadata().expect("is there").len();
+        layers.push(json!({ "mediaType": LAYER_TYPE, "digest": format!("sha256:{digest}"), "size": size }));
+        diff_ids.push(format!("sha256:{}", hex(diff_id)));
+    }
+    config["rootfs"]["diff_ids"] = json!(diff_ids);
+    let config = blob(folder, "application/vnd.oci.image.config.v1+json", config.to_string().as_bytes());
+    layout_of_layers(folder, &config, &layers);
+}
+
+/// Runs the task, and asserts its bounds. Returns its messages.
+fn verify(name: &str, folder: &Path) -> String {
+    let errors = folder.join("stderr");
+    let mut command = verify_command(&["--engine", "none", "--host-init"]);
+    // The host's init is looked for in the image as well.
+    let init = folder.join("init");
+    fs::write(&init, elf(RISCV, Some(LOADER), &["libc.so.6"])).expect("is written");
+    command.arg(&init).arg(folder).stderr(File::create(&errors).expect("is made")).stdout(Stdio::null());
+    let mut child = command.spawn().expect("xtask starts");
+    let process = Path::new("/proc").join(child.id().to_string());
+    let (mut kilobytes, mut ticks) = (0, 0);
+    let peak = |status: &str| {
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+        line.trim().strip_suffix(" kB")?.parse::<u64>().ok()
+    };
+    // `utime` and `stime` of proc_pid_stat(5), in ticks; the task has one thread that works, so this is what a clock
+    // shows on a machine with nothing else to do.
+    let spent = |stat: &str| {
+        let fields = stat.rsplit_once(')')?.1.split_whitespace().skip(11).take(2);
+        fields.map(|field| field.parse::<u64>().ok()).sum::<Option<u64>>()
+    };
+    while child.try_wait().expect("is waited for").is_none() {
+        let read = |name| fs::read_to_string(process.join(name)).unwrap_or_default();
+        kilobytes = peak(&read("status")).unwrap_or(0).max(kilobytes);
+        ticks = spent(&read("stat")).unwrap_or(0).max(ticks);
+        if kilobytes > 2 * MOST_KILOBYTES || ticks > 2 * TICKS * MOST_SECONDS {
+            child.kill().and_then(|()| child.wait()).expect("is killed");
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(3));
+    }
+    let messages = fs::read_to_string(&errors).expect("is read");
+    let last = messages.lines().last().unwrap_or_default();
+    println!("{name}: {} MB, {} ticks: {last:.150}", kilobytes >> 10, ticks);
+    assert!(kilobytes > 0 && kilobytes <= MOST_KILOBYTES, "{name}: {kilobytes} kB");
+    assert!(ticks <= TICKS * MOST_SECONDS, "{name}: {} s", ticks / TICKS);
+    messages
+}
+
+/// Asserts that the image which `fill` makes is refused with this limit, or, if that is empty, judged.
+fn assert_bounded(name: &str, limit: &str, fill: impl FnOnce(&Path)) {
+    let scratch = Scratch::new("bounds");
+    fill(scratch.path());
+    let messages = verify(name, scratch.path());
+    if limit.is_empty() {
+        assert!(messages.contains(" passed, "), "{name}: {messages:.2000}");
+    } else {
+        assert!(messages.contains(limit) && messages.contains("limit"), "{name}: {messages:.2000}");
+    }
+}
+
+fn assert_layer_bounded(name: &str, limit: &str, fill: impl FnOnce(&mut Layer)) {
+    assert_bounded(name, limit, |folder| image(folder, fill));
+}
+
+#[test]
+fn many_names() {
+    let repeat = |kind: EntryType, link: &'static str, count: u32| {
+        move |layer: &mut Layer| {
+            layer.member(EntryType::Regular, "usr/lib/target", "", b"x");
+            (0..count).for_each(|number| layer.member(kind, &format!("usr/lib/{number}"), link, &[]));
+        }
+    };
+    let long_link: &'static str = "../../../../../../../../../../../../../../../../../../../../../../../../a";
+    assert_layer_bounded("many files", "", repeat(EntryType::Regular, "", 480_000));
+    assert_layer_bounded("many symlinks", "", repeat(EntryType::Symlink, long_link, 480_000));
+    assert_layer_bounded("many hard links", "", repeat(EntryType::Link, "usr/lib/target", 950_000));
+    assert_layer_bounded("many directories for processors", "processors", |layer| {
+        for number in 0..450_000 {
+            layer.member(EntryType::Directory, &format!("usr/lib/{number}-linux-gnu"), "", &[]);
+        }
+    });
+    assert_layer_bounded("one name again and again", "files", |layer| {
+        (0..600_000).for_each(|_| layer.file("usr/lib/x"));
+    });
+}
+
+#[test]
+fn long_and_deep_names() {
+    assert_layer_bounded("long names", "", |layer| {
+        let tail = "n".repeat(240);
+        (0..180_000).for_each(|number| layer.long(&format!("usr/lib/{number}{tail}")));
+    });
+    assert_layer_bounded("longer names", "names", |layer| {
+        let tail = "n".repeat(4000);
+        (0..20_000).for_each(|number| layer.long(&format!("usr/lib/{number}{tail}")));
+    });
+    assert_layer_bounded("deep directories", "look-ups", |layer| {
+        let deep = "d/".repeat(2000);
+        (0..20_000).for_each(|number| layer.long(&format!("{deep}{number}")));
+    });
+    assert_layer_bounded("shallow directories without end", "look-ups", |layer| {
+        let deep = "d/".repeat(45);
+        (0..400_000).for_each(|number| layer.file(&format!("{deep}{number}")));
+    });
+    assert_layer_bounded("links to links", "look-ups", |layer| {
+        for number in 0..38 {
+            layer.member(
+                EntryType::Symlink,
+                &format!("l{number}"),
+                &format!("{}l{}", "./".repeat(40), number + 1),
+                &[],
+            );
+        }
+        layer.member(EntryType::Directory, "l38", "", &[]);
+        (0..400_000).for_each(|number| layer.file(&format!("l0/{number}")));
+    });
+}
+
+#[test]
+fn pax_headers() {
+    let record = |name: &str, value: &str| {
+        let rest = format!(" {name}={value}\n");
+        let length =
+            (1..8).map(|digits| rest.len() + digits).find(|length| length.to_string().len() + rest.len() == *length);
+        format!("{}{rest}", length.expect("a length"))
+    };
+    let attribute = record("SCHILY.xattr.user.a", &"v".repeat(1_000_000));
+    assert_layer_bounded("attributes before no file", "limit", |layer| {
+        (0..2000).for_each(|_| layer.member(EntryType::XHeader, "x", "", attribute.as_bytes()));
+    });
+    let tiny = record("a", "b").repeat(170_000);
+    assert_layer_bounded("tiny records", "limit", |layer| {
+        for number in 0..2000 {
+            layer.member(EntryType::XHeader, "x", "", tiny.as_bytes());
+            layer.file(&format!("usr/lib/{number}"));
+        }
+    });
+    assert_layer_bounded("global headers", "limit", |layer| {
+        (0..4000).for_each(|_| layer.member(EntryType::XGlobalHeader, "x", "", attribute.as_bytes()));
+    });
+    let small = record("SCHILY.xattr.user.a", "");
+    assert_layer_bounded("many small attributes", "limit", |layer| {
+        for number in 0..2000 {
+            layer.member(EntryType::XHeader, "x", "", small.repeat(30_000).as_bytes());
+            layer.file(&format!("usr/lib/{number}"));
+        }
+    });
+}
+
+#[test]
+fn whiteouts() {
+    assert_bounded("opaque whiteouts", "whiteouts", |folder| {
+        let lower = |layer: &mut Layer| (0..100_000).for_each(|number| layer.file(&format!("d/{number}")));
+        let upper = |layer: &mut Layer| {
+            (0..1000).for_each(|number| layer.file(&format!("d/n{number}")));
+            (0..20_000).for_each(|_| layer.file("d/.wh..wh..opq"));
+        };
+        image_of_layers(folder, config(&ENTRYPOINT, &[]), vec![&lower as &dyn Fn(&mut Layer), &upper]);
+    });
+    assert_layer_bounded("whiteouts of nothing", "", |layer| {
+        (0..900_000).for_each(|number| layer.file(&format!("d/.wh.{number}")));
+    });
+}
+
+#[test]
+fn compressed_content() {
+    // gzip members one after the other are one stream.
+    let bomb = |folder: &Path, head: &[u8], content: &[u8], times: u32| {
+        let mut packed = gzip(head);
+        let piece = gzip(content);
+        (0..times).for_each(|_| packed.extend(&piece));
+        let layer = blob(folder, LAYER_TYPE, &packed);
+        let digest = layer["digest"].as_str().expect("a digest").to_owned();
+        let config = config(&ENTRYPOINT, &[digest]).to_string();
+        let config = blob(folder, "application/vnd.oci.image.config.v1+json", config.as_bytes());
+        layout_of_layers(folder, &config, &[layer]);
+    };
+    let header = |size_bytes: u64| {
+        let mut header = tar::Header::new_gnu();
+        header.set_path("usr/lib/zeros").expect("fits");
+        header.set_mode(0o755);
+        header.set_size(size_bytes);
+        header.set_cksum();
+        header.as_bytes().to_vec()
+    };
+    assert_bounded("a file of zeros", "bytes", |folder| bomb(folder, &header(64 << 30), &vec![0; 64 << 20], 200));
+    let mut program = [header(30 << 20), elf(RISCV, Some(LOADER), &["libc.so.6"])].concat();
+    program.resize((30 << 20) + 512, 0);
+    assert_bounded("programs of 30 MB", "bytes", |folder| bomb(folder, &[], &program, 400));
+}
+
+#[test]
+fn elf_strings() {
+    let long: Vec<String> = (0..250).map(|number| format!("{number}{}", "s".repeat(4000))).collect();
+    let names: Vec<&str> = long.iter().map(String::as_str).collect();
+    let program = elf(RISCV, Some(LOADER), &names);
+    assert_layer_bounded("long names in many programs", "names", |layer| {
+        (0..60).for_each(|number| layer.member(EntryType::Regular, &format!("usr/lib/{number}"), "", &program));
+    });
+    let short = elf(RISCV, Some(LOADER), &["x"; 250]);
+    assert_layer_bounded("many short names in many programs", "names", |layer| {
+        (0..20_000).for_each(|number| layer.member(EntryType::Regular, &format!("usr/lib/{number}"), "", &short));
+    });
+    assert_layer_bounded("libraries that are searched for without end", "", |layer| {
+        for number in 0..64 {
+            layer.member(EntryType::Symlink, &format!("usr/lib/{number}-linux-x"), &"./".repeat(49), &[]);
+        }
+        let needed: Vec<String> = (0..250).map(|number| format!("{number}{}", "/../a".repeat(700))).collect();
+        let needed: Vec<&str> = needed.iter().map(String::as_str).collect();
+        let program = elf(RISCV, Some(LOADER), &needed);
+        for path in ["usr/bin/tini", "usr/bin/sh", "usr/sbin/runc"] {
+            layer.member(EntryType::Regular, path, "", &program);
+        }
+    });
+}
+
+#[test]
+fn documents() {
+    let annotations = |count: u32| -> Value { (0..count).map(|number| (format!("{number:x}"), json!(""))).collect() };
+    assert_bounded("indexes with annotations", "limit", |folder| {
+        image(folder, |_| {});
+        let mut inner: Vec<Value> = Vec::new();
+        for number in 0..60 {
+            let mut manifest = blob(folder, MANIFEST_TYPE, format!("{{\"number\":{number}}}").as_bytes());
+            manifest["annotations"] = annotations(300_000);
+            let index = json!({ "manifests": [manifest] }).to_string();
+            inner.push(blob(folder, INDEX_TYPE, index.as_bytes()));
+        }
+        fs::write(folder.join("index.json"), json!({ "manifests": inner }).to_string()).expect("is written");
+    });
+    let configured = |name: &str, key: &str, value: Value| {
+        assert_bounded(name, "", |folder| {
+            let mut config = config(&ENTRYPOINT, &[]);
+            config["config"][key] = value;
+            image_of_layers(
+                folder,
+                config,
+                vec![|layer: &mut Layer| {
+                    for number in 0..38 {
+                        let target = format!("{}l{}", "./".repeat(40), number + 1);
+                        layer.member(EntryType::Symlink, &format!("l{number}"), &target, &[]);
+                    }
+                }],
+            );
+        });
+    };
+    configured("a long PATH", "Env", json!([format!("PATH={}", ":".repeat(4_000_000))]));
+    configured("a PATH of links", "Env", json!([format!("PATH={}", "l0:".repeat(1_300_000))]));
+    configured("a long command", "Cmd", json!(vec![""; 1_300_000]));
+    configured("a deep configuration", "Extra", json!(vec![json!([]); 1_300_000]));
+    assert_bounded("an unknown list in the configuration", "", |folder| {
+        let mut config = config(&ENTRYPOINT, &[]);
+        config["extra"] = json!(vec![json!([]); 1_300_000]);
+        image_of_layers(folder, config, vec![|_: &mut Layer| {}]);
+    });
+}
+
+#[test]
+fn many_layers() {
+    let layers = |count: usize| {
+        move |folder: &Path| image_of_layers(folder, config(&ENTRYPOINT, &[]), vec![|_: &mut Layer| {}; count])
+    };
+    assert_bounded("many layers", "", layers(500));
+    assert_bounded("too many layers", "513 layers", layers(512));
+}
