@@ -24,7 +24,6 @@ const CONTAINER_LIMIT: Duration = Duration::from_secs(60);
 const DAEMON_LIMIT: Duration = Duration::from_secs(60);
 /// The message for the kernel's ENOENT if the ELF interpreter is missing.
 const NO_INTERPRETER: &str = "exec /sbin/docker-init: no such file or directory";
-const SILENCE: &str = "no output";
 const POLL: Duration = Duration::from_millis(400);
 
 /// Containers of one image in one engine.
@@ -195,7 +194,11 @@ fn last_lines(stdout: &str, stderr: &str) -> String {
     let lines: Vec<&str> =
         stdout.lines().chain(stderr.lines()).map(str::trim).filter(|line| !line.is_empty()).collect();
     // The image decides what it prints; a terminal must not obey it.
-    if lines.is_empty() { SILENCE.to_owned() } else { one_line(&lines[lines.len().saturating_sub(3)..].join(" / ")) }
+    if lines.is_empty() {
+        "no output".to_owned()
+    } else {
+        one_line(&lines[lines.len().saturating_sub(3)..].join(" / "))
+    }
 }
 
 impl Container<'_> {
