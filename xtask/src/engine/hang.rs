@@ -112,7 +112,7 @@ fn hung_fork(before: &[Process<'_>], after: &[Process<'_>]) -> Option<HungFork> 
     Some(HungFork { process: found.number, sleeps_in: found.sleeps_in.map(str::to_owned) })
 }
 
-/// binfmt_misc puts the emulator and the path of the program before the program's arguments.
+/// `binfmt_misc` puts the emulator and the path of the program before the program's arguments.
 /// Source: the kernel's `admin-guide/binfmt-misc.rst`.
 fn is_emulated_daemon(command: &str) -> bool {
     let mut words = command.split_whitespace().map(|word| word.rsplit('/').next().unwrap_or_default());
