@@ -13,8 +13,10 @@ use crate::os::interrupt::Cleanup;
 use crate::os::process::{Output, Run, run};
 
 mod build_output;
+mod hang;
 mod image_builder;
 
+pub use hang::{HungFork, after_hangs};
 pub use image_builder::{Build, Builder};
 
 /// A healthy engine answers a query at once; one that hangs is reported.

@@ -60,7 +60,8 @@ impl Checkout {
         let base: &[_] =
             if arguments.contains(&"--base") { &[] } else { &["--base", "127.0.0.1:1/debian:trixie-slim"] };
         let mut run = xtask(&self.0, &[arguments, base].concat());
-        run.env("PATH", self.0.join("bin")).env("DOCKER_HOST", "tcp://127.0.0.1:1").output().expect("xtask runs")
+        run.env("PATH", self.0.join("bin")).env("DOCKER_HOST", "tcp://127.0.0.1:1").env_remove("XTASK_EMULATORS");
+        run.output().expect("xtask runs")
     }
 
     fn refusal(&self, arguments: &[&str]) -> String {
@@ -188,7 +189,8 @@ fn a_signal_removes_the_image_from_the_engine() {
     let docker = docker("28.0.0", "linux/riscv64", "exec /bin/sleep 300");
     checkout.stub("docker", &format!("echo \"$*\" >>'{}'\n{docker}", log.display()));
     let mut run = xtask(&checkout.0, &["--engine", "docker", "--base", "127.0.0.1:1/debian:trixie-slim"]);
-    run.env("PATH", checkout.0.join("bin")).env("DOCKER_HOST", "tcp://127.0.0.1:1").stderr(Stdio::null());
+    run.env("PATH", checkout.0.join("bin")).env("DOCKER_HOST", "tcp://127.0.0.1:1").env_remove("XTASK_EMULATORS");
+    run.stderr(Stdio::null());
     let mut run = run.spawn().expect("xtask starts");
     let calls = || fs::read_to_string(&log).unwrap_or_default();
     let deadline = Instant::now() + Duration::from_secs(60);

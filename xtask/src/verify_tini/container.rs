@@ -24,9 +24,6 @@ const CONTAINER_LIMIT: Duration = Duration::from_secs(60);
 const DAEMON_LIMIT: Duration = Duration::from_secs(60);
 /// The message for the kernel's ENOENT if the ELF interpreter is missing.
 const NO_INTERPRETER: &str = "exec /sbin/docker-init: no such file or directory";
-const SILENCE: &str = "no output";
-/// How the message begins if a limit was reached.
-const WAITED: &str = "waited";
 const POLL: Duration = Duration::from_millis(400);
 
 /// Containers of one image in one engine.
@@ -204,7 +201,11 @@ fn last_lines(stdout: &str, stderr: &str) -> String {
     let lines: Vec<&str> =
         stdout.lines().chain(stderr.lines()).map(str::trim).filter(|line| !line.is_empty()).collect();
     // The image decides what it prints; a terminal must not obey it.
-    if lines.is_empty() { SILENCE.to_owned() } else { one_line(&lines[lines.len().saturating_sub(3)..].join(" / ")) }
+    if lines.is_empty() {
+        "no output".to_owned()
+    } else {
+        one_line(&lines[lines.len().saturating_sub(3)..].join(" / "))
+    }
 }
 
 impl Container<'_> {
@@ -228,7 +229,7 @@ impl Container<'_> {
                 bail!("the container ended with {status}: {}", last_lines(&self.logs()?, ""));
             }
             if Instant::now() >= deadline {
-                bail!("{WAITED} {limit:?} for {what}: {}", last_lines(&self.logs()?, ""));
+                bail!("waited {limit:?} for {what}: {}", last_lines(&self.logs()?, ""));
             }
             std::thread::sleep(POLL);
         }

@@ -13,9 +13,8 @@ use camino::{Utf8Path, Utf8PathBuf};
 use oci::docker_archive;
 use oci::layout::Image;
 
-use crate::engine::Engine;
+use crate::engine::{Engine, after_hangs};
 use crate::os::checkout;
-use crate::os::host::Riscv64;
 use crate::os::interrupt::Cleanup;
 use crate::os::process::{Run, run};
 use crate::os::terminal::note;
@@ -25,7 +24,7 @@ const DOCKERFILE: &str = "FROM scratch\nCOPY hello /hello\n";
 /// A start under qemu-user takes three seconds on a desktop; buildx itself gives up after one to two minutes.
 const BOOTSTRAP_LIMIT: Duration = Duration::from_secs(180);
 /// A start that hangs under qemu-user is repeated.
-const MOST_STARTS: usize = 4;
+const MOST_STARTS: u32 = 4;
 const BUILD_LIMIT: Duration = Duration::from_secs(180);
 const REMOVE_LIMIT: Duration = Duration::from_secs(60);
 
@@ -71,37 +70,32 @@ impl<'a> Builder<'a> {
         self.engine.run(command.below("buildx")).env("BUILDX_CONFIG", self.work.join("buildx"))
     }
 
-    /// Starts the builder. Returns how it started and what buildx reports about it. Under qemu-user one start
-    /// in eight hangs before the daemon's first line, in the child of a fork: only that is tried again.
+    /// Starts the builder. Returns how it started and what buildx reports about it. A start that hangs in QEMU is
+    /// tried again; nothing else is.
     pub fn bootstrap(&self) -> Result<(String, Inspection)> {
-        let mut hung = 0;
-        loop {
-            match self.bootstrap_once() {
-                Ok(inspection) if hung == 0 => return Ok((inspection.status.clone(), inspection)),
+        let mut hung = None;
+        for attempt in 1..=MOST_STARTS {
+            let error = match self.bootstrap_once() {
                 Ok(inspection) => {
-                    let how = format!(
-                        "{} at attempt {}; earlier attempts hung under qemu-user without output",
-                        inspection.status,
-                        hung + 1
-                    );
-                    return Ok((how, inspection));
+                    return Ok((inspection.status.clone() + &after_hangs(attempt, hung.as_ref()), inspection));
                 }
-                Err(error) => {
-                    let log = self.log();
-                    hung += 1;
-                    if !log.is_empty() || Riscv64::here() == Riscv64::Natively || hung == MOST_STARTS {
-                        let log = if log.is_empty() { format!("empty after each of {hung} attempts") } else { log };
-                        let error = format!("{error:#}");
-                        let last = error.lines().rfind(|line| !line.trim().is_empty()).unwrap_or_default();
-                        bail!("the builder does not start: {} (the daemon's log: {log})", last.trim());
-                    }
-                    note(
-                        "the daemon hung before its first line of output, which happens under qemu-user; trying again",
-                    );
-                    self.remove_builder().read()?;
-                }
+                Err(error) => format!("{error:#}"),
+            };
+            let Some(fork) = self.engine.hung_fork(&self.container()) else {
+                let last = error.lines().rfind(|line| !line.trim().is_empty()).unwrap_or_default();
+                bail!("the builder does not start: {} (the daemon's log{})", last.trim(), self.log());
+            };
+            if attempt < MOST_STARTS {
+                note(format_args!("{fork}; starting the builder again"));
+                self.remove_builder().read()?;
             }
+            hung = Some(fork);
         }
+        let fork = hung.map(|fork| format!("{fork}; ")).unwrap_or_default();
+        bail!(
+            "the builder hung at each of {MOST_STARTS} starts: {fork}see \"hangs at its start\" in \
+             docs/TROUBLESHOOTING.md"
+        )
     }
 
     fn remove_builder(&self) -> Run {
@@ -117,14 +111,20 @@ impl<'a> Builder<'a> {
         Inspection::parse(&text).map_err(anyhow::Error::msg)
     }
 
-    /// The last lines of the daemon's log, on one line.
+    /// The name that buildx gives the container of the first node.
+    fn container(&self) -> String {
+        format!("buildx_buildkit_{}0", self.names.builder)
+    }
+
+    /// The last lines of the daemon's log, on one line; continues "the daemon's log".
     fn log(&self) -> String {
-        let container = format!("buildx_buildkit_{}0", self.names.builder);
+        let container = self.container();
         let Ok(output) = self.engine.run(run!("logs --tail 4 {container}")).output() else {
-            return "not readable".to_owned();
+            return " is not readable".to_owned();
         };
         let log = format!("{}{}", String::from_utf8_lossy(&output.stdout), output.stderr);
-        log.trim().lines().collect::<Vec<_>>().join(" | ")
+        let log = log.trim().lines().collect::<Vec<_>>().join(" | ");
+        if log.is_empty() { " is empty".to_owned() } else { format!(": {log}") }
     }
 
     /// Builds an image with the builder, and reads it back from the engine.

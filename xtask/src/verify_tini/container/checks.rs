@@ -1,17 +1,19 @@
 //! The checks of containers, a function each: it returns the evidence, or fails with the reason.
 #![allow(clippy::disallowed_methods, reason = "asks the clock")]
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
-use crate::os::host::Riscv64;
+use crate::engine::{HungFork, after_hangs};
 use crate::os::process::run;
-use crate::verify_tini::container::{CONTAINER_LIMIT, Containers, DAEMON_LIMIT, SILENCE, WAITED, last_lines};
+use crate::verify_tini::container::{CONTAINER_LIMIT, Containers, DAEMON_LIMIT, last_lines};
 use crate::verify_tini::image_checks::{DOCKER_INIT, TINI};
 
 /// A daemon that hangs under qemu-user is started again.
 const MOST_STARTS: u32 = 3;
+/// An emulated start takes three seconds. One that takes longer than this may hang, and its processes are looked at.
+const SLOW_START: Duration = Duration::from_secs(10);
 /// A process whose parent ends first: process 1 inherits it, and must reap it when it ends; a zombie stays in
 /// /proc.
 const ORPHAN: &str = "orphan=$(sh -c 'sleep 0.3 >/dev/null & echo $!'); tries=0; \
@@ -77,40 +79,46 @@ pub(super) fn sigterm(containers: &Containers<'_>, init: bool) -> Result<String>
     Ok("the child's trap ran on SIGTERM, and its exit status 7 is the container's".to_owned())
 }
 
-/// buildkitd starts, and `buildctl` in the container reaches it, as buildx does. Under qemu-user one start in
-/// eight hangs before the daemon's first line: only that is tried again, and the evidence says so.
+/// buildkitd starts, and `buildctl` in the container reaches it, as buildx does. A start that hangs in QEMU is tried
+/// again, and the evidence says so; nothing else is.
 pub(super) fn daemon(containers: &Containers<'_>, init: bool, arguments: &[&str]) -> Result<String> {
-    // One that ended without a word did not hang.
-    let is_hang = |error: &anyhow::Error| {
-        let message = error.to_string();
-        message.starts_with(WAITED) && message.ends_with(SILENCE)
-    };
-    for hung in 0..MOST_STARTS - 1 {
-        match daemon_once(containers, init, arguments) {
-            Err(error) if is_hang(&error) && Riscv64::here() != Riscv64::Natively => {}
-            Ok(evidence) if hung > 0 => {
-                return Ok(format!(
-                    "{evidence} (at attempt {}; earlier attempts hung under qemu-user without output)",
-                    hung + 1
-                ));
-            }
-            other => return other,
+    let mut hung = None;
+    for attempt in 1..=MOST_STARTS {
+        match daemon_once(containers, init, arguments)? {
+            Start::Answered(evidence) => return Ok(evidence + &after_hangs(attempt, hung.as_ref())),
+            Start::Hung(fork) => hung = Some(fork),
         }
     }
-    daemon_once(containers, init, arguments)
+    let fork = hung.map(|fork| format!("{fork}; ")).unwrap_or_default();
+    bail!("it hung at each of {MOST_STARTS} starts: {fork}see \"hangs at its start\" in docs/TROUBLESHOOTING.md")
 }
 
-fn daemon_once(containers: &Containers<'_>, init: bool, arguments: &[&str]) -> Result<String> {
+/// What came of one start.
+enum Start {
+    Answered(String),
+    Hung(HungFork),
+}
+
+fn daemon_once(containers: &Containers<'_>, init: bool, arguments: &[&str]) -> Result<Start> {
     let started = Instant::now();
     let container = containers.detached(init, "--privileged", arguments)?;
-    let mut workers = String::new();
+    let (mut workers, mut hung) = (String::new(), None);
     container.wait_for("`buildctl debug workers` to answer", DAEMON_LIMIT, |container| {
         let name = &container.name;
         let output = container.engine.run(run!("exec {name} buildctl debug workers")).output()?;
         workers = String::from_utf8_lossy(&output.stdout).into_owned();
-        Ok(output.status.success() && workers.contains("linux/"))
+        if output.status.success() && workers.contains("linux/") {
+            return Ok(true);
+        }
+        if started.elapsed() >= SLOW_START {
+            hung = container.engine.hung_fork(name);
+        }
+        Ok(hung.is_some())
     })?;
+    if let Some(fork) = hung {
+        return Ok(Start::Hung(fork));
+    }
     let platforms = workers.lines().last().and_then(|line| line.split_whitespace().nth(1)).unwrap_or_default();
     let seconds = started.elapsed().as_secs_f32();
-    Ok(format!("buildkitd answered `buildctl debug workers` after {seconds:.1} s: {platforms}"))
+    Ok(Start::Answered(format!("buildkitd answered `buildctl debug workers` after {seconds:.1} s: {platforms}")))
 }
