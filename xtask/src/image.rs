@@ -208,8 +208,7 @@ fn make(dist: &Dist, inputs: &Inputs, engine: &Engine, lock: &BuildLock) -> Resu
         tag: partial.name,
         log: &lock.log,
     };
-    let reported = builder.build(&build, &lock.lock)?;
-    let base_digest = base.as_ref().map(|base| base.digest.to_string()).or(reported);
+    let base_digest = builder.build(&build, &lock.lock)?;
     let archive = scratch.path().join("image.tar");
     engine.save(partial.name, &archive)?;
     drop(partial);

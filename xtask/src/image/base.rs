@@ -26,8 +26,6 @@ const LARGEST_LAYER_BYTES: u64 = 1 << 30;
 pub struct Base {
     /// The same image by the digest of its manifest for riscv64, which always refers to the same image.
     pub pinned: ImageName,
-    /// That digest.
-    pub digest: Digest,
     /// When it was made.
     pub created: Timestamp,
     layers: Vec<Layer>,
@@ -60,7 +58,7 @@ impl Base {
             match Self::read(&format!("{host}/{path}"), &reference) {
                 Ok((digest, created, layers, found_in)) => {
                     let pinned = format!("{registry}/{path}@{digest}").parse().map_err(Error::msg)?;
-                    return Ok(Self { pinned, digest, created, layers, registry: found_in });
+                    return Ok(Self { pinned, created, layers, registry: found_in });
                 }
                 Err(error) => reasons.push(format!("{host}: {error:#}")),
             }

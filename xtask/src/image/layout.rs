@@ -6,7 +6,7 @@ use std::io::{Read, Seek, SeekFrom};
 use std::thread::ScopedJoinHandle;
 
 use anyhow::{Context, Result, bail, ensure};
-use camino::Utf8Path;
+use camino::{Utf8Path, Utf8PathBuf};
 use oci::digest::{Digest, HashingWriter, copy, file_digest, sha256};
 use oci::documents::{Descriptor, INDEX, Index, Manifest, OCI_LAYOUT};
 use oci::layer::archive::{self, Written};
@@ -94,22 +94,27 @@ fn write_layers(image: &Image, scratch: &Utf8Path, folder: &Utf8Path, contents: 
     let mut progress = Progress::new("layout", Unit::Count("layers"));
     progress.set_total(all as u64);
     let mut tree = Tree::default();
+    for index in 0..of_base {
+        image.unpack(index, &layer_in(scratch, index))?;
+    }
     let mut kept = match contents.base {
-        Some(base) => kept_layers(image, base, of_base, scratch, folder)?,
+        Some(base) => kept_layers(base, of_base, scratch, folder)?,
         None => Vec::new(),
     };
     // Compression takes most of the time, so layers are compressed in parallel.
     std::thread::scope(|scope| {
         let mut writers = Vec::new();
         for index in 0..all {
-            let layer = scratch.join(format!("layer-{index}.tar"));
-            image.unpack(index, &layer)?;
+            let layer = layer_in(scratch, index);
+            let is_ours = index >= of_base;
+            if is_ours {
+                image.unpack(index, &layer)?;
+            }
             let entries = tree.canonical(archive::read(&layer)?, latest_epoch);
             for entry in &entries {
                 check_command(&layer, entry, contents.files)?;
             }
             let kept = kept.get_mut(index).and_then(Option::take);
-            let is_ours = index >= of_base;
             writers.push(scope.spawn(move || match kept {
                 Some(kept) => Ok(kept),
                 None => write_layer(&layer, is_ours.then_some(&entries), folder, index),
@@ -145,26 +150,17 @@ fn check_command(layer: &Utf8Path, entry: &Entry, files: &[FileRecord]) -> Resul
 
 /// Writes the layers of the base as its registry serves them, so that whoever has that base need not pull them again.
 /// `None` for one that cannot be had so.
-fn kept_layers(
-    image: &Image,
-    base: &Base,
-    of_base: usize,
-    scratch: &Utf8Path,
-    folder: &Utf8Path,
-) -> Result<Vec<Option<Written>>> {
+fn kept_layers(base: &Base, of_base: usize, scratch: &Utf8Path, folder: &Utf8Path) -> Result<Vec<Option<Written>>> {
     ensure!(base.layer_count() == of_base, "the engine built on {of_base} layers; {} has another number", base.pinned);
-    let layer = scratch.join("layer-of-base.tar");
     let mut kept = Vec::new();
     for index in 0..of_base {
-        image.unpack(index, &layer)?;
-        let (_, sha256) = file_digest(&layer)?;
+        let (_, sha256) = file_digest(&layer_in(scratch, index))?;
         let (diff_id, expected) = (Digest::from(sha256), base.diff_id(index));
         ensure!(diff_id == *expected, "the engine built on {diff_id}, and {} has {expected} there", base.pinned);
         let blob = folder.join(format!("blob-{index}"));
         kept.push(match base.fetch_layer(index, &blob) {
             Ok((digest, size_bytes)) => {
-                let place = folder.join(digest.blob());
-                fs::rename(&blob, &place).with_context(|| format!("cannot rename {blob} to {place}"))?;
+                name_blob(folder, &blob, &digest)?;
                 Some(Written { diff_id, digest, size_bytes })
             }
             Err(error) => {
@@ -185,9 +181,19 @@ fn write_layer(layer: &Utf8Path, entries: Option<&Vec<Entry>>, folder: &Utf8Path
         Some(entries) => archive::rewrite(layer, entries, &blob)?,
         None => archive::compress(layer, &blob)?,
     };
-    let place = folder.join(written.digest.blob());
-    fs::rename(&blob, &place).with_context(|| format!("cannot rename {blob} to {place}"))?;
+    name_blob(folder, &blob, &written.digest)?;
     Ok(written)
+}
+
+/// Moves a complete blob to the place that its digest names.
+fn name_blob(folder: &Utf8Path, blob: &Utf8Path, digest: &Digest) -> Result<()> {
+    let place = folder.join(digest.blob());
+    fs::rename(blob, &place).with_context(|| format!("cannot rename {blob} to {place}"))
+}
+
+/// Where a layer is unpacked to.
+fn layer_in(scratch: &Utf8Path, index: usize) -> Utf8PathBuf {
+    scratch.join(format!("layer-{index}.tar"))
 }
 
 /// Writes a blob of JSON; returns its digest and size.
