@@ -9,6 +9,7 @@
 use std::collections::{HashSet, VecDeque};
 use std::fs::File;
 use std::num::{NonZeroU32, NonZeroUsize};
+use std::ops::RangeInclusive;
 use std::sync::mpsc::{Receiver, TryRecvError, channel};
 use std::time::Duration;
 
@@ -24,11 +25,9 @@ use crate::os::terminal::{Progress, Unit, clock, note, print_status};
 /// Emulated or slow riscv64 boards take an hour; a compiler that takes longer than this hangs.
 const LIMIT: Duration = Duration::from_secs(6 * 60 * 60);
 
-/// How far the heap of the compiler grows before it collects garbage, in percent: it then takes 0.92 of the CPU time
-/// of the default, 100, and more memory.
-const GOGC: &str = "400";
-/// The memory for each program at once from which on that is done: the linker of `buildkitd` takes 1.3 GB then.
-const ROOMY_BYTES: u64 = 2 << 30;
+/// The heap at which a program of Go begins to collect garbage, instead of at twice what it holds: a build then takes
+/// 0.94 (the least) to 0.91 (the most) of the CPU time. The linker of `buildkitd` needs 0.9 GB in any case.
+const HEAP_BYTES: RangeInclusive<u64> = 1280 << 20..=3 << 30;
 
 /// How Go works: none of it changes a byte of the output.
 #[derive(Debug, Default)]
@@ -94,9 +93,20 @@ impl Settings {
         };
         let processors = std::thread::available_parallelism().map_or(1, NonZeroUsize::get) as u64;
         let programs = self.jobs.map_or(processors, |jobs| u64::from(jobs.get()));
-        let is_roomy = host::available_memory_bytes().is_some_and(|bytes| bytes / programs >= ROOMY_BYTES);
-        if is_roomy && !is_set("GOGC") { run.env("GOGC", GOGC) } else { run }
+        match host::available_memory_bytes().and_then(|available| heap_bytes(available, programs)) {
+            Some(bytes) if !is_set("GOGC") && !is_set("GOMEMLIMIT") => {
+                run.env("GOGC", "off").env("GOMEMLIMIT", bytes.to_string())
+            }
+            _ => run,
+        }
     }
+}
+
+/// The heap for each of so many programs at once: half of its share of the available memory. `None` if that is too
+/// little; Go's own defaults are then better.
+fn heap_bytes(available: u64, programs: u64) -> Option<u64> {
+    let share = (available / programs / 2).min(*HEAP_BYTES.end());
+    HEAP_BYTES.contains(&share).then_some(share)
 }
 
 /// Lists the packages that will be compiled, on another thread: it takes a second, during which Go
@@ -188,3 +198,23 @@ pub fn check_version(program: &Utf8Path, wanted: &str) -> Result<Option<String>>
 /// Upstream's Dockerfile retries this too: under emulation it sometimes hangs.
 const VERSION_ATTEMPTS: u32 = 3;
 const VERSION_LIMIT: Duration = Duration::from_secs(30);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_heap_is_half_of_a_program_s_share_of_the_memory_within_bounds() {
+        let cases = [
+            (22 << 30, 2, Some(3 << 30)),
+            (14 << 30, 4, Some(7 << 28)),
+            (5 << 30, 2, Some(1280 << 20)),
+            ((5 << 30) - 4, 2, None),
+            (u64::MAX, 1, Some(3 << 30)),
+            (0, 64, None),
+        ];
+        for (available, programs, expected) in cases {
+            assert_eq!(heap_bytes(available, programs), expected, "{available} {programs}");
+        }
+    }
+}
