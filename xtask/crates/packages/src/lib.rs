@@ -1,4 +1,24 @@
-//! Packages for distributions, and static repositories of them. Formats only: what is built, signed and published
-//! is the business of xtask, which runs this crate's program, so that only `package` pays for compiling the crate rpm.
+//! The packages of `BuildKit` for riscv64: their names and versions, the files in them, and the formats of Debian and RPM.
+//!
+//! Without the feature `write` this crate is what xtask has to know: [`version`], [`request`] and [`index`]. With it, the
+//! program `packager` turns a [`request::Request`] into packages: [`buildkit`] chooses the files and texts,
+//! [`contents`] is the model that they are chosen in, and [`deb`] and [`rpm`] write it. Only `packager` compiles
+//! the crates that do so.
+//!
+//! Knows nothing of GitHub, registries or sockets. The same request gives the same bytes on every machine: all times
+//! are the source date, every owner is root, every list is sorted, and the compressor is compiled from one source.
 
+pub mod index;
+pub mod request;
+pub mod version;
+
+#[cfg(feature = "write")]
+pub mod buildkit;
+#[cfg(feature = "write")]
+pub mod contents;
+#[cfg(feature = "write")]
+pub mod deb;
+#[cfg(feature = "write")]
 pub mod repository;
+#[cfg(feature = "write")]
+pub mod rpm;

@@ -1,23 +1,61 @@
-//! What `cargo xtask package` runs.
+//! `packager`: writes the packages that a request names. `cargo xtask package` runs it; nobody has to by hand.
+#![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "reads and writes files")]
 
-use anyhow::Result;
+use std::fs::{self, File};
+use std::io::{BufWriter, Write};
+
+use anyhow::{Context, Result};
 use camino::Utf8PathBuf;
-use clap::Parser;
+use clap::{Parser, Subcommand};
+use packages::request::Request;
+use packages::version::Format;
+use packages::{buildkit, deb, repository, rpm};
 
 #[derive(Parser)]
-enum Command {
-    /// Write the indexes of a repository that has these packages, and print it as JSON
+struct Packager {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Write the packages of a request
+    Write {
+        /// The request, as JSON
+        request: Utf8PathBuf,
+    },
+    /// Write the indexes of a repository that has these packages, and print what is where as JSON
     Index {
         /// The directory for the indexes
-        #[arg(long)]
         folder: Utf8PathBuf,
         packages: Vec<Utf8PathBuf>,
     },
 }
 
 fn main() -> Result<()> {
-    let Command::Index { folder, packages } = Command::parse();
-    let repository = packages::repository::index(&packages, &folder)?;
-    println!("{}", serde_json::to_string(&repository)?);
+    match Packager::parse().task {
+        Task::Write { request } => {
+            let text = fs::read_to_string(&request).with_context(|| format!("cannot read {request}"))?;
+            write(&serde_json::from_str(&text).with_context(|| format!("{request} is not a request"))?)
+        }
+        Task::Index { folder, packages } => {
+            println!("{}", serde_json::to_string(&repository::index(&packages, &folder)?)?);
+            Ok(())
+        }
+    }
+}
+
+fn write(request: &Request) -> Result<()> {
+    for format in &request.formats {
+        let package = buildkit::package(request, *format)?;
+        let path = request.out.join(request.version.file_name(*format));
+        let mut out = BufWriter::new(File::create(&path).with_context(|| format!("cannot create {path}"))?);
+        match format {
+            Format::Deb => deb::write(&package, &mut out),
+            Format::Rpm => rpm::write(&package, &mut out),
+        }
+        .and_then(|()| Ok(out.flush()?))
+        .with_context(|| format!("cannot write {path}"))?;
+    }
     Ok(())
 }

@@ -12,52 +12,30 @@ use anyhow::{Context, Result, bail};
 use camino::{Utf8Path, Utf8PathBuf};
 use flate2::{Compression, GzBuilder};
 use oci::digest::Sha256;
-use serde::Serialize;
 
-pub use channel::Channel;
-pub use package::Package;
+use crate::index::{Channel, Index, PackageFile, SHA256SUMS};
+use crate::repository::package::Package;
 
 mod apt;
-mod channel;
-mod deb;
+mod control;
 mod dnf;
 mod package;
 mod rpm_header;
 
-/// What `sha256sum --check` reads: every package, and nothing else.
-pub const SHA256SUMS: &str = "SHA256SUMS";
-
 /// Files by their paths in the repository.
 type Files = BTreeMap<Utf8PathBuf, Vec<u8>>;
-
-/// A repository's packages and the files that describe them.
-#[derive(Serialize)]
-pub struct Repository {
-    /// Sorted by path.
-    pub packages: Vec<Package>,
-    /// The paths of the indexes, relative to the repository.
-    pub indexes: Vec<Utf8PathBuf>,
-}
 
 /// Reads `packages`, and writes the indexes of a repository that has them all into the directory `folder`.
 ///
 /// # Errors
 /// If a file is not a package, or if two have the same place and other bytes.
-pub fn index(packages: &[Utf8PathBuf], folder: &Utf8Path) -> Result<Repository> {
+pub fn index(packages: &[Utf8PathBuf], folder: &Utf8Path) -> Result<Index> {
     let mut by_path = BTreeMap::new();
     for file in packages {
         let package = Package::read(file)?;
-        let Some(known) = by_path.get(&package.path) else {
-            by_path.insert(package.path.clone(), package);
-            continue;
-        };
-        let Package { file: first, path, sha256, .. } = known;
-        if *sha256 != package.sha256 {
-            bail!(
-                "{first} and {file} are both {path}, and differ (SHA-256 {sha256} and {}); a published package never \
-                 changes: give the new one a higher revision",
-                package.sha256
-            );
+        match by_path.get(&package.file.path) {
+            None => _ = by_path.insert(package.file.path.clone(), package),
+            Some(first) => require_same(&first.file, &package.file)?,
         }
     }
     let packages: Vec<Package> = by_path.into_values().collect();
@@ -68,21 +46,38 @@ pub fn index(packages: &[Utf8PathBuf], folder: &Utf8Path) -> Result<Repository> 
         fs::create_dir_all(parent).with_context(|| format!("cannot create {parent}"))?;
         fs::write(&path, content).with_context(|| format!("cannot write {path}"))?;
     }
-    Ok(Repository { packages, indexes: files.into_keys().collect() })
+    let packages = packages.into_iter().map(|package| package.file).collect();
+    Ok(Index { packages, indexes: files.into_keys().collect() })
+}
+
+/// Two files with the same place are the same package.
+fn require_same(first: &PackageFile, second: &PackageFile) -> Result<()> {
+    if first.sha256 == second.sha256 {
+        return Ok(());
+    }
+    bail!(
+        "{} and {} are both {}, and differ (SHA-256 {} and {}); a published package never changes: give the new one a \
+         higher revision",
+        first.file,
+        second.file,
+        first.path,
+        first.sha256,
+        second.sha256
+    )
 }
 
 /// Every file of the repository but its packages.
 fn indexes(packages: &[Package]) -> Result<Files> {
     let mut files = Files::new();
     for channel in Channel::ALL {
-        let of_channel: Vec<&Package> = packages.iter().filter(|package| package.channel == channel).collect();
+        let of_channel: Vec<&Package> = packages.iter().filter(|package| package.file.channel == channel).collect();
         // Machines ask for the stable channel even before there is a package in it.
         if !of_channel.is_empty() || channel == Channel::Stable {
             files.extend(apt::suite(channel, &of_channel)?);
             files.extend(dnf::repodata(channel, &of_channel)?);
         }
     }
-    let line = |package: &Package| format!("{}  {}\n", package.sha256, package.path);
+    let line = |package: &Package| format!("{}  {}\n", package.file.sha256, package.file.path);
     files.insert(SHA256SUMS.into(), packages.iter().map(line).collect::<String>().into());
     Ok(files)
 }

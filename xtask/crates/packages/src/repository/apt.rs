@@ -4,8 +4,9 @@ use anyhow::{Context, Result};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc2822;
 
-use crate::repository::package::Header;
-use crate::repository::{Channel, Files, Package, date, gzip, sha256};
+use crate::index::{Channel, PackageFile};
+use crate::repository::package::{Header, Package};
+use crate::repository::{Files, date, gzip, sha256};
 
 /// The suite of a channel, but for its signatures.
 pub fn suite(channel: Channel, packages: &[&Package]) -> Result<Files> {
@@ -34,7 +35,7 @@ pub fn suite(channel: Channel, packages: &[&Package]) -> Result<Files> {
 /// A package's paragraph in `Packages`: its control file, and where the package is.
 fn paragraph(package: &Package) -> Option<String> {
     let Header::Deb(control) = &package.header else { return None };
-    let Package { path, size_bytes, sha256, .. } = package;
+    let PackageFile { path, size_bytes, sha256, .. } = &package.file;
     let path = path.strip_prefix("apt").unwrap_or(path);
     Some(format!("{}Filename: {path}\nSize: {size_bytes}\nSHA256: {sha256}\n\n", control.text))
 }

@@ -2,15 +2,16 @@
 #![allow(clippy::disallowed_types, reason = "reads packages")]
 
 use std::fs::File;
-use std::io::{BufReader, Read};
+use std::io::Read;
 
 use anyhow::{Context, Result, bail, ensure};
 use camino::Utf8Path;
 use flate2::read::GzDecoder;
+use liblzma::read::XzDecoder;
 
 use crate::repository::package::part_of_name;
 
-/// Of the member `control.tar.gz`; those of large packages have a few hundred kilobytes.
+/// Of `control.tar`, packed and unpacked; those of large packages have a few hundred kilobytes.
 const MOST_CONTROL_BYTES: u64 = 4 << 20;
 
 /// A control file.
@@ -26,17 +27,18 @@ impl Control {
     /// Reads that of the package `file`.
     ///
     /// # Errors
-    /// If it is not in the format of deb(5), version 2.0, with a `control.tar.gz`.
+    /// If it is not in the format of deb(5), version 2.0, packed by gzip or xz.
     pub fn read(file: &Utf8Path) -> Result<Self> {
-        let mut input = BufReader::new(File::open(file).with_context(|| format!("cannot open {file}"))?);
-        let mut magic = [0; 8];
-        input.read_exact(&mut magic)?;
-        ensure!(&magic == b"!<arch>\n", "it is not an archive of `ar`");
-        let (name, built_epoch, content) = member(&mut input)?;
+        let mut archive = ar::Archive::new(File::open(file).with_context(|| format!("cannot open {file}"))?);
+        let (name, built_epoch, content) = member(&mut archive)?;
         ensure!(name == "debian-binary" && content.starts_with(b"2."), "its first member is {name:?}");
-        let (name, _, content) = member(&mut input)?;
-        ensure!(name == "control.tar.gz", "its second member is {name:?}, and only control.tar.gz can be read");
-        Ok(Self { text: control_file(&content)?, built_epoch })
+        let (name, _, content) = member(&mut archive)?;
+        let text = match name.as_str() {
+            "control.tar.gz" => control_file(GzDecoder::new(&*content))?,
+            "control.tar.xz" => control_file(XzDecoder::new(&*content))?,
+            _ => bail!("its second member is {name:?}, not control.tar.xz or control.tar.gz"),
+        };
+        Ok(Self { text, built_epoch })
     }
 
     /// The value of a field of one line.
@@ -61,26 +63,20 @@ impl Control {
 }
 
 /// The next member of an archive: its name, its date and its content.
-fn member(input: &mut impl Read) -> Result<(String, u64, Vec<u8>)> {
-    let mut header = [0; 60];
-    input.read_exact(&mut header).context("it ends early")?;
-    let text = |from: usize, to: usize| std::str::from_utf8(&header[from..to]).map(str::trim_ascii_end);
-    let name = text(0, 16)?.trim_end_matches('/').to_owned();
-    let (date, size) = (text(16, 28)?.parse()?, text(48, 58)?.parse::<u64>()?);
-    ensure!(header.ends_with(b"`\n"), "a member has no header");
+fn member(archive: &mut ar::Archive<File>) -> Result<(String, u64, Vec<u8>)> {
+    let mut entry = archive.next_entry().context("it ends early")??;
+    let header = entry.header();
+    let (name, date, size) = (String::from_utf8_lossy(header.identifier()).into_owned(), header.mtime(), header.size());
     ensure!(size <= MOST_CONTROL_BYTES, "its member {name} has {size} bytes");
     let mut content = Vec::new();
-    input.take(size).read_to_end(&mut content)?;
+    entry.read_to_end(&mut content)?;
     ensure!(content.len() as u64 == size, "it ends early");
-    if size % 2 == 1 {
-        input.read_exact(&mut [0])?;
-    }
     Ok((name, date, content))
 }
 
-/// The file `control` in a `control.tar.gz`.
-fn control_file(packed: &[u8]) -> Result<String> {
-    let mut archive = tar::Archive::new(GzDecoder::new(packed).take(MOST_CONTROL_BYTES));
+/// The file `control` in a `control.tar`.
+fn control_file(unpacked: impl Read) -> Result<String> {
+    let mut archive = tar::Archive::new(unpacked.take(MOST_CONTROL_BYTES));
     for entry in archive.entries()? {
         let mut entry = entry?;
         if entry.path_bytes().strip_prefix(b"./").unwrap_or(&entry.path_bytes()) != b"control" {
