@@ -3,8 +3,9 @@
 
 use std::fs::File;
 use std::io::{BufReader, Read};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, anyhow, ensure};
 use camino::Utf8Path;
 use rpm::PackageMetadata;
 
@@ -20,10 +21,14 @@ impl RpmHeader {
     /// Reads that of the package `file`, and not its payload.
     ///
     /// # Errors
-    /// If it is not an RPM.
+    /// If it is not an RPM, or if its header is not what its own digest says.
     pub fn read(file: &Utf8Path) -> Result<Self> {
         let input = File::open(file).with_context(|| format!("cannot open {file}"))?;
-        Ok(Self(PackageMetadata::parse(&mut BufReader::new(input.take(MOST_HEADER_BYTES)))?))
+        // The crate rpm panics at offsets that lead out of a damaged header.
+        let parse = || PackageMetadata::parse(&mut BufReader::new(input.take(MOST_HEADER_BYTES)));
+        let header = catch_unwind(AssertUnwindSafe(parse)).map_err(|_| anyhow!("its header is damaged"))??;
+        header.verify_digests()?;
+        Ok(Self(header))
     }
 
     /// Its version, without epoch and release.
