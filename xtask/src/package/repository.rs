@@ -70,6 +70,8 @@ pub fn run(root: &Utf8Path, folder: &Utf8Path, options: &RepositoryOptions, as_j
     let from = if options.from.is_empty() { &default[..] } else { &options.from };
 
     let stage = root.join("target/repository");
+    let on_wait = || print_status("package", "waiting for another run in this checkout");
+    let _lock = files::lock(&stage.with_extension("lock"), on_wait)?;
     let mut packages = packages_in(folder)?;
     for folder in from {
         packages.extend(packages_in(folder)?);
