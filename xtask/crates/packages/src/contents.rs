@@ -1,5 +1,9 @@
 //! The model of a package that both formats are written from.
+#![allow(clippy::disallowed_methods, reason = "reads files")]
 
+use std::fs;
+
+use anyhow::{Context, Result};
 use camino::Utf8PathBuf;
 
 use crate::version::PackageVersion;
@@ -22,7 +26,8 @@ pub struct Package {
     pub scripts: Scripts,
     /// Sorted by path, none twice. Directories are not listed: a writer adds those that no other package owns.
     pub files: Vec<File>,
-    pub changelog: Changelog,
+    /// What changed, in one sentence: the only entry of the changelog.
+    pub change: String,
     /// The time of everything, in seconds since 1970.
     pub source_date_epoch: u32,
 }
@@ -39,9 +44,9 @@ pub struct Relations {
 /// Fedora Packaging Guidelines, "Scriptlets".
 #[derive(Clone, Debug, Default)]
 pub struct Scripts {
-    pub after_install: Option<String>,
-    pub before_remove: Option<String>,
-    pub after_remove: Option<String>,
+    pub after_install: String,
+    pub before_remove: String,
+    pub after_remove: String,
 }
 
 /// A regular file.
@@ -60,6 +65,16 @@ pub enum Content {
     Text(Vec<u8>),
 }
 
+impl Content {
+    /// All of its bytes.
+    pub fn read(&self) -> Result<Vec<u8>> {
+        match self {
+            Self::Of(path) => fs::read(path).with_context(|| format!("cannot read {path}")),
+            Self::Text(text) => Ok(text.clone()),
+        }
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// Mode 0755.
@@ -72,10 +87,4 @@ pub enum Kind {
     Doc,
     /// Mode 0644; never left out.
     License,
-}
-
-/// The one entry of the changelog.
-#[derive(Clone, Debug)]
-pub struct Changelog {
-    pub text: String,
 }

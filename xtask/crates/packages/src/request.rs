@@ -13,6 +13,8 @@ pub struct Request {
     pub upstream_version: String,
     /// The commit of upstream.
     pub commit: String,
+    /// The repository on GitHub that publishes the packages, `OWNER/NAME`.
+    pub repository: String,
     /// The time of every file, in seconds since 1970.
     pub source_date_epoch: u32,
     /// The directory that holds `buildkitd` and `buildctl`.
