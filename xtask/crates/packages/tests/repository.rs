@@ -91,6 +91,8 @@ fn rpm(scratch: &Scratch, version: &str) -> Utf8PathBuf {
         .recommends(Dependency::any("git"))
         .conflicts(Dependency::less("podman", "2:4-1"))
         .post_install_script(Scriptlet::new("true"))
+        .pre_uninstall_script(Scriptlet::new("true"))
+        .post_uninstall_script(Scriptlet::new("true"))
         .add_changelog_entry("A <a@example.org> - 1", "- first & only", BUILT)
         .with_file_contents("echo", FileOptions::new("/usr/bin/buildctl").permissions(0o755))
         .expect("is added")

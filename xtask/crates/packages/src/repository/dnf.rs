@@ -2,6 +2,8 @@
 //! with every file, `other` with the changelogs, and `repomd.xml` with their digests. Of the same packages it writes the
 //! very same bytes; `tests/createrepo.rs` compares them.
 
+use std::collections::HashSet;
+
 use anyhow::Result;
 use camino::Utf8PathBuf;
 use rpm::{
@@ -174,8 +176,13 @@ fn relation(name: &str, dependencies: &[Dependency]) -> String {
     if dependencies.is_empty() {
         return String::new();
     }
-    let entries: String = dependencies.iter().map(|dependency| entry(name, dependency)).collect();
-    format!("    <rpm:{name}>\n{entries}    </rpm:{name}>\n")
+    let mut entries: Vec<String> = dependencies.iter().map(|dependency| entry(name, dependency)).collect();
+    if name == "requires" {
+        // Several scripts need the same shell.
+        let mut seen = HashSet::new();
+        entries.retain(|entry| seen.insert(entry.clone()));
+    }
+    format!("    <rpm:{name}>\n{}    </rpm:{name}>\n", entries.concat())
 }
 
 fn entry(relation: &str, Dependency { name, flags, version }: &Dependency) -> String {
