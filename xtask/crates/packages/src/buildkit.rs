@@ -45,13 +45,12 @@ can use the daemon as a remote builder.";
 pub fn package(request: &Request, format: Format) -> Result<Package> {
     let licenses = licenses::read(request)?;
     let date = OffsetDateTime::from_unix_timestamp(request.source_date_epoch.into()).context("the source date")?;
-    let page = format!("https://github.com/{}", request.repository);
     let owner = request.repository.split('/').next().unwrap_or_default();
     let mut package = Package {
         version: request.version.clone(),
         summary: SUMMARY.to_owned(),
         description: DESCRIPTION.to_owned(),
-        homepage: page.clone(),
+        homepage: format!("https://github.com/{}", request.repository),
         // The address that GitHub gives the owner of the repository.
         maintainer: format!("{owner} <{owner}@users.noreply.github.com>"),
         license: "Apache-2.0".to_owned(),
@@ -64,7 +63,7 @@ pub fn package(request: &Request, format: Format) -> Result<Package> {
     };
     package.files = shared_files(request, date.date(), format)?;
     package.files.extend(match format {
-        Format::Deb => debian_files(&package, &licenses, &page, date)?,
+        Format::Deb => debian_files(request, &package, &licenses, date)?,
         Format::Rpm => rpm_files(&licenses),
     });
     package.files.sort_by(|one, other| one.path.cmp(&other.path));
@@ -135,8 +134,8 @@ fn shared_files(request: &Request, date: Date, format: Format) -> Result<Vec<Fil
 }
 
 /// Source: Debian Policy, "Documentation".
-fn debian_files(package: &Package, licenses: &Licenses, page: &str, date: OffsetDateTime) -> Result<Vec<File>> {
-    let copyright = copyright::document(licenses, page, &package.maintainer, &date.year().to_string());
+fn debian_files(request: &Request, package: &Package, licenses: &Licenses, date: OffsetDateTime) -> Result<Vec<File>> {
+    let copyright = copyright::document(licenses, &package.homepage, &package.maintainer, &date.year().to_string());
     let changelog = format!(
         "{NAME} ({}) unstable; urgency=medium\n\n  * {}\n\n -- {}  {}\n",
         package.version.with_revision(),
@@ -150,7 +149,12 @@ fn debian_files(package: &Package, licenses: &Licenses, page: &str, date: Offset
     }
     let documents = documents();
     let file = |(name, content)| File { path: format!("{documents}/{name}").into(), content, kind: Kind::Doc };
-    Ok(texts.into_iter().map(file).collect())
+    let overrides = File {
+        path: format!("/usr/share/lintian/overrides/{NAME}").into(),
+        content: Content::Of(request.packaging.join("debian/lintian-overrides")),
+        kind: Kind::Data,
+    };
+    Ok(texts.into_iter().map(file).chain([overrides]).collect())
 }
 
 /// Source: Fedora Packaging Guidelines, "License Text".

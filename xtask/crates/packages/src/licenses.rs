@@ -16,13 +16,12 @@ const STANDARD_LIBRARY: &str = "stdlib";
 const GO_LIBRARY: &str = "golang.org/x/sys";
 const LARGEST_TEXT_BYTES: u64 = 256 << 10;
 
-/// The license files of one module, or of upstream itself.
+/// Modules that have the same license files.
 #[derive(Clone, Debug)]
 pub struct Licensed {
-    /// The modules that have these very texts.
     pub modules: BTreeSet<Module>,
-    /// The whole text, with one line end at its end.
-    pub text: String,
+    /// The text of each file, whole, with one line end at its end.
+    pub texts: Vec<String>,
 }
 
 /// What is to be said about others' work.
@@ -30,7 +29,7 @@ pub struct Licensed {
 pub struct Licenses {
     /// Upstream's own license.
     pub own: String,
-    /// Those of the modules, by their texts.
+    /// Those of the modules, sorted by the first of them.
     pub linked: Vec<Licensed>,
     /// The files `NOTICE` of modules, which the Apache license wants passed on.
     pub notices: Vec<(Module, String)>,
@@ -42,7 +41,7 @@ pub struct Licenses {
 /// If a module has no license at all, or a file is larger than a license is.
 pub fn read(request: &Request) -> Result<Licenses> {
     let own = text(&request.sources.join("LICENSE"))?;
-    let mut linked: BTreeMap<String, BTreeSet<Module>> = BTreeMap::new();
+    let mut linked: BTreeMap<Vec<String>, BTreeSet<Module>> = BTreeMap::new();
     let mut notices = Vec::new();
     for module in &request.modules {
         let path = if module.path == STANDARD_LIBRARY { GO_LIBRARY } else { &module.path };
@@ -51,12 +50,12 @@ pub fn read(request: &Request) -> Result<Licenses> {
         let licenses = files(&folder, &["LICENSE", "LICENCE", "COPYING", "COPYRIGHT", "UNLICENSE"])?;
         ensure!(!licenses.is_empty(), "{folder} has no license; look upstream which one it has");
         let texts: Result<Vec<String>> = licenses.iter().map(|path| text(path)).collect();
-        linked.entry(texts?.join("\n")).or_default().insert(module.clone());
+        linked.entry(texts?).or_default().insert(module.clone());
         for path in files(&folder, &["NOTICE"])? {
             notices.push((module.clone(), text(&path)?));
         }
     }
-    let mut linked: Vec<Licensed> = linked.into_iter().map(|(text, modules)| Licensed { modules, text }).collect();
+    let mut linked: Vec<Licensed> = linked.into_iter().map(|(texts, modules)| Licensed { modules, texts }).collect();
     linked.sort_by(|one, other| one.modules.cmp(&other.modules));
     Ok(Licenses { own, linked, notices })
 }
@@ -68,7 +67,7 @@ impl Licenses {
         let each = self.linked.iter().map(|licensed| {
             let names: Vec<String> =
                 licensed.modules.iter().map(|module| format!("{} {}\n", module.path, module.version)).collect();
-            format!("\n{}\n{}\n{}", "=".repeat(80), names.concat(), licensed.text)
+            format!("\n{}\n{}\n{}", "=".repeat(80), names.concat(), licensed.texts.join("\n"))
         });
         std::iter::once(heading.to_owned()).chain(each).collect()
     }
