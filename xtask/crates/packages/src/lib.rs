@@ -24,6 +24,8 @@ pub mod deb;
 #[cfg(feature = "write")]
 pub mod documentation;
 #[cfg(feature = "write")]
+pub mod ebuild;
+#[cfg(feature = "write")]
 pub mod licenses;
 #[cfg(feature = "write")]
 pub mod repository;
