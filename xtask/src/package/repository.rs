@@ -15,11 +15,10 @@ use oci::digest::{Sha256, file_digest, sha256};
 use packages::index::{Index, SHA256SUMS};
 use serde_json::json;
 
-use crate::cli::RepositoryOption;
 use crate::http::Url;
+use crate::os::cargo::cargo;
 use crate::os::files::{self, Staging};
 use crate::os::terminal::{self, note, print_status};
-use crate::package::packager;
 use crate::package::repository::plan::{Desired, File, Kind, Observed, PUBLIC_KEY, Step, plan, signatures};
 use crate::package::repository::signing_key::{SigningKey, VARIABLE};
 
@@ -35,27 +34,38 @@ const LARGEST_PAGES_BYTES: u64 = 1_000_000_000;
 /// What `package` takes to make a repository.
 #[derive(Args)]
 pub struct RepositoryOptions {
-    /// Add the packages to the repository of APT and DNF in this directory, instead of making packages
-    #[arg(long, value_name = "DIR")]
-    pub repository: Option<Utf8PathBuf>,
+    /// Add packages to the repository of APT and DNF in this directory, instead of making packages
+    #[arg(long = "repository", id = "target", value_name = "DIR", conflicts_with_all = ["dist", "format"])]
+    folder: Option<Utf8PathBuf>,
     /// Where new packages are, such as downloaded assets; several are possible [default: dist/ of this checkout]
-    #[arg(long, value_name = "DIR", requires = "repository")]
+    #[arg(long, value_name = "DIR", requires = "target")]
     from: Vec<Utf8PathBuf>,
     /// Write; without this, the plan is only printed
-    #[arg(long, requires = "repository")]
+    #[arg(long, requires = "target")]
     execute: bool,
     /// Make a repository without signatures, which users have to trust blindly
-    #[arg(long, requires = "repository")]
+    #[arg(long, requires = "target")]
     unsigned: bool,
     /// Where the directory is published [default: GitHub Pages of --repo]
-    #[arg(long, value_name = "URL", requires = "repository")]
+    #[arg(long, value_name = "URL", requires = "target")]
     url: Option<Url>,
-    #[command(flatten)]
-    of: RepositoryOption,
 }
 
-/// Makes the repository `folder`.
-pub fn run(root: &Utf8Path, folder: &Utf8Path, options: &RepositoryOptions, as_json: bool) -> Result<ExitCode> {
+impl RepositoryOptions {
+    /// The directory, if a repository is asked for.
+    pub fn folder(&self) -> Option<&Utf8Path> {
+        self.folder.as_deref()
+    }
+}
+
+/// Makes the repository `folder`, which will be published at `pages` unless the options say where.
+pub fn run(
+    root: &Utf8Path,
+    folder: &Utf8Path,
+    options: &RepositoryOptions,
+    pages: impl FnOnce() -> String,
+    as_json: bool,
+) -> Result<ExitCode> {
     let key = SigningKey::from_environment()?;
     match &key {
         Some(_) if options.unsigned => bail!("{VARIABLE} is set; unset it, or leave out --unsigned"),
@@ -64,8 +74,7 @@ pub fn run(root: &Utf8Path, folder: &Utf8Path, options: &RepositoryOptions, as_j
         }
         _ => {}
     }
-    let pages = || options.of.find_or_project(root).pages().parse().map_err(Error::msg);
-    let url = options.url.clone().map_or_else(pages, Ok)?;
+    let url = options.url.clone().map_or_else(|| pages().parse().map_err(Error::msg), Ok)?;
     let default = [root.join("dist")];
     let from = if options.from.is_empty() { &default[..] } else { &options.from };
 
@@ -159,8 +168,8 @@ fn files_in(folder: &Utf8Path) -> Result<Vec<Utf8PathBuf>> {
 /// Has the indexes written into `stage`.
 fn index(root: &Utf8Path, packages: &[Utf8PathBuf], stage: &Utf8Path) -> Result<Index> {
     let staging = Staging::new(stage)?;
-    let printed =
-        packager(root).args(["index", staging.path().as_str()]).args(packages.iter().map(|path| path.as_str()));
+    let packager = cargo(root).args(["run", "--quiet", "--locked", "--package", "packages", "--"]);
+    let printed = packager.args(["index", staging.path().as_str()]).args(packages.iter().map(|path| path.as_str()));
     let index = serde_json::from_str(&printed.read()?).context("packager printed something else than an index")?;
     staging.publish()?;
     Ok(index)

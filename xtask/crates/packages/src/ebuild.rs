@@ -15,7 +15,7 @@ use sha2::Sha512;
 use tar::EntryType;
 use time::OffsetDateTime;
 
-use crate::request::Request;
+use crate::request::OverlayRequest;
 use crate::version::PackageVersion;
 
 const CATEGORY: &str = "app-containers";
@@ -32,20 +32,20 @@ const FILES: [&str; 5] = [
 const LARGEST_SOURCE_BYTES: u64 = 1 << 30;
 const LARGEST_TEXT_BYTES: u64 = 1 << 20;
 
-/// Writes the overlay into `folder`. The source package is in it only if `source` is there: upstream's source archive, as
-/// GitHub makes it, whose digest the package manager will check.
+/// Writes the overlay. The package that compiles is in it only if upstream's source archive is there, whose digest the
+/// package manager will check.
 ///
 /// # Errors
-/// If the build is not a release, or if `source` is not the archive of its commit.
-pub fn write(request: &Request, source: Option<&Utf8Path>, folder: &Utf8Path) -> Result<()> {
+/// If the build is not a release, or if the archive is not of its commit.
+pub fn write(request: &OverlayRequest) -> Result<()> {
     let version = version(&request.version)?;
-    let overlay = Overlay { request, folder, version: &version };
+    let overlay = Overlay { request, version: &version };
     overlay.put("metadata/layout.conf", "masters = gentoo\nthin-manifests = true\nsign-manifests = false\n")?;
     overlay.put("profiles/repo_name", "buildkit-riscv64\n")?;
     overlay.put("profiles/categories", &format!("{CATEGORY}\n"))?;
     let archive = format!("buildkit-{}.linux-riscv64.tar.gz", request.upstream_version);
     overlay.package("buildkit-bin", &request.repository, &archive, &request.dist.join(&archive), "")?;
-    if let Some(archive) = source {
+    if let Some(archive) = &request.source_archive {
         let Source { commit, go } = Source::read(archive)?;
         ensure!(
             commit == request.commit,
@@ -59,8 +59,7 @@ pub fn write(request: &Request, source: Option<&Utf8Path>, folder: &Utf8Path) ->
 }
 
 struct Overlay<'a> {
-    request: &'a Request,
-    folder: &'a Utf8Path,
+    request: &'a OverlayRequest,
     version: &'a str,
 }
 
@@ -85,7 +84,7 @@ impl Overlay<'_> {
     }
 
     fn put(&self, path: &str, content: &str) -> Result<()> {
-        let path = self.folder.join(path);
+        let path = self.request.out.join(path);
         let parent = path.parent().with_context(|| format!("{path} is in no directory"))?;
         fs::create_dir_all(parent).with_context(|| format!("cannot create {parent}"))?;
         fs::write(&path, content).with_context(|| format!("cannot write {path}"))
@@ -93,7 +92,7 @@ impl Overlay<'_> {
 
     /// The template with its `@WORDS@` replaced.
     fn filled(&self, template: &str, go: &str) -> Result<String> {
-        let Request { repository, commit, source_date_epoch, .. } = self.request;
+        let OverlayRequest { repository, commit, source_date_epoch, .. } = self.request;
         let date = OffsetDateTime::from_unix_timestamp((*source_date_epoch).into())?;
         let words =
             [("@YEAR@", &*date.year().to_string()), ("@REPOSITORY@", repository), ("@COMMIT@", commit), ("@GO@", go)];

@@ -10,6 +10,7 @@ use clap::{Parser, Subcommand};
 use packages::request::Request;
 use packages::version::Format;
 use packages::{buildkit, deb, ebuild, repository, rpm};
+use serde::de::DeserializeOwned;
 
 #[derive(Parser)]
 struct Packager {
@@ -28,11 +29,6 @@ enum Task {
     Overlay {
         /// The request, as JSON
         request: Utf8PathBuf,
-        /// The directory for the overlay
-        folder: Utf8PathBuf,
-        /// Upstream's source archive; without it, the overlay has the binary package alone
-        #[arg(long)]
-        source: Option<Utf8PathBuf>,
     },
     /// Write the indexes of a repository that has these packages, and print what is where as JSON
     Index {
@@ -45,7 +41,7 @@ enum Task {
 fn main() -> Result<()> {
     match Packager::parse().task {
         Task::Write { request } => write(&read(&request)?),
-        Task::Overlay { request, folder, source } => ebuild::write(&read(&request)?, source.as_deref(), &folder),
+        Task::Overlay { request } => ebuild::write(&read(&request)?),
         Task::Index { folder, packages } => {
             println!("{}", serde_json::to_string(&repository::index(&packages, &folder)?)?);
             Ok(())
@@ -53,7 +49,7 @@ fn main() -> Result<()> {
     }
 }
 
-fn read(request: &Utf8Path) -> Result<Request> {
+fn read<T: DeserializeOwned>(request: &Utf8Path) -> Result<T> {
     let text = fs::read_to_string(request).with_context(|| format!("cannot read {request}"))?;
     serde_json::from_str(&text).with_context(|| format!("{request} is not a request"))
 }

@@ -112,3 +112,54 @@ impl fmt::Display for PackageVersion {
         out.write_str(&self.0)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(version: &str) -> String {
+        PackageVersion::of_version(version).expect(version).to_string()
+    }
+
+    #[test]
+    fn a_version_is_that_of_the_build_in_the_form_of_packages() {
+        let pairs = [
+            ("v0.32.2", "0.32.2"),
+            ("v0.33.0-rc1", "0.33.0~rc1"),
+            ("v0.12.0-beta.1", "0.12.0~beta.1"),
+            ("v0.32.0-57-g73ed6825c", "0.32.0+57.g73ed6825c"),
+            ("v0.33.0-rc1-3-g73ed6825c", "0.33.0~rc1+3.g73ed6825c"),
+        ];
+        for (version, expected) in pairs {
+            assert_eq!(text(version), expected);
+            assert_eq!(expected.parse::<PackageVersion>().expect("is one").to_string(), expected);
+        }
+        for version in ["", "v", "73ed6825c", "vx", "v1/2", "v1 2", "v1:2"] {
+            PackageVersion::of_version(version).expect_err(version);
+        }
+        PackageVersion::of_master("today's", "991535e0973488b6a429096d21fa13f81f2d89d8").expect_err("no day");
+    }
+
+    #[test]
+    fn a_file_name_has_only_what_github_keeps_in_the_names_of_assets() {
+        let version = PackageVersion::of_version("v0.33.0-rc1").expect("a version");
+        assert_eq!(version.file_name(Format::Deb), "buildkit_0.33.0.rc1-1_riscv64.deb");
+        assert_eq!(version.file_name(Format::Rpm), "buildkit-0.33.0.rc1-1.riscv64.rpm");
+    }
+
+    #[test]
+    fn what_is_not_a_version_is_refused_and_what_is_names_a_file() {
+        arbtest::arbtest(|source| {
+            let mut bytes = b"v0.33.0-rc1-3-g73ed6825c".to_vec();
+            for _ in 0..source.int_in_range(1..=4)? {
+                let at = source.choose_index(bytes.len())?;
+                bytes[at] = source.arbitrary()?;
+            }
+            if let Ok(version) = PackageVersion::of_version(&String::from_utf8_lossy(&bytes)) {
+                let name = version.file_name(Format::Deb);
+                assert!(name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._+-".contains(&byte)), "{name}");
+            }
+            Ok(())
+        });
+    }
+}

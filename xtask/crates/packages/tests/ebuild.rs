@@ -8,7 +8,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use packages::ebuild;
-use packages::request::Request;
+use packages::request::OverlayRequest;
 use packages::version::PackageVersion;
 use tar::{Builder, EntryType, Header};
 
@@ -25,8 +25,8 @@ impl Scratch {
         Self(folder)
     }
 
-    fn request(&self) -> Request {
-        Request {
+    fn write(&self, source_archive: Option<Utf8PathBuf>) -> anyhow::Result<()> {
+        ebuild::write(&OverlayRequest {
             version: PackageVersion::of_version("v0.33.0-rc1").expect("a version"),
             upstream_version: "v0.33.0-rc1".to_owned(),
             commit: COMMIT.to_owned(),
@@ -34,12 +34,9 @@ impl Scratch {
             source_date_epoch: 1_780_000_000,
             dist: self.0.clone(),
             packaging: Utf8Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../packaging"),
-            sources: self.0.clone(),
-            modules: Vec::new(),
-            help: Vec::new(),
-            formats: Vec::new(),
-            out: self.0.clone(),
-        }
+            source_archive,
+            out: self.0.join("overlay"),
+        })
     }
 
     /// A source archive as `git archive` makes it: the commit first, go.mod after the directories before it.
@@ -78,7 +75,7 @@ impl Drop for Scratch {
 fn both_packages_have_the_digests_that_coreutils_computes() {
     let scratch = Scratch::new("overlay");
     let source = scratch.source(COMMIT);
-    ebuild::write(&scratch.request(), Some(&source), &scratch.0.join("overlay")).expect("is written");
+    scratch.write(Some(source.clone())).expect("is written");
     let of_bin = "buildkit-v0.33.0-rc1.linux-riscv64.tar.gz";
     for (package, name, file) in
         [("buildkit-bin", of_bin, scratch.0.join(of_bin)), ("buildkit", "buildkit-0.33.0_rc1.tar.gz", source)]
@@ -103,14 +100,13 @@ fn both_packages_have_the_digests_that_coreutils_computes() {
 #[test]
 fn a_source_of_another_commit_is_refused_and_without_one_there_is_the_binary_package() {
     let scratch = Scratch::new("no-source");
-    let folder = scratch.0.join("overlay");
-    ebuild::write(&scratch.request(), None, &folder).expect("is written");
+    scratch.write(None).expect("is written");
     assert!(scratch.overlay("buildkit-bin/Manifest").is_file() && !scratch.overlay("buildkit").exists());
     let other = scratch.source(&COMMIT.replace('9', "8"));
-    let message = ebuild::write(&scratch.request(), Some(&other), &folder).expect_err("is refused").to_string();
+    let message = scratch.write(Some(other)).expect_err("is refused").to_string();
     assert!(message.contains("is the source of the commit 881535e") && message.contains("v0.33.0-rc1"), "{message}");
     let none = scratch.0.join("none.tar.gz");
     fs::write(&none, "x").expect("is written");
-    let message = format!("{:#}", ebuild::write(&scratch.request(), Some(&none), &folder).expect_err("is refused"));
+    let message = format!("{:#}", scratch.write(Some(none)).expect_err("is refused"));
     assert!(message.contains("none.tar.gz"), "{message}");
 }
