@@ -20,7 +20,7 @@ use crate::cli::RepositoryOption;
 use crate::dist::{Dist, FileRecord, names, sbom};
 use crate::os::cargo::cargo;
 use crate::os::files::{self, MODE_FILE, Staging};
-use crate::os::terminal::{self, print_status, size};
+use crate::os::terminal::{print_status, size};
 use crate::package::repository::RepositoryOptions;
 use crate::upstream::{Source, SourceRef, Upstream};
 
@@ -49,7 +49,8 @@ A repository only grows: a published package neither changes nor goes, and to re
 again. XTASK_SIGNING_KEY is an OpenPGP secret key in ASCII armor, without a passphrase; gpg signs with it.
 
 Standard output is the path of each package, the commands of a plan or, with --json, an object with `unchanged` (whether these very
-packages were recorded already) and `packages` (name, size_bytes and sha256 of each).
+packages were recorded already), `packages` (name, size_bytes and sha256 of each) and `overlay` (the path of Gentoo's, or null);
+of a repository, its `packages`, the `steps` and who signed it.
 Exit status: 0 made, 1 failed, 2 bad arguments.")]
 pub struct Package {
     /// Directory created by `cargo xtask build` [default: the only one in dist/ of this checkout]
@@ -104,18 +105,17 @@ pub fn run(root: &Utf8Path, arguments: &Package) -> Result<ExitCode> {
     dist.verify()?;
     let folder = dist.folder.canonicalize_utf8().with_context(|| format!("{} is gone", dist.folder))?;
     let repository = arguments.repository.find_or_project(root).to_string();
-    if arguments.format.has_overlay(&dist.record.source) {
-        let overlay = overlay::write(root, &dist, &folder, &repository, arguments.source.as_deref())?;
-        terminal::print_step(arguments.json, &overlay);
-    }
+    let write_overlay = || overlay::write(root, &dist, &folder, &repository, arguments.source.as_deref());
+    let overlay = arguments.format.has_overlay(&dist.record.source).then(write_overlay).transpose()?;
     if arguments.format.formats().is_empty() {
+        report(&folder, &[], true, overlay.as_deref(), arguments.json)?;
         return Ok(ExitCode::SUCCESS);
     }
     let staging = Staging::new(&folder.join("packages"))?;
     let made = make(root, &dist, &folder, arguments.format.formats(), repository, staging.path())?;
     let is_unchanged = made.iter().all(|file| dist.record.packages.contains(file));
     keep(&folder, staging.path(), dist.record.source.source_date_epoch, &made)?;
-    report(&folder, &made, is_unchanged, arguments.json)?;
+    report(&folder, &made, is_unchanged, overlay.as_deref(), arguments.json)?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -198,7 +198,13 @@ fn keep(folder: &Utf8Path, from: &Utf8Path, modified_epoch: i64, made: &[FileRec
     })
 }
 
-fn report(folder: &Utf8Path, made: &[FileRecord], is_unchanged: bool, json: bool) -> Result<()> {
+fn report(
+    folder: &Utf8Path,
+    made: &[FileRecord],
+    is_unchanged: bool,
+    overlay: Option<&Utf8Path>,
+    json: bool,
+) -> Result<()> {
     let state = if is_unchanged { "is as it was recorded" } else { "is ready" };
     for FileRecord { name, size_bytes, sha256 } in made {
         print_status("package", format_args!("{name} {state} ({}, sha256:{sha256})", size(*size_bytes)));
@@ -207,7 +213,10 @@ fn report(folder: &Utf8Path, made: &[FileRecord], is_unchanged: bool, json: bool
         }
     }
     if json {
-        println!("{}", serde_json::to_string_pretty(&json!({ "unchanged": is_unchanged, "packages": made }))?);
+        let report = json!({ "unchanged": is_unchanged, "packages": made, "overlay": overlay });
+        println!("{}", serde_json::to_string_pretty(&report)?);
+    } else if let Some(overlay) = overlay {
+        println!("{overlay}");
     }
     Ok(())
 }

@@ -165,6 +165,12 @@ fn packages_are_added_and_nothing_that_was_published_changes() {
     let planned = stage.must_package(&[]);
     assert!(text(&planned).contains("buildkit_0.31.0-1_riscv64.deb"), "{}", text(&planned));
     assert_eq!(stage.published(), [], "a plan wrote something");
+    let planned = stage.must_package(&["--json"]);
+    support::schema::must_match(
+        "packages_are_added_and_nothing_that_was_published_changes",
+        "package-repository",
+        &planned.stdout,
+    );
     stage.must_package(&["--execute"]);
     let first = stage.published();
     let again = stage.must_package(&["--execute"]);
