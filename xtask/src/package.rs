@@ -1,4 +1,5 @@
-//! `cargo xtask package`: makes a Debian package and an RPM of a build, and records them in its `metadata.json`.
+//! `cargo xtask package`: makes a Debian package, an RPM and a Gentoo overlay of a build, and records the packages in its
+//! `metadata.json`. With `--repository` it makes repositories of packages: see [`repository`].
 //!
 //! What is in them is decided, and the formats are written, by the program `packager` of the crate `packages`: cargo
 //! compiles it, and the libraries that it needs, when it is first run. This task brings together what it works on.
@@ -20,11 +21,14 @@ use crate::dist::{Dist, FileRecord, names, sbom};
 use crate::os::cargo::cargo;
 use crate::os::files::{self, MODE_FILE, Staging};
 use crate::os::terminal::{print_status, size};
+use crate::package::repository::RepositoryOptions;
 use crate::upstream::{Source, SourceRef, Upstream};
 
 mod help;
+mod overlay;
+mod repository;
 
-/// Make a Debian package and an RPM of dist/<version>/, and record them in its metadata.json
+/// Make a Debian package, an RPM and Gentoo ebuilds of dist/<version>/, or a repository of packages
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
@@ -32,13 +36,21 @@ Examples:
   cargo xtask package --dist dist/v0.32.2      of this build
   cargo xtask package --format deb --json      the Debian package alone, and the result as JSON
   cargo xtask package --repo OWNER/NAME        the packages that this repository publishes: they name it
+  cargo xtask package --format ebuild --source v0.32.2.tar.gz    a Gentoo overlay, dist/<version>/gentoo/
+  cargo xtask package --repository pages       the plan: what is added to the repository of APT and DNF in pages/
+  cargo xtask package --repository pages --execute   write it, signed with the key of XTASK_SIGNING_KEY
+  cargo xtask package --repository pages --from assets --execute --unsigned
 
 Needs qemu-user, unless this machine is riscv64: the man pages and the shell completion are made from what the commands
 print for --help. The same build gives the same bytes on every machine. `cargo xtask release` publishes the packages
 with the build. Compiling the program that writes them takes a minute the first time, and writing them one or two.
 
-Standard output is the path of each package or, with --json, an object with `unchanged` (whether these very
-packages were recorded already) and `packages` (name, size_bytes and sha256 of each).
+A repository only grows: a published package neither changes nor goes, and to recover from an interrupted run, run it
+again. XTASK_SIGNING_KEY is an OpenPGP secret key in ASCII armor, without a passphrase; gpg signs with it.
+
+Standard output is the path of each package, the commands of a plan or, with --json, an object with `unchanged` (whether these very
+packages were recorded already), `packages` (name, size_bytes and sha256 of each) and `overlay` (the path of Gentoo's, or null);
+of a repository, its `packages`, the `steps` and who signed it.
 Exit status: 0 made, 1 failed, 2 bad arguments.")]
 pub struct Package {
     /// Directory created by `cargo xtask build` [default: the only one in dist/ of this checkout]
@@ -49,6 +61,11 @@ pub struct Package {
     format: Choice,
     #[command(flatten)]
     repository: RepositoryOption,
+    /// Upstream's source archive of the release, for the ebuild that compiles it
+    #[arg(long, value_name = "FILE", conflicts_with = "target")]
+    source: Option<Utf8PathBuf>,
+    #[command(flatten)]
+    static_repository: RepositoryOptions,
     /// Print the result as JSON
     #[arg(long)]
     json: bool,
@@ -58,6 +75,7 @@ pub struct Package {
 enum Choice {
     Deb,
     Rpm,
+    Ebuild,
     All,
 }
 
@@ -66,22 +84,38 @@ impl Choice {
         match self {
             Self::Deb => vec![Format::Deb],
             Self::Rpm => vec![Format::Rpm],
+            Self::Ebuild => Vec::new(),
             Self::All => Format::ALL.to_vec(),
         }
+    }
+
+    /// Whether there is an overlay too. Ebuilds are made of releases only.
+    fn has_overlay(self, source: &Source) -> bool {
+        matches!(self, Self::Ebuild) || matches!(self, Self::All) && source.version.release_tag().is_some()
     }
 }
 
 /// Runs the task in the checkout at `root`.
 pub fn run(root: &Utf8Path, arguments: &Package) -> Result<ExitCode> {
+    if let Some(folder) = arguments.static_repository.folder() {
+        let url = || arguments.repository.find_or_project(root).pages();
+        return repository::run(root, folder, &arguments.static_repository, url, arguments.json);
+    }
     let dist = Dist::open(root, arguments.dist.as_deref())?;
     dist.verify()?;
     let folder = dist.folder.canonicalize_utf8().with_context(|| format!("{} is gone", dist.folder))?;
-    let staging = Staging::new(&folder.join("packages"))?;
     let repository = arguments.repository.find_or_project(root).to_string();
+    let write_overlay = || overlay::write(root, &dist, &folder, &repository, arguments.source.as_deref());
+    let overlay = arguments.format.has_overlay(&dist.record.source).then(write_overlay).transpose()?;
+    if arguments.format.formats().is_empty() {
+        report(&folder, &[], true, overlay.as_deref(), arguments.json)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let staging = Staging::new(&folder.join("packages"))?;
     let made = make(root, &dist, &folder, arguments.format.formats(), repository, staging.path())?;
     let is_unchanged = made.iter().all(|file| dist.record.packages.contains(file));
     keep(&folder, staging.path(), dist.record.source.source_date_epoch, &made)?;
-    report(&folder, &made, is_unchanged, arguments.json)?;
+    report(&folder, &made, is_unchanged, overlay.as_deref(), arguments.json)?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -164,7 +198,13 @@ fn keep(folder: &Utf8Path, from: &Utf8Path, modified_epoch: i64, made: &[FileRec
     })
 }
 
-fn report(folder: &Utf8Path, made: &[FileRecord], is_unchanged: bool, json: bool) -> Result<()> {
+fn report(
+    folder: &Utf8Path,
+    made: &[FileRecord],
+    is_unchanged: bool,
+    overlay: Option<&Utf8Path>,
+    json: bool,
+) -> Result<()> {
     let state = if is_unchanged { "is as it was recorded" } else { "is ready" };
     for FileRecord { name, size_bytes, sha256 } in made {
         print_status("package", format_args!("{name} {state} ({}, sha256:{sha256})", size(*size_bytes)));
@@ -173,7 +213,10 @@ fn report(folder: &Utf8Path, made: &[FileRecord], is_unchanged: bool, json: bool
         }
     }
     if json {
-        println!("{}", serde_json::to_string_pretty(&json!({ "unchanged": is_unchanged, "packages": made }))?);
+        let report = json!({ "unchanged": is_unchanged, "packages": made, "overlay": overlay });
+        println!("{}", serde_json::to_string_pretty(&report)?);
+    } else if let Some(overlay) = overlay {
+        println!("{overlay}");
     }
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! The packages of `BuildKit` for riscv64: their names and versions, the files in them, and the formats of Debian and RPM.
 //!
-//! Without the feature `write` this crate is what xtask has to know: [`version`], [`help`] and [`request`]. With it, the
-//! program `packager` turns a [`request::Request`] into packages: [`buildkit`] chooses the files and texts,
+//! Without the feature `write` this crate is what xtask has to know: [`version`], [`help`], [`request`] and [`index`]. With
+//! it, the program `packager` turns a [`request::Request`] into packages: [`buildkit`] chooses the files and texts,
 //! [`contents`] is the model that they are chosen in, and [`deb`] and [`rpm`] write it. Only `packager` compiles
 //! the crates that do so.
 //!
@@ -9,6 +9,7 @@
 //! are the source date, every owner is root, every list is sorted, and the compressor is compiled from one source.
 
 pub mod help;
+pub mod index;
 pub mod request;
 pub mod version;
 
@@ -23,7 +24,11 @@ pub mod deb;
 #[cfg(feature = "write")]
 pub mod documentation;
 #[cfg(feature = "write")]
+pub mod ebuild;
+#[cfg(feature = "write")]
 pub mod licenses;
+#[cfg(feature = "write")]
+pub mod repository;
 #[cfg(feature = "write")]
 pub mod rpm;
 

@@ -5,11 +5,12 @@ use std::fs::{self, File};
 use std::io::{BufWriter, Write};
 
 use anyhow::{Context, Result};
-use camino::Utf8PathBuf;
+use camino::{Utf8Path, Utf8PathBuf};
 use clap::{Parser, Subcommand};
 use packages::request::Request;
 use packages::version::Format;
-use packages::{buildkit, deb, rpm};
+use packages::{buildkit, deb, ebuild, repository, rpm};
+use serde::de::DeserializeOwned;
 
 #[derive(Parser)]
 struct Packager {
@@ -24,15 +25,33 @@ enum Task {
         /// The request, as JSON
         request: Utf8PathBuf,
     },
+    /// Write a Gentoo overlay with the ebuilds of a request
+    Overlay {
+        /// The request, as JSON
+        request: Utf8PathBuf,
+    },
+    /// Write the indexes of a repository that has these packages, and print what is where as JSON
+    Index {
+        /// The directory for the indexes
+        folder: Utf8PathBuf,
+        packages: Vec<Utf8PathBuf>,
+    },
 }
 
 fn main() -> Result<()> {
     match Packager::parse().task {
-        Task::Write { request } => {
-            let text = fs::read_to_string(&request).with_context(|| format!("cannot read {request}"))?;
-            write(&serde_json::from_str(&text).with_context(|| format!("{request} is not a request"))?)
+        Task::Write { request } => write(&read(&request)?),
+        Task::Overlay { request } => ebuild::write(&read(&request)?),
+        Task::Index { folder, packages } => {
+            println!("{}", serde_json::to_string(&repository::index(&packages, &folder)?)?);
+            Ok(())
         }
     }
+}
+
+fn read<T: DeserializeOwned>(request: &Utf8Path) -> Result<T> {
+    let text = fs::read_to_string(request).with_context(|| format!("cannot read {request}"))?;
+    serde_json::from_str(&text).with_context(|| format!("{request} is not a request"))
 }
 
 /// The formats at once: each takes a minute of one processor.

@@ -32,6 +32,22 @@ pub struct Request {
     pub out: Utf8PathBuf,
 }
 
+/// What an overlay of Gentoo's is made of; for the fields see [`Request`].
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct OverlayRequest {
+    pub version: PackageVersion,
+    pub upstream_version: String,
+    pub commit: String,
+    pub repository: String,
+    pub source_date_epoch: u32,
+    pub dist: Utf8PathBuf,
+    pub packaging: Utf8PathBuf,
+    /// Upstream's source archive. Without it, the overlay has the binary package alone.
+    pub source_archive: Option<Utf8PathBuf>,
+    /// The directory that the overlay is written to.
+    pub out: Utf8PathBuf,
+}
+
 /// A Go module.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Module {
