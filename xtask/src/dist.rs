@@ -13,6 +13,7 @@ use crate::dist::record::SCHEMA;
 use crate::os::{files, terminal};
 
 pub mod assemble;
+pub mod binary;
 mod built_image;
 mod check;
 pub mod check_table;

@@ -12,14 +12,14 @@ use std::num::{NonZeroU32, NonZeroUsize};
 use std::sync::mpsc::{Receiver, TryRecvError, channel};
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::dist::Metadata;
 use crate::go::{self, Go};
-use crate::os::host::{self, Riscv64};
+use crate::os::host;
 use crate::os::process::{Event, Run, run};
-use crate::os::terminal::{Progress, Unit, clock, note, print_status};
+use crate::os::terminal::{Progress, Unit, clock, print_status};
 
 /// Emulated or slow riscv64 boards take an hour; a compiler that takes longer than this hangs.
 const LIMIT: Duration = Duration::from_secs(6 * 60 * 60);
@@ -164,27 +164,3 @@ impl Shown {
         }
     }
 }
-
-/// Runs a compiled command with `--version`, and compares. Returns how it ran, or `None` if riscv64
-/// programs do not run here.
-pub fn check_version(program: &Utf8Path, wanted: &str) -> Result<Option<String>> {
-    let host = Riscv64::here();
-    let Some(run) = host.run(program) else { return Ok(None) };
-    let run = run.arg("--version").limit(VERSION_LIMIT);
-    let mut printed = run.read();
-    for attempt in 2..=VERSION_ATTEMPTS {
-        if let Err(error) = &printed {
-            note(format_args!("trying again ({attempt} of {VERSION_ATTEMPTS}): {error:#}"));
-            printed = run.read();
-        }
-    }
-    let printed = printed.with_context(|| format!("{program} does not run {}", host.describe()))?;
-    if printed != wanted {
-        bail!("{program} printed\n  {printed}\nbut was stamped with\n  {wanted}");
-    }
-    Ok(Some(host.describe()))
-}
-
-/// Upstream's Dockerfile retries this too: under emulation it sometimes hangs.
-const VERSION_ATTEMPTS: u32 = 3;
-const VERSION_LIMIT: Duration = Duration::from_secs(30);
