@@ -21,12 +21,14 @@ mod go;
 mod http;
 mod image;
 mod os;
+mod published;
 mod reconcile;
 mod registry;
 mod rehearse;
 mod release;
 mod smoke;
 mod upstream;
+mod verify;
 mod verify_tini;
 mod version;
 
@@ -48,6 +50,7 @@ enum Task {
     VerifyTini(verify_tini::VerifyTini),
     Smoke(smoke::Smoke),
     Release(release::Release),
+    Verify(verify::Verify),
     CheckUpstream(check_upstream::CheckUpstream),
     Rehearse(rehearse::Rehearse),
     Doctor(doctor::Doctor),
@@ -70,6 +73,7 @@ fn run(Xtask { global, task }: &Xtask) -> Result<ExitCode> {
         Task::VerifyTini(arguments) => verify_tini::run(root, arguments),
         Task::Smoke(arguments) => smoke::run(root, arguments),
         Task::Release(arguments) => release::run(root, arguments),
+        Task::Verify(arguments) => verify::run(root, arguments),
         Task::CheckUpstream(arguments) => check_upstream::run(root, arguments),
         Task::Rehearse(arguments) => rehearse::run(root, arguments),
         Task::Doctor(arguments) => doctor::run(root, arguments),
