@@ -11,7 +11,7 @@ use clap::Args;
 use serde_json::json;
 
 use crate::credentials;
-use crate::dist::{Dist, Metadata, assemble, names, recipe};
+use crate::dist::{Dist, Metadata, assemble, binary, names, recipe};
 use crate::go::{BuildInfo, Go, GoVersion, PAGE, Sources, WantedGo};
 use crate::http::Endpoint;
 use crate::os::files::{self, Staging};
@@ -19,7 +19,6 @@ use crate::os::terminal::{note, print_status, size};
 use crate::upstream::{Selection, Source, Upstream, UpstreamRef, relative};
 
 mod again;
-mod binary;
 mod compile;
 mod several;
 
@@ -242,7 +241,7 @@ fn gate(record: &Metadata, command: &str, folder: &Utf8Path) -> Result<BuildInfo
     let info = binary::inspect(file, command, record.go.version)
         .map_err(|faults| anyhow!("{command} is refused: {faults}"))?;
     let version = recipe::version_line(command, &record.source.version, &record.source.commit);
-    match compile::check_version(&program, &version)? {
+    match binary::check_version(&program, &version)? {
         Some(how) => {
             print_status(
                 "gate",

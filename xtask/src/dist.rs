@@ -9,10 +9,10 @@ use camino::{Utf8Path, Utf8PathBuf};
 use oci::digest::file_digest;
 
 use crate::dist::names::{METADATA, SHA256SUMS};
-use crate::dist::record::SCHEMA;
 use crate::os::{files, terminal};
 
 pub mod assemble;
+pub mod binary;
 mod built_image;
 mod check;
 pub mod check_table;
@@ -47,13 +47,9 @@ impl Dist {
             None => only_one(&root.join("dist"))?,
         };
         let path = folder.join(METADATA);
-        let text =
-            fs::read_to_string(&path).with_context(|| format!("{folder} was not created by `cargo xtask build`"))?;
-        let record: Metadata =
-            serde_json::from_str(&text).with_context(|| format!("{path} is not a valid record of a build"))?;
-        if record.schema != SCHEMA {
-            bail!("{path} has schema {}, not {SCHEMA}; run `cargo xtask build` again", record.schema);
-        }
+        let text = fs::read(&path).with_context(|| format!("{folder} was not created by `cargo xtask build`"))?;
+        let record =
+            Metadata::parse(&text).with_context(|| format!("cannot use {path}; run `cargo xtask build` again"))?;
         Ok(Self { folder, record })
     }
 

@@ -22,12 +22,14 @@ mod http;
 mod image;
 mod os;
 mod package;
+mod published;
 mod reconcile;
 mod registry;
 mod rehearse;
 mod release;
 mod smoke;
 mod upstream;
+mod verify;
 mod verify_tini;
 mod version;
 
@@ -50,6 +52,7 @@ enum Task {
     Smoke(smoke::Smoke),
     Package(package::Package),
     Release(release::Release),
+    Verify(verify::Verify),
     CheckUpstream(check_upstream::CheckUpstream),
     Rehearse(rehearse::Rehearse),
     Doctor(doctor::Doctor),
@@ -73,6 +76,7 @@ fn run(Xtask { global, task }: &Xtask) -> Result<ExitCode> {
         Task::Smoke(arguments) => smoke::run(root, arguments),
         Task::Package(arguments) => package::run(root, arguments),
         Task::Release(arguments) => release::run(root, arguments),
+        Task::Verify(arguments) => verify::run(root, arguments),
         Task::CheckUpstream(arguments) => check_upstream::run(root, arguments),
         Task::Rehearse(arguments) => rehearse::run(root, arguments),
         Task::Doctor(arguments) => doctor::run(root, arguments),

@@ -13,7 +13,7 @@ use oci::documents::Descriptor;
 use oci::reference::{ImageTag, Reference};
 use serde::Deserialize;
 
-use crate::http::{Authorization, Http, Request, Response, Url};
+use crate::http::{Authorization, Http, Request, Response, UnexpectedStatus, Url};
 use crate::os::terminal::Progress;
 
 pub use error::RegistryError;
@@ -148,14 +148,22 @@ impl Registry {
         }
     }
 
-    /// A blob as a stream, which the caller compares with its digest. Some manifest was read before: what the
-    /// registry asked for then is sent again.
+    /// A blob as a stream, which the caller compares with its digest. What the registry asked for at an earlier
+    /// request is sent again; if that has expired, it is asked for once more.
     ///
     /// # Errors
     /// If the registry does not send it.
     pub fn open_blob(&self, digest: &Digest) -> Result<impl Read + use<>> {
         let request = Request::new(Method::GET, self.repository.url(&format!("blobs/{digest}")));
-        self.http.open_request(&request.authorization(self.authorization.borrow().as_ref()))
+        let open = || self.http.open_request(&request.clone().authorization(self.authorization.borrow().as_ref()));
+        let is_expired = |error: &Error| {
+            let answer = error.downcast_ref::<UnexpectedStatus>();
+            answer.is_some_and(|answer| answer.status == StatusCode::UNAUTHORIZED && answer.url == *request.url())
+        };
+        match open() {
+            Err(error) if is_expired(&error) && self.has_blob(digest)? => open(),
+            opened => opened,
+        }
     }
 
     /// A small blob, compared with its digest.

@@ -206,4 +206,4 @@ fn report(desired: &Desired, plan: &Plan, verified: Option<&Verified>, as_json: 
 }
 
 #[cfg(test)]
-mod tests;
+pub mod tests;

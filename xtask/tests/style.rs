@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 
 /// Unit tests at the end of a file are not counted.
 const MOST_LINES: usize = 300;
-const MOST_LINES_OF_MAIN: usize = 80;
+/// Each task takes three lines of it.
+const MOST_LINES_OF_MAIN: usize = 90;
 
 fn sources() -> Vec<(PathBuf, String)> {
     let mut found = Vec::new();

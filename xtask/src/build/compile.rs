@@ -13,12 +13,12 @@ use std::ops::RangeInclusive;
 use std::sync::mpsc::{Receiver, TryRecvError, channel};
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::dist::Metadata;
 use crate::go::{self, Go};
-use crate::os::host::{self, Riscv64};
+use crate::os::host;
 use crate::os::process::{Event, Run, run};
 use crate::os::terminal::{Progress, Unit, clock, print_status};
 
@@ -173,18 +173,6 @@ impl Shown {
             }
         }
     }
-}
-
-/// Runs a compiled command with `--version`, and compares. Returns how it ran, or `None` if riscv64
-/// programs do not run here.
-pub fn check_version(program: &Utf8Path, wanted: &str) -> Result<Option<String>> {
-    let host = Riscv64::here();
-    let Some(run) = host.run(program) else { return Ok(None) };
-    let printed = host.answer(&run.arg("--version")).with_context(|| format!("{program} --version"))?;
-    if printed != wanted {
-        bail!("{program} printed\n  {printed}\nbut was stamped with\n  {wanted}");
-    }
-    Ok(Some(host.describe()))
 }
 
 #[cfg(test)]

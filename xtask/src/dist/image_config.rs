@@ -8,20 +8,23 @@ use oci::image_name::ImageName;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
+use crate::dist::record::ImageRecord;
 use crate::os::clock::Timestamp;
+use crate::upstream::Source;
 
 /// The labels of the Dockerfile, which are also annotations of the manifest. Others are the base's or the engine's,
 /// and say what was true of another image.
 const LABELS: [&str; 6] = [
     "org.opencontainers.image.title",
     "org.opencontainers.image.description",
-    "org.opencontainers.image.version",
+    VERSION,
     "org.opencontainers.image.revision",
     "org.opencontainers.image.source",
     URL,
 ];
 /// The label that names the page of the image, below that of the repository that builds it.
 pub const URL: &str = "org.opencontainers.image.url";
+const VERSION: &str = "org.opencontainers.image.version";
 const CREATED: &str = "org.opencontainers.image.created";
 const BASE_NAME: &str = "org.opencontainers.image.base.name";
 const BASE_DIGEST: &str = "org.opencontainers.image.base.digest";
@@ -81,6 +84,18 @@ pub fn labels(built: &BuiltConfig, facts: &Facts<'_>) -> BTreeMap<String, String
     let ours = [(CREATED, facts.created.to_string()), (BASE_NAME, facts.base_name.qualified())];
     let digest = facts.base_digest.map(|digest| (BASE_DIGEST, digest.to_owned()));
     given.chain(ours.into_iter().chain(digest).map(|(name, value)| (name.to_owned(), value))).collect()
+}
+
+/// What the labels of a published image have to say: what it was built from, and on which base.
+pub fn true_labels(source: &Source, image: &ImageRecord) -> BTreeMap<&'static str, String> {
+    let base = image.base_name.parse::<ImageName>().map_or_else(|_| image.base_name.clone(), |name| name.qualified());
+    let labels = [
+        (VERSION, source.version.to_string()),
+        (oci::documents::REVISION, source.commit.to_string()),
+        (BASE_NAME, base),
+    ];
+    let digest = image.base_digest.clone().map(|digest| (BASE_DIGEST, digest));
+    labels.into_iter().chain(digest).collect()
 }
 
 /// The published configuration: the settings of the Dockerfile, the date of the source instead of the

@@ -1,5 +1,6 @@
 //! `metadata.json`, the record of a build. Tasks pass on their results only through this file.
 
+use anyhow::{Context, Result, ensure};
 use oci::digest::{Digest, Sha256};
 use oci::image_name::ImageName;
 use oci::reference::ImageTag;
@@ -125,6 +126,16 @@ impl Metadata {
             packages: Vec::new(),
             proofs: Vec::new(),
         }
+    }
+
+    /// Reads one.
+    ///
+    /// # Errors
+    /// If it is no record, or one of another [`SCHEMA`].
+    pub fn parse(text: &[u8]) -> Result<Self> {
+        let record: Self = serde_json::from_slice(text).context("it is not a valid record of a build")?;
+        ensure!(record.schema == SCHEMA, "it has schema {}, not {SCHEMA}", record.schema);
+        Ok(record)
     }
 
     /// Whether it is of this source, built as this version of xtask builds it.

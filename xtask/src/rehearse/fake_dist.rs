@@ -18,12 +18,14 @@ use serde_json::json;
 use crate::dist::image_config::{self, BuiltConfig, Facts};
 use crate::dist::names::{COMMANDS, LAYOUT};
 use crate::dist::proofs::{REQUIRED, Required};
-use crate::dist::{Check, Dist, ImageRecord, Metadata, Proof, assemble, image_sbom, image_tags};
+use crate::dist::{Check, Dist, ImageRecord, Metadata, Proof, assemble, image_sbom, image_tags, recipe};
 use crate::go::{BuildInfo, GoRecord, Module};
 use crate::os::clock::Timestamp;
 use crate::os::files;
 use crate::rehearse::checkout::OUR_COMMIT;
 use crate::upstream::{PACKAGE, ReleaseTag, Source};
+
+mod program;
 
 const GO: &str = "1.26.3";
 /// The release on which master is based.
@@ -54,8 +56,9 @@ pub fn source(r#ref: &str, source_date_epoch: i64) -> Result<Source> {
 pub fn make(folder: &Utf8Path, source: &Source) -> Result<()> {
     fs::create_dir_all(folder.join(LAYOUT).join(BLOBS)).with_context(|| format!("cannot create {folder}"))?;
     for command in COMMANDS {
-        let text = format!("fake dist for {command} {} {}\n", source.version, source.commit);
-        fs::write(folder.join(command), text).with_context(|| format!("cannot write to {folder}"))?;
+        let line = recipe::version_line(command, &source.version, &source.commit);
+        let program = program::program(&format!("{PACKAGE}/cmd/{command}"), &line);
+        fs::write(folder.join(command), program).with_context(|| format!("cannot write to {folder}"))?;
     }
     let go = GoRecord {
         version: GO.parse().map_err(Error::msg)?,

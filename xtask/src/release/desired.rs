@@ -16,14 +16,10 @@ use crate::dist::{Dist, FileRecord, ImageRecord, ReleaseName, sha256sums};
 use crate::github::{Repository, notes_file};
 use crate::os::files;
 use crate::os::terminal::print_status;
+use crate::published::{SIGSTORE, SPDX};
 use crate::registry::ImageRepository;
 use crate::release::notes::{Facts, notes};
 use crate::release::plan::{Attachment, Blob, Desired, File, Image};
-
-/// Source: the IANA registry of media types.
-const SPDX: &str = "application/spdx+json";
-/// Source: Sigstore, "Sigstore Bundle Format"; GitHub's attest action pushes its bundles as this.
-const SIGSTORE: &str = "application/vnd.dev.sigstore.bundle.v0.3+json";
 
 pub fn read(dist: &Dist, repository: &Repository, registry: &str, provenance: Option<&Utf8Path>) -> Result<Desired> {
     let (folder, record) = (&dist.folder, &dist.record);

@@ -2,7 +2,7 @@
 
 use std::cell::OnceCell;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use oci::documents::REVISION;
 use oci::reference::Reference;
 use serde::Deserialize;
@@ -11,15 +11,14 @@ use crate::credentials;
 use crate::dist::Metadata;
 use crate::dist::names::METADATA;
 use crate::github::{GitHub, IssueState, Issues, Release, Releases, Repository, Settings, published_comment};
-use crate::http::Http;
 use crate::os::terminal::note;
-use crate::registry::{Found, Registry, RegistryError};
+use crate::published::{self, is_private};
+use crate::registry::{Found, Registry};
 use crate::release::plan::{self, Desired, Issue, Latest, Observed};
 use crate::upstream::CommitId;
 
 /// Upstream, whose history decides what is newer.
 const UPSTREAM: &str = "moby/buildkit";
-const LARGEST_RECORD_BYTES: u64 = 4 << 20;
 
 /// GitHub and the registry.
 pub struct Remotes {
@@ -158,11 +157,6 @@ impl Remotes {
     }
 }
 
-/// Whether a registry refused because of missing credentials.
-pub fn is_private(error: &anyhow::Error) -> bool {
-    error.downcast_ref::<RegistryError>().is_some_and(RegistryError::is_private)
-}
-
 /// Downloads the published record from its public URL, if it differs from ours.
 fn published_record(desired: &Desired, releases: &[Release]) -> Result<Option<Metadata>> {
     let name = desired.name.to_string();
@@ -174,10 +168,7 @@ fn published_record(desired: &Desired, releases: &[Release]) -> Result<Option<Me
     if ours.is_none_or(|ours| asset.is_complete(ours.size_bytes, &ours.sha256)) {
         return Ok(None);
     }
-    let url = asset.browser_download_url.parse().map_err(anyhow::Error::msg)?;
-    let bytes = Http::default().get(&url, LARGEST_RECORD_BYTES)?;
-    let record = serde_json::from_slice(&bytes).with_context(|| format!("{url} is not the record of a build"))?;
-    Ok(Some(record))
+    published::record(asset).map(Some)
 }
 
 #[cfg(test)]

@@ -26,24 +26,24 @@ fn empty_registry() -> FakeRegistry {
     FakeRegistry::new(Account { username, password, may_push: true }, vec![TOKEN.to_owned()])
 }
 
-/// A build, and the fakes to publish it to.
-struct Scenario {
-    folder: Utf8PathBuf,
-    desired: Desired,
-    remotes: Remotes,
-    registry: Arc<Mutex<FakeRegistry>>,
-    github: Arc<Mutex<FakeGitHub>>,
+/// A build, and the fakes to publish it to. `verify` verifies it.
+pub struct Scenario {
+    pub folder: Utf8PathBuf,
+    pub desired: Desired,
+    pub remotes: Remotes,
+    pub registry: Arc<Mutex<FakeRegistry>>,
+    pub github: Arc<Mutex<FakeGitHub>>,
     _servers: [Server; 2],
 }
 
 impl Scenario {
     /// The package exists and is public.
-    fn new(prepare: impl FnOnce(&mut FakeRegistry)) -> Self {
+    pub fn new(prepare: impl FnOnce(&mut FakeRegistry)) -> Self {
         Self::with_faults(Arc::new(NoFaults), prepare)
     }
 
     /// The same, with faults of GitHub.
-    fn with_faults(faults: Arc<dyn Faults>, prepare: impl FnOnce(&mut FakeRegistry)) -> Self {
+    pub fn with_faults(faults: Arc<dyn Faults>, prepare: impl FnOnce(&mut FakeRegistry)) -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let name = format!("xtask-release-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
         let folder = Utf8PathBuf::try_from(std::env::temp_dir().join(name)).expect("UTF-8");
@@ -84,7 +84,7 @@ impl Scenario {
     }
 
     /// Publishes once, as `--execute` does.
-    fn publish(&self) -> Result<Verified> {
+    pub fn publish(&self) -> Result<Verified> {
         let plan = plan(&self.desired, &self.remotes.observe(&self.desired)?)?;
         preflight::check(&self.remotes, &self.desired, &plan)?;
         apply(&self.remotes, &plan, |_| ())?;

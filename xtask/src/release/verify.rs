@@ -11,13 +11,11 @@ use oci::reference::Reference;
 use crate::dist::names::{METADATA, SHA256SUMS};
 use crate::dist::{FileRecord, sha256sums};
 use crate::github::{Release, Releases};
-use crate::http::{Http, RateLimited, UnexpectedStatus, Url, look_until_found};
+use crate::http::{Http, Url, look_until_found};
 use crate::os::terminal::{note, print_status};
-use crate::registry::RegistryError;
+use crate::published::{LARGEST_SUMS_BYTES, is_private, is_status, is_temporary};
 use crate::release::plan::{Desired, Image, plan};
-use crate::release::remotes::{Remotes, is_private};
-
-const LARGEST_SUMS_BYTES: u64 = 1 << 20;
+use crate::release::remotes::Remotes;
 
 /// What could be verified.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,17 +49,6 @@ impl Verified {
             result => result.map(Some),
         }
     }
-}
-
-/// Whether a later read may succeed although nothing is published meanwhile.
-fn is_temporary(error: &Error) -> bool {
-    error.is::<RateLimited>()
-        || is_status(error, &[StatusCode::NOT_FOUND, StatusCode::TOO_MANY_REQUESTS])
-        || error.downcast_ref::<RegistryError>().is_some_and(RegistryError::is_limited)
-}
-
-fn is_status(error: &Error, statuses: &[StatusCode]) -> bool {
-    error.downcast_ref::<UnexpectedStatus>().is_some_and(|error| statuses.contains(&error.status))
 }
 
 /// Reads the release as any user sees it, until it is as desired. Returns the public URL of its `SHA256SUMS`, and what

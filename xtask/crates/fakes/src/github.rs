@@ -41,6 +41,7 @@ mod settings;
 mod shapes;
 mod site;
 mod snapshot;
+mod tampering;
 mod upstream;
 
 const UPSTREAM: &str = "moby/buildkit";

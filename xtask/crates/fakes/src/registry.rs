@@ -29,6 +29,7 @@ mod lag;
 mod manifests;
 mod responses;
 mod route;
+mod tampering;
 mod tokens;
 mod uploads;
 

@@ -1,8 +1,11 @@
-//! Checks each compiled command before it is packaged: its ELF header and Go's build information
-//! must be those of a static riscv64 command built by the expected Go.
+//! Checks each compiled command, before it is packaged and as it is published: its ELF header and Go's build
+//! information must be those of a static riscv64 command built by the expected Go, and it must say its version.
 
 use std::io::{Read, Seek};
+use std::time::Duration;
 
+use anyhow::{Context, Result, bail};
+use camino::Utf8Path;
 use elf::ElfStream;
 use elf::abi::{EM_RISCV, ET_EXEC, PT_DYNAMIC, PT_INTERP};
 use elf::endian::AnyEndian;
@@ -10,6 +13,8 @@ use elf::file::Class;
 
 use crate::dist::recipe::GOARCH;
 use crate::go::{BuildInfo, GoVersion};
+use crate::os::host::Riscv64;
+use crate::os::terminal::note;
 use crate::upstream::PACKAGE;
 
 /// The part of `e_flags` that names the floating-point calling convention, and its value for
@@ -81,6 +86,19 @@ fn build_info_faults(info: &BuildInfo, command: &str, go: GoVersion) -> Vec<Stri
     .into_iter()
     .filter_map(|(is_wrong, fault)| is_wrong.then_some(fault))
     .collect()
+}
+
+/// Runs a compiled command with `--version`, and compares. Returns how it ran, or `None` if riscv64
+/// programs do not run here.
+pub fn check_version(program: &Utf8Path, wanted: &str) -> Result<Option<String>> {
+    let host = Riscv64::here();
+    let Some(run) = host.run(program) else { return Ok(None) };
+    // It may have been downloaded, and needs no variable: least of all a token.
+    let printed = host.answer(&run.arg("--version").bare()).with_context(|| format!("{program} --version"))?;
+    if printed != wanted {
+        bail!("{program} printed\n  {printed}\nbut was stamped with\n  {wanted}");
+    }
+    Ok(Some(host.describe()))
 }
 
 #[cfg(test)]

@@ -1,0 +1,220 @@
+//! `cargo xtask verify`: checks a published release as anyone can, without credentials: its files, its image, and what
+//! is attached to it.
+#![allow(clippy::disallowed_methods, reason = "writes files")]
+
+use std::fs;
+use std::process::ExitCode;
+use std::str::FromStr;
+
+use anyhow::{Context, Error, Result};
+use camino::{Utf8Path, Utf8PathBuf};
+use clap::Args;
+use serde_json::json;
+
+use crate::cli::Target;
+use crate::dist::{ReleaseName, Verdict, check_table};
+use crate::github::{GitHub, Releases, Repository};
+use crate::os::files;
+use crate::os::terminal::{note, print_error, print_status};
+use crate::registry::{ImageRepository, Registry};
+use crate::upstream::ReleaseTag;
+use crate::verify::assets::{Place, Published};
+use crate::verify::findings::Findings;
+
+mod assets;
+mod binaries;
+mod findings;
+mod image;
+mod provenance;
+
+/// What could not be read says nothing about what is published.
+const UNDETERMINED: u8 = 3;
+
+/// Verify a published release as anyone can, without credentials: its files, its image, its provenance
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  cargo xtask verify                        our newest release
+  cargo xtask verify v0.32.2                of this version of upstream's
+  cargo xtask verify buildkit-v20260804-dev --json
+                                            the release with this tag, and the result as JSON
+  cargo xtask verify --repo you/fork --registry registry.example
+
+It downloads all files of the release and all blobs of the image (250 MB), keeps none, and prints a line for each check.
+The commands are run under emulation only once they are what the record says. The provenance is verified by gh or cosign,
+whichever is installed. If GitHub limits requests without credentials, GITHUB_TOKEN is used to read the same list.
+Exit status: 0 all that was checked is right, 1 something differs, 2 bad arguments, 3 nothing differs, but
+something could not be read.")]
+pub struct Verify {
+    /// A tag of ours (buildkit-v0.32.2-riscv64), a version of upstream's (v0.32.2), or latest
+    #[arg(value_name = "TAG|VERSION|latest", default_value = "latest")]
+    what: What,
+    #[command(flatten)]
+    target: Target,
+    /// The registry that the image is in
+    #[arg(long, value_name = "HOST", default_value = "ghcr.io")]
+    registry: String,
+    /// Print the result as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// Which release.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum What {
+    Latest,
+    Release(ReleaseName),
+}
+
+impl FromStr for What {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text == "latest" {
+            return Ok(Self::Latest);
+        }
+        let tag = text.parse::<ReleaseTag>().map(ReleaseName::Upstream);
+        tag.or_else(|_| text.parse()).map(Self::Release)
+    }
+}
+
+/// What is verified where.
+struct Verifier {
+    /// Reads without credentials.
+    anyone: GitHub,
+    github: GitHub,
+    repository: Repository,
+    images: ImageRepository,
+}
+
+/// A directory for what is downloaded, removed at the end.
+struct Scratch(Utf8PathBuf);
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        // It is below target/, so that the next `cargo clean` removes what cannot be removed now.
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+/// Runs the task in the checkout at `root`. What differs is not an error, but decides the exit status.
+pub fn run(root: &Utf8Path, arguments: &Verify) -> Result<ExitCode> {
+    let (github, repository) = arguments.target.open(root)?;
+    let images = ImageRepository::of(&arguments.registry, repository.owner()).map_err(Error::msg)?;
+    let verifier = Verifier { anyone: github.anonymous(), github, repository, images };
+    let name = match verifier.named(&arguments.what) {
+        Ok(name) => name,
+        Err(error) => {
+            print_error(&error);
+            return Ok(ExitCode::from(UNDETERMINED));
+        }
+    };
+    let scratch = Scratch(root.join("target/verify").join(std::process::id().to_string()));
+    fs::create_dir_all(&scratch.0).with_context(|| format!("cannot create {}", scratch.0))?;
+    let _lock = files::lock_directory(&scratch.0)?;
+    check_table::heading(&format!("{name} of {}, as anyone sees it", verifier.repository));
+    let (findings, _) = verifier.verify(&name, Some(&scratch.0));
+    summary(&verifier, &name, &findings, arguments.json)
+}
+
+impl Verifier {
+    /// The release that is meant: the newest of a stable version, or else of master.
+    fn named(&self, what: &What) -> Result<ReleaseName> {
+        if let What::Release(name) = what {
+            return Ok(name.clone());
+        }
+        let names: Vec<ReleaseName> = self.published()?;
+        let newest = names.iter().filter(|name| !name.is_prerelease()).max().or_else(|| names.iter().max());
+        newest.cloned().with_context(|| format!("nobody can see a release of BuildKit in {}", self.repository))
+    }
+
+    /// The names of all our releases that anyone can see.
+    fn published(&self) -> Result<Vec<ReleaseName>> {
+        let list = |github| Releases { github, repository: &self.repository }.all();
+        let all =
+            list(&self.anyone).or_else(|error| if self.github.has_token() { list(&self.github) } else { Err(error) });
+        let all = all.with_context(|| format!("the releases of {} cannot be listed", self.repository))?;
+        Ok(all.iter().filter(|release| !release.draft).filter_map(|release| release.tag_name.parse().ok()).collect())
+    }
+
+    /// Makes every check of one release, and prints each. What is downloaded goes into `folder`; without one, the digests
+    /// that GitHub and the registry have are compared.
+    fn verify(&self, name: &ReleaseName, folder: Option<&Utf8Path>) -> (Findings, Option<Published>) {
+        let mut findings = Findings::default();
+        let (anyone, github, repository) = (&self.anyone, &self.github, &self.repository);
+        let published = Place { anyone, github, repository, name, folder }.check(&mut findings);
+        let Some(Published { release, record }) = &published else {
+            findings.not_run(&["image", "binaries", "provenance"], "without a record there is nothing to compare with");
+            return (findings, None);
+        };
+        binaries::check(&mut findings, folder, record);
+        let registry = Registry::new(self.images.clone(), None);
+        let found = image::check(&mut findings, &registry, record, release, folder.is_some());
+        provenance::check(&mut findings, folder, &found, repository, record);
+        (findings, published)
+    }
+}
+
+/// Prints how many checks passed, and the result as JSON.
+fn summary(verifier: &Verifier, name: &ReleaseName, findings: &Findings, as_json: bool) -> Result<ExitCode> {
+    let count = |verdict| findings.checks.iter().filter(|check| check.verdict == verdict).count();
+    let (passed, failed, not_run) = (count(Verdict::Pass), count(Verdict::Fail), count(Verdict::NotRun));
+    print_status("verified", format_args!("{name}: {passed} passed, {failed} failed, {not_run} not run"));
+    let outcome = Outcome::of([findings]);
+    match outcome {
+        Outcome::Right => {}
+        Outcome::Differs => {
+            let names: Vec<&str> = findings.failures().map(|check| check.name.as_str()).collect();
+            print_error(&anyhow::anyhow!("{name} is not what was published: {}", names.join(", ")));
+        }
+        Outcome::Undetermined => {
+            note(format_args!("not determined, so run this again later: {}", findings.undetermined.join(", ")));
+        }
+    }
+    if as_json {
+        let report = json!({
+            "repository": verifier.repository.to_string(), "image": verifier.images.to_string(), "release": name,
+            "outcome": outcome.word(), "checks": findings.checks, "undetermined": findings.undetermined,
+        });
+        println!("{}", serde_json::to_string_pretty(&report)?);
+    }
+    Ok(outcome.code())
+}
+
+/// The result of a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Outcome {
+    Right,
+    Differs,
+    Undetermined,
+}
+
+impl Outcome {
+    fn of<'a>(all: impl IntoIterator<Item = &'a Findings> + Clone) -> Self {
+        let mut each = all.clone().into_iter();
+        if each.any(|findings| findings.failures().next().is_some()) {
+            return Self::Differs;
+        }
+        let is_open = all.into_iter().any(|findings| !findings.undetermined.is_empty());
+        if is_open { Self::Undetermined } else { Self::Right }
+    }
+
+    fn word(self) -> &'static str {
+        match self {
+            Self::Right => "right",
+            Self::Differs => "differs",
+            Self::Undetermined => "undetermined",
+        }
+    }
+
+    fn code(self) -> ExitCode {
+        match self {
+            Self::Right => ExitCode::SUCCESS,
+            Self::Differs => ExitCode::FAILURE,
+            Self::Undetermined => ExitCode::from(UNDETERMINED),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

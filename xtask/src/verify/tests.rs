@@ -1,0 +1,272 @@
+//! A release is published to the fakes and verified; then each part of it is tampered with, and found.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use expect_test::expect;
+use fakes::github::FakeGitHub;
+use fakes::registry::{FakeRegistry, Referrers};
+use fakes::server::{Action, Faults, locked};
+use oci::digest::{Digest, sha256};
+use serde_json::{Value, json};
+
+use super::*;
+use crate::dist::names::{BUILDCTL, METADATA, SHA256SUMS};
+use crate::os::host::Riscv64;
+use crate::release::tests::Scenario;
+
+const IMAGE: &str = "o/buildkit-riscv64";
+const RELEASE: &str = "buildkit-v0.32.2-riscv64";
+
+/// A published release.
+struct World {
+    scenario: Scenario,
+    downloads: Utf8PathBuf,
+}
+
+impl World {
+    fn new() -> Self {
+        Self::of(Scenario::new(|_| ()))
+    }
+
+    fn of(scenario: Scenario) -> Self {
+        scenario.publish().expect("is published");
+        let downloads = scenario.folder.join("downloads");
+        fs::create_dir_all(&downloads).expect("is made");
+        Self { scenario, downloads }
+    }
+
+    fn verifier(&self) -> Verifier {
+        let remotes = &self.scenario.remotes;
+        Verifier {
+            anyone: remotes.github.anonymous(),
+            github: remotes.github.anonymous(),
+            repository: remotes.repository.clone(),
+            images: self.scenario.desired.image.repository.clone(),
+        }
+    }
+
+    /// Verifies it, by its files or by digests alone.
+    fn verify(&self, downloads: bool) -> Findings {
+        self.verifier().verify(&RELEASE.parse().expect("a name"), downloads.then_some(self.downloads.as_path())).0
+    }
+
+    /// The names of the checks that differ, of both ways to verify.
+    fn differing(&self) -> [Vec<String>; 2] {
+        [true, false].map(|downloads| self.verify(downloads).failures().map(|check| check.name.clone()).collect())
+    }
+
+    fn tamper(&self, tamper: impl FnOnce(&mut FakeGitHub, &mut FakeRegistry, &Digest)) {
+        let digest = &self.scenario.desired.image.manifest.digest;
+        tamper(&mut locked(&self.scenario.github), &mut locked(&self.scenario.registry), digest);
+    }
+}
+
+fn lines(findings: &Findings) -> String {
+    let line = |check: &crate::dist::Check| format!("{:?} {}: {}\n", check.verdict, check.name, check.evidence);
+    findings.checks.iter().map(line).collect()
+}
+
+#[test]
+fn what_is_published_is_right() {
+    let world = World::new();
+    let findings = world.verify(true);
+    let name = |name: &str| findings.checks.iter().find(|check| check.name == name).expect(name).clone();
+    assert_eq!(Outcome::of([&findings]), Outcome::Right, "{}", lines(&findings));
+    let verdicts: BTreeMap<&str, Verdict> =
+        findings.checks.iter().map(|check| (check.name.as_str(), check.verdict)).collect();
+    let not_run: Vec<&str> =
+        verdicts.iter().filter(|(_, verdict)| **verdict == Verdict::NotRun).map(|(name, _)| *name).collect();
+    // The bundle of the fake is none that gh or cosign could verify.
+    let expected =
+        if Riscv64::here() == Riscv64::Nowhere { vec!["binaries-version", "provenance"] } else { vec!["provenance"] };
+    assert_eq!(not_run, expected, "{}", lines(&findings));
+    expect!["buildkitd and buildctl are static riscv64 programs, built by Go 1.26.3"]
+        .assert_eq(&name("binaries-gate").evidence);
+    expect!["buildkit-v0.32.2.linux-riscv64.image.spdx.json is attached"].assert_eq(&name("image-sbom").evidence);
+    assert_eq!(Outcome::of([&world.verify(false)]), Outcome::Right);
+    assert_eq!(world.verifier().named(&What::Latest).expect("is there").to_string(), RELEASE);
+}
+
+#[test]
+fn each_part_that_is_tampered_with_is_found() {
+    type Tamper = fn(&mut FakeGitHub, &mut FakeRegistry, &Digest);
+    let cases: [(Tamper, &[&str], &[&str]); 12] = [
+        (
+            |github, _, _| github.put_asset(RELEASE, BUILDCTL, b"another".to_vec()),
+            &["sha256sums", "metadata"],
+            &["sha256sums", "metadata"],
+        ),
+        // What GitHub stores of itself is not read by digests alone.
+        (|github, _, _| github.corrupt_asset(RELEASE, BUILDCTL, b"another".to_vec()), &["github-digests"], &[]),
+        (|github, _, _| github.put_asset(RELEASE, SHA256SUMS, Vec::new()), &["sha256sums"], &["sha256sums"]),
+        (|github, _, _| github.put_asset(RELEASE, METADATA, b"{}".to_vec()), &["record"], &["record"]),
+        (|github, _, _| github.take_asset(RELEASE, BUILDCTL), &["files"], &["files"]),
+        (|github, _, _| github.add_asset(RELEASE, "buildctl.exe", Vec::new()), &["files"], &["files"]),
+        (|github, _, _| github.rewrite_page(RELEASE, |page| page.replace('0', "1")), &["page"], &["page"]),
+        (|_, registry, _| registry.docker_push(IMAGE, "another", &["v0.32.2-riscv64"]), &["image-tag"], &["image-tag"]),
+        (|_, registry, digest| registry.take_manifest(IMAGE, &digest.to_string()), &["image-tag"], &["image-tag"]),
+        (
+            |_, registry, digest| {
+                let blob = first_blob(registry, digest);
+                registry.spoil_blob(IMAGE, &blob, None);
+            },
+            &["image-blobs"],
+            &["image-blobs"],
+        ),
+        (
+            |_, registry, digest| {
+                let blob = first_blob(registry, digest);
+                registry.spoil_blob(IMAGE, &blob, Some(b"another".to_vec()));
+            },
+            &["image-blobs"],
+            &[],
+        ),
+        (
+            |_, registry, digest| {
+                let lists: Vec<_> = registry.tags().into_iter().filter(|(tag, _)| tag.contains("sha256-")).collect();
+                lists.iter().for_each(|(_, list)| registry.take_manifest(IMAGE, list));
+                assert!(!lists.is_empty(), "{digest}");
+            },
+            &["image-sbom", "image-provenance"],
+            &["image-sbom", "image-provenance"],
+        ),
+    ];
+    for (number, (tamper, downloaded, listed)) in cases.into_iter().enumerate() {
+        let world = World::new();
+        world.tamper(tamper);
+        let expected = [downloaded, listed].map(|names| names.iter().map(ToString::to_string).collect::<Vec<_>>());
+        assert_eq!(world.differing(), expected, "case {number}");
+    }
+}
+
+/// The digest of a layer of the published image.
+fn first_blob(registry: &FakeRegistry, digest: &Digest) -> String {
+    let snapshot = registry.snapshot();
+    let blobs = snapshot[IMAGE]["blobs"].as_array().expect("a list");
+    let manifest = registry.manifest(IMAGE, &digest.to_string()).expect("is there");
+    let layer = manifest["layers"][0]["digest"].as_str().expect("a digest").to_owned();
+    assert!(blobs.contains(&json!(layer)));
+    layer
+}
+
+/// Who replaces a command and everything that names its digest is found by what the command is.
+#[test]
+fn a_command_that_was_replaced_with_all_that_names_it_is_found_by_the_gate() {
+    let world = World::new();
+    let (github, folder) = (&world.scenario.github, &world.scenario.folder.join("dist"));
+    let read = |name: &str| fs::read_to_string(folder.join(name)).expect("is text");
+    let (old, new) = (oci::digest::file_digest(&folder.join(BUILDCTL)).expect("is read"), b"#!/bin/sh\n".to_vec());
+    let mut record: Value = serde_json::from_str(&read(METADATA)).expect("is JSON");
+    let files = record["files"].as_array_mut().expect("a list");
+    let file = files.iter_mut().find(|file| file["name"] == BUILDCTL).expect("is there");
+    file["size_bytes"] = json!(new.len());
+    file["sha256"] = json!(sha256(&new));
+    let record = record.to_string().into_bytes();
+    let sums = read(SHA256SUMS).replace(&old.1.to_string(), &sha256(&new).to_string());
+    let of_record = oci::digest::file_digest(&folder.join(METADATA)).expect("is read").1.to_string();
+    let sums = sums.replace(&of_record, &sha256(&record).to_string());
+    {
+        let mut github = locked(github);
+        github.rewrite_page(RELEASE, |page| page.replace(&old.1.to_string(), &sha256(&new).to_string()));
+        github.put_asset(RELEASE, BUILDCTL, new);
+        github.put_asset(RELEASE, METADATA, record);
+        github.put_asset(RELEASE, SHA256SUMS, sums.into_bytes());
+    }
+    assert_eq!(world.differing(), [vec!["binaries-gate".to_owned()], Vec::new()]);
+}
+
+/// Requests whose path contains this are answered so.
+struct Instead(&'static str, u16, &'static str);
+
+impl Faults for Instead {
+    fn action(&self, _: u64, head: &http::Request<()>) -> Action {
+        if head.uri().path().contains(self.0) && head.method() == http::Method::GET {
+            Action::Instead(fakes::script::response(self.1, &[("Retry-After", self.2)], ""))
+        } else {
+            Action::Pass
+        }
+    }
+}
+
+#[test]
+fn what_cannot_be_read_is_not_called_different() {
+    for (path, status, checks) in [
+        ("/releases/tags/", 403, &["release"][..]),
+        ("/releases/tags/", 503, &["release"]),
+        ("/releases/download/", 429, &["record"]),
+        ("/objects/", 503, &["record"]),
+    ] {
+        // Faults begin after the publication, which needs the same addresses.
+        let faults = Arc::new(Later { fault: Instead(path, status, "3600"), is_on: false.into() });
+        let world = World::of(Scenario::with_faults(faults.clone(), |_| ()));
+        faults.is_on.store(true, std::sync::atomic::Ordering::SeqCst);
+        let findings = world.verify(true);
+        assert_eq!(Outcome::of([&findings]), Outcome::Undetermined, "{path} {status}\n{}", lines(&findings));
+        assert_eq!(findings.undetermined, checks);
+    }
+    let world = World::new();
+    locked(&world.scenario.registry).anonymous_requests = Some(0);
+    let findings = world.verify(true);
+    assert_eq!(
+        (Outcome::of([&findings]), findings.undetermined.as_slice()),
+        (Outcome::Undetermined, &["image-tag".to_owned()][..])
+    );
+}
+
+struct Later {
+    fault: Instead,
+    is_on: std::sync::atomic::AtomicBool,
+}
+
+impl Faults for Later {
+    fn action(&self, number: u64, head: &http::Request<()>) -> Action {
+        if self.is_on.load(std::sync::atomic::Ordering::SeqCst) {
+            self.fault.action(number, head)
+        } else {
+            Action::Pass
+        }
+    }
+}
+
+#[test]
+fn a_token_that_expires_between_two_blobs_is_asked_for_again() {
+    for requests in 2..7 {
+        let world = World::new();
+        locked(&world.scenario.registry).token_lifetime(requests);
+        locked(&world.scenario.registry).expire_tokens();
+        let findings = world.verify(true);
+        assert_eq!(Outcome::of([&findings]), Outcome::Right, "{requests}\n{}", lines(&findings));
+    }
+}
+
+#[test]
+fn attachments_are_found_however_the_registry_lists_them() {
+    for referrers in [Referrers::Absent, Referrers::Redirected, Referrers::Empty, Referrers::Listed] {
+        let world = World::of(Scenario::new(|registry| registry.referrers = referrers));
+        assert_eq!(world.differing(), [Vec::<String>::new(), Vec::new()], "{referrers:?}");
+    }
+}
+
+#[test]
+fn a_release_or_an_image_that_nobody_can_see_differs() {
+    let world = World::new();
+    let name: ReleaseName = "buildkit-v0.33.0-riscv64".parse().expect("a name");
+    let (findings, _) = world.verifier().verify(&name, None);
+    expect!["nobody can see a release buildkit-v0.33.0-riscv64 of o/n"].assert_eq(&findings.checks[0].evidence);
+    assert_eq!(Outcome::of([&findings]), Outcome::Differs);
+    let world = World::new();
+    locked(&world.scenario.registry).make_private();
+    assert_eq!(world.differing(), [["image-tag".to_owned()], ["image-tag".to_owned()]].map(Vec::from));
+}
+
+#[test]
+fn what_is_meant_is_a_tag_a_version_or_the_newest() {
+    let parsed = |text: &str| text.parse::<What>();
+    assert_eq!(parsed("latest"), Ok(What::Latest));
+    assert_eq!(parsed("v0.32.2"), parsed(RELEASE));
+    parsed("buildkit-v20260804-dev").expect("a tag");
+    for text in ["", "0.32.2", "master", "../x", "v0.32.2 "] {
+        parsed(text).expect_err(text);
+    }
+}
