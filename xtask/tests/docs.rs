@@ -161,3 +161,29 @@ fn a_block_that_nobody_runs_is_a_fault() {
         assert!(faults_of(fence, lines).is_some(), "{fence}: {lines}");
     }
 }
+
+/// What GitHub makes of a heading: lower case, without punctuation, with hyphens for blanks.
+fn anchor(heading: &str) -> String {
+    let kept = heading.trim().to_lowercase();
+    let kept = kept.chars().filter(|letter| letter.is_alphanumeric() || [' ', '-', '_'].contains(letter));
+    kept.map(|letter| if letter == ' ' { '-' } else { letter }).collect()
+}
+
+#[test]
+fn links_lead_to_headings() {
+    let mut count = 0;
+    for (path, text) in pages::all() {
+        for link in text.split("](").skip(1).filter_map(|rest| rest.split_once(')')).map(|(link, _)| link) {
+            let Some((file, wanted)) = link.split_once('#').filter(|(file, _)| !file.contains("://")) else { continue };
+            let target = if file.is_empty() { path.clone() } else { path.parent().expect("a folder").join(file) };
+            let target_text =
+                fs::read_to_string(&target).unwrap_or_else(|error| panic!("{}: {error}", target.display()));
+            let headings =
+                target_text.lines().filter(|line| line.starts_with('#')).map(|line| line.trim_start_matches('#'));
+            let is_there = headings.map(anchor).any(|anchor| anchor == wanted);
+            assert!(is_there, "{} links to {link}, which is no heading there", path.display());
+            count += 1;
+        }
+    }
+    assert!(count > 20, "only {count} links to headings were found");
+}

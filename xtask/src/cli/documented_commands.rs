@@ -26,11 +26,18 @@ fn code(path: &std::path::Path, text: &str) -> Vec<String> {
 
 /// The words of each `cargo xtask` in a piece of code, up to what the shell takes for itself. A `<task>` stands for any.
 fn commands(code: &str) -> Vec<Vec<String>> {
-    let lines = code.replace("\\\n", " ");
-    let calls = lines.lines().flat_map(|line| line.split(PROGRAM).skip(1).map(str::to_owned).collect::<Vec<_>>());
-    // `$(…)` and `<(…)` end at their parenthesis.
-    let words = calls.filter_map(|call| shlex::split(call.split(')').next()?));
+    let code = code.replace("\\\n", " ");
+    let calls = code.match_indices(PROGRAM).filter_map(|(at, _)| {
+        // What stands in quotes, `$(…)` or `<(…)` ends with them.
+        let end = match code[..at].chars().next_back() {
+            Some('(') => ')',
+            Some(quote @ ('\'' | '"')) => quote,
+            _ => '\n',
+        };
+        code[at + PROGRAM.len()..].split([end, '\n']).next()
+    });
     let is_shell = |word: &String| ["&&", "||", "|", ";", ">", "&", "2>&1"].contains(&word.as_str());
+    let words = calls.filter_map(shlex::split);
     let words = words.map(|words| words.into_iter().take_while(|word| !is_shell(word)).collect::<Vec<_>>());
     words.filter(|words| !words.iter().any(|word| word.starts_with('<') || word.contains('…'))).collect()
 }
@@ -56,6 +63,7 @@ fn the_documents_show_commands_that_exist() {
 #[test]
 fn a_command_ends_where_the_shell_goes_on() {
     assert_eq!(commands("cargo xtask build && cargo xtask image | cat"), [vec!["build"], vec!["image"]]);
+    assert_eq!(commands("source <(cargo xtask doctor); 'cargo xtask clean' x"), [vec!["doctor"], vec!["clean"]]);
     assert_eq!(commands("A=1 cargo xtask doctor   # a comment"), [vec!["doctor"]]);
     assert_eq!(commands("cargo xtask <task> --help"), Vec::<Vec<String>>::new());
 }
