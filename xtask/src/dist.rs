@@ -24,7 +24,7 @@ pub mod proofs;
 pub mod recipe;
 mod record;
 mod release_name;
-mod sbom;
+pub mod sbom;
 
 pub use check::{Check, Verdict};
 pub use image_tags::image_tags;

@@ -21,6 +21,7 @@ mod go;
 mod http;
 mod image;
 mod os;
+mod package;
 mod reconcile;
 mod registry;
 mod rehearse;
@@ -47,6 +48,7 @@ enum Task {
     Image(image::Image),
     VerifyTini(verify_tini::VerifyTini),
     Smoke(smoke::Smoke),
+    Package(package::Package),
     Release(release::Release),
     CheckUpstream(check_upstream::CheckUpstream),
     Rehearse(rehearse::Rehearse),
@@ -69,6 +71,7 @@ fn run(Xtask { global, task }: &Xtask) -> Result<ExitCode> {
         Task::Image(arguments) => image::run(root, arguments).map(|()| ExitCode::SUCCESS),
         Task::VerifyTini(arguments) => verify_tini::run(root, arguments),
         Task::Smoke(arguments) => smoke::run(root, arguments),
+        Task::Package(arguments) => package::run(root, arguments),
         Task::Release(arguments) => release::run(root, arguments),
         Task::CheckUpstream(arguments) => check_upstream::run(root, arguments),
         Task::Rehearse(arguments) => rehearse::run(root, arguments),

@@ -1,5 +1,6 @@
 //! The operating system: processes, files, the host, the clock, the terminal.
 
+pub mod cargo;
 pub mod checkout;
 pub mod clock;
 pub mod files;

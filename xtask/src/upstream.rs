@@ -161,6 +161,7 @@ impl Upstream {
         if !mirror::is_clean(&mirror::git_dir(&self.folder), &index, &files) {
             self.with_mirror(|mirror| {
                 print_status("source", format_args!("checking out to {}", relative(&self.submodule.root, &files)));
+                self.commit(mirror, commit.as_str())?;
                 let staging = Staging::new(&folder)?;
                 let (index, files) = (staging.path().join("index"), staging.path().join("files"));
                 fs::create_dir(&files).with_context(|| format!("cannot make {files}"))?;

@@ -19,7 +19,7 @@ use crate::dist::Metadata;
 use crate::go::{self, Go};
 use crate::os::host::{self, Riscv64};
 use crate::os::process::{Event, Run, run};
-use crate::os::terminal::{Progress, Unit, clock, note, print_status};
+use crate::os::terminal::{Progress, Unit, clock, print_status};
 
 /// Emulated or slow riscv64 boards take an hour; a compiler that takes longer than this hangs.
 const LIMIT: Duration = Duration::from_secs(6 * 60 * 60);
@@ -170,21 +170,9 @@ impl Shown {
 pub fn check_version(program: &Utf8Path, wanted: &str) -> Result<Option<String>> {
     let host = Riscv64::here();
     let Some(run) = host.run(program) else { return Ok(None) };
-    let run = run.arg("--version").limit(VERSION_LIMIT);
-    let mut printed = run.read();
-    for attempt in 2..=VERSION_ATTEMPTS {
-        if let Err(error) = &printed {
-            note(format_args!("trying again ({attempt} of {VERSION_ATTEMPTS}): {error:#}"));
-            printed = run.read();
-        }
-    }
-    let printed = printed.with_context(|| format!("{program} does not run {}", host.describe()))?;
+    let printed = host.answer(&run.arg("--version")).with_context(|| format!("{program} --version"))?;
     if printed != wanted {
         bail!("{program} printed\n  {printed}\nbut was stamped with\n  {wanted}");
     }
     Ok(Some(host.describe()))
 }
-
-/// Upstream's Dockerfile retries this too: under emulation it sometimes hangs.
-const VERSION_ATTEMPTS: u32 = 3;
-const VERSION_LIMIT: Duration = Duration::from_secs(30);

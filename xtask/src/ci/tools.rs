@@ -17,20 +17,22 @@ use crate::os::process::{Run, run};
 use crate::os::terminal::print_status;
 
 /// Emulation, a riscv64 machine, and for the tests of the registry client a registry with passwords
-/// and tokens and a program that pulls from it. The container engine is not here: an engine that is
+/// and tokens and a program that pulls from it; what judges packages. The container engine is not here: an engine that is
 /// already there, of whichever origin, is used.
-const DEBIAN_PACKAGES: [&str; 14] = [
+const DEBIAN_PACKAGES: [&str; 16] = [
     "ca-certificates",
     "debian-archive-keyring",
     "docker-registry",
     "gpgv",
     "iproute2",
     "libc6-dev",
+    "lintian",
     "openssl",
     "opensbi",
     "python3-venv",
     "qemu-system-misc",
     "qemu-user-static",
+    "rpm",
     "skopeo",
     "u-boot-qemu",
     "xz-utils",

@@ -6,6 +6,7 @@ use oci::reference::ImageTag;
 use serde::{Deserialize, Serialize};
 
 use crate::dist::check::Check;
+use crate::dist::names;
 use crate::dist::recipe::Recipe;
 use crate::go::GoRecord;
 use crate::os::clock::Timestamp;
@@ -38,6 +39,9 @@ pub struct Metadata {
     /// The image, once there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub image: Option<ImageRecord>,
+    /// The packages for distributions, once there are any.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub packages: Vec<FileRecord>,
     /// Test results of the image, one of each name: the latest, unless an earlier one proves more.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub proofs: Vec<Proof>,
@@ -118,6 +122,7 @@ impl Metadata {
             files: Vec::new(),
             emulators: None,
             image: None,
+            packages: Vec::new(),
             proofs: Vec::new(),
         }
     }
@@ -133,9 +138,18 @@ impl Metadata {
         self.go.version == other.go.version && of(self) == of(other)
     }
 
-    /// Every file that the record has the digest of: those of the build, and the SBOM of the image.
+    /// Every file that the record has the digest of: those of the build, the SBOM of the image, and the packages.
     pub fn all_files(&self) -> impl Iterator<Item = &FileRecord> {
-        self.files.iter().chain(self.image.as_ref().and_then(|image| image.sbom.as_ref()))
+        let sbom = self.image.as_ref().and_then(|image| image.sbom.as_ref());
+        self.files.iter().chain(sbom).chain(&self.packages)
+    }
+
+    /// The names of all files of a release, in the order of `SHA256SUMS`: a build without packages has none of them.
+    pub fn published(&self) -> Vec<String> {
+        let mut names = names::published(&self.source.version).to_vec();
+        let before_the_record = names.len() - 2;
+        names.splice(before_the_record..before_the_record, self.packages.iter().map(|file| file.name.clone()));
+        names
     }
 
     /// Digest of the image manifest, once there is an image.

@@ -28,6 +28,16 @@ impl Repository {
         format!("https://github.com/{self}")
     }
 
+    /// Where GitHub Pages serves the repository.
+    pub fn pages(&self) -> String {
+        let host = format!("{}.github.io", self.owner.to_ascii_lowercase());
+        if self.name.to_ascii_lowercase() == host {
+            format!("https://{host}")
+        } else {
+            format!("https://{host}/{}", self.name)
+        }
+    }
+
     /// Parses the URL of a git remote: `https://HOST/OWNER/NAME[.git]`, `ssh://git@HOST/…` or
     /// `git@HOST:OWNER/NAME[.git]`.
     pub fn of_remote(url: &str) -> Result<Self, String> {

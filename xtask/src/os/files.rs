@@ -163,6 +163,17 @@ pub fn replace(path: &Utf8Path, content: &[u8], modified: SystemTime) -> Result<
     fs::rename(&beside, path).with_context(|| format!("cannot replace {path}"))
 }
 
+/// Copies a file, and creates the directories above it: it appears complete, with [`MODE_FILE`]. The caller has the
+/// destination locked, so that what a killed run left is overwritten.
+pub fn install(from: &Utf8Path, to: &Utf8Path) -> Result<()> {
+    let (parent, name) = split(to);
+    fs::create_dir_all(parent).with_context(|| format!("cannot create {parent}"))?;
+    let beside = parent.join(format!(".{name}{PARTIAL}0"));
+    let copied = fs::copy(from, &beside).and_then(|_| fs::set_permissions(&beside, Permissions::from_mode(MODE_FILE)));
+    copied.with_context(|| format!("cannot copy {from} to {beside}"))?;
+    fs::rename(&beside, to).with_context(|| format!("cannot create {to}"))
+}
+
 /// The instant that many seconds after 1970.
 pub fn instant(epoch_seconds: i64) -> SystemTime {
     let distance = Duration::from_secs(epoch_seconds.unsigned_abs());

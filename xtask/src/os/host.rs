@@ -4,13 +4,19 @@
 use std::env::consts::{ARCH, OS};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
+use std::time::Duration;
 
+use anyhow::{Context, Result};
 use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::os::process::{Run, run};
+use crate::os::terminal::note;
 
 /// The directory in which Linux lists interpreters.
 const BINFMT_MISC: &str = "/proc/sys/fs/binfmt_misc";
+
+const ANSWER_ATTEMPTS: u32 = 3;
+const ANSWER_LIMIT: Duration = Duration::from_secs(30);
 
 /// Where Linux has its control groups.
 const CGROUPS: &str = "/sys/fs/cgroup";
@@ -124,6 +130,20 @@ impl Riscv64 {
             Self::Emulated(qemu) => Some(run!("{qemu} {program}")),
             Self::Nowhere => None,
         }
+    }
+
+    /// Runs a riscv64 command that answers at once, and returns what it prints. Tries again, as upstream's Dockerfile
+    /// does: under emulation it sometimes hangs.
+    pub fn answer(&self, run: &Run) -> Result<String> {
+        let run = run.clone().limit(ANSWER_LIMIT);
+        let mut printed = run.read();
+        for attempt in 2..=ANSWER_ATTEMPTS {
+            if let Err(error) = &printed {
+                note(format_args!("trying again ({attempt} of {ANSWER_ATTEMPTS}): {error:#}"));
+                printed = run.read();
+            }
+        }
+        printed.with_context(|| format!("a riscv64 program does not run {}", self.describe()))
     }
 
     /// Ends a sentence: "runs natively", "runs under qemu-riscv64".

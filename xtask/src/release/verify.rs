@@ -8,7 +8,7 @@ use anyhow::{Context, Error, Result, bail, ensure};
 use http::StatusCode;
 use oci::reference::Reference;
 
-use crate::dist::names::{self, METADATA, SHA256SUMS};
+use crate::dist::names::{METADATA, SHA256SUMS};
 use crate::dist::{FileRecord, sha256sums};
 use crate::github::{Release, Releases};
 use crate::http::{Http, RateLimited, UnexpectedStatus, Url, look_until_found};
@@ -82,7 +82,7 @@ fn release(remotes: &Remotes, desired: &Desired) -> Result<(Url, String)> {
 /// Compares the assets with the build. Returns the URL of `SHA256SUMS`, and what it must contain.
 fn sums(release: &Release, desired: &Desired) -> Result<(Url, String)> {
     let mut listed = Vec::new();
-    for name in names::published(&desired.record.source.version) {
+    for name in desired.record.published() {
         let asset = release.assets.iter().find(|asset| asset.name == name);
         let asset = asset.with_context(|| format!("{} is published without {name}", desired.name))?;
         let ours = desired.files.iter().find(|file| file.name == name);

@@ -14,6 +14,8 @@ use crate::upstream::Source;
 
 /// The repository of upstream, in the form of an SPDX download location.
 const UPSTREAM: &str = "git+https://github.com/moby/buildkit.git";
+/// What SPDX calls a package that others are made with.
+const LIBRARY: &str = "LIBRARY";
 const STANDARD_LIBRARY: &str = "stdlib";
 
 /// The document for these commands, each with its file.
@@ -83,9 +85,17 @@ fn module_package(id: &str, module: &Module) -> Value {
         "licenseConcluded": NOASSERTION,
         "licenseDeclared": NOASSERTION,
         "copyrightText": NOASSERTION,
-        "primaryPackagePurpose": "LIBRARY",
+        "primaryPackagePurpose": LIBRARY,
         "externalRefs": [purl(&format!("pkg:golang/{}@{}", module.path.to_ascii_lowercase(), encoded(&module.version)))],
     })
+}
+
+/// The path and the version of each module in a document, Go's standard library among them.
+pub fn modules(document: &Value) -> impl Iterator<Item = (String, String)> {
+    let packages = document["packages"].as_array().into_iter().flatten();
+    let libraries = packages.filter(|package| package["primaryPackagePurpose"] == LIBRARY);
+    let text = |value: &Value| value.as_str().map(str::to_owned);
+    libraries.filter_map(move |package| Some((text(&package["name"])?, text(&package["versionInfo"])?)))
 }
 
 #[cfg(test)]
@@ -128,6 +138,13 @@ mod tests {
         }
         // Two commands, two modules, the standard library; each described, and six dependencies.
         assert_eq!((list("packages").len(), list("relationships").len()), (5, 8));
+    }
+
+    #[test]
+    fn the_modules_are_read_back() {
+        let modules: Vec<String> = modules(&sample()).map(|(path, version)| format!("{path} {version}")).collect();
+        assert_eq!(modules, ["github.com/BurntSushi/toml v1.5.0", "golang.org/x/sys v0.40.0", "stdlib 1.26.3"]);
+        assert_eq!(super::modules(&json!({ "packages": 7 })).count(), 0);
     }
 
     #[test]

@@ -7,10 +7,17 @@ use crate::release::plan::{Desired, PlanBuilder};
 /// perhaps were meant to be.
 pub(super) fn compare(desired: &Desired, plan: &mut PlanBuilder) {
     let version = &desired.record.source.version;
-    let (expected, of_image) = (names::published(version), names::image_sbom(version));
+    let (expected, of_image) = (desired.record.published(), names::image_sbom(version));
     for name in &expected {
         let Some(file) = desired.files.iter().find(|file| file.name == *name) else {
-            let task = if *name == of_image { "image" } else { "build" };
+            let is_package = desired.record.packages.iter().any(|package| package.name == *name);
+            let task = if is_package {
+                "package"
+            } else if *name == of_image {
+                "image"
+            } else {
+                "build"
+            };
             plan.refuse(format!("{name} is missing from the build directory; run `cargo xtask {task}`"));
             continue;
         };

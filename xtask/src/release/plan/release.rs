@@ -1,6 +1,6 @@
 //! The release on GitHub: found or created as a draft, filled, and published once it is complete.
 
-use crate::dist::names::{self, METADATA, SHA256SUMS};
+use crate::dist::names::{METADATA, SHA256SUMS};
 use crate::dist::{Metadata, ReleaseName};
 use crate::github::{Asset, AssetState, GitHubStep, Release};
 use crate::release::plan::{Desired, File, Observed, PlanBuilder, foreign};
@@ -50,7 +50,7 @@ pub(super) fn publish(desired: &Desired, observed: &Observed, state: ReleaseStat
 
 /// The files of a release that exist, in the order of `SHA256SUMS`.
 fn expected(desired: &Desired) -> impl Iterator<Item = &File> {
-    let names = names::published(&desired.record.source.version).into_iter();
+    let names = desired.record.published().into_iter();
     names.filter_map(|name| desired.files.iter().find(|file| file.name == name))
 }
 

@@ -1,0 +1,222 @@
+//! `cargo xtask package`: makes a Debian package, an RPM and a Gentoo overlay of a build, and records the packages in its
+//! `metadata.json`. With `--repository` it makes repositories of packages: see [`repository`].
+//!
+//! What is in them is decided, and the formats are written, by the program `packager` of the crate `packages`: cargo
+//! compiles it, and the libraries that it needs, when it is first run. This task brings together what it works on.
+#![allow(clippy::disallowed_methods, reason = "reads and writes files")]
+
+use std::fs::{self, File};
+use std::process::ExitCode;
+
+use anyhow::{Context, Error, Result};
+use camino::{Utf8Path, Utf8PathBuf};
+use clap::{Args, ValueEnum};
+use oci::digest::file_digest;
+use packages::request::{Module, Request};
+use packages::version::{Format, PackageVersion};
+use serde_json::{Value, json};
+
+use crate::cli::RepositoryOption;
+use crate::dist::{Dist, FileRecord, names, sbom};
+use crate::os::cargo::cargo;
+use crate::os::files::{self, MODE_FILE, Staging};
+use crate::os::terminal::{print_status, size};
+use crate::package::repository::RepositoryOptions;
+use crate::upstream::{Source, SourceRef, Upstream};
+
+mod help;
+mod overlay;
+mod repository;
+
+/// Make a Debian package, an RPM and Gentoo ebuilds of dist/<version>/, or a repository of packages
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  cargo xtask package                          both packages of the only build in dist/
+  cargo xtask package --dist dist/v0.32.2      of this build
+  cargo xtask package --format deb --json      the Debian package alone, and the result as JSON
+  cargo xtask package --repo OWNER/NAME        the packages that this repository publishes: they name it
+  cargo xtask package --format ebuild --source v0.32.2.tar.gz    a Gentoo overlay, dist/<version>/gentoo/
+  cargo xtask package --repository pages       the plan: what is added to the repository of APT and DNF in pages/
+  cargo xtask package --repository pages --execute   write it, signed with the key of XTASK_SIGNING_KEY
+  cargo xtask package --repository pages --from assets --execute --unsigned
+
+Needs qemu-user, unless this machine is riscv64: the man pages and the shell completion are made from what the commands
+print for --help. The same build gives the same bytes on every machine. `cargo xtask release` publishes the packages
+with the build. Compiling the program that writes them takes a minute the first time, and writing them one or two.
+
+A repository only grows: a published package neither changes nor goes, and to recover from an interrupted run, run it
+again. XTASK_SIGNING_KEY is an OpenPGP secret key in ASCII armor, without a passphrase; gpg signs with it.
+
+Standard output is the path of each package, the commands of a plan or, with --json, an object with `unchanged` (whether these very
+packages were recorded already), `packages` (name, size_bytes and sha256 of each) and `overlay` (the path of Gentoo's, or null);
+of a repository, its `packages`, the `steps` and who signed it.
+Exit status: 0 made, 1 failed, 2 bad arguments.")]
+pub struct Package {
+    /// Directory created by `cargo xtask build` [default: the only one in dist/ of this checkout]
+    #[arg(long, value_name = "DIR")]
+    dist: Option<Utf8PathBuf>,
+    /// Which packages to make
+    #[arg(long, value_enum, default_value_t = Choice::All)]
+    format: Choice,
+    #[command(flatten)]
+    repository: RepositoryOption,
+    /// Upstream's source archive of the release, for the ebuild that compiles it
+    #[arg(long, value_name = "FILE", conflicts_with = "target")]
+    source: Option<Utf8PathBuf>,
+    #[command(flatten)]
+    static_repository: RepositoryOptions,
+    /// Print the result as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Choice {
+    Deb,
+    Rpm,
+    Ebuild,
+    All,
+}
+
+impl Choice {
+    fn formats(self) -> Vec<Format> {
+        match self {
+            Self::Deb => vec![Format::Deb],
+            Self::Rpm => vec![Format::Rpm],
+            Self::Ebuild => Vec::new(),
+            Self::All => Format::ALL.to_vec(),
+        }
+    }
+
+    /// Whether there is an overlay too. Ebuilds are made of releases only.
+    fn has_overlay(self, source: &Source) -> bool {
+        matches!(self, Self::Ebuild) || matches!(self, Self::All) && source.version.release_tag().is_some()
+    }
+}
+
+/// Runs the task in the checkout at `root`.
+pub fn run(root: &Utf8Path, arguments: &Package) -> Result<ExitCode> {
+    if let Some(folder) = arguments.static_repository.folder() {
+        let url = || arguments.repository.find_or_project(root).pages();
+        return repository::run(root, folder, &arguments.static_repository, url, arguments.json);
+    }
+    let dist = Dist::open(root, arguments.dist.as_deref())?;
+    dist.verify()?;
+    let folder = dist.folder.canonicalize_utf8().with_context(|| format!("{} is gone", dist.folder))?;
+    let repository = arguments.repository.find_or_project(root).to_string();
+    let write_overlay = || overlay::write(root, &dist, &folder, &repository, arguments.source.as_deref());
+    let overlay = arguments.format.has_overlay(&dist.record.source).then(write_overlay).transpose()?;
+    if arguments.format.formats().is_empty() {
+        report(&folder, &[], true, overlay.as_deref(), arguments.json)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let staging = Staging::new(&folder.join("packages"))?;
+    let made = make(root, &dist, &folder, arguments.format.formats(), repository, staging.path())?;
+    let is_unchanged = made.iter().all(|file| dist.record.packages.contains(file));
+    keep(&folder, staging.path(), dist.record.source.source_date_epoch, &made)?;
+    report(&folder, &made, is_unchanged, overlay.as_deref(), arguments.json)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Makes the packages in the directory `out`.
+fn make(
+    root: &Utf8Path,
+    dist: &Dist,
+    folder: &Utf8Path,
+    formats: Vec<Format>,
+    repository: String,
+    out: &Utf8Path,
+) -> Result<Vec<FileRecord>> {
+    let source = &dist.record.source;
+    let version = version(source).map_err(Error::msg)?;
+    let (sources, lock) = Upstream::of(root)?.files(&source.commit)?;
+    print_status("help", "asking the commands for it, for man pages and completion");
+    let request = Request {
+        version,
+        upstream_version: source.version.to_string(),
+        commit: source.commit.to_string(),
+        repository,
+        source_date_epoch: u32::try_from(source.source_date_epoch).context("the date of the source")?,
+        dist: folder.to_owned(),
+        packaging: root.join("packaging"),
+        sources,
+        modules: modules(folder, source)?,
+        help: help::ask(folder)?,
+        formats,
+        out: out.to_owned(),
+    };
+    write(root, &request, &lock)?;
+    request.formats.iter().map(|format| record(out, request.version.file_name(*format))).collect()
+}
+
+/// The version of the packages: master has one for each day, as its releases have.
+fn version(source: &Source) -> Result<PackageVersion, String> {
+    match source.r#ref {
+        SourceRef::Master => PackageVersion::of_master(&source.source_date.day(), source.commit.as_str()),
+        _ => PackageVersion::of_version(&source.version.to_string()),
+    }
+}
+
+/// The Go modules that the SBOM of the commands lists.
+fn modules(folder: &Utf8Path, source: &Source) -> Result<Vec<Module>> {
+    let path = folder.join(names::sbom(&source.version));
+    let text = fs::read(&path).with_context(|| format!("cannot read {path}"))?;
+    let document: Value = serde_json::from_slice(&text).with_context(|| format!("{path} is not JSON"))?;
+    Ok(sbom::binaries::modules(&document).map(|(path, version)| Module { path, version }).collect())
+}
+
+/// Runs `packager`, which holds the lock of the sources too.
+fn write(root: &Utf8Path, request: &Request, lock: &File) -> Result<()> {
+    let path = request.out.join("request.json");
+    fs::write(&path, serde_json::to_vec(request)?).with_context(|| format!("cannot write {path}"))?;
+    let cargo = cargo(root);
+    print_status("compile", "the program that writes packages, if it is new");
+    cargo.clone().args(["build", "--quiet", "--locked", "--package", "packages"]).effect(lock)?;
+    let names: Vec<String> = request.formats.iter().map(|format| request.version.file_name(*format)).collect();
+    print_status("write", names.join(", "));
+    cargo.args(["run", "--quiet", "--locked", "--package", "packages", "--", "write", path.as_str()]).effect(lock)
+}
+
+fn record(folder: &Utf8Path, name: String) -> Result<FileRecord> {
+    let (size_bytes, sha256) = file_digest(&folder.join(&name))?;
+    Ok(FileRecord { name, size_bytes, sha256 })
+}
+
+/// Moves the packages into the build, in place of those of an earlier run, and records them there. If a run is killed
+/// between the two, the next one records what it makes.
+fn keep(folder: &Utf8Path, from: &Utf8Path, modified_epoch: i64, made: &[FileRecord]) -> Result<()> {
+    for FileRecord { name, .. } in made {
+        let (from, to) = (from.join(name), folder.join(name));
+        files::set_mode_and_time(&from, MODE_FILE, files::instant(modified_epoch))?;
+        fs::rename(&from, &to).with_context(|| format!("cannot create {to}"))?;
+    }
+    Dist::update(folder, |record| {
+        record.packages.retain(|known| made.iter().all(|file| file.name != known.name));
+        record.packages.extend(made.iter().cloned());
+        record.packages.sort_by(|one, other| one.name.cmp(&other.name));
+    })
+}
+
+fn report(
+    folder: &Utf8Path,
+    made: &[FileRecord],
+    is_unchanged: bool,
+    overlay: Option<&Utf8Path>,
+    json: bool,
+) -> Result<()> {
+    let state = if is_unchanged { "is as it was recorded" } else { "is ready" };
+    for FileRecord { name, size_bytes, sha256 } in made {
+        print_status("package", format_args!("{name} {state} ({}, sha256:{sha256})", size(*size_bytes)));
+        if !json {
+            println!("{}", folder.join(name));
+        }
+    }
+    if json {
+        let report = json!({ "unchanged": is_unchanged, "packages": made, "overlay": overlay });
+        println!("{}", serde_json::to_string_pretty(&report)?);
+    } else if let Some(overlay) = overlay {
+        println!("{overlay}");
+    }
+    Ok(())
+}
