@@ -91,3 +91,6 @@ fn origin_repository(root: &Utf8Path) -> Result<Repository> {
     let url = command.read().context("this checkout has no remote `origin`; use --repo OWNER/NAME")?;
     Repository::of_remote(url.trim()).map_err(Error::msg)
 }
+
+#[cfg(test)]
+mod documented_commands;

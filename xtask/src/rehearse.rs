@@ -64,7 +64,7 @@ GitHub and the registry are fakes in this process, each on a port of 127.0.0.1; 
 The builds are fakes too, except those in dist/ that are real and proved. Nothing outside target/ is changed.
 A task that fails because of a fault is rerun, as the schedule or a person would, and the pipeline must end in
 the same state as the one without faults.
-The canary works at GitHub and ghcr.io, in a repository made for it (docs/dev/REHEARSAL.md); environment as for
+The canary works at GitHub and ghcr.io, in a repository made for it (docs/dev/CANARY.md); environment as for
 `release`.
 Exit status: 0 it does, 1 a pipeline diverged or a task failed, 2 invalid arguments.")]
 pub struct Rehearse {

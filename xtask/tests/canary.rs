@@ -162,7 +162,7 @@ fn the_plan_changes_nothing_and_lists_what_the_document_lists() {
             format!("| `{}` | {} |", row["point"].as_str().expect("a name"), row["expected"].as_str().expect("a text"))
         })
         .collect();
-    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/dev/REHEARSAL.md");
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/dev/CANARY.md");
     let page = fs::read_to_string(page).expect("is read");
     let table = page.lines().skip_while(|line| *line != "| point | expected |").skip(2);
     let table: Vec<&str> = table.take_while(|line| line.starts_with('|')).collect();

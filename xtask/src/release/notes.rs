@@ -66,6 +66,12 @@ fn install(facts: &Facts<'_>) -> String {
     let (tag, digest, archive) = (&image.tags[0], &image.digest, tarball(&record.source.version));
     let create = "docker buildx create --name riscv64 --driver docker-container --use";
     let (from, platforms) = (download(facts), document(facts, "MULTI-PLATFORM.md"));
+    let emulators = match image.emulators {
+        Some(_) => format!("It builds for other platforms too: it has the [emulators]({platforms})."),
+        None => {
+            format!("This image has no emulators: a `RUN` for another platform needs [one on the host]({platforms}).")
+        }
+    };
     format!(
         "\
 ## Install
@@ -83,7 +89,7 @@ By its digest, which always refers to the same image:
 {create} --driver-opt image={images}@{digest}
 ```
 
-Builds for other platforms need [emulators]({platforms}) on the host.
+{emulators}
 
 Both programs, into `/usr/local/bin` (`buildkitd` needs `runc` beside it):
 
@@ -230,6 +236,15 @@ mod tests {
         assert!(!text.contains("gh attestation") && text.contains("# its SBOM is attached"), "{text}");
         record.proofs.clear();
         assert!(!of(&record, false).contains("## Test results"));
+    }
+
+    #[test]
+    fn an_image_with_emulators_needs_none_on_the_host() {
+        let mut record = samples::proved_record();
+        assert!(of(&record, true).contains("This image has no emulators"));
+        let image = record.image.as_mut().expect("an image");
+        image.emulators = Some("tonistiigi/binfmt:buildkit-v10.2.3-66".parse().expect("a name"));
+        assert!(of(&record, true).contains("It builds for other platforms too: it has the [emulators](https://"));
     }
 
     #[test]

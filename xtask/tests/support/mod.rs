@@ -18,6 +18,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 pub mod image;
 pub mod page;
+pub mod pages;
 pub mod schema;
 
 /// The public URL in `.gitmodules`; git's `insteadOf` leads it to the small upstream.

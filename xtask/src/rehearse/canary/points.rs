@@ -9,7 +9,7 @@ use crate::os::shell::one_line;
 /// Declares [`Point`], its names and what is expected of each.
 macro_rules! points {
     ($($point:ident $name:literal $expected:literal)*) => {
-        /// One point. The table in `docs/dev/REHEARSAL.md` is the same list.
+        /// One point. The table in `docs/dev/CANARY.md` is the same list.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         pub enum Point {
             $($point,)*
