@@ -3,12 +3,12 @@
 //!
 //! What is in them is decided, and the formats are written, by the program `packager` of the crate `packages`: cargo
 //! compiles it, and the libraries that it needs, when it is first run. This task brings together what it works on.
-#![allow(clippy::disallowed_methods, reason = "reads and writes files")]
+#![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "reads and writes files")]
 
 use std::fs::{self, File};
 use std::process::ExitCode;
 
-use anyhow::{Context, Error, Result};
+use anyhow::{Context, Error, Result, ensure};
 use camino::{Utf8Path, Utf8PathBuf};
 use clap::{Args, ValueEnum};
 use oci::digest::file_digest;
@@ -36,6 +36,7 @@ Examples:
   cargo xtask package --dist dist/v0.32.2      of this build
   cargo xtask package --format deb --json      the Debian package alone, and the result as JSON
   cargo xtask package --repo OWNER/NAME        the packages that this repository publishes: they name it
+  cargo xtask package --again                  the recorded packages once more, and whether every byte is the same
   cargo xtask package --format ebuild --source v0.32.2.tar.gz    a Gentoo overlay, dist/<version>/gentoo/
   cargo xtask package --repository pages       the plan: what is added to the repository of APT and DNF in pages/
   cargo xtask package --repository pages --execute   write it, signed with the key of XTASK_SIGNING_KEY
@@ -51,7 +52,7 @@ again. XTASK_SIGNING_KEY is an OpenPGP secret key in ASCII armor, without a pass
 Standard output is the path of each package, the commands of a plan or, with --json, an object with `unchanged` (whether these very
 packages were recorded already), `packages` (name, size_bytes and sha256 of each) and `overlay` (the path of Gentoo's, or null);
 of a repository, its `packages`, the `steps` and who signed it.
-Exit status: 0 made, 1 failed, 2 bad arguments.")]
+Exit status: 0 made, 1 failed or (with --again) differs, 2 bad arguments.")]
 pub struct Package {
     /// Directory created by `cargo xtask build` [default: the only one in dist/ of this checkout]
     #[arg(long, value_name = "DIR")]
@@ -59,6 +60,9 @@ pub struct Package {
     /// Which packages to make
     #[arg(long, value_enum, default_value_t = Choice::All)]
     format: Choice,
+    /// Make the packages that the build records once more, and compare them; keeps nothing
+    #[arg(long, conflicts_with = "format")]
+    again: bool,
     #[command(flatten)]
     repository: RepositoryOption,
     /// Upstream's source archive of the release, for the ebuild that compiles it
@@ -105,18 +109,34 @@ pub fn run(root: &Utf8Path, arguments: &Package) -> Result<ExitCode> {
     dist.verify()?;
     let folder = dist.folder.canonicalize_utf8().with_context(|| format!("{} is gone", dist.folder))?;
     let repository = arguments.repository.find_or_project(root).to_string();
+    let recorded = &dist.record.packages;
+    let formats = if arguments.again { formats_of(recorded) } else { arguments.format.formats() };
+    ensure!(
+        !arguments.again || !formats.is_empty(),
+        "{folder} has no packages to be made again; run `cargo xtask package`"
+    );
+    let has_overlay = !arguments.again && arguments.format.has_overlay(&dist.record.source);
     let write_overlay = || overlay::write(root, &dist, &folder, &repository, arguments.source.as_deref());
-    let overlay = arguments.format.has_overlay(&dist.record.source).then(write_overlay).transpose()?;
-    if arguments.format.formats().is_empty() {
-        report(&folder, &[], true, overlay.as_deref(), arguments.json)?;
+    let overlay = has_overlay.then(write_overlay).transpose()?;
+    if formats.is_empty() {
+        report(&folder, &[], true, overlay.as_deref(), arguments)?;
         return Ok(ExitCode::SUCCESS);
     }
     let staging = Staging::new(&folder.join("packages"))?;
-    let made = make(root, &dist, &folder, arguments.format.formats(), repository, staging.path())?;
-    let is_unchanged = made.iter().all(|file| dist.record.packages.contains(file));
-    keep(&folder, staging.path(), dist.record.source.source_date_epoch, &made)?;
-    report(&folder, &made, is_unchanged, overlay.as_deref(), arguments.json)?;
-    Ok(ExitCode::SUCCESS)
+    let made = make(root, &dist, &folder, formats, repository, staging.path())?;
+    let is_unchanged = made.iter().all(|file| recorded.contains(file));
+    if !arguments.again {
+        keep(&folder, staging.path(), dist.record.source.source_date_epoch, &made)?;
+    }
+    report(&folder, &made, is_unchanged, overlay.as_deref(), arguments)?;
+    Ok(if arguments.again && !is_unchanged { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+/// The formats of recorded packages.
+fn formats_of(recorded: &[FileRecord]) -> Vec<Format> {
+    let has =
+        |format: &Format| recorded.iter().any(|file| Utf8Path::new(&file.name).extension() == Some(format.name()));
+    Format::ALL.into_iter().filter(has).collect()
 }
 
 /// Makes the packages in the directory `out`.
@@ -203,20 +223,51 @@ fn report(
     made: &[FileRecord],
     is_unchanged: bool,
     overlay: Option<&Utf8Path>,
-    json: bool,
+    arguments: &Package,
 ) -> Result<()> {
-    let state = if is_unchanged { "is as it was recorded" } else { "is ready" };
+    let state = match (is_unchanged, arguments.again) {
+        (true, _) => "is as it was recorded",
+        (false, false) => "is ready",
+        (false, true) => "differs from what is recorded, or another does",
+    };
     for FileRecord { name, size_bytes, sha256 } in made {
         print_status("package", format_args!("{name} {state} ({}, sha256:{sha256})", size(*size_bytes)));
-        if !json {
+        if !arguments.json {
             println!("{}", folder.join(name));
         }
     }
-    if json {
+    if arguments.json {
         let report = json!({ "unchanged": is_unchanged, "packages": made, "overlay": overlay });
         println!("{}", serde_json::to_string_pretty(&report)?);
     } else if let Some(overlay) = overlay {
         println!("{overlay}");
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dist::samples;
+
+    fn version_of(r#ref: &str, stamped: &str) -> String {
+        let r#ref = r#ref.parse().expect("a ref");
+        let source = Source { r#ref, version: stamped.parse().expect("a version"), ..samples::source() };
+        version(&source).expect("a version").to_string()
+    }
+
+    #[test]
+    fn master_is_named_after_its_day_and_all_else_after_its_version() {
+        assert_eq!(version_of("v0.32.2", "v0.32.2"), "0.32.2");
+        assert_eq!(version_of("master", "v0.32.2"), "0~20260804.git991535e0973");
+        assert_eq!(version_of("v0.30", "v0.30.1-2-gabcdef012"), "0.30.1+2.gabcdef012");
+    }
+
+    #[test]
+    fn the_formats_of_what_is_recorded_are_made_again() {
+        let file = |name: &str| FileRecord { name: name.to_owned(), ..samples::proved_record().files[0].clone() };
+        let names = ["buildkit_0.32.2-1_riscv64.deb", "buildkit-0.32.2-1.riscv64.rpm", "VERSION.txt"];
+        assert_eq!(formats_of(&names.map(file)), Format::ALL);
+        assert_eq!(formats_of(&[file(names[1])]), [Format::Rpm]);
+    }
 }

@@ -2,7 +2,6 @@
 //! information must be those of a static riscv64 command built by the expected Go, and it must say its version.
 
 use std::io::{Read, Seek};
-use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use camino::Utf8Path;
@@ -14,7 +13,6 @@ use elf::file::Class;
 use crate::dist::recipe::GOARCH;
 use crate::go::{BuildInfo, GoVersion};
 use crate::os::host::Riscv64;
-use crate::os::terminal::note;
 use crate::upstream::PACKAGE;
 
 /// The part of `e_flags` that names the floating-point calling convention, and its value for

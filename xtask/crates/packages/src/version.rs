@@ -24,6 +24,14 @@ pub enum Format {
 
 impl Format {
     pub const ALL: [Self; 2] = [Self::Deb, Self::Rpm];
+
+    /// Also the extension of its files.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Deb => "deb",
+            Self::Rpm => "rpm",
+        }
+    }
 }
 
 /// The upstream part of a package's version: `0.32.2`, `0.33.0~rc1`, `0~20260804.git991535e0973`.
@@ -74,8 +82,8 @@ impl PackageVersion {
     pub fn file_name(&self, format: Format) -> String {
         let version = self.with_revision().replace('~', ".");
         match format {
-            Format::Deb => format!("{NAME}_{version}_{ARCHITECTURE}.deb"),
-            Format::Rpm => format!("{NAME}-{version}.{ARCHITECTURE}.rpm"),
+            Format::Deb => format!("{NAME}_{version}_{ARCHITECTURE}.{}", format.name()),
+            Format::Rpm => format!("{NAME}-{version}.{ARCHITECTURE}.{}", format.name()),
         }
     }
 }
