@@ -1,4 +1,4 @@
-//! The OpenPGP key that signs a repository, in a home of gpg's own that lasts as long as the task.
+//! The `OpenPGP` key that signs a repository, in a home of gpg's own that lasts as long as the task.
 //!
 //! gpg and not a library: the one in Rust needs more than a hundred crates, several of them twice, and only the job that
 //! publishes signs. The machine that it runs on has gpg, as APT's users have gpgv.
@@ -110,7 +110,7 @@ fn home() -> Result<Utf8PathBuf> {
     Ok(home)
 }
 
-/// The fingerprints of primary keys in the output of `--with-colons` (GnuPG, doc/DETAILS): a record `pub` or `sec`, and
+/// The fingerprints of primary keys in the output of `--with-colons` (`GnuPG`, doc/DETAILS): a record `pub` or `sec`, and
 /// its `fpr` after it. Those of subkeys follow a `sub` or `ssb`.
 fn primary_fingerprints(listed: &str) -> Vec<String> {
     let mut is_primary = false;
