@@ -9,6 +9,7 @@ use crate::upstream::Source;
 
 mod damaged;
 mod foreign;
+mod packages;
 mod printed;
 mod rules;
 
