@@ -19,10 +19,14 @@ use crate::os::terminal::print_status;
 /// Emulation, a riscv64 machine, and for the tests of the registry client a registry with passwords
 /// and tokens and a program that pulls from it; what judges packages. The container engine is not here: an engine that is
 /// already there, of whichever origin, is used.
-const DEBIAN_PACKAGES: [&str; 16] = [
+const DEBIAN_PACKAGES: [&str; 20] = [
     "ca-certificates",
+    "createrepo-c",
     "debian-archive-keyring",
+    "dnf",
     "docker-registry",
+    "gpg",
+    "gpg-agent",
     "gpgv",
     "iproute2",
     "libc6-dev",
