@@ -46,9 +46,15 @@ pub struct Published {
 const OF_FILES: [&str; 5] = ["files", "github-digests", "sha256sums", "metadata", "page"];
 
 impl Place<'_> {
-    /// Checks all of it. Returns the record, unless there is none to believe.
-    pub fn check(&self, findings: &mut Findings) -> Option<Published> {
-        let Some(release) = findings.add("release", self.release()) else {
+    /// Checks all of it; `listed` is the release, if it was listed already. Returns the record, unless there is none to
+    /// believe.
+    pub fn check(&self, findings: &mut Findings, listed: Option<Release>) -> Option<Published> {
+        let release = listed.map_or_else(|| self.release(), Ok).map(|release| {
+            let fixed = if release.immutable { "immutable" } else { "not immutable: its owner could change it" };
+            let evidence = format!("{}, {} files, {fixed}", release.html_url, release.assets.len());
+            (release, evidence)
+        });
+        let Some(release) = findings.add("release", release) else {
             findings.not_run(&["record"], "there is no release to read it from");
             findings.not_run(&OF_FILES, "there is no release to compare");
             return None;
@@ -64,7 +70,7 @@ impl Place<'_> {
         };
         let found = match self.folder {
             Some(folder) => findings.add("github-digests", downloaded(&assets, folder)),
-            None => findings.add("github-digests", listed(&assets)),
+            None => findings.add("github-digests", as_listed(&assets)),
         };
         let Some(found) = found else {
             findings.not_run(&OF_FILES[2..], "the files could not be compared");
@@ -76,18 +82,15 @@ impl Place<'_> {
         Some(Published { release, record })
     }
 
-    fn release(&self) -> Result<(Release, String)> {
+    fn release(&self) -> Result<Release> {
         let read = |github| published::release(github, self.repository, self.name);
         let found = read(self.anyone).or_else(|error| match self.github.has_token() {
             true => read(self.github),
             false => Err(error),
         })?;
-        let Some(release) = found.filter(|release| !release.draft) else {
-            bail!("nobody can see a release {} of {}", self.name, self.repository)
-        };
-        let fixed = if release.immutable { "immutable" } else { "not immutable: its owner could change it" };
-        let evidence = format!("{}, {} files, {fixed}", release.html_url, release.assets.len());
-        Ok((release, evidence))
+        found
+            .filter(|release| !release.draft)
+            .with_context(|| format!("nobody can see a release {} of {}", self.name, self.repository))
     }
 
     /// The record, and its digest as a file.
@@ -172,7 +175,7 @@ fn download<W: Write>(asset: &Asset, create: impl Fn() -> Result<W>) -> Result<F
 }
 
 /// The files as GitHub lists them. One without a digest, from before June 2025, is downloaded.
-fn listed(assets: &[&Asset]) -> Result<(Vec<FileRecord>, String)> {
+fn as_listed(assets: &[&Asset]) -> Result<(Vec<FileRecord>, String)> {
     let file = |asset: &&Asset| match digest_of(asset) {
         Some(sha256) => Ok(FileRecord { name: asset.name.clone(), size_bytes: asset.size, sha256 }),
         None => download(asset, || Ok(io::sink())),
