@@ -19,6 +19,8 @@ use crate::registry::{ImageRepository, Registry};
 use crate::upstream::ReleaseTag;
 use crate::verify::assets::{Place, Published};
 use crate::verify::findings::Findings;
+use crate::verify::image::Attested;
+use crate::verify::rebuild::Rebuild;
 
 mod all;
 mod assets;
@@ -27,6 +29,7 @@ mod findings;
 mod image;
 mod issue;
 mod provenance;
+mod rebuild;
 
 /// What could not be read says nothing about what is published.
 const UNDETERMINED: u8 = 3;
@@ -39,10 +42,12 @@ Examples:
   cargo xtask verify v0.32.2                of this version of upstream's
   cargo xtask verify buildkit-v20260804-dev --json
                                             the release with this tag, and the result as JSON
+  cargo xtask verify v0.32.2 --rebuild      and whether upstream's source and Debian's packages give every byte of it
   cargo xtask verify --all --execute        everything ever published, and an issue if any of it has changed
   cargo xtask verify --repo you/fork --registry registry.example
 
 It downloads all files of the release and all blobs of the image (250 MB), keeps none, and prints a line for each check.
+--rebuild compiles for minutes and needs docker or podman for the image.
 The commands are run under emulation only once they are what the record says. The provenance is verified by gh or cosign,
 whichever is installed. If GitHub limits requests without credentials, GITHUB_TOKEN is used to read the same list.
 Exit status: 0 all that was checked is right, 1 something differs, 2 bad arguments, 3 nothing differs, but
@@ -56,8 +61,11 @@ pub struct Verify {
     /// The registry that the image is in
     #[arg(long, value_name = "HOST", default_value = "ghcr.io")]
     registry: String,
+    /// Make the files and the image again, from upstream's source and Debian's snapshot, and compare every byte
+    #[arg(long)]
+    rebuild: bool,
     /// Verify everything that was ever published, by digests alone, and plan the issue that says what has changed
-    #[arg(long, conflicts_with = "what")]
+    #[arg(long, conflicts_with_all = ["what", "rebuild"])]
     all: bool,
     /// With --all: file that issue, or close it if all is right again; without this, the steps are only printed
     #[arg(long, requires = "all")]
@@ -142,7 +150,11 @@ fn one(root: &Utf8Path, verifier: &Verifier, arguments: &Verify) -> Result<Found
     fs::create_dir_all(&scratch.0).with_context(|| format!("cannot create {}", scratch.0))?;
     check_table::heading(&format!("{name} of {}, as anyone sees it", verifier.repository));
     let mut findings = Findings::default();
-    verifier.verify(&mut findings, &name, None, Some(&scratch.0));
+    let read = verifier.verify(&mut findings, &name, None, Some(&scratch.0));
+    if let (true, Some((Published { record, .. }, Attested { manifest, .. }))) = (arguments.rebuild, read) {
+        let (folder, repository) = (scratch.0.as_path(), &verifier.repository);
+        Rebuild { root, folder, record: &record, repository, manifest: &manifest }.check(&mut findings);
+    }
     Ok(Found { releases: vec![(name, findings)], ..Found::default() })
 }
 
@@ -176,7 +188,7 @@ impl Verifier {
         name: &ReleaseName,
         listed: Option<Release>,
         folder: Option<&Utf8Path>,
-    ) -> Option<Published> {
+    ) -> Option<(Published, Attested)> {
         let (anyone, github, repository) = (&self.anyone, &self.github, &self.repository);
         let Some(published) = (Place { anyone, github, repository, name, folder }).check(findings, listed) else {
             findings.not_run(&["image", "binaries", "provenance"], "without a record there is nothing to compare with");
@@ -187,7 +199,7 @@ impl Verifier {
         let registry = Registry::new(self.images.clone(), None);
         let found = image::check(findings, &registry, record, release, folder.is_some());
         provenance::check(findings, folder, &found, repository, record);
-        Some(published)
+        Some((published, found))
     }
 }
 

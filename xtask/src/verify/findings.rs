@@ -61,13 +61,23 @@ impl Findings {
         self.add(name, result.map(|evidence| ((), evidence)));
     }
 
+    /// Adds a check that something was in the way of.
+    pub fn undetermined(&mut self, name: &str, error: &Error) {
+        self.undetermined.push(name.to_owned());
+        self.row(Check::not_run(name, short(&format!("could not be determined: {error:#}"))));
+    }
+
     fn fail(&mut self, name: &str, error: &Error) {
         if is_unreachable(error) {
-            self.undetermined.push(name.to_owned());
-            self.row(Check::not_run(name, short(&format!("could not be determined: {error:#}"))));
+            self.undetermined(name, error);
         } else {
             self.row(Check::fail(name, short(&format!("{error:#}"))));
         }
+    }
+
+    /// Whether a check was made and passed.
+    pub fn has_passed(&self, name: &str) -> bool {
+        self.checks.iter().any(|check| check.name == name && check.verdict == Verdict::Pass)
     }
 
     /// Adds checks that cannot be made here.

@@ -300,3 +300,35 @@ fn everything_is_verified_and_one_issue_says_what_has_changed() {
     world.tamper(|github, _, _| github.rewrite_page(RELEASE, |_| "Built by hand.".to_owned()));
     assert_eq!(run().2, [RELEASE]);
 }
+
+/// Whatever takes the place of a record or of a manifest, the verdict is a verdict.
+#[test]
+fn any_record_and_any_manifest_are_judged_within_bounds() {
+    let world = World::new();
+    let folder = world.scenario.folder.join("dist");
+    let record = fs::read(folder.join(METADATA)).expect("is read");
+    let digest = world.scenario.desired.image.manifest.digest.to_string();
+    let manifest =
+        fs::read(folder.join("image").join(world.scenario.desired.image.manifest.digest.blob())).expect("is read");
+    let original = String::from_utf8(record.clone()).expect("is text");
+    arbtest::arbtest(|source| {
+        let other = crate::os::mutated_input::bytes(source, &manifest)?;
+        let other_digest = format!("sha256:{}", sha256(&other));
+        // A record that names the other manifest, which is then read.
+        let text = original.replace(&digest, &other_digest);
+        let record = crate::os::mutated_input::bytes(source, text.as_bytes())?;
+        let record = if source.arbitrary()? { record } else { text.into_bytes() };
+        world.tamper(|github, registry, _| {
+            github.put_asset(RELEASE, METADATA, record);
+            registry.put_manifest(IMAGE, oci::documents::MANIFEST_TYPE, other);
+            registry.put_tag(IMAGE, "v0.32.2-riscv64", &other_digest);
+        });
+        let findings = world.verify(false);
+        assert!(findings.checks.len() < 20 && !findings.checks.is_empty());
+        assert!(findings.checks.iter().all(|check| check.evidence.chars().count() <= 601));
+        assert!(findings.undetermined.is_empty(), "{:?}\n{}", findings.undetermined, lines(&findings));
+        Ok(())
+    })
+    .budget_ms(4000);
+    assert_eq!(world.downloads.read_dir_utf8().expect("lists").count(), 0);
+}
