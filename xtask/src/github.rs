@@ -10,6 +10,7 @@ use serde::de::DeserializeOwned;
 use crate::github::documents::explain;
 use crate::http::{Authorization, Clock, Endpoint, Http, RateLimited, Request, Response, RetryReason, Url};
 
+pub use changed_issue::{CHANGED_MARKER, CHANGED_TITLE};
 pub use documents::{
     Asset, AssetState, Comment, CompareStatus, Issue, IssueState, Release, Run, RunConclusion, RunStatus, Settings,
     StateReason,
@@ -27,6 +28,7 @@ pub use workflow_runs::Workflow;
 pub use workflow_state::schedules_are_active;
 
 mod access;
+mod changed_issue;
 mod documents;
 mod event;
 mod issues;
@@ -82,6 +84,12 @@ impl GitHub {
     /// The same API without a token.
     pub fn anonymous(&self) -> Self {
         Self { clock: self.clock.clone(), ..Self::new(self.api.clone(), None) }
+    }
+
+    /// The same API with the same token.
+    #[cfg(test)]
+    pub fn same(&self) -> Self {
+        Self { clock: self.clock.clone(), ..Self::new(self.api.clone(), self.token.clone()) }
     }
 
     /// The same API, with another clock.

@@ -49,7 +49,8 @@ Examples:
   cargo xtask image                           of the only build in dist/
   cargo xtask image --dist dist/v0.32.2       of this build
   cargo xtask image --load                    and load it into the engine, under the names it is published under
-  cargo xtask image --base debian@sha256:…    on a base pinned by its digest
+  cargo xtask image --base debian:trixie-slim@sha256:…
+                                              on a base pinned by its digest
   cargo xtask image --snapshot 2026-08-04     with Debian's packages of that day
   cargo xtask image --emulators none          for one platform only, 100 MB smaller
   cargo xtask image --engine podman --json    with podman, and the result as JSON
@@ -188,10 +189,12 @@ fn make(dist: &Dist, inputs: &Inputs, engine: &Engine, lock: &BuildLock) -> Resu
     print_status("labels", format_args!("name {} as the repository", inputs.choices.repository.page()));
     let source = &dist.record.source;
     let (version, revision) = (source.version.to_string(), source.commit.to_string());
+    // The digest beside a tag pins the base, and is no part of its name: the image is the same without it.
+    let base_name = inputs.choices.base.by_tag();
     let (created, repository) = (source.source_date.to_string(), inputs.choices.repository.to_string());
     let arguments = [
         ("BASE", pinned.as_str()),
-        ("BASE_NAME", inputs.choices.base.as_str()),
+        ("BASE_NAME", base_name.as_str()),
         ("SNAPSHOT", snapshot.as_deref().unwrap_or_default()),
         ("SNAPSHOTS", snapshots.trim_end_matches('/')),
         ("EMULATORS", inputs.choices.emulators.as_ref().map_or("", ImageName::as_str)),
@@ -230,7 +233,7 @@ fn make(dist: &Dist, inputs: &Inputs, engine: &Engine, lock: &BuildLock) -> Resu
         digest,
         size_bytes,
         tags,
-        base_name: inputs.choices.base.to_string(),
+        base_name: base_name.to_string(),
         base_digest,
         snapshot,
         engine: builder.describe(),

@@ -1,13 +1,13 @@
 //! What is published, as anyone can read it: shared by `release`, which reads back what it wrote, and by `verify`. All
 //! of it may be hostile, and is bounded.
 
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 
 use anyhow::{Context, Error, Result, anyhow, ensure};
 use http::StatusCode;
 use oci::digest::{HashingWriter, Sha256, copy};
-use std::io::Read;
 
+use crate::dist::names::{METADATA, SHA256SUMS};
 use crate::dist::{FileRecord, Metadata, ReleaseName};
 use crate::github::{Asset, GitHub, Release, Repository};
 use crate::http::{Http, RateLimited, UnexpectedStatus, Url};
@@ -34,6 +34,13 @@ pub fn release(github: &GitHub, repository: &Repository, name: &ReleaseName) -> 
         status if status.is_success() => response.json().map(Some),
         status => Err(UnexpectedStatus { url: response.url, status }.into()),
     }
+}
+
+/// Whether a published release of BuildKit has no record of this project. One of ours has both files, of which somebody
+/// may have removed one.
+pub fn is_foreign(release: &Release) -> bool {
+    let is_ours = release.assets.iter().any(|asset| [METADATA, SHA256SUMS].contains(&asset.name.as_str()));
+    !release.draft && !is_ours && release.tag_name.parse::<ReleaseName>().is_ok()
 }
 
 /// Downloads a small asset from its public URL.

@@ -25,6 +25,7 @@ use serde_json::{Value, json};
 
 use crate::github::Repository;
 use crate::http::Endpoint;
+use crate::os::process::this_program;
 use crate::os::terminal::{Progress, Unit, note, print_error, print_line, print_status};
 
 mod baseline;
@@ -217,11 +218,6 @@ pub fn run(root: &Utf8Path, arguments: &Rehearse) -> Result<ExitCode> {
         println!("{}", serde_json::to_string_pretty(&report)?);
     }
     Ok(if is_clean { ExitCode::SUCCESS } else { ExitCode::FAILURE })
-}
-
-fn this_program() -> Result<Utf8PathBuf> {
-    let path = std::env::current_exe().context("cannot find the path of this program")?;
-    Utf8PathBuf::try_from(path).context("this program's path is not UTF-8")
 }
 
 fn report_json(scenario: Scenario, baseline: &Baseline) -> Value {

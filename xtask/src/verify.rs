@@ -6,26 +6,30 @@ use std::fs;
 use std::process::ExitCode;
 use std::str::FromStr;
 
-use anyhow::{Context, Error, Result};
+use anyhow::{Context, Error, Result, ensure};
 use camino::{Utf8Path, Utf8PathBuf};
 use clap::Args;
 use serde_json::json;
 
 use crate::cli::Target;
 use crate::dist::{ReleaseName, Verdict, check_table};
-use crate::github::{GitHub, Releases, Repository};
-use crate::os::files;
+use crate::github::{GitHub, GitHubStep, Release, Releases, Repository};
 use crate::os::terminal::{note, print_error, print_status};
 use crate::registry::{ImageRepository, Registry};
 use crate::upstream::ReleaseTag;
 use crate::verify::assets::{Place, Published};
 use crate::verify::findings::Findings;
+use crate::verify::image::Attested;
+use crate::verify::rebuild::Rebuild;
 
+mod all;
 mod assets;
 mod binaries;
 mod findings;
 mod image;
+mod issue;
 mod provenance;
+mod rebuild;
 
 /// What could not be read says nothing about what is published.
 const UNDETERMINED: u8 = 3;
@@ -38,9 +42,12 @@ Examples:
   cargo xtask verify v0.32.2                of this version of upstream's
   cargo xtask verify buildkit-v20260804-dev --json
                                             the release with this tag, and the result as JSON
+  cargo xtask verify v0.32.2 --rebuild      and whether upstream's source and Debian's packages give every byte of it
+  cargo xtask verify --all --execute        everything ever published, and an issue if any of it has changed
   cargo xtask verify --repo you/fork --registry registry.example
 
 It downloads all files of the release and all blobs of the image (250 MB), keeps none, and prints a line for each check.
+--rebuild compiles for minutes and needs docker or podman for the image.
 The commands are run under emulation only once they are what the record says. The provenance is verified by gh or cosign,
 whichever is installed. If GitHub limits requests without credentials, GITHUB_TOKEN is used to read the same list.
 Exit status: 0 all that was checked is right, 1 something differs, 2 bad arguments, 3 nothing differs, but
@@ -54,6 +61,15 @@ pub struct Verify {
     /// The registry that the image is in
     #[arg(long, value_name = "HOST", default_value = "ghcr.io")]
     registry: String,
+    /// Make the files and the image again, from upstream's source and Debian's snapshot, and compare every byte
+    #[arg(long)]
+    rebuild: bool,
+    /// Verify everything that was ever published, by digests alone, and plan the issue that says what has changed
+    #[arg(long, conflicts_with_all = ["what", "rebuild"])]
+    all: bool,
+    /// With --all: file that issue, or close it if all is right again; without this, the steps are only printed
+    #[arg(long, requires = "all")]
+    execute: bool,
     /// Print the result as JSON
     #[arg(long)]
     json: bool,
@@ -97,24 +113,49 @@ impl Drop for Scratch {
     }
 }
 
+/// What is found.
+#[derive(Default)]
+struct Found {
+    releases: Vec<(ReleaseName, Findings)>,
+    /// Releases of BuildKit that were published in another way.
+    foreign: Vec<String>,
+    /// The changes to the issue that says what differs.
+    steps: Vec<GitHubStep>,
+}
+
 /// Runs the task in the checkout at `root`. What differs is not an error, but decides the exit status.
 pub fn run(root: &Utf8Path, arguments: &Verify) -> Result<ExitCode> {
     let (github, repository) = arguments.target.open(root)?;
+    ensure!(!arguments.execute || github.has_token(), "--execute needs a token: set GITHUB_TOKEN (issues: write)");
     let images = ImageRepository::of(&arguments.registry, repository.owner()).map_err(Error::msg)?;
     let verifier = Verifier { anyone: github.anonymous(), github, repository, images };
-    let name = match verifier.named(&arguments.what) {
-        Ok(name) => name,
+    let found = if arguments.all { all::verify(&verifier) } else { one(root, &verifier, arguments) };
+    let mut found = match found {
+        Ok(found) => found,
         Err(error) => {
             print_error(&error);
             return Ok(ExitCode::from(UNDETERMINED));
         }
     };
+    if arguments.all {
+        found.steps = all::tell(&verifier, &found.releases, arguments.execute, arguments.json)?;
+    }
+    summary(&verifier, &found, arguments.json)
+}
+
+/// Verifies one release, with all that it consists of.
+fn one(root: &Utf8Path, verifier: &Verifier, arguments: &Verify) -> Result<Found> {
+    let name = verifier.named(&arguments.what)?;
     let scratch = Scratch(root.join("target/verify").join(std::process::id().to_string()));
     fs::create_dir_all(&scratch.0).with_context(|| format!("cannot create {}", scratch.0))?;
-    let _lock = files::lock_directory(&scratch.0)?;
     check_table::heading(&format!("{name} of {}, as anyone sees it", verifier.repository));
-    let (findings, _) = verifier.verify(&name, Some(&scratch.0));
-    summary(&verifier, &name, &findings, arguments.json)
+    let mut findings = Findings::default();
+    let read = verifier.verify(&mut findings, &name, None, Some(&scratch.0));
+    if let (true, Some((Published { record, .. }, Attested { manifest, .. }))) = (arguments.rebuild, read) {
+        let (folder, repository) = (scratch.0.as_path(), &verifier.repository);
+        Rebuild { root, folder, record: &record, repository, manifest: &manifest }.check(&mut findings);
+    }
+    Ok(Found { releases: vec![(name, findings)], ..Found::default() })
 }
 
 impl Verifier {
@@ -123,58 +164,67 @@ impl Verifier {
         if let What::Release(name) = what {
             return Ok(name.clone());
         }
-        let names: Vec<ReleaseName> = self.published()?;
-        let newest = names.iter().filter(|name| !name.is_prerelease()).max().or_else(|| names.iter().max());
-        newest.cloned().with_context(|| format!("nobody can see a release of BuildKit in {}", self.repository))
+        let releases = self.list()?;
+        let names = || releases.iter().filter_map(|release| release.tag_name.parse::<ReleaseName>().ok());
+        let newest = names().filter(|name| !name.is_prerelease()).max().or_else(|| names().max());
+        newest.with_context(|| format!("nobody can see a release of BuildKit in {}", self.repository))
     }
 
-    /// The names of all our releases that anyone can see.
-    fn published(&self) -> Result<Vec<ReleaseName>> {
+    /// All releases that anyone can see.
+    fn list(&self) -> Result<Vec<Release>> {
         let list = |github| Releases { github, repository: &self.repository }.all();
         let all =
             list(&self.anyone).or_else(|error| if self.github.has_token() { list(&self.github) } else { Err(error) });
-        let all = all.with_context(|| format!("the releases of {} cannot be listed", self.repository))?;
-        Ok(all.iter().filter(|release| !release.draft).filter_map(|release| release.tag_name.parse().ok()).collect())
+        let mut all = all.with_context(|| format!("the releases of {} cannot be listed", self.repository))?;
+        all.retain(|release| !release.draft);
+        Ok(all)
     }
 
-    /// Makes every check of one release, and prints each. What is downloaded goes into `folder`; without one, the digests
-    /// that GitHub and the registry have are compared.
-    fn verify(&self, name: &ReleaseName, folder: Option<&Utf8Path>) -> (Findings, Option<Published>) {
-        let mut findings = Findings::default();
+    /// Makes every check of one release. What is downloaded goes into `folder`; without one, the digests that GitHub
+    /// and the registry have are compared. `listed` is the release, if it was listed already.
+    fn verify(
+        &self,
+        findings: &mut Findings,
+        name: &ReleaseName,
+        listed: Option<Release>,
+        folder: Option<&Utf8Path>,
+    ) -> Option<(Published, Attested)> {
         let (anyone, github, repository) = (&self.anyone, &self.github, &self.repository);
-        let published = Place { anyone, github, repository, name, folder }.check(&mut findings);
-        let Some(Published { release, record }) = &published else {
+        let Some(published) = (Place { anyone, github, repository, name, folder }).check(findings, listed) else {
             findings.not_run(&["image", "binaries", "provenance"], "without a record there is nothing to compare with");
-            return (findings, None);
+            return None;
         };
-        binaries::check(&mut findings, folder, record);
+        let Published { release, record } = &published;
+        binaries::check(findings, folder, record);
         let registry = Registry::new(self.images.clone(), None);
-        let found = image::check(&mut findings, &registry, record, release, folder.is_some());
-        provenance::check(&mut findings, folder, &found, repository, record);
-        (findings, published)
+        let found = image::check(findings, &registry, record, release, folder.is_some());
+        provenance::check(findings, folder, &found, repository, record);
+        Some((published, found))
     }
 }
 
 /// Prints how many checks passed, and the result as JSON.
-fn summary(verifier: &Verifier, name: &ReleaseName, findings: &Findings, as_json: bool) -> Result<ExitCode> {
-    let count = |verdict| findings.checks.iter().filter(|check| check.verdict == verdict).count();
+fn summary(verifier: &Verifier, found: &Found, as_json: bool) -> Result<ExitCode> {
+    let all = || found.releases.iter().map(|(_, findings)| findings);
+    let count = |verdict| all().flat_map(|findings| &findings.checks).filter(|check| check.verdict == verdict).count();
     let (passed, failed, not_run) = (count(Verdict::Pass), count(Verdict::Fail), count(Verdict::NotRun));
-    print_status("verified", format_args!("{name}: {passed} passed, {failed} failed, {not_run} not run"));
-    let outcome = Outcome::of([findings]);
-    match outcome {
-        Outcome::Right => {}
-        Outcome::Differs => {
-            let names: Vec<&str> = findings.failures().map(|check| check.name.as_str()).collect();
-            print_error(&anyhow::anyhow!("{name} is not what was published: {}", names.join(", ")));
+    print_status("verified", format_args!("{passed} passed, {failed} failed, {not_run} not run"));
+    let outcome = Outcome::of(all());
+    for (name, findings) in &found.releases {
+        let failures: Vec<&str> = findings.failures().map(|check| check.name.as_str()).collect();
+        if !failures.is_empty() {
+            print_error(&anyhow::anyhow!("{name} is not what its record says: {}", failures.join(", ")));
         }
-        Outcome::Undetermined => {
-            note(format_args!("not determined, so run this again later: {}", findings.undetermined.join(", ")));
+        if !findings.undetermined.is_empty() {
+            note(format_args!("{name} is to be verified again later: {}", findings.undetermined.join(", ")));
         }
     }
     if as_json {
+        let of = |(name, findings): &(ReleaseName, Findings)| json!({ "release": name, "checks": findings.checks, "undetermined": findings.undetermined });
         let report = json!({
-            "repository": verifier.repository.to_string(), "image": verifier.images.to_string(), "release": name,
-            "outcome": outcome.word(), "checks": findings.checks, "undetermined": findings.undetermined,
+            "repository": verifier.repository.to_string(), "image": verifier.images.to_string(),
+            "outcome": outcome.word(), "releases": found.releases.iter().map(of).collect::<Vec<_>>(),
+            "foreign": found.foreign, "steps": found.steps,
         });
         println!("{}", serde_json::to_string_pretty(&report)?);
     }

@@ -45,11 +45,12 @@ fn what_a_rehearsal_and_its_tasks_print_matches() {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     must_match(name, "rehearse", &output.stdout);
     must_match(name, "rehearse", &xtask(&["rehearse", "--json", "--real-names"]).stdout);
-    for task in ["release", "check-upstream", "verify-tini"] {
+    for task in ["release", "check-upstream", "verify", "verify-tini"] {
         let entries = fs::read_dir(scratch.path()).expect("lists").map(|entry| entry.expect("an entry").path());
         let is_of_task = |path: &PathBuf| {
             let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-            name.strip_prefix(task).is_some_and(|rest| rest.starts_with('-') && rest.ends_with(".json"))
+            let number = name.strip_prefix(task).and_then(|rest| rest.strip_prefix('-')?.strip_suffix(".json"));
+            number.is_some_and(|number| number.bytes().all(|byte| byte.is_ascii_digit()))
         };
         let documents: Vec<PathBuf> = entries.filter(is_of_task).collect();
         assert_eq!(objections(&validator, task, &documents), None, "{task}");

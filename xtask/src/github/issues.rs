@@ -6,7 +6,8 @@ use anyhow::Result;
 use serde_json::json;
 
 use crate::github::GitHub;
-use crate::github::documents::{Comment, Issue};
+use crate::github::changed_issue::{CHANGED_LABEL, is_about_changes};
+use crate::github::documents::{Comment, Issue, IssueState};
 use crate::github::repository::Repository;
 use crate::github::tracking_issue::{LABELS, comment_body, tracked_version};
 use crate::upstream::ReleaseTag;
@@ -26,16 +27,36 @@ impl Issues<'_> {
         format!("repos/{}/issues{rest}", self.repository)
     }
 
-    /// All issues that track a build, open or closed, without pull requests: among the newest ones by author,
-    /// title and marker, and among older ones by label.
+    /// All issues that track a build, open or closed, without pull requests.
     pub fn tracking(&self) -> Result<Vec<Issue>> {
+        self.ours(LABELS[1], |issue| tracked_version(issue).is_some())
+    }
+
+    /// The issue that says that what is published has changed: the open one, or else the one that was closed last.
+    pub fn about_changes(&self) -> Result<Option<Issue>> {
+        let all = self.ours(CHANGED_LABEL, is_about_changes)?;
+        Ok(all.into_iter().max_by_key(|issue| (issue.state == IssueState::Open, issue.number)))
+    }
+
+    /// Says that what is published has changed, unless an open issue does.
+    pub fn report_change(&self, title: &str, body: &str) -> Result<()> {
+        let document = json!({ "title": title, "body": body, "labels": [CHANGED_LABEL] });
+        let find = || Ok(self.about_changes()?.filter(|issue| issue.state == IssueState::Open));
+        let create = || self.github.create(&self.path(""), &document);
+        self.github.ensure("the issue about what has changed", find, create).map(|_: Issue| ())
+    }
+
+    /// Issues that are ours in one way, open or closed: among the newest ones by author, title and marker, and among
+    /// older ones by label.
+    fn ours(&self, label: &str, is_wanted: impl Fn(&Issue) -> bool) -> Result<Vec<Issue>> {
         let (mut all, has_more) = self.github.begin::<Issue>(&self.path("?state=all"), NEWEST_PAGES)?;
         if has_more {
-            let labelled: Vec<Issue> = self.github.list(&self.path(&format!("?state=all&labels={}", LABELS[1])))?;
+            let labelled: Vec<Issue> = self.github.list(&self.path(&format!("?state=all&labels={label}")))?;
             let known: BTreeSet<u64> = all.iter().map(|issue| issue.number).collect();
             all.extend(labelled.into_iter().filter(|issue| !known.contains(&issue.number)));
         }
-        Ok(all.into_iter().filter(|issue| tracked_version(issue).is_some()).collect())
+        all.retain(is_wanted);
+        Ok(all)
     }
 
     /// The issue that tracks the build of a version; the oldest if there are several.

@@ -9,6 +9,7 @@ use oci::digest::Sha256;
 use serde::Serialize;
 
 use crate::dist::ReleaseName;
+use crate::github::changed_issue::CHANGED_LABEL;
 use crate::github::repository::Repository;
 use crate::github::tracking_issue::{
     BUILD_INPUT, BUILD_WORKFLOW, LABELS, RUN_MARKER, STARTED, comment_body, issue_marker, issue_title, run_comment,
@@ -30,6 +31,8 @@ pub enum GitHubStep {
         /// Contains a hidden marker by which the issue is found again.
         body: String,
     },
+    /// File the issue that says that what is published has changed.
+    ReportChange { title: String, body: String },
     /// Reopen an issue.
     ReopenIssue { issue: u64 },
     /// Start a build.
@@ -97,13 +100,8 @@ impl Serialize for ReleaseName {
 impl fmt::Display for GitHubStep {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            // `gh issue create` fails if a label does not exist, and `gh label create --force` gives an
-            // existing one a random color. The API itself creates missing labels.
-            Self::FileIssue { title, body, .. } => {
-                let (title, body) = (quoted(&format!("title={title}")), quoted(&format!("body={body}")));
-                write!(out, "gh api 'repos/{{owner}}/{{repo}}/issues' --silent -f {title} -f {body}")?;
-                LABELS.iter().try_for_each(|label| write!(out, " -f 'labels[]={label}'"))
-            }
+            Self::FileIssue { title, body, .. } => new_issue(out, title, body, &LABELS),
+            Self::ReportChange { title, body } => new_issue(out, title, body, &[CHANGED_LABEL]),
             Self::ReopenIssue { issue } => write!(out, "gh issue reopen {issue}"),
             Self::Dispatch { version, .. } => {
                 write!(out, "gh workflow run {BUILD_WORKFLOW} -f {BUILD_INPUT}={version}")
@@ -167,6 +165,14 @@ impl fmt::Display for GitHubStep {
     }
 }
 
+/// `gh issue create` fails if a label does not exist, and `gh label create --force` gives an existing one a random color.
+/// The API itself creates missing labels.
+fn new_issue(out: &mut fmt::Formatter<'_>, title: &str, body: &str, labels: &[&str]) -> fmt::Result {
+    let (title, body) = (quoted(&format!("title={title}")), quoted(&format!("body={body}")));
+    write!(out, "gh api 'repos/{{owner}}/{{repo}}/issues' --silent -f {title} -f {body}")?;
+    labels.iter().try_for_each(|label| write!(out, " -f 'labels[]={label}'"))
+}
+
 /// Executes steps in one repository, and passes results of earlier steps to later ones.
 ///
 /// A step ensures a state: if GitHub is already in it, nothing happens.
@@ -195,6 +201,7 @@ impl<'a> Executor<'a> {
                 self.issues.insert(version.clone(), issues.file(version, title, body)?.number);
                 Ok(())
             }
+            GitHubStep::ReportChange { title, body } => issues.report_change(title, body),
             GitHubStep::ReopenIssue { issue } => issues.reopen(*issue),
             GitHubStep::Dispatch { version, known_runs } => {
                 let run = Workflow { github, repository }.dispatch(version, *known_runs)?;

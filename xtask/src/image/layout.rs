@@ -64,7 +64,7 @@ pub fn write(
     let base_layers = written.len() - contents.inputs.instructions.len();
     let facts = Facts {
         created: built.created(contents.source.source_date, base_layers),
-        base_name: &contents.inputs.choices.base,
+        base_name: &contents.inputs.choices.base.by_tag(),
         base_digest: contents.base_digest,
         diff_ids: &diff_ids,
         instructions: &contents.inputs.instructions,

@@ -64,6 +64,12 @@ macro_rules! run {
 }
 pub(crate) use run;
 
+/// The path of this program, for a task that runs others.
+pub fn this_program() -> Result<Utf8PathBuf> {
+    let path = std::env::current_exe().context("cannot find the path of this program")?;
+    Utf8PathBuf::try_from(path).context("this program's path is not UTF-8")
+}
+
 /// Variables whose values are never printed, not even by `Debug`.
 #[derive(Clone, Default)]
 struct Hidden(Vec<(String, String)>);

@@ -27,6 +27,7 @@ mod adoption;
 mod observe;
 mod reader;
 mod tasks;
+mod verification;
 
 /// So few that a registry token expires in the middle of a release even without faults.
 const TOKEN_REQUESTS: u32 = 12;
@@ -211,6 +212,11 @@ impl<'a> Pipeline<'a> {
                 });
                 Ok(())
             }
+            ScenarioStep::Verify(version) => self.verify(version),
+            ScenarioStep::Tamper => self.tamper(),
+            ScenarioStep::VerifyTampered => self.verify_tampered(),
+            ScenarioStep::PutRight => self.put_right(),
+            ScenarioStep::VerifyAll => self.verify_all(),
             ScenarioStep::NothingToDo => self.check_nothing_to_do(),
         }
     }

@@ -26,6 +26,16 @@ pub enum ScenarioStep {
     SwitchIssuesOn,
     /// The weekly schedule starts a build of master, whose newest commit has this date.
     ScheduledBuild(i64),
+    /// Anyone verifies the release of this version, with all that it consists of.
+    Verify(&'static str),
+    /// An asset is replaced, a tag moved, and an image removed.
+    Tamper,
+    /// The daily `verify --all`, which finds all three.
+    VerifyTampered,
+    /// All three are put right.
+    PutRight,
+    /// The daily `verify --all`, which finds nothing.
+    VerifyAll,
     /// Every plan is made again, and is empty.
     NothingToDo,
 }
@@ -94,6 +104,11 @@ const NEW: &[ScenarioStep] = &[
     ScenarioStep::Release,
     ScenarioStep::CheckBacklog,
     ScenarioStep::Release,
+    ScenarioStep::Verify("v0.32.2"),
+    ScenarioStep::Tamper,
+    ScenarioStep::VerifyTampered,
+    ScenarioStep::PutRight,
+    ScenarioStep::VerifyAll,
     ScenarioStep::NothingToDo,
 ];
 
@@ -116,6 +131,7 @@ const ADOPTION: &[ScenarioStep] = &[
     ScenarioStep::ScheduledBuild(BEGIN + 20 * DAY),
     ScenarioStep::Release,
     ScenarioStep::CheckUpstream,
+    ScenarioStep::VerifyAll,
     ScenarioStep::NothingToDo,
 ];
 
@@ -124,6 +140,9 @@ pub const EVENT: &str = "buildkit-released";
 
 /// The options for two older releases, one build at a time.
 pub const BACKLOG: [&str; 4] = ["--since", "v0.30.0", "--limit", "1"];
+
+/// What an asset is replaced with.
+pub const REPLACED: &[u8] = b"not what was published";
 
 impl ScenarioStep {
     pub fn title(self) -> String {
@@ -141,6 +160,11 @@ impl ScenarioStep {
             Self::ChangeWorkflow => "someone changes a workflow file on main while a run builds".to_owned(),
             Self::SwitchIssuesOn => "someone switches issues on, which a fork begins without".to_owned(),
             Self::ScheduledBuild(_) => "Sunday: the schedule starts a build of master".to_owned(),
+            Self::Verify(version) => format!("anyone verifies the release of {version}"),
+            Self::Tamper => "somebody replaces an asset, moves a tag and removes an image".to_owned(),
+            Self::VerifyTampered => "the daily verify finds all three, and files an issue".to_owned(),
+            Self::PutRight => "somebody puts all three right".to_owned(),
+            Self::VerifyAll => "the daily verify: all is as it was published".to_owned(),
             Self::NothingToDo => "every plan is made again, and is empty".to_owned(),
         }
     }

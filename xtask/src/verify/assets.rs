@@ -43,12 +43,20 @@ pub struct Published {
     pub record: Metadata,
 }
 
-const OF_FILES: [&str; 5] = ["files", "github-digests", "sha256sums", "metadata", "page"];
+/// The check that every file is what the record says.
+pub const AS_RECORDED: &str = "metadata";
+const OF_FILES: [&str; 5] = ["files", "github-digests", "sha256sums", AS_RECORDED, "page"];
 
 impl Place<'_> {
-    /// Checks all of it. Returns the record, unless there is none to believe.
-    pub fn check(&self, findings: &mut Findings) -> Option<Published> {
-        let Some(release) = findings.add("release", self.release()) else {
+    /// Checks all of it; `listed` is the release, if it was listed already. Returns the record, unless there is none to
+    /// believe.
+    pub fn check(&self, findings: &mut Findings, listed: Option<Release>) -> Option<Published> {
+        let release = listed.map_or_else(|| self.release(), Ok).map(|release| {
+            let fixed = if release.immutable { "immutable" } else { "not immutable: its owner could change it" };
+            let evidence = format!("{}, {} files, {fixed}", release.html_url, release.assets.len());
+            (release, evidence)
+        });
+        let Some(release) = findings.add("release", release) else {
             findings.not_run(&["record"], "there is no release to read it from");
             findings.not_run(&OF_FILES, "there is no release to compare");
             return None;
@@ -64,30 +72,27 @@ impl Place<'_> {
         };
         let found = match self.folder {
             Some(folder) => findings.add("github-digests", downloaded(&assets, folder)),
-            None => findings.add("github-digests", listed(&assets)),
+            None => findings.add("github-digests", as_listed(&assets)),
         };
         let Some(found) = found else {
             findings.not_run(&OF_FILES[2..], "the files could not be compared");
             return Some(Published { release, record });
         };
         findings.say("sha256sums", sums(&assets, &found));
-        findings.say("metadata", same_as_recorded(&record, &of_record, &found));
+        findings.say(AS_RECORDED, same_as_recorded(&record, &of_record, &found));
         findings.say("page", page(&release, &record));
         Some(Published { release, record })
     }
 
-    fn release(&self) -> Result<(Release, String)> {
+    fn release(&self) -> Result<Release> {
         let read = |github| published::release(github, self.repository, self.name);
         let found = read(self.anyone).or_else(|error| match self.github.has_token() {
             true => read(self.github),
             false => Err(error),
         })?;
-        let Some(release) = found.filter(|release| !release.draft) else {
-            bail!("nobody can see a release {} of {}", self.name, self.repository)
-        };
-        let fixed = if release.immutable { "immutable" } else { "not immutable: its owner could change it" };
-        let evidence = format!("{}, {} files, {fixed}", release.html_url, release.assets.len());
-        Ok((release, evidence))
+        found
+            .filter(|release| !release.draft)
+            .with_context(|| format!("nobody can see a release {} of {}", self.name, self.repository))
     }
 
     /// The record, and its digest as a file.
@@ -172,7 +177,7 @@ fn download<W: Write>(asset: &Asset, create: impl Fn() -> Result<W>) -> Result<F
 }
 
 /// The files as GitHub lists them. One without a digest, from before June 2025, is downloaded.
-fn listed(assets: &[&Asset]) -> Result<(Vec<FileRecord>, String)> {
+fn as_listed(assets: &[&Asset]) -> Result<(Vec<FileRecord>, String)> {
     let file = |asset: &&Asset| match digest_of(asset) {
         Some(sha256) => Ok(FileRecord { name: asset.name.clone(), size_bytes: asset.size, sha256 }),
         None => download(asset, || Ok(io::sink())),
@@ -226,4 +231,71 @@ fn names_of<'a>(files: impl Iterator<Item = &'a FileRecord>, differs: impl Fn(&F
     let more = names.len().saturating_sub(MOST_NAMES);
     let shown = names[..names.len() - more].join(", ");
     if more > 0 { format!("{shown} and {more} more") } else { shown }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::dist::samples;
+    use crate::os::mutated_input;
+
+    /// A release with the files of the sample record, in the form of GitHub's API.
+    fn published(change: impl FnOnce(&mut Value)) -> Release {
+        let asset = |name: &String| {
+            json!({
+                "id": 1, "name": name, "state": "uploaded", "size": 7, "digest": null,
+                "browser_download_url": "http://127.0.0.1:9/",
+            })
+        };
+        let assets: Vec<Value> = expected(&samples::proved_record()).iter().map(asset).collect();
+        let mut release = json!({
+            "id": 1, "tag_name": "t", "target_commitish": "main", "name": null, "body": null, "draft": false,
+            "prerelease": false, "html_url": "", "upload_url": "", "assets": assets,
+        });
+        change(&mut release);
+        serde_json::from_value(release).expect("is a release")
+    }
+
+    #[test]
+    fn what_is_claimed_is_refused_before_it_is_downloaded() {
+        let record = samples::proved_record();
+        let refusal = |record: &Metadata, change: &dyn Fn(&mut Value)| {
+            let release = published(change);
+            complete(&release, &expected(record)).map(|_| ()).map_err(|error| error.to_string())
+        };
+        refusal(&record, &|_| ()).expect("is complete");
+        let huge = refusal(&record, &|release| release["assets"][0]["size"] = json!(10_u64 << 30));
+        assert!(huge.as_ref().is_err_and(|why| why.contains("which GitHub does not allow")), "{huge:?}");
+        let begun = refusal(&record, &|release| release["assets"][0]["state"] = json!("starter"));
+        assert!(begun.as_ref().is_err_and(|why| why.contains("starter")), "{begun:?}");
+        for name in ["../x", "/etc/passwd", ".provenance.json", "a/b", "-x", "", "a\nb"] {
+            let mut hostile = record.clone();
+            hostile.files[0].name = name.to_owned();
+            let why = refusal(&hostile, &|_| ()).expect_err(name);
+            assert!(why.contains("which no file of a release is called"), "{why}");
+        }
+        let mut long = record.clone();
+        let file = long.files[0].clone();
+        long.files.extend((0..100).map(|number| FileRecord { name: format!("file-{number}"), ..file.clone() }));
+        refusal(&long, &|_| ()).expect_err("too many");
+    }
+
+    #[test]
+    fn of_any_record_only_names_inside_the_directory_are_downloaded() {
+        let text = serde_json::to_string(&samples::proved_record()).expect("is written");
+        arbtest::arbtest(|source| {
+            let Ok(record) = Metadata::parse(&mutated_input::bytes(source, text.as_bytes())?) else { return Ok(()) };
+            let (names, release) = (expected(&record), published(|_| ()));
+            if let Ok((assets, _)) = complete(&release, &names) {
+                let folder = Utf8Path::new("/scratch");
+                assert!(assets.len() <= MOST_FILES);
+                for asset in assets {
+                    assert_eq!(folder.join(&asset.name).parent(), Some(folder), "{:?}", asset.name);
+                }
+            }
+            Ok(())
+        });
+    }
 }

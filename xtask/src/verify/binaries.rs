@@ -9,6 +9,7 @@ use camino::Utf8Path;
 use crate::dist::names::{self, COMMANDS};
 use crate::dist::{Metadata, binary, recipe};
 use crate::os::files;
+use crate::verify::assets::AS_RECORDED;
 use crate::verify::findings::Findings;
 
 const NAMES: [&str; 2] = ["binaries-gate", "binaries-version"];
@@ -16,12 +17,8 @@ const NAMES: [&str; 2] = ["binaries-gate", "binaries-version"];
 /// Checks the commands in `folder`; `None` if they were not downloaded. They are run only if they are what the record
 /// says, and without any variable of this environment: an emulator confines nothing.
 pub fn check(findings: &mut Findings, folder: Option<&Utf8Path>, record: &Metadata) {
-    let Some(folder) = folder else {
-        findings.not_run(&NAMES, "the files are not downloaded; `verify TAG` does");
-        return;
-    };
-    let are_recorded = findings.checks.iter().any(|check| check.name == "metadata" && !check.is_failure());
-    if !are_recorded {
+    let Some(folder) = folder else { return };
+    if !findings.has_passed(AS_RECORDED) {
         findings.not_run(&NAMES, "the files are not those of the record, and are not run");
         return;
     }

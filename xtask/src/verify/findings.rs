@@ -3,7 +3,7 @@
 use anyhow::{Error, Result};
 use serde::Serialize;
 
-use crate::dist::{Check, check_table};
+use crate::dist::{Check, Verdict, check_table};
 use crate::os::shell::one_line;
 use crate::published::is_unreachable;
 
@@ -16,9 +16,31 @@ pub struct Findings {
     pub checks: Vec<Check>,
     /// Names of the checks that something was in the way of: they say nothing about what is published.
     pub undetermined: Vec<String>,
+    /// Whether rows are not printed as they are found.
+    #[serde(skip)]
+    is_quiet: bool,
 }
 
 impl Findings {
+    /// Of one of many releases, which are printed together.
+    pub fn quiet() -> Self {
+        Self { is_quiet: true, ..Self::default() }
+    }
+
+    /// Prints one row, if nothing differs, or those that do.
+    pub fn print_together(&self, name: &str) {
+        let is_of_interest = |check: &&Check| check.is_failure() || self.undetermined.contains(&check.name);
+        let rows: Vec<&Check> = self.checks.iter().filter(is_of_interest).collect();
+        if rows.is_empty() {
+            let passed = self.checks.iter().filter(|check| check.verdict == Verdict::Pass).count();
+            check_table::row(&Check::pass(name, format!("{passed} checks")));
+        }
+        for check in rows {
+            let evidence = format!("{}: {}", check.name, check.evidence);
+            check_table::row(&Check { name: name.to_owned(), evidence, ..check.clone() });
+        }
+    }
+
     /// Adds a check: its evidence if it passes, or the error that says what differs. An error of the network decides
     /// nothing. Returns what was checked.
     pub fn add<T>(&mut self, name: &str, result: Result<(T, String)>) -> Option<T> {
@@ -39,13 +61,23 @@ impl Findings {
         self.add(name, result.map(|evidence| ((), evidence)));
     }
 
+    /// Adds a check that something was in the way of.
+    pub fn undetermined(&mut self, name: &str, error: &Error) {
+        self.undetermined.push(name.to_owned());
+        self.row(Check::not_run(name, short(&format!("could not be determined: {error:#}"))));
+    }
+
     fn fail(&mut self, name: &str, error: &Error) {
         if is_unreachable(error) {
-            self.undetermined.push(name.to_owned());
-            self.row(Check::not_run(name, short(&format!("could not be determined: {error:#}"))));
+            self.undetermined(name, error);
         } else {
             self.row(Check::fail(name, short(&format!("{error:#}"))));
         }
+    }
+
+    /// Whether a check was made and passed.
+    pub fn has_passed(&self, name: &str) -> bool {
+        self.checks.iter().any(|check| check.name == name && check.verdict == Verdict::Pass)
     }
 
     /// Adds checks that cannot be made here.
@@ -54,7 +86,9 @@ impl Findings {
     }
 
     fn row(&mut self, check: Check) {
-        check_table::row(&check);
+        if !self.is_quiet {
+            check_table::row(&check);
+        }
         self.checks.push(check);
     }
 
@@ -77,7 +111,6 @@ mod tests {
     use anyhow::anyhow;
 
     use super::*;
-    use crate::dist::Verdict;
 
     #[test]
     fn what_differs_is_told_from_what_could_not_be_read() {

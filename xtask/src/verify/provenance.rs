@@ -24,7 +24,7 @@ const ISSUER: &str = "https://token.actions.githubusercontent.com";
 const BUNDLE: &str = ".provenance.json";
 const MANIFEST: &str = ".manifest.json";
 
-/// Checks the bundle against the files in `folder` and against the manifest.
+/// Checks the bundle against the files in `folder`, unless they were not downloaded, and against the manifest.
 pub fn check(
     findings: &mut Findings,
     folder: Option<&Utf8Path>,
@@ -32,9 +32,7 @@ pub fn check(
     repository: &Repository,
     record: &Metadata,
 ) {
-    let Some(folder) = folder else {
-        return findings.not_run(&[NAME], "the files are not downloaded; `verify TAG` does");
-    };
+    let Some(folder) = folder else { return };
     let Some(bundle) = &found.bundle else {
         return findings.not_run(&[NAME], "there is no bundle to verify");
     };

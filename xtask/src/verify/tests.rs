@@ -48,7 +48,9 @@ impl World {
 
     /// Verifies it, by its files or by digests alone.
     fn verify(&self, downloads: bool) -> Findings {
-        self.verifier().verify(&RELEASE.parse().expect("a name"), downloads.then_some(self.downloads.as_path())).0
+        let (mut findings, folder) = (Findings::default(), downloads.then_some(self.downloads.as_path()));
+        self.verifier().verify(&mut findings, &RELEASE.parse().expect("a name"), None, folder);
+        findings
     }
 
     /// The names of the checks that differ, of both ways to verify.
@@ -252,7 +254,8 @@ fn attachments_are_found_however_the_registry_lists_them() {
 fn a_release_or_an_image_that_nobody_can_see_differs() {
     let world = World::new();
     let name: ReleaseName = "buildkit-v0.33.0-riscv64".parse().expect("a name");
-    let (findings, _) = world.verifier().verify(&name, None);
+    let mut findings = Findings::default();
+    world.verifier().verify(&mut findings, &name, None, None);
     expect!["nobody can see a release buildkit-v0.33.0-riscv64 of o/n"].assert_eq(&findings.checks[0].evidence);
     assert_eq!(Outcome::of([&findings]), Outcome::Differs);
     let world = World::new();
@@ -269,4 +272,63 @@ fn what_is_meant_is_a_tag_a_version_or_the_newest() {
     for text in ["", "0.32.2", "master", "../x", "v0.32.2 "] {
         parsed(text).expect_err(text);
     }
+}
+
+/// One issue for all that has changed, which is closed when it is right again.
+#[test]
+fn everything_is_verified_and_one_issue_says_what_has_changed() {
+    let world = World::new();
+    let verifier = Verifier { github: world.scenario.remotes.github.same(), ..world.verifier() };
+    let run = || {
+        let found = all::verify(&verifier).expect("is listed");
+        let steps = all::tell(&verifier, &found.releases, true, true).expect("is told");
+        let names = steps.iter().map(|step| serde_json::to_value(step).expect("is JSON")["step"].clone());
+        (Outcome::of(found.releases.iter().map(|(_, findings)| findings)), names.collect::<Vec<_>>(), found.foreign)
+    };
+    let none: Vec<String> = Vec::new();
+    assert_eq!(run(), (Outcome::Right, Vec::new(), none.clone()));
+    let original = fs::read(world.scenario.folder.join("dist").join(BUILDCTL)).expect("is read");
+    world.tamper(|github, _, _| github.put_asset(RELEASE, BUILDCTL, b"another".to_vec()));
+    assert_eq!(run(), (Outcome::Differs, vec![json!("report-change")], none.clone()));
+    assert_eq!(run(), (Outcome::Differs, Vec::new(), none.clone()));
+    world.tamper(|github, _, _| github.put_asset(RELEASE, BUILDCTL, original.clone()));
+    assert_eq!(run(), (Outcome::Right, vec![json!("comment"), json!("close-issue")], none.clone()));
+    assert_eq!(run(), (Outcome::Right, Vec::new(), none.clone()));
+    // Who removes both files that make a release ours leaves its page.
+    world.tamper(|github, _, _| [METADATA, SHA256SUMS].iter().for_each(|name| github.take_asset(RELEASE, name)));
+    assert_eq!(run(), (Outcome::Differs, vec![json!("reopen-issue"), json!("comment")], none.clone()));
+    world.tamper(|github, _, _| github.rewrite_page(RELEASE, |_| "Built by hand.".to_owned()));
+    assert_eq!(run().2, [RELEASE]);
+}
+
+/// Whatever takes the place of a record or of a manifest, the verdict is a verdict.
+#[test]
+fn any_record_and_any_manifest_are_judged_within_bounds() {
+    let world = World::new();
+    let folder = world.scenario.folder.join("dist");
+    let record = fs::read(folder.join(METADATA)).expect("is read");
+    let digest = world.scenario.desired.image.manifest.digest.to_string();
+    let manifest =
+        fs::read(folder.join("image").join(world.scenario.desired.image.manifest.digest.blob())).expect("is read");
+    let original = String::from_utf8(record.clone()).expect("is text");
+    arbtest::arbtest(|source| {
+        let other = crate::os::mutated_input::bytes(source, &manifest)?;
+        let other_digest = format!("sha256:{}", sha256(&other));
+        // A record that names the other manifest, which is then read.
+        let text = original.replace(&digest, &other_digest);
+        let record = crate::os::mutated_input::bytes(source, text.as_bytes())?;
+        let record = if source.arbitrary()? { record } else { text.into_bytes() };
+        world.tamper(|github, registry, _| {
+            github.put_asset(RELEASE, METADATA, record);
+            registry.put_manifest(IMAGE, oci::documents::MANIFEST_TYPE, other);
+            registry.put_tag(IMAGE, "v0.32.2-riscv64", &other_digest);
+        });
+        let findings = world.verify(false);
+        assert!(findings.checks.len() < 20 && !findings.checks.is_empty());
+        assert!(findings.checks.iter().all(|check| check.evidence.chars().count() <= 601));
+        assert!(findings.undetermined.is_empty(), "{:?}\n{}", findings.undetermined, lines(&findings));
+        Ok(())
+    })
+    .budget_ms(4000);
+    assert_eq!(world.downloads.read_dir_utf8().expect("lists").count(), 0);
 }

@@ -13,6 +13,8 @@ use elf::segment::ProgramHeader;
 
 use crate::limits::{DYNAMIC_ENTRIES, LIBRARIES, PATH_BYTES, SCRIPT_LINE_BYTES, SEGMENTS};
 
+pub mod sections;
+
 /// How a file is run, from its first bytes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Format {

@@ -43,6 +43,13 @@ impl ImageName {
         name.rsplit_once(':').map(|(_, tag)| tag).filter(|tag| !tag.contains('/'))
     }
 
+    /// The name without the digest, if a tag is beside it: what people call the image that the digest pins.
+    #[must_use]
+    pub fn by_tag(&self) -> Self {
+        let name = self.as_str().split('@').next().filter(|_| self.tag().is_some());
+        Self(name.unwrap_or(self.as_str()).to_owned())
+    }
+
     /// The digest that is named: `sha256:…`.
     pub fn digest(&self) -> Option<&str> {
         self.as_str().split_once('@').map(|(_, digest)| digest)
@@ -88,6 +95,17 @@ mod tests {
         assert_eq!(parts("localhost:5000/a"), "localhost:5000/a localhost:5000/a - -");
         assert_eq!(parts("localhost/a/b"), "localhost/a/b localhost/a/b - -");
         assert_eq!(parts("ghcr.io/a/b:c"), "ghcr.io/a/b:c ghcr.io/a/b c -");
+    }
+
+    #[test]
+    fn a_digest_beside_a_tag_is_no_part_of_what_people_call_it() {
+        for (text, expected) in [
+            ("debian:trixie-slim@sha256:00", "debian:trixie-slim"),
+            ("debian:trixie-slim", "debian:trixie-slim"),
+            ("localhost:5000/debian@sha256:00", "localhost:5000/debian@sha256:00"),
+        ] {
+            assert_eq!(text.parse::<ImageName>().expect(text).by_tag().as_str(), expected);
+        }
     }
 
     #[test]

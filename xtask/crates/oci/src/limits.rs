@@ -49,6 +49,9 @@ pub const SYMLINKS: usize = 40;
 pub const ELF_BYTES: u64 = 32 << 20;
 /// Program headers of an ELF file.
 pub const SEGMENTS: usize = 128;
+/// Sections of an ELF file, and the name of each. Go writes about thirty.
+pub const SECTIONS: usize = 512;
+pub const SECTION_NAME_BYTES: usize = 64;
 /// Entries of the dynamic section of an ELF file.
 pub const DYNAMIC_ENTRIES: usize = 4096;
 /// Libraries, or directories to search for them, that one ELF file names; and libraries that a program loads.

@@ -59,6 +59,10 @@ fn every_step(path: Utf8PathBuf) -> Vec<GitHubStep> {
         GitHubStep::Comment { issue: 1, marker: "<!-- x -->".to_owned(), text: "It's `x`; $(x)".to_owned() },
         GitHubStep::CloseIssue { issue: 1 },
         GitHubStep::ReopenIssue { issue: 1 },
+        GitHubStep::ReportChange {
+            title: "It's \"changed\"".to_owned(),
+            body: "<!-- xtask:changed -->\n$(x)".to_owned(),
+        },
         GitHubStep::DraftRelease { release: release.clone(), notes: NOTES.to_owned() },
         GitHubStep::EditDraft { release: release.clone(), target: Some("main".to_owned()), notes: NOTES.to_owned() },
         upload.clone(),
@@ -84,9 +88,10 @@ fn kind(step: &GitHubStep) -> usize {
         GitHubStep::UploadAsset { .. } => 9,
         GitHubStep::PublishRelease { .. } => 10,
         GitHubStep::SendEvent { .. } => 11,
+        GitHubStep::ReportChange { .. } => 12,
     }
 }
-const KINDS: usize = 12;
+const KINDS: usize = 13;
 
 /// The words of a command, and its flags with their values.
 struct Command {

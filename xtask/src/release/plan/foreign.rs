@@ -1,20 +1,13 @@
 //! What was published here in another way, before this project: recognised by what it lacks, listed while `latest`
 //! is not adopted, and left alone.
 
-use crate::dist::ReleaseName;
 use crate::dist::names::{METADATA, SHA256SUMS};
 use crate::github::Release;
+use crate::published::is_foreign;
 use crate::release::plan::{Desired, Observed, PlanBuilder, image};
 
 /// The first names of a longer list show what it is about.
 const MOST_NAMES: usize = 20;
-
-/// Whether a published release of BuildKit has no record of this project. One of ours has both files, of which somebody
-/// may have removed one.
-pub(super) fn is_foreign(release: &Release) -> bool {
-    let is_ours = release.assets.iter().any(|asset| [METADATA, SHA256SUMS].contains(&asset.name.as_str()));
-    !release.draft && !is_ours && release.tag_name.parse::<ReleaseName>().is_ok()
-}
 
 /// Refuses to publish the version again, and says how to go on. The tag of an immutable release is never free again.
 /// Source: GitHub Docs, "Immutable releases".

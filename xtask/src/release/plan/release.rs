@@ -3,6 +3,7 @@
 use crate::dist::names::{METADATA, SHA256SUMS};
 use crate::dist::{Metadata, ReleaseName};
 use crate::github::{Asset, AssetState, GitHubStep, Release};
+use crate::published;
 use crate::release::plan::{Desired, File, Observed, PlanBuilder, foreign};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,7 +30,7 @@ pub(super) fn fill(desired: &Desired, observed: &Observed, plan: &mut PlanBuilde
             complete(desired, release, &observed.settings.default_branch, plan);
             ReleaseState::Draft
         }
-        Some(release) if foreign::is_foreign(release) => {
+        Some(release) if published::is_foreign(release) => {
             foreign::refuse(desired, release, plan);
             ReleaseState::Published
         }
