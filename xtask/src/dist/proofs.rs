@@ -61,8 +61,15 @@ const SMOKE_EXEC: [&str; 9] = [
     "pigz-runs",
     "xz-runs",
 ];
-const SMOKE_BUILDER: [&str; 5] =
-    ["builder-bootstraps", "builder-version", "builder-platforms", "builder-builds", "builder-leaves-nothing"];
+const SMOKE_BUILDER: [&str; 7] = [
+    "builder-bootstraps",
+    "builder-version",
+    "builder-platforms",
+    "builder-builds",
+    "builder-attests",
+    "builder-caches",
+    "builder-leaves-nothing",
+];
 /// Of an image with emulators; one without them builds for one platform.
 const MULTI_PLATFORM: &str = "build-multi-platform";
 const SMOKE_MACHINE: [&str; 6] =

@@ -3,6 +3,7 @@
 //! in it is bounded.
 #![allow(clippy::disallowed_methods, reason = "reads files")]
 
+use std::collections::BTreeMap;
 use std::io::Read;
 
 use anyhow::{Context, Error, Result, ensure};
@@ -11,11 +12,14 @@ use flate2::read::MultiGzDecoder;
 use oci::blobs::Store;
 use oci::documents::{Compression, Config, Descriptor, Index, Manifest};
 use oci::layer::members;
+use serde::Deserialize;
 
 /// The file that each Dockerfile of `smoke` writes.
 const WRITTEN: &str = "hello";
+/// The annotation of an attestation that names the image. Source: moby/buildkit, `docs/attestations/attestation-storage.md`.
+const ATTESTED: &str = "vnd.docker.reference.digest";
 const LARGEST_LAYER_BYTES: u64 = 256 << 20;
-/// The builds are for two platforms at most, in two layers each.
+/// The builds are for two platforms at most, each with one attestation, in two layers each.
 const MOST_MANIFESTS: usize = 8;
 const MOST_LAYERS: usize = 8;
 
@@ -26,6 +30,21 @@ pub struct Built {
     pub platform: String,
     /// What the file holds, without the end of the last line.
     pub written: String,
+    /// The types of what is attested about it, such as `https://slsa.dev/provenance/v0.2`.
+    pub attested: Vec<String>,
+}
+
+/// What an attestation says of itself. Source: in-toto, "Statement".
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Statement {
+    predicate_type: String,
+    subject: Vec<Subject>,
+}
+
+#[derive(Deserialize)]
+struct Subject {
+    digest: BTreeMap<String, String>,
 }
 
 /// The platforms of a result, sorted by name. Fails if the result is incomplete.
@@ -43,8 +62,8 @@ pub fn read(archive: &Utf8Path) -> Result<Vec<Built>> {
             }
         }
         ensure!(manifests.len() <= MOST_MANIFESTS, "it has more than {MOST_MANIFESTS} manifests");
-        manifests.retain(|descriptor| !descriptor.is_attestation());
-        let mut built = manifests.iter().map(|manifest| built(&store, manifest)).collect::<Result<Vec<_>>>()?;
+        let (attestations, images): (Vec<_>, Vec<_>) = manifests.into_iter().partition(Descriptor::is_attestation);
+        let mut built = images.iter().map(|image| built(&store, image, &attestations)).collect::<Result<Vec<_>>>()?;
         built.sort_by(|one, other| one.platform.cmp(&other.platform));
         Ok(built)
     };
@@ -52,7 +71,7 @@ pub fn read(archive: &Utf8Path) -> Result<Vec<Built>> {
         .with_context(|| format!("the result of the build, {}, is not valid", archive.file_name().unwrap_or_default()))
 }
 
-fn built(store: &Store, described: &Descriptor) -> Result<Built> {
+fn built(store: &Store, described: &Descriptor, attestations: &[Descriptor]) -> Result<Built> {
     let manifest: Manifest = store.document(&described.digest.blob(), Some(described))?;
     let config: Config = store.document(&manifest.config.digest.blob(), Some(&manifest.config))?;
     let platform = config.platform.to_string();
@@ -77,5 +96,22 @@ fn built(store: &Store, described: &Descriptor) -> Result<Built> {
         read.map_err(Error::msg).with_context(|| blob.clone())?;
     }
     ensure!(written.is_some(), "for {platform}, no layer has the file /{WRITTEN} that the build writes");
-    Ok(Built { platform, written: written.unwrap_or_default() })
+    let of_image =
+        |attestation: &&Descriptor| attestation.annotations.get(ATTESTED) == Some(&described.digest.to_string());
+    let attested: Result<Vec<_>> =
+        attestations.iter().filter(of_image).map(|attestation| attested(store, attestation, described)).collect();
+    Ok(Built { platform, written: written.unwrap_or_default(), attested: attested?.concat() })
+}
+
+/// The types of the statements in an attestation. Fails if one is about something else than `image`.
+fn attested(store: &Store, attestation: &Descriptor, image: &Descriptor) -> Result<Vec<String>> {
+    let manifest: Manifest = store.document(&attestation.digest.blob(), Some(attestation))?;
+    ensure!(manifest.layers.len() <= MOST_LAYERS, "an attestation has more than {MOST_LAYERS} statements");
+    let read = |layer: &Descriptor| {
+        let Statement { predicate_type, subject } = store.document(&layer.digest.blob(), Some(layer))?;
+        let is_image = |subject: &Subject| subject.digest.get("sha256") == Some(&image.digest.sha256().to_string());
+        ensure!(subject.iter().any(is_image), "an attestation ({predicate_type}) is not about {}", image.digest);
+        Ok(predicate_type)
+    };
+    manifest.layers.iter().map(read).collect()
 }

@@ -187,6 +187,7 @@ fn expect(built: &[Built], architectures: &[&str]) -> Result<String> {
                 "hello from {}\nPIPELINE\nscript 2 one\nmissing 127",
                 architecture.replace("amd64", "x86_64")
             ),
+            attested: Vec::new(),
         })
         .collect();
     let show = |built: &[Built]| {
