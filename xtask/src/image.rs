@@ -53,7 +53,7 @@ Examples:
   cargo xtask image --load                    and load it into the engine, under the names it is published under
   cargo xtask image --base debian@sha256:…    on a base pinned by its digest
   cargo xtask image --snapshot 2026-08-04     with Debian's packages of that day
-  cargo xtask image --emulators none          for one platform only, 100 MB smaller
+  cargo xtask image --emulators none          for one platform only, and smaller
   cargo xtask image --engine podman --json    with podman, and the result as JSON
   cargo xtask image --repo OWNER/NAME         the image that this repository publishes: its labels name it
 
