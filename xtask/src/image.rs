@@ -23,6 +23,7 @@ use crate::dist::names::LAYOUT;
 use crate::dist::{Dist, ImageRecord, image_sbom, image_tags};
 use crate::engine::{Build, Builder, Choice, Engine, TemporaryImage};
 use crate::image::base::Base;
+use crate::image::previous::Previous;
 use crate::os::files::{self, Staging};
 use crate::os::terminal::{note, print_status, size};
 use crate::registry::ImageRepository;
@@ -32,6 +33,7 @@ mod choices;
 mod dockerfile;
 mod inputs;
 mod layout;
+mod previous;
 
 /// Names the archive of snapshots, if it is not Debian's own: an address below which there is `debian/20260804T122740Z/`.
 const SNAPSHOTS: &str = "XTASK_DEBIAN_SNAPSHOTS";
@@ -52,7 +54,7 @@ Examples:
   cargo xtask image --base debian:trixie-slim@sha256:…
                                               on a base pinned by its digest
   cargo xtask image --snapshot 2026-08-04     with Debian's packages of that day
-  cargo xtask image --emulators none          for one platform only, 100 MB smaller
+  cargo xtask image --emulators none          for one platform only, and smaller
   cargo xtask image --engine podman --json    with podman, and the result as JSON
   cargo xtask image --repo OWNER/NAME         the image that this repository publishes: its labels name it
 
@@ -109,12 +111,16 @@ pub fn run(root: &Utf8Path, arguments: &Image) -> Result<()> {
 
     let found = present(&layout, &dist, &inputs);
     let is_old = found.is_some();
+    let previous = Previous::of(&dist);
     let engine = if is_old && !arguments.load { None } else { Some(Engine::find(arguments.engine)?) };
     let record = match (found, &engine) {
         (None, Some(engine)) => make(&dist, &inputs, engine, &lock)?,
         (found, _) => found.expect("an engine was found for what is not there"),
     };
     let record = with_sbom(&dist, record)?;
+    if let Some(why) = previous.and_then(|previous| previous.differs_from(&folder, &record)) {
+        note(why);
+    }
     if let Some(engine) = engine.filter(|_| arguments.load) {
         load(&engine, &layout, &record, &inputs)?;
     }

@@ -18,6 +18,7 @@ use crate::http::Endpoint;
 use crate::os::clock::Timestamp;
 use crate::os::terminal;
 
+mod build_results;
 mod builder;
 mod exec;
 mod machine;

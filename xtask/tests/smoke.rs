@@ -256,6 +256,12 @@ fn buildx_creates_a_builder_from_the_image_and_nothing_is_left_behind() {
     let output = smoke(&["--level", "builder", "--json", path]).output().expect("runs");
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
     assert_check(&output, "builder-builds: pass: ", "read back");
+    assert_check(
+        &output,
+        "builder-attests: pass: ",
+        "linux/amd64,linux/riscv64, each with https://slsa.dev/provenance/",
+    );
+    assert_check(&output, "builder-caches: pass: ", "came from it");
 
     let scratch = Scratch::new("exits-3");
     with_file(&image, &scratch.0, "usr/bin/buildkitd", "#!/bin/sh\necho broken on purpose\nexit 3\n");

@@ -50,7 +50,7 @@ const VERIFY_TINI: [&str; 25] = [
     "sigterm-with-init",
     "orphans-reaped-with-init",
 ];
-const SMOKE_EXEC: [&str; 9] = [
+const SMOKE_EXEC: [&str; 13] = [
     "buildkitd-runs",
     "buildctl-runs",
     "tini-runs",
@@ -60,9 +60,20 @@ const SMOKE_EXEC: [&str; 9] = [
     "ssh-runs",
     "pigz-runs",
     "xz-runs",
+    "buildkit-cni-bridge-runs",
+    "buildkit-cni-firewall-runs",
+    "buildkit-cni-host-local-runs",
+    "buildkit-cni-loopback-runs",
 ];
-const SMOKE_BUILDER: [&str; 5] =
-    ["builder-bootstraps", "builder-version", "builder-platforms", "builder-builds", "builder-leaves-nothing"];
+const SMOKE_BUILDER: [&str; 7] = [
+    "builder-bootstraps",
+    "builder-version",
+    "builder-platforms",
+    "builder-builds",
+    "builder-attests",
+    "builder-caches",
+    "builder-leaves-nothing",
+];
 /// Of an image with emulators; one without them builds for one platform.
 const MULTI_PLATFORM: &str = "build-multi-platform";
 const SMOKE_MACHINE: [&str; 6] =

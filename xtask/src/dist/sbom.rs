@@ -16,6 +16,8 @@ mod packages;
 
 /// What SPDX says where nothing is known.
 const NOASSERTION: &str = "NOASSERTION";
+/// Who supplies what this project builds. SPDX 2.3, 7.5: "the actual distribution source".
+const SUPPLIER: &str = "Organization: docker-for-riscv64";
 const DOCUMENT_ID: &str = "SPDXRef-DOCUMENT";
 
 /// A document of this name. `unique` is different for each content, as SPDX requires of the namespace; nothing has to

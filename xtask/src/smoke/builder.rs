@@ -1,5 +1,5 @@
 //! The level `builder`: buildx creates a builder from the image with the driver docker-container,
-//! starts it, inspects it, builds an image with it, and removes it.
+//! starts it, inspects it, builds with it, and removes it.
 
 use anyhow::{Context, Result, ensure};
 use camino::Utf8Path;
@@ -16,11 +16,19 @@ use crate::smoke::builder::buildx::Builder;
 use crate::smoke::builder::buildx_inspect::Inspection;
 use crate::upstream::Source;
 
+mod builds;
 mod buildx;
 mod buildx_inspect;
 
-const CHECKS: [&str; 5] =
-    ["builder-bootstraps", "builder-version", "builder-platforms", "builder-builds", "builder-leaves-nothing"];
+const CHECKS: [&str; 7] = [
+    "builder-bootstraps",
+    "builder-version",
+    "builder-platforms",
+    "builder-builds",
+    "builder-attests",
+    "builder-caches",
+    "builder-leaves-nothing",
+];
 
 /// What this host is missing, each with the command that installs it.
 pub fn missing() -> Vec<String> {
@@ -76,13 +84,21 @@ pub fn run(root: &Utf8Path, image: &Image, source: Option<&Source>) -> Result<Ou
             checks.push(check(CHECKS[1], version(inspection, source)));
             checks.push(check(CHECKS[2], platforms(inspection)));
             checks.push(check(CHECKS[3], builder.build()));
+            let attested = builder.attest();
+            let is_exported = attested.is_ok();
+            checks.push(check(CHECKS[4], attested));
+            checks.push(if is_exported {
+                check(CHECKS[5], builder.import_cache())
+            } else {
+                Check::not_run(CHECKS[5], "the build that exports the cache failed")
+            });
         }
         Err(error) => {
             checks.push(Check::fail(CHECKS[0], format!("{error:#}")));
-            checks.extend(CHECKS[1..4].iter().map(|name| Check::not_run(name, "the builder did not start")));
+            checks.extend(CHECKS[1..6].iter().map(|name| Check::not_run(name, "the builder did not start")));
         }
     }
-    checks.push(check(CHECKS[4], builder.leave_nothing()));
+    checks.push(check(CHECKS[6], builder.leave_nothing()));
     let tools = [("docker", engine.version.clone()), ("buildx", buildx_version(&engine)?)];
     let tools = tools.into_iter().chain([("riscv64 programs", Riscv64::here().describe())]);
     Ok(Outcome { checks, tools: tools.map(|(name, version)| (name.to_owned(), version)).collect() })

@@ -22,7 +22,7 @@ use crate::smoke::Outcome;
 use crate::upstream::Source;
 
 /// BuildKit's own commands and the programs that it calls, each with the argument that prints its version.
-const COMMANDS: [(&str, &str); 9] = [
+const COMMANDS: [(&str, &str); 13] = [
     (names::BUILDKITD, "--version"),
     (names::BUILDCTL, "--version"),
     ("tini", "--version"),
@@ -32,6 +32,11 @@ const COMMANDS: [(&str, &str); 9] = [
     ("ssh", "-V"),
     ("pigz", "--version"),
     ("xz", "--version"),
+    // A plugin prints its version if the environment names no command, whatever its arguments are.
+    ("buildkit-cni-bridge", "--version"),
+    ("buildkit-cni-firewall", "--version"),
+    ("buildkit-cni-host-local", "--version"),
+    ("buildkit-cni-loopback", "--version"),
 ];
 /// PATH of the image.
 const FOLDERS: [&str; 6] = ["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"];

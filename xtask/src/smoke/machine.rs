@@ -16,16 +16,16 @@ use crate::os::files::{self, Staging};
 use crate::os::host;
 use crate::os::terminal::{Progress, Unit, clock, note, print_status};
 use crate::smoke::Outcome;
-use crate::smoke::machine::build_results::Built;
+use crate::smoke::build_results::{self, Built};
 use crate::smoke::machine::console::{PHASES, StatusLine, plain};
 use crate::smoke::machine::kernel::{FIRMWARE, GuestFiles, KERNEL};
 use crate::smoke::machine::qemu::{Boot, Machine};
 use crate::smoke::machine::settings::Settings;
 
-mod build_results;
 mod console;
 mod cpio;
 mod debian;
+mod disk;
 mod initramfs;
 mod kernel;
 mod kernel_module;
@@ -134,9 +134,9 @@ impl Level {
 
     /// A check for each phase. A build passes only if its result can be read back.
     fn checks(&self, console: &Console, ended: Result<()>, disk: &Utf8Path, folder: &Utf8Path) -> Vec<Check> {
-        let unpacked = build_results::unpack(disk, folder);
+        let unpacked = disk::unpack(disk, folder);
         let read = |name: &str| match &unpacked {
-            Ok(()) => build_results::read(folder, name),
+            Ok(()) => build_results::read(&disk::result(folder, name)?),
             Err(error) => Err(anyhow::anyhow!("{error:#}")),
         };
         let ended = ended.map_err(|error| first_line(&error));
@@ -187,6 +187,7 @@ fn expect(built: &[Built], architectures: &[&str]) -> Result<String> {
                 "hello from {}\nPIPELINE\nscript 2 one\nmissing 127",
                 architecture.replace("amd64", "x86_64")
             ),
+            attested: Vec::new(),
         })
         .collect();
     let show = |built: &[Built]| {

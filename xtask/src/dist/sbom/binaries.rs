@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use serde_json::{Value, json};
 
 use crate::dist::record::FileRecord;
-use crate::dist::sbom::{DOCUMENT_ID, NOASSERTION, encoded, purl, relationship};
+use crate::dist::sbom::{DOCUMENT_ID, NOASSERTION, SUPPLIER, encoded, purl, relationship};
 use crate::go::{BuildInfo, Module};
 use crate::upstream::Source;
 
@@ -16,6 +16,7 @@ use crate::upstream::Source;
 const UPSTREAM: &str = "git+https://github.com/moby/buildkit.git";
 /// What SPDX calls a package that others are made with.
 const LIBRARY: &str = "LIBRARY";
+const UPSTREAM_NAME: &str = "Organization: moby";
 const STANDARD_LIBRARY: &str = "stdlib";
 
 /// The document for these commands, each with its file.
@@ -61,8 +62,8 @@ fn command_package(source: &Source, file: &FileRecord) -> Value {
         "name": file.name,
         "versionInfo": version,
         "packageFileName": file.name,
-        "supplier": NOASSERTION,
-        "originator": "Organization: moby",
+        "supplier": SUPPLIER,
+        "originator": UPSTREAM_NAME,
         "downloadLocation": format!("{UPSTREAM}@{commit}"),
         "filesAnalyzed": false,
         "checksums": [{ "algorithm": "SHA256", "checksumValue": file.sha256 }],
@@ -74,12 +75,18 @@ fn command_package(source: &Source, file: &FileRecord) -> Value {
     })
 }
 
+/// Where the module came from when it was linked: upstream's directory `vendor/`, by `-mod=vendor`, whoever wrote it;
+/// the standard library with Go, whose files name "The Go Authors".
+fn supplier(module: &Module) -> &'static str {
+    if module.path == STANDARD_LIBRARY { "Organization: The Go Authors" } else { UPSTREAM_NAME }
+}
+
 fn module_package(id: &str, module: &Module) -> Value {
     json!({
         "SPDXID": id,
         "name": module.path,
         "versionInfo": module.version,
-        "supplier": NOASSERTION,
+        "supplier": supplier(module),
         "downloadLocation": NOASSERTION,
         "filesAnalyzed": false,
         "licenseConcluded": NOASSERTION,
@@ -138,6 +145,27 @@ mod tests {
         }
         // Two commands, two modules, the standard library; each described, and six dependencies.
         assert_eq!((list("packages").len(), list("relationships").len()), (5, 8));
+    }
+
+    /// The minimum elements of an SBOM that NTIA published in 2021 have a supplier for each component.
+    #[test]
+    fn every_component_has_a_supplier_a_version_and_a_package_url() {
+        let document = sample();
+        for package in document["packages"].as_array().expect("a list") {
+            for field in ["supplier", "versionInfo"] {
+                assert!(
+                    package[field].as_str().is_some_and(|text| text != NOASSERTION && !text.is_empty()),
+                    "{package}"
+                );
+            }
+            assert!(package["externalRefs"][0]["referenceLocator"].is_string(), "{package}");
+        }
+        let of = |name: &str| {
+            let packages = document["packages"].as_array().expect("a list");
+            packages.iter().find(|package| package["name"] == name).expect(name)["supplier"].clone()
+        };
+        assert_eq!(of("stdlib"), "Organization: The Go Authors");
+        assert_eq!((of("buildctl"), of("github.com/BurntSushi/toml")), (SUPPLIER.into(), UPSTREAM_NAME.into()));
     }
 
     #[test]

@@ -13,7 +13,7 @@ use crate::dist::record::ImageRecord;
 use crate::dist::sbom::contents::Contents;
 use crate::dist::sbom::copyright::Declared;
 use crate::dist::sbom::packages::{Distribution, Package};
-use crate::dist::sbom::{DOCUMENT_ID, NOASSERTION, encoded, purl, relationship};
+use crate::dist::sbom::{DOCUMENT_ID, NOASSERTION, SUPPLIER, encoded, purl, relationship};
 use crate::upstream::Source;
 
 const NAME: &str = "buildkit-riscv64";
@@ -61,7 +61,7 @@ fn image(source: &Source, record: &ImageRecord) -> Value {
         "SPDXID": ID,
         "name": NAME,
         "versionInfo": source.version,
-        "supplier": NOASSERTION,
+        "supplier": SUPPLIER,
         "downloadLocation": NOASSERTION,
         "filesAnalyzed": false,
         "checksums": [{ "algorithm": "SHA256", "checksumValue": digest.sha256() }],
@@ -123,6 +123,12 @@ fn debian(id: &str, package: &Package, license: Option<String>, distribution: &D
     found
 }
 
+/// Upstream's Dockerfile takes them from Tõnis Tiigi's image, whose name on Docker Hub this is. Of another image it is
+/// not known who is behind its name.
+fn supplier_of_emulators(from: &ImageName) -> &'static str {
+    if from.repository() == "docker.io/tonistiigi/binfmt" { "Person: tonistiigi" } else { NOASSERTION }
+}
+
 /// Source: purl-spec, the type `oci`; qualifiers are sorted by their names.
 fn emulator(id: &str, name: &str, sha256: &Sha256, from: Option<&ImageName>) -> Value {
     let version = from.and_then(|from| from.tag().or_else(|| from.digest()));
@@ -131,7 +137,7 @@ fn emulator(id: &str, name: &str, sha256: &Sha256, from: Option<&ImageName>) -> 
         "name": name,
         "versionInfo": version.unwrap_or(NOASSERTION),
         "packageFileName": name,
-        "supplier": NOASSERTION,
+        "supplier": from.map_or(NOASSERTION, supplier_of_emulators),
         "downloadLocation": NOASSERTION,
         "filesAnalyzed": false,
         "checksums": [{ "algorithm": "SHA256", "checksumValue": sha256 }],
@@ -254,6 +260,18 @@ mod tests {
         assert_eq!(package(&found, "libstdc++6")["licenseDeclared"], NOASSERTION);
         let text = json!([{ "licenseId": "LicenseRef-Debian-1-Odd", "name": "Odd", "extractedText": "See /usr/share/doc/adduser/copyright in the image." }]);
         assert_eq!(found["hasExtractedLicensingInfos"], text);
+    }
+
+    #[test]
+    fn each_component_has_the_supplier_that_is_known_of_it() {
+        let found = sample(Some("tonistiigi/binfmt:buildkit-v10.2.3-66"), &contents());
+        for package in found["packages"].as_array().expect("a list") {
+            assert!(package["supplier"].as_str().is_some_and(|supplier| supplier.contains(": ")), "{package}");
+        }
+        let supplier = |name: &str| package(&found, name)["supplier"].clone();
+        assert_eq!(supplier("adduser"), "Organization: Debian");
+        assert_eq!(supplier("buildkit-qemu-x86_64"), "Person: tonistiigi");
+        assert_eq!(package(&sample(Some("me/binfmt:x"), &contents()), "buildkit-qemu-x86_64")["supplier"], NOASSERTION);
     }
 
     #[test]

@@ -3,9 +3,7 @@
 //! buildx keeps its list of builders in a directory of this run (`BUILDX_CONFIG`), so that the user's list
 //! and current builder do not change. Whatever a killed run left in the engine has [`checkout::owner`] in
 //! its name, and the next run removes it.
-#![allow(clippy::disallowed_methods, reason = "reads and writes files")]
 
-use std::fs;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
@@ -20,20 +18,18 @@ use crate::os::process::{Run, run};
 use crate::os::terminal::note;
 use crate::smoke::builder::buildx_inspect::Inspection;
 
-const DOCKERFILE: &str = "FROM scratch\nCOPY hello /hello\n";
 /// A start under qemu-user takes three seconds on a desktop; buildx itself gives up after one to two minutes.
 const BOOTSTRAP_LIMIT: Duration = Duration::from_secs(180);
 /// A start that hangs under qemu-user is repeated.
 const MOST_STARTS: u32 = 4;
-const BUILD_LIMIT: Duration = Duration::from_secs(180);
 const REMOVE_LIMIT: Duration = Duration::from_secs(60);
 
 /// The names that this checkout uses in the engine.
-struct Names {
+pub(super) struct Names {
     /// Part of the name of each container and volume.
-    builder: String,
+    pub(super) builder: String,
     image: String,
-    built: String,
+    pub(super) built: String,
 }
 
 impl Names {
@@ -49,9 +45,9 @@ impl Names {
 
 /// The builder and its images in the engine; removed on drop.
 pub struct Builder<'a> {
-    engine: &'a Engine,
-    names: Names,
-    work: Utf8PathBuf,
+    pub(super) engine: &'a Engine,
+    pub(super) names: Names,
+    pub(super) work: Utf8PathBuf,
     _cleanup: Cleanup,
 }
 
@@ -66,7 +62,7 @@ impl<'a> Builder<'a> {
         Ok(builder)
     }
 
-    fn buildx(&self, command: Run) -> Run {
+    pub(super) fn buildx(&self, command: Run) -> Run {
         self.engine.run(command.below("buildx")).env("BUILDX_CONFIG", self.work.join("buildx"))
     }
 
@@ -125,39 +121,6 @@ impl<'a> Builder<'a> {
         let log = format!("{}{}", String::from_utf8_lossy(&output.stdout), output.stderr);
         let log = log.trim().lines().collect::<Vec<_>>().join(" | ");
         if log.is_empty() { " is empty".to_owned() } else { format!(": {log}") }
-    }
-
-    /// Builds an image with the builder, and reads it back from the engine.
-    pub fn build(&self) -> Result<String> {
-        let context = self.work.join("context");
-        let content = format!("from {}\n", self.names.builder);
-        let write = || {
-            fs::create_dir_all(&context)?;
-            fs::write(context.join("Dockerfile"), DOCKERFILE)?;
-            fs::write(context.join("hello"), &content)
-        };
-        write().with_context(|| format!("cannot write {context}"))?;
-        let Names { builder, built, .. } = &self.names;
-        let options = ["--platform", "linux/riscv64", "--progress", "plain", "--load"];
-        self.buildx(run!("build --builder {builder} {options...} --tag {built} {context}"))
-            .limit(BUILD_LIMIT)
-            .read()
-            .context("the build failed in the builder")?;
-        let saved = self.work.join("built.tar");
-        self.engine.save(built, &saved)?;
-        let image = Image::open(&saved)?;
-        let platform = image.config.platform.to_string();
-        ensure!(platform == "linux/riscv64", "the built image is for {platform}, not linux/riscv64");
-        let mut found = String::new();
-        image.contents(
-            &image.files()?,
-            |path, _| path == "hello",
-            |_, _, content| {
-                content.read_to_string(&mut found).map(|_| ()).context("cannot read /hello of the built image")
-            },
-        )?;
-        ensure!(found == content, "/hello of the built image holds {found:?} instead of {content:?}");
-        Ok("an image for linux/riscv64 was built, loaded and read back".to_owned())
     }
 
     /// Removes the builder, and checks that buildx removed all of it.
