@@ -154,7 +154,9 @@ impl<'a> Containers<'a> {
         let name = format!("xtask-verify-tini-{}-{}", self.owner, self.started.get());
         let label = format!("{LABEL}={}", self.owner);
         let (image, platform, init) = (self.image, &self.platform, init.then_some("--init"));
-        let fixed = ["--name", &name, "--label", &label, "--pull", "never", "--platform", platform];
+        // A privileged daemon with an open port is reached from its own container alone.
+        let fixed =
+            ["--name", &name, "--label", &label, "--network", "none", "--pull", "never", "--platform", platform];
         let run = run!("run {fixed...} {init...} {options...} {image} {arguments...}");
         let run = self.engine.run(run).limit(CONTAINER_LIMIT);
         (Container { engine: self.engine, name, _cleanup: Cleanup::announce() }, run)
@@ -162,18 +164,18 @@ impl<'a> Containers<'a> {
 
     /// Runs a container to its end. Returns the command, for messages, and its output.
     fn run(&self, init: bool, options: &[&str], arguments: &[&str]) -> Result<(String, Output)> {
-        let (_container, run) = self.start(init, &[&["--network", "none"], options].concat(), arguments);
+        let (_container, run) = self.start(init, options, arguments);
         let output = run.output()?;
         let shown = self.shown(init, options, arguments);
         Ok((shown, output))
     }
 
     /// Starts a container in the background.
-    fn detached(&self, init: bool, option: &str, arguments: &[&str]) -> Result<Container<'a>> {
-        let (container, run) = self.start(init, &["--detach", option], arguments);
+    fn detached(&self, init: bool, options: &[&str], arguments: &[&str]) -> Result<Container<'a>> {
+        let (container, run) = self.start(init, &[&["--detach"], options].concat(), arguments);
         let output = run.output()?;
         if !output.status.success() {
-            bail!("`{}` did not start: {}", self.shown(init, &[option], arguments), last_lines("", &output.stderr));
+            bail!("`{}` did not start: {}", self.shown(init, options, arguments), last_lines("", &output.stderr));
         }
         Ok(container)
     }
