@@ -1,23 +1,27 @@
-//! The container engine, docker or podman, whichever answers: found, and made to load, save and
-//! remove images. Each failure is one message with the command that fixes it, and each call has a
+//! The container engine, docker or podman, whichever answers: found, and made to load and save
+//! images. Each failure is one message with the command that fixes it, and each call has a
 //! time limit.
+#![allow(clippy::disallowed_types, reason = "holds a lock")]
 
+use std::fs::File;
 use std::str::FromStr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail};
 use camino::Utf8Path;
 
 use crate::os::host;
-use crate::os::interrupt::Cleanup;
 use crate::os::process::{Output, Run, run};
 
 mod build_output;
 mod hang;
 mod image_builder;
+mod session;
 
 pub use hang::{HungFork, after_hangs};
 pub use image_builder::{Build, Builder};
+pub use session::Session;
 
 /// A healthy engine answers a query at once; one that hangs is reported.
 const QUERY_LIMIT: Duration = Duration::from_secs(30);
@@ -73,6 +77,8 @@ pub struct Engine {
     pub version: String,
     /// The processor that it runs on, as it reports it: `x86_64`, `amd64`, `riscv64`.
     pub architecture: String,
+    /// Held by each command: that of a [`Session`].
+    lock: Option<Arc<File>>,
 }
 
 impl Engine {
@@ -117,12 +123,12 @@ impl Engine {
         let parts = text.split_once(' ').filter(|(version, _)| !version.is_empty());
         let (version, architecture) = parts.with_context(|| format!("{command} reported {text:?} as its version"))?;
         must_be_new_enough(name, version, oldest)?;
-        Ok(Self { kind, version: version.to_owned(), architecture: architecture.to_owned() })
+        Ok(Self { kind, version: version.to_owned(), architecture: architecture.to_owned(), lock: None })
     }
 
     /// A command of the engine, as in `engine.run(run!("image inspect {name}"))`.
     pub fn run(&self, command: Run) -> Run {
-        command.below(self.kind.command()).limit(QUERY_LIMIT)
+        command.below(self.kind.command()).limit(QUERY_LIMIT).holding(self.lock.as_ref())
     }
 
     /// One field of the engine's `info`.
@@ -159,39 +165,6 @@ impl Engine {
             let command = self.kind.command();
             format!("{image:?} is neither a file or directory nor an image in {command}; `{command} pull {image}` fetches it")
         })
-    }
-
-    /// Removes an image by its name, if it is there.
-    pub fn remove(&self, image: &str) -> Result<()> {
-        if self.run(run!("image inspect {image}")).output()?.status.success() {
-            self.run(run!("image rm --force {image}")).limit(TRANSFER_LIMIT).read()?;
-        }
-        Ok(())
-    }
-}
-
-/// A name in the engine for as long as a task needs it: the image under it is removed when this is dropped, after a
-/// signal too.
-#[derive(Debug)]
-pub struct TemporaryImage<'a> {
-    engine: &'a Engine,
-    pub name: &'a str,
-    _cleanup: Cleanup,
-}
-
-impl<'a> TemporaryImage<'a> {
-    /// Removes what a killed run may have left under that name; a lock of the caller's excludes a live one.
-    pub fn new(engine: &'a Engine, name: &'a str) -> Result<Self> {
-        engine.remove(name)?;
-        Ok(Self { engine, name, _cleanup: Cleanup::announce() })
-    }
-}
-
-impl Drop for TemporaryImage<'_> {
-    fn drop(&mut self) {
-        // The next run uses the same name, and removes what cannot be removed now.
-        let Self { engine, name, .. } = self;
-        let _ = engine.run(run!("image rm --force {name}")).limit(TRANSFER_LIMIT).cleans_up().output();
     }
 }
 

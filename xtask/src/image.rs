@@ -21,7 +21,7 @@ use serde_json::json;
 use crate::cli::RepositoryOption;
 use crate::dist::names::LAYOUT;
 use crate::dist::{Dist, ImageRecord, image_sbom, image_tags};
-use crate::engine::{Build, Builder, Choice, Engine, TemporaryImage};
+use crate::engine::{Build, Builder, Choice, Engine, Session};
 use crate::image::base::Base;
 use crate::image::previous::Previous;
 use crate::os::files::{self, Staging};
@@ -39,8 +39,6 @@ mod previous;
 const SNAPSHOTS: &str = "XTASK_DEBIAN_SNAPSHOTS";
 const DEFAULT_SNAPSHOTS: &str = "http://snapshot.debian.org/archive";
 
-/// Name in the engine of an image that is being built; its tag is derived from the directory.
-const PARTIAL: &str = "xtask-partial";
 /// Where the image is published unless `release` is given another.
 const REGISTRY: &str = "ghcr.io";
 
@@ -114,7 +112,7 @@ pub fn run(root: &Utf8Path, arguments: &Image) -> Result<()> {
     let previous = Previous::of(&dist);
     let engine = if is_old && !arguments.load { None } else { Some(Engine::find(arguments.engine)?) };
     let record = match (found, &engine) {
-        (None, Some(engine)) => make(&dist, &inputs, engine, &lock)?,
+        (None, Some(engine)) => make(&dist, &inputs, Session::begin(engine, root)?, &lock)?,
         (found, _) => found.expect("an engine was found for what is not there"),
     };
     let record = with_sbom(&dist, record)?;
@@ -143,9 +141,7 @@ fn base(engine: &Engine, inputs: &Inputs) -> Option<Base> {
 
 /// Held while the image of one directory is built, so that no other run builds it.
 struct BuildLock {
-    lock: File,
-    /// Name of the image in the engine while it is built.
-    partial: String,
+    _lock: File,
     /// File for the output of a failed build.
     log: Utf8PathBuf,
 }
@@ -157,7 +153,7 @@ impl BuildLock {
         let lock = files::lock(&work.join(format!("{name}.lock")), || {
             print_status("image", "another run is building this image; waiting for it");
         })?;
-        Ok(Self { lock, partial: format!("{PARTIAL}:{name}"), log: work.join(format!("{name}.log")) })
+        Ok(Self { _lock: lock, log: work.join(format!("{name}.log")) })
     }
 }
 
@@ -168,11 +164,12 @@ fn present(layout: &Utf8Path, dist: &Dist, inputs: &Inputs) -> Option<ImageRecor
 }
 
 /// Builds in the engine, takes the image out of it in canonical form, and records it.
-fn make(dist: &Dist, inputs: &Inputs, engine: &Engine, lock: &BuildLock) -> Result<ImageRecord> {
+fn make(dist: &Dist, inputs: &Inputs, session: Session, lock: &BuildLock) -> Result<ImageRecord> {
     dist.verify()?;
+    let engine = &session.engine;
     let builder = Builder::of(engine)?;
     builder.must_run_riscv64()?;
-    let partial = TemporaryImage::new(engine, &lock.partial)?;
+    let partial = session.image("image");
     let scratch = Staging::new(&dist.folder.join("image-build"))?;
     let context = scratch.path().join("context");
     let dockerfile = inputs.stage(&context, dist)?;
@@ -214,13 +211,14 @@ fn make(dist: &Dist, inputs: &Inputs, engine: &Engine, lock: &BuildLock) -> Resu
         dockerfile: &dockerfile,
         arguments: &arguments,
         base: pinned,
-        tag: partial.name,
+        tag: &partial,
         log: &lock.log,
     };
-    let base_digest = builder.build(&build, &lock.lock)?;
+    let base_digest = builder.build(&build)?;
     let archive = scratch.path().join("image.tar");
-    engine.save(partial.name, &archive)?;
-    drop(partial);
+    engine.save(&partial, &archive)?;
+    let built_by = builder.describe();
+    drop(session);
 
     print_status("layout", "layers in canonical form, compressed");
     let tags = image_tags(source);
@@ -242,7 +240,7 @@ fn make(dist: &Dist, inputs: &Inputs, engine: &Engine, lock: &BuildLock) -> Resu
         base_name: base_name.to_string(),
         base_digest,
         snapshot,
-        engine: builder.describe(),
+        engine: built_by,
         emulators: inputs.choices.emulators.clone(),
         sbom: None,
         inputs: inputs.digest.clone(),

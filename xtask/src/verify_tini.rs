@@ -16,9 +16,9 @@ use oci::layout::Image;
 use serde_json::json;
 
 use crate::dist::{Check, Dist, Proof, Verdict, check_table};
-use crate::engine::{Choice, Engine, Kind, TemporaryImage};
+use crate::engine::{Choice, Engine, Kind, Session};
 use crate::os::clock::Timestamp;
-use crate::os::{checkout, files, host, terminal};
+use crate::os::{files, host, terminal};
 use crate::verify_tini::host_init::{Found, HostInit, Source};
 
 mod container;
@@ -177,20 +177,18 @@ fn host_checks(named: Option<&Utf8Path>, engine: &Result<Engine>, tree: &FileTre
     Ok(host_init_checks::checks(kind, &found, tree).to_vec())
 }
 
-/// Runs the checks on containers. Loads the image into the engine if it is not there, and removes it again.
+/// Runs the checks on containers. Loads the image into the engine for that, if it is not there.
 fn container_checks(engine: &Engine, subject: &Subject, root: &Utf8Path, scratch: &Utf8Path) -> Result<Vec<Check>> {
-    let owner = checkout::owner(root)?;
-    let tag = format!("localhost/xtask-verify-tini:{owner}");
-    let reference = subject.reference.as_deref().unwrap_or(&tag);
-    let platform = subject.image.config.platform.to_string();
-    let containers = Containers::new(engine, reference, platform, &owner);
-    containers.remove_leftovers()?;
-    let loaded = subject.reference.is_none().then(|| TemporaryImage::new(engine, &tag)).transpose()?;
-    if loaded.is_some() {
+    let session = Session::begin(engine, root)?;
+    let tag = session.image("verify-tini");
+    if subject.reference.is_none() {
         let archive = Scratch(scratch.join("image.tar"));
         docker_archive::write(&subject.image, std::slice::from_ref(&tag), &archive.0)?;
-        engine.load(&archive.0).with_context(|| format!("{} cannot load the image", engine.kind.command()))?;
+        session.engine.load(&archive.0).with_context(|| format!("{} cannot load the image", engine.kind.command()))?;
     }
+    let reference = subject.reference.as_deref().unwrap_or(&tag);
+    let platform = subject.image.config.platform.to_string();
+    let containers = Containers::new(&session, reference, platform);
     Ok(containers.checks(|done| check_table::rows("containers with --init", done)))
 }
 

@@ -94,3 +94,15 @@ fn a_daemon_that_ends_without_a_word_did_not_hang() {
     let starts = log.lines().filter(|line| line.contains("--privileged")).count();
     assert_eq!(starts, 4, "each form of the daemon is started once, without and with --init");
 }
+
+/// A privileged daemon that listens on an open port must not be reachable from anywhere but its own container.
+#[test]
+fn no_container_has_a_network() {
+    let (_, log) = run("network", &[]);
+    let runs: Vec<&str> = log.lines().filter(|line| line.starts_with("run ")).collect();
+    assert!(runs.iter().filter(|line| line.contains("--privileged")).count() == 4, "{log}");
+    for run in runs {
+        let networks = run.matches("--network").count();
+        assert!(run.contains(" --network none ") && networks == 1 && !run.contains("--publish"), "{run}");
+    }
+}

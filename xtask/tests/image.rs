@@ -187,7 +187,12 @@ fn a_signal_removes_the_image_from_the_engine() {
     let checkout = Checkout::new("interrupted");
     let log = checkout.0.join("calls");
     let docker = docker("28.0.0", "linux/riscv64", "exec /bin/sleep 300");
-    checkout.stub("docker", &format!("echo \"$*\" >>'{}'\n{docker}", log.display()));
+    // It lists the image that the build would have made.
+    let listing = format!(
+        "echo \"$*\" >>'{0}'\ncase $1 in images) /bin/sed -n 's/^buildx build .* --tag \\([^ ]*\\).*/\\1/p' '{0}'; exit ;; esac",
+        log.display()
+    );
+    checkout.stub("docker", &format!("{listing}\n{docker}"));
     let mut run = xtask(&checkout.0, &["--engine", "docker", "--base", "127.0.0.1:1/debian:trixie-slim"]);
     run.env("PATH", checkout.0.join("bin")).env("DOCKER_HOST", "tcp://127.0.0.1:1").env_remove("XTASK_EMULATORS");
     run.stderr(Stdio::null());
@@ -201,7 +206,7 @@ fn a_signal_removes_the_image_from_the_engine() {
     Command::new("kill").arg("-TERM").arg(run.id().to_string()).status().expect("kill runs");
     assert_eq!(run.wait().expect("is waited for").signal(), Some(15));
     let (_, after) = calls().split_once("buildx build").map(|(a, b)| (a.to_owned(), b.to_owned())).expect("is there");
-    assert!(after.contains("image rm --force xtask-partial:"), "{after}");
+    assert!(after.contains("image rm --force localhost/xtask-image:"), "{after}");
 }
 
 #[test]

@@ -220,7 +220,7 @@ fn containers_of_an_image_that_cannot_run_fail_and_leave_nothing_behind() {
     let checks = report["proof"]["checks"].as_array().expect("checks").clone();
     let verdict = |name: &str| checks.iter().find(|check| check["name"] == name).map(|check| check["verdict"].clone());
     assert_eq!((verdict("tini-loads"), verdict("version")), (Some(json!("fail")), Some(json!("fail"))));
-    let left = docker(&["ps", "--all", "--quiet", "--filter", "label=io.github.gounthar.xtask.verify-tini"]);
+    let left = docker(&["ps", "--all", "--quiet", "--filter", "label=io.github.gounthar.xtask"]);
     let images = docker(&["images", "--quiet", "localhost/xtask-verify-tini"]);
     assert_eq!((left.as_deref(), images.as_deref()), (Some(""), Some("")));
 }

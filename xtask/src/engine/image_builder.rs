@@ -1,8 +1,8 @@
 //! The builders of an engine: buildx with the engine's own BuildKit, the engine's older builder, or
 //! podman's; checked first for whether riscv64 programs run there.
-#![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "reads and writes files")]
+#![allow(clippy::disallowed_methods, reason = "reads and writes files")]
 
-use std::fs::{self, File};
+use std::fs;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -121,10 +121,10 @@ impl<'a> Builder<'a> {
 
     /// Builds for linux/riscv64 with the newest base and nothing from a cache, and returns the
     /// digest that the base's name refers to, if the builder reports it: that of the index of all platforms, if there
-    /// is one. The caller holds `lock`.
+    /// is one.
     ///
     /// Fails if the build fails; the message ends with the last lines of its output.
-    pub fn build(&self, build: &Build<'_>, lock: &File) -> Result<Option<String>> {
+    pub fn build(&self, build: &Build<'_>) -> Result<Option<String>> {
         let mut progress = Progress::new("build", Unit::Count("steps"));
         let (mut from, mut done) = (None, 0);
         let mut take = |line: &str, progress: &mut Progress| {
@@ -135,7 +135,7 @@ impl<'a> Builder<'a> {
                 done = step;
             }
         };
-        let output = self.build_run(build).follow(Some(lock), |event| {
+        let output = self.build_run(build).follow(None, |event| {
             match event {
                 Event::Line(line) => take(line, &mut progress),
                 Event::Piece(piece) => {

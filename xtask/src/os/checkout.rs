@@ -3,9 +3,6 @@
 
 use anyhow::{Context, Result};
 use camino::{Utf8Path, Utf8PathBuf};
-use oci::digest::sha256_of;
-
-use crate::os::host;
 
 /// The root of the checkout that contains the current directory.
 pub fn root() -> Result<Utf8PathBuf> {
@@ -16,11 +13,4 @@ pub fn root() -> Result<Utf8PathBuf> {
     root.with_context(|| {
         format!("{here} is not in a checkout of docker-for-riscv64 (a directory with .gitmodules and xtask/)")
     })
-}
-
-/// Twelve hexadecimal digits that identify this checkout on this machine. Several checkouts may use one
-/// engine at once, and each only touches its own images and containers.
-pub fn owner(root: &Utf8Path) -> Result<String> {
-    let text = format!("{}\n{root}", host::name().unwrap_or_default());
-    Ok(sha256_of(&mut text.as_bytes())?.to_string()[..12].to_owned())
 }

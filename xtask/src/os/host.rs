@@ -35,6 +35,13 @@ pub fn goarch() -> &'static str {
     }
 }
 
+/// Where the programs of this user keep what outlives them and can be lost.
+/// Source: XDG Base Directory Specification, `XDG_STATE_HOME`.
+pub fn state_folder() -> Option<Utf8PathBuf> {
+    let named = |variable| std::env::var(variable).ok().map(Utf8PathBuf::from).filter(|path| path.is_absolute());
+    named("XDG_STATE_HOME").or_else(|| Some(named("HOME")?.join(".local/state")))
+}
+
 /// The host name, on Linux.
 pub fn name() -> Option<String> {
     let name = fs::read_to_string("/proc/sys/kernel/hostname").ok()?;

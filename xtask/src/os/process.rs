@@ -13,6 +13,7 @@ use std::ffi::OsStr;
 use std::fmt;
 use std::fs::File;
 use std::process::{Command, ExitStatus, Stdio};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
@@ -52,6 +53,7 @@ pub struct Run {
     kill_handle: Option<KillHandle>,
     in_foreground: bool,
     cleans_up: bool,
+    lock: Option<Arc<File>>,
     limit: Duration,
 }
 
@@ -104,6 +106,7 @@ impl Run {
             kill_handle: None,
             in_foreground: false,
             cleans_up: false,
+            lock: None,
             limit: DEFAULT_LIMIT,
         }
     }
@@ -172,6 +175,12 @@ impl Run {
     /// Marks a run that removes what the task made: it is started after a signal, too.
     pub fn cleans_up(mut self) -> Self {
         self.cleans_up = true;
+        self
+    }
+
+    /// Lets the child hold a lock for as long as it runs, even if it outlives us, as [`Run::effect`] does.
+    pub fn holding(mut self, lock: Option<&Arc<File>>) -> Self {
+        self.lock = lock.cloned();
         self
     }
 
@@ -269,7 +278,7 @@ impl Run {
     fn start(&self, lock: Option<&File>) -> Result<Running> {
         let mut command = self.command();
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
-        command.stdin(match lock {
+        command.stdin(match lock.or(self.lock.as_deref()) {
             Some(lock) => Stdio::from(lock.try_clone().context("cannot pass the lock on")?),
             None => Stdio::null(),
         });

@@ -6,7 +6,7 @@ use camino::Utf8Path;
 use oci::layout::Image;
 
 use crate::dist::Check;
-use crate::engine::{Choice, Engine, Kind};
+use crate::engine::{Choice, Engine, Kind, Session};
 use crate::os::files::{self, Staging};
 use crate::os::host::{self, Riscv64};
 use crate::os::process::run;
@@ -73,7 +73,8 @@ pub fn run(root: &Utf8Path, image: &Image, source: Option<&Source>) -> Result<Ou
     let _lock = files::lock(&folder.with_extension("lock"), || note("waiting for another run of smoke"))?;
     let work = Staging::new(&folder)?;
     let engine = Engine::find(Choice::Only(Kind::Docker))?;
-    let builder = Builder::new(&engine, root, work.path(), image)?;
+    let session = Session::begin(&engine, root)?;
+    let builder = Builder::new(&session, work.path(), image)?;
     print_status("builder", "loaded the image into the engine");
 
     let mut checks: Vec<Check> = Vec::new();

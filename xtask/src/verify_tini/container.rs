@@ -8,16 +8,12 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, bail};
 
 use crate::dist::{Check, Verdict};
-use crate::engine::{Engine, Kind};
-use crate::os::interrupt::Cleanup;
+use crate::engine::{Engine, Kind, Session};
 use crate::os::process::{Output, Run, run};
 use crate::os::shell::one_line;
 use crate::verify_tini::image_checks::BUILDX_FLAGS;
 
 mod checks;
-
-/// Set on every container, with the checkout that created it, so that the next run finds what a killed run left.
-const LABEL: &str = "io.github.gounthar.xtask.verify-tini";
 
 /// A container with a short command takes one second, emulated three; a board is slower.
 const CONTAINER_LIMIT: Duration = Duration::from_secs(60);
@@ -28,10 +24,9 @@ const POLL: Duration = Duration::from_millis(400);
 
 /// Containers of one image in one engine.
 pub struct Containers<'a> {
-    engine: &'a Engine,
+    session: &'a Session,
     image: &'a str,
     platform: String,
-    owner: &'a str,
     started: Cell<u32>,
 }
 
@@ -39,12 +34,11 @@ pub struct Containers<'a> {
 struct Container<'a> {
     engine: &'a Engine,
     name: String,
-    _cleanup: Cleanup,
 }
 
 impl Drop for Container<'_> {
     fn drop(&mut self) {
-        // The next run removes what cannot be removed now.
+        // The end of the session removes what cannot be removed now.
         let remove = run!("rm --force --volumes").arg(&self.name);
         let _ = self.engine.run(remove).cleans_up().output();
     }
@@ -79,19 +73,8 @@ fn named(name: &str, init: bool) -> String {
 }
 
 impl<'a> Containers<'a> {
-    pub fn new(engine: &'a Engine, image: &'a str, platform: String, owner: &'a str) -> Self {
-        Self { engine, image, platform, owner, started: Cell::new(0) }
-    }
-
-    /// Removes what an earlier run of the same checkout left behind.
-    pub fn remove_leftovers(&self) -> Result<()> {
-        let filter = format!("label={LABEL}={}", self.owner);
-        let found = self.engine.run(run!("ps --all --quiet --filter {filter}")).read()?;
-        let leftovers: Vec<&str> = found.split_whitespace().collect();
-        if !leftovers.is_empty() {
-            self.engine.run(run!("rm --force --volumes {leftovers...}")).limit(CONTAINER_LIMIT).read()?;
-        }
-        Ok(())
+    pub fn new(session: &'a Session, image: &'a str, platform: String) -> Self {
+        Self { session, image, platform, started: Cell::new(0) }
     }
 
     /// Runs every check, and calls `report` after each.
@@ -140,7 +123,7 @@ impl<'a> Containers<'a> {
             return Some((Verdict::NotRun, why));
         }
         let has_no_init =
-            self.engine.kind == Kind::Podman && (stderr.contains("catatonit") || stderr.contains("init binary"));
+            self.session.engine.kind == Kind::Podman && (stderr.contains("catatonit") || stderr.contains("init binary"));
         (init && has_no_init).then(|| {
             (
                 Verdict::NotRun,
@@ -151,29 +134,31 @@ impl<'a> Containers<'a> {
 
     fn start(&self, init: bool, options: &[&str], arguments: &[&str]) -> (Container<'a>, Run) {
         self.started.set(self.started.get() + 1);
-        let name = format!("xtask-verify-tini-{}-{}", self.owner, self.started.get());
-        let label = format!("{LABEL}={}", self.owner);
+        let name = self.session.name(&format!("verify-tini-{}", self.started.get()));
+        let label = self.session.label();
         let (image, platform, init) = (self.image, &self.platform, init.then_some("--init"));
-        let fixed = ["--name", &name, "--label", &label, "--pull", "never", "--platform", platform];
+        // A privileged daemon with an open port is reached from its own container alone.
+        let fixed =
+            ["--name", &name, "--label", &label, "--network", "none", "--pull", "never", "--platform", platform];
         let run = run!("run {fixed...} {init...} {options...} {image} {arguments...}");
-        let run = self.engine.run(run).limit(CONTAINER_LIMIT);
-        (Container { engine: self.engine, name, _cleanup: Cleanup::announce() }, run)
+        let engine = &self.session.engine;
+        (Container { engine, name }, engine.run(run).limit(CONTAINER_LIMIT))
     }
 
     /// Runs a container to its end. Returns the command, for messages, and its output.
     fn run(&self, init: bool, options: &[&str], arguments: &[&str]) -> Result<(String, Output)> {
-        let (_container, run) = self.start(init, &[&["--network", "none"], options].concat(), arguments);
+        let (_container, run) = self.start(init, options, arguments);
         let output = run.output()?;
         let shown = self.shown(init, options, arguments);
         Ok((shown, output))
     }
 
     /// Starts a container in the background.
-    fn detached(&self, init: bool, option: &str, arguments: &[&str]) -> Result<Container<'a>> {
-        let (container, run) = self.start(init, &["--detach", option], arguments);
+    fn detached(&self, init: bool, options: &[&str], arguments: &[&str]) -> Result<Container<'a>> {
+        let (container, run) = self.start(init, &[&["--detach"], options].concat(), arguments);
         let output = run.output()?;
         if !output.status.success() {
-            bail!("`{}` did not start: {}", self.shown(init, &[option], arguments), last_lines("", &output.stderr));
+            bail!("`{}` did not start: {}", self.shown(init, options, arguments), last_lines("", &output.stderr));
         }
         Ok(container)
     }
@@ -181,7 +166,7 @@ impl<'a> Containers<'a> {
     /// The command as a user would type it.
     fn shown(&self, init: bool, options: &[&str], arguments: &[&str]) -> String {
         let init = init.then_some("--init");
-        self.engine.run(run!("run {init...} {options...} IMAGE {arguments...}")).to_string()
+        self.session.engine.run(run!("run {init...} {options...} IMAGE {arguments...}")).to_string()
     }
 
     /// Runs a container, and fails unless it ends with `status`. Returns the command and all output.

@@ -1,8 +1,7 @@
 //! A builder made with buildx: created from the image, started, used for a build, and removed.
 //!
 //! buildx keeps its list of builders in a directory of this run (`BUILDX_CONFIG`), so that the user's list
-//! and current builder do not change. Whatever a killed run left in the engine has [`checkout::owner`] in
-//! its name, and the next run removes it.
+//! and current builder do not change.
 
 use std::time::Duration;
 
@@ -11,9 +10,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use oci::docker_archive;
 use oci::layout::Image;
 
-use crate::engine::{Engine, after_hangs};
-use crate::os::checkout;
-use crate::os::interrupt::Cleanup;
+use crate::engine::{Engine, Session, after_hangs};
 use crate::os::process::{Run, run};
 use crate::os::terminal::note;
 use crate::smoke::builder::buildx_inspect::Inspection;
@@ -24,7 +21,7 @@ const BOOTSTRAP_LIMIT: Duration = Duration::from_secs(180);
 const MOST_STARTS: u32 = 4;
 const REMOVE_LIMIT: Duration = Duration::from_secs(60);
 
-/// The names that this checkout uses in the engine.
+/// The names in the engine.
 pub(super) struct Names {
     /// Part of the name of each container and volume.
     pub(super) builder: String,
@@ -32,33 +29,25 @@ pub(super) struct Names {
     pub(super) built: String,
 }
 
-impl Names {
-    fn of(root: &Utf8Path) -> Result<Self> {
-        let owner = checkout::owner(root)?;
-        Ok(Self {
-            builder: format!("xtask-smoke-{owner}"),
-            image: format!("localhost/xtask-smoke:{owner}"),
-            built: format!("localhost/xtask-smoke:{owner}-built"),
-        })
-    }
-}
-
-/// The builder and its images in the engine; removed on drop.
+/// The builder and its images in the engine, which the end of the session removes.
 pub struct Builder<'a> {
     pub(super) engine: &'a Engine,
     pub(super) names: Names,
     pub(super) work: Utf8PathBuf,
-    _cleanup: Cleanup,
 }
 
 impl<'a> Builder<'a> {
     /// Loads `image` into the engine, for a builder that keeps its files in `work`.
-    pub fn new(engine: &'a Engine, root: &Utf8Path, work: &Utf8Path, image: &Image) -> Result<Self> {
-        let builder = Self { engine, names: Names::of(root)?, work: work.to_owned(), _cleanup: Cleanup::announce() };
-        builder.remove_all().context("cannot remove what an earlier run left in the engine")?;
+    pub fn new(session: &'a Session, work: &Utf8Path, image: &Image) -> Result<Self> {
+        let names = Names {
+            builder: session.name("smoke"),
+            image: session.image("smoke"),
+            built: session.image("smoke-built"),
+        };
+        let builder = Self { engine: &session.engine, names, work: work.to_owned() };
         let archive = builder.work.join("image.tar");
         docker_archive::write(image, std::slice::from_ref(&builder.names.image), &archive)?;
-        engine.load(&archive).context("docker cannot load the image")?;
+        builder.engine.load(&archive).context("docker cannot load the image")?;
         Ok(builder)
     }
 
@@ -126,43 +115,14 @@ impl<'a> Builder<'a> {
     /// Removes the builder, and checks that buildx removed all of it.
     pub fn leave_nothing(&self) -> Result<String> {
         self.remove_builder().read().context("`docker buildx rm` failed")?;
-        let left = self.list("ps")?.len() + self.list("volume")?.len();
-        self.remove_all()?;
-        ensure!(
-            left == 0,
-            "`docker buildx rm` left {left} containers and volumes of the builder behind; they are removed now"
-        );
-        Ok("no container, volume or image is left in the engine".to_owned())
+        let left = self.count(run!("ps --all"))? + self.count(run!("volume ls"))?;
+        ensure!(left == 0, "`docker buildx rm` left {left} containers and volumes of the builder behind");
+        Ok("buildx left no container and no volume of the builder in the engine".to_owned())
     }
 
-    /// The builder's containers (`ps`) or volumes (`volume`).
-    fn list(&self, kind: &str) -> Result<Vec<String>> {
+    /// How many lines a list has of what has the builder's name.
+    fn count(&self, list: Run) -> Result<usize> {
         let filter = format!("name={}", self.names.builder);
-        let list = if kind == "ps" { run!("ps --all") } else { run!("volume ls") };
-        let text = self.engine.run(list).args(["--quiet", "--filter", &filter]).cleans_up().read()?;
-        Ok(text.split_whitespace().map(str::to_owned).collect())
-    }
-
-    fn remove_all(&self) -> Result<()> {
-        let remove = |command: Run, names: Vec<String>| match names.as_slice() {
-            [] => Ok(()),
-            _ => self.engine.run(command).args(names).limit(REMOVE_LIMIT).cleans_up().read().map(|_| ()),
-        };
-        remove(run!("rm --force --volumes"), self.list("ps")?)?;
-        remove(run!("volume rm --force"), self.list("volume")?)?;
-        for image in [&self.names.image, &self.names.built] {
-            let found = self.engine.run(run!("images --quiet {image}")).cleans_up().read()?;
-            if !found.is_empty() {
-                remove(run!("rmi --force"), vec![image.clone()])?;
-            }
-        }
-        Ok(())
-    }
-}
-
-impl Drop for Builder<'_> {
-    fn drop(&mut self) {
-        // The next run removes what cannot be removed now.
-        let _ = self.remove_all();
+        Ok(self.engine.run(list.args(["--quiet", "--filter", &filter])).read()?.lines().count())
     }
 }

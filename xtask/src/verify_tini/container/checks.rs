@@ -64,7 +64,7 @@ pub(super) fn orphans(containers: &Containers<'_>, init: bool) -> Result<String>
 }
 
 pub(super) fn sigterm(containers: &Containers<'_>, init: bool) -> Result<String> {
-    let container = containers.detached(init, "--network=none", &["sh", "-c", TRAP])?;
+    let container = containers.detached(init, &[], &["sh", "-c", TRAP])?;
     container.wait_for("ready", CONTAINER_LIMIT, |container| Ok(container.logs()?.contains("ready")))?;
     container.call(run!("kill --signal TERM"))?;
     let status = container.call(run!("wait")).context("it did not end on SIGTERM")?;
@@ -101,7 +101,7 @@ enum Start {
 
 fn daemon_once(containers: &Containers<'_>, init: bool, arguments: &[&str]) -> Result<Start> {
     let started = Instant::now();
-    let container = containers.detached(init, "--privileged", arguments)?;
+    let container = containers.detached(init, &["--privileged"], arguments)?;
     let (mut workers, mut hung) = (String::new(), None);
     container.wait_for("`buildctl debug workers` to answer", DAEMON_LIMIT, |container| {
         let name = &container.name;
