@@ -263,6 +263,19 @@ fn buildx_creates_a_builder_from_the_image_and_nothing_is_left_behind() {
     );
     assert_check(&output, "builder-caches: pass: ", "came from it");
 
+    // What users set for other ends: a helper that is not installed, another builder, the old builder, another
+    // platform, and a proxy that does not answer.
+    let settings = Scratch::new("settings");
+    fs::write(settings.0.join("config.json"), r#"{"credsStore":"absent"}"#).expect("is written");
+    let mut command = smoke(&["--level", "builder", "--json", path]);
+    command.env("DOCKER_CONFIG", &settings.0).env("BUILDX_BUILDER", "absent").env("DOCKER_BUILDKIT", "0");
+    command.env("DOCKER_DEFAULT_PLATFORM", "linux/arm64");
+    for name in ["http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"] {
+        command.env(name, "http://127.0.0.1:9");
+    }
+    let output = command.output().expect("runs");
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+
     let scratch = Scratch::new("exits-3");
     with_file(&image, &scratch.0, "usr/bin/buildkitd", "#!/bin/sh\necho broken on purpose\nexit 3\n");
     let path = scratch.0.to_str().expect("UTF-8");
