@@ -122,8 +122,8 @@ impl<'a> Containers<'a> {
             );
             return Some((Verdict::NotRun, why));
         }
-        let has_no_init =
-            self.session.engine.kind == Kind::Podman && (stderr.contains("catatonit") || stderr.contains("init binary"));
+        let has_no_init = self.session.engine.kind == Kind::Podman
+            && (stderr.contains("catatonit") || stderr.contains("init binary"));
         (init && has_no_init).then(|| {
             (
                 Verdict::NotRun,
