@@ -83,8 +83,10 @@ fn fault(block: &Block, is_test: impl Fn(&str) -> bool) -> Option<String> {
         },
         (None, None) => {
             let commands = block.commands();
-            let is_checked =
-                |command: &&String| command.starts_with("cargo xtask") || command.starts_with("cargo test");
+            let is_checked = |command: &&String| {
+                let command = command.trim_start_matches("UPDATE_EXPECT=1 ");
+                command.starts_with("cargo xtask") || command.starts_with("cargo test")
+            };
             let other = commands.iter().find(|command| !is_checked(command))?;
             Some(format!("no test runs {other:?}; mark the fence with test=NAME or needs=…"))
         }

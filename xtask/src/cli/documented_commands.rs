@@ -6,7 +6,7 @@ use clap::error::ErrorKind;
 use crate::Xtask;
 
 #[path = "../../tests/support/pages.rs"]
-#[allow(dead_code, clippy::disallowed_methods, reason = "the tests of the documents use the rest, and read files")]
+#[allow(dead_code, clippy::disallowed_methods, reason = "reads files; the tests of the documents use the rest")]
 mod pages;
 
 const PROGRAM: &str = "cargo xtask ";
