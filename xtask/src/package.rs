@@ -2,7 +2,7 @@
 //!
 //! What is in them is decided, and the formats are written, by the program `packager` of the crate `packages`: cargo
 //! compiles it, and the libraries that it needs, when it is first run. This task brings together what it works on.
-#![allow(clippy::disallowed_methods, reason = "reads and writes files")]
+#![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "reads and writes files")]
 
 use std::fs::{self, File};
 use std::process::ExitCode;

@@ -68,7 +68,7 @@ fn deep(request: &Request, path: &[String]) -> Option<Clap> {
     let help = request.help.iter().find(|help| help.command == path)?;
     let parsed = Command::parse(&help.text);
     let subcommands = parsed.subcommands.iter().filter_map(|sub| {
-        let command = deep(request, &[path, &[sub.name.clone()]].concat())?;
+        let command = deep(request, &[path, std::slice::from_ref(&sub.name)].concat())?;
         Some(command.visible_aliases(sub.aliases.clone()))
     });
     Some(
