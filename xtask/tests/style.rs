@@ -47,7 +47,6 @@ fn no_file_is_too_long() {
 /// The compiler ignores a file that nobody declares, and with it the tests in it.
 #[test]
 fn every_file_is_declared_as_a_module() {
-    let package = Path::new(env!("CARGO_MANIFEST_DIR"));
     for (path, _) in sources() {
         let (directory, name) = (path.parent().expect("a directory"), path.file_stem().expect("a name"));
         let name = name.to_str().expect("UTF-8");
