@@ -44,24 +44,27 @@ const LARGEST_DOCUMENT_BYTES: u64 = 32 << 20;
 
 pub struct Http {
     agent: Agent,
+    /// For this machine: a proxy on another one does not reach it, and would read what is sent in plain HTTP.
+    without_proxy: Agent,
 }
 
 impl Default for Http {
     fn default() -> Self {
-        let config = Agent::config_builder()
-            .http_status_as_error(false)
-            .max_redirects(0)
-            .max_redirects_will_error(false)
-            .tls_config(TlsConfig::builder().root_certs(RootCerts::PlatformVerifier).build())
-            .timeout_connect(Some(CONNECT_LIMIT))
-            .timeout_send_body(Some(BODY_LIMIT))
-            .timeout_recv_response(Some(RESPONSE_LIMIT))
-            .timeout_recv_body(Some(BODY_LIMIT))
-            .input_buffer_size(BUFFER_BYTES)
-            .output_buffer_size(BUFFER_BYTES)
-            .user_agent("docker-for-riscv64-xtask")
-            .build();
-        Self { agent: config.into() }
+        let configured = || {
+            Agent::config_builder()
+                .http_status_as_error(false)
+                .max_redirects(0)
+                .max_redirects_will_error(false)
+                .tls_config(TlsConfig::builder().root_certs(RootCerts::PlatformVerifier).build())
+                .timeout_connect(Some(CONNECT_LIMIT))
+                .timeout_send_body(Some(BODY_LIMIT))
+                .timeout_recv_response(Some(RESPONSE_LIMIT))
+                .timeout_recv_body(Some(BODY_LIMIT))
+                .input_buffer_size(BUFFER_BYTES)
+                .output_buffer_size(BUFFER_BYTES)
+                .user_agent("docker-for-riscv64-xtask")
+        };
+        Self { agent: configured().build().into(), without_proxy: configured().proxy(None).build().into() }
     }
 }
 
@@ -187,13 +190,12 @@ impl Http {
             value.set_sensitive(true);
             sent = sent.header(AUTHORIZATION, value);
         }
+        let agent = if url.is_loopback() { &self.without_proxy } else { &self.agent };
         Ok(match &request.body {
             // An empty body has `Content-Length: 0`; without a body there would be no length.
-            Body::None if request.method.is_safe() || request.method == Method::DELETE => {
-                self.agent.run(sent.body(())?)?
-            }
-            Body::None => self.agent.run(sent.body(&[][..])?)?,
-            Body::Bytes(bytes) => self.agent.run(sent.body(&bytes[..])?)?,
+            Body::None if request.method.is_safe() || request.method == Method::DELETE => agent.run(sent.body(())?)?,
+            Body::None => agent.run(sent.body(&[][..])?)?,
+            Body::Bytes(bytes) => agent.run(sent.body(&bytes[..])?)?,
             Body::File { path, offset_bytes, size_bytes } => {
                 let mut file = File::open(path).with_context(|| format!("cannot open {path}"))?;
                 file.seek(SeekFrom::Start(*offset_bytes)).with_context(|| format!("cannot read {path}"))?;
@@ -202,9 +204,9 @@ impl Http {
                 match progress {
                     Some(progress) => {
                         let mut counted = Counted { inner: part, progress };
-                        self.agent.run(sent.body(SendBody::from_reader(&mut counted))?)?
+                        agent.run(sent.body(SendBody::from_reader(&mut counted))?)?
                     }
-                    None => self.agent.run(sent.body(SendBody::from_reader(&mut part))?)?,
+                    None => agent.run(sent.body(SendBody::from_reader(&mut part))?)?,
                 }
             }
         })

@@ -16,6 +16,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
+use fakes::script::{Script, response};
+
 /// Names the build to use and allows the minutes that a real image takes: the path of a `dist/<version>`.
 const DIST: &str = "XTASK_TEST_DIST";
 
@@ -180,6 +182,22 @@ fn a_build_that_fails_says_why_it_did() {
         message.contains("Unable to locate package tini") && message.contains("its whole output is in "),
         "{message}"
     );
+}
+
+/// A proxy is on another machine: it does not reach this one, and what is sent to it in plain HTTP is readable there.
+#[test]
+fn a_registry_on_this_machine_is_asked_without_the_proxy() {
+    let registry = Script::start(|_| response(404, &[], ""));
+    let checkout = Checkout::new("proxy");
+    checkout.stub("docker", &docker("28.0.0", "linux/riscv64", "exit 1"));
+    let base = format!("{}/debian:trixie-slim", registry.url().trim_start_matches("http://"));
+    let mut run = xtask(&checkout.0, &["--engine", "docker", "--base", &base]);
+    run.env("PATH", checkout.0.join("bin")).env_remove("XTASK_EMULATORS").env_remove("no_proxy").env_remove("NO_PROXY");
+    for name in ["http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"] {
+        run.env(name, "http://127.0.0.1:1");
+    }
+    let output = run.output().expect("xtask runs");
+    assert!(!registry.requests().is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
 #[test]
