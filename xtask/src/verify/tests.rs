@@ -15,6 +15,8 @@ use crate::dist::names::{BUILDCTL, METADATA, SHA256SUMS};
 use crate::os::host::Riscv64;
 use crate::release::tests::Scenario;
 
+mod real_registry;
+
 const IMAGE: &str = "o/buildkit-riscv64";
 const RELEASE: &str = "buildkit-v0.32.2-riscv64";
 
