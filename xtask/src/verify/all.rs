@@ -38,8 +38,10 @@ pub fn verify(verifier: &Verifier) -> Result<Found> {
         found.releases.push((name, findings));
     }
     if !found.foreign.is_empty() {
-        let names = found.foreign.join(", ");
-        note(format_args!("published in another way, without a record to compare with: {names}"));
+        let (count, newest) = (found.foreign.len(), &found.foreign[0]);
+        note(format_args!(
+            "{count} were published in another way, without a record to compare with; the newest is {newest}"
+        ));
     }
     Ok(found)
 }
