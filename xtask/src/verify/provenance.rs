@@ -19,7 +19,7 @@ use crate::verify::image::Attested;
 
 const NAME: &str = "provenance";
 const LIMIT: Duration = Duration::from_secs(120);
-/// Who signs for a workflow of GitHub's. Source: GitHub Docs, "About security hardening with OpenID Connect".
+/// Who signs for a workflow of GitHub's. Source: GitHub Docs, "About security hardening with `OpenID` Connect".
 const ISSUER: &str = "https://token.actions.githubusercontent.com";
 /// The file of the bundle, and that of the image's manifest, beside what was downloaded. No asset has such a name.
 const BUNDLE: &str = ".provenance.json";
