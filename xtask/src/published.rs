@@ -138,18 +138,19 @@ mod tests {
         }
     }
 
+    struct Broken;
+    impl Read for Broken {
+        fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+            Err(io::ErrorKind::ConnectionReset.into())
+        }
+    }
+
     #[test]
     fn a_download_is_bounded_whatever_arrives_and_begun_again_if_it_breaks_off() {
         let endless = || Ok(Box::new(io::repeat(7)) as Box<dyn Read>);
         let error = download("a", 1000, endless, || Ok(io::sink())).expect_err("is too long");
         assert_eq!(error.to_string(), "a is longer than 1000 bytes");
 
-        struct Broken;
-        impl Read for Broken {
-            fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
-                Err(io::ErrorKind::ConnectionReset.into())
-            }
-        }
         let attempts = std::cell::Cell::new(0);
         let open = |breaks: u32| {
             attempts.set(attempts.get() + 1);

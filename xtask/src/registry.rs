@@ -274,4 +274,4 @@ pub fn described(media_type: &str, bytes: &[u8]) -> Descriptor {
 }
 
 #[cfg(test)]
-mod tests;
+pub mod tests;

@@ -17,11 +17,11 @@ use super::*;
 use crate::os::terminal::Unit;
 
 mod scripted;
-mod servers;
+pub mod servers;
 mod tokens;
 
 /// Prints the name of a test that could not run, and the reason; `cargo xtask ci` counts these lines.
-fn skip(name: &str, reason: &str) {
+pub fn skip(name: &str, reason: &str) {
     writeln!(std::io::stderr(), "SKIPPED {name}: {reason}").expect("standard error takes a line");
 }
 

@@ -3,9 +3,10 @@
 #![allow(clippy::disallowed_methods, reason = "writes files")]
 
 use std::fs;
+use std::io;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Error, Result, bail};
 use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::dist::Metadata;
@@ -18,7 +19,7 @@ use crate::verify::image::Attested;
 
 const NAME: &str = "provenance";
 const LIMIT: Duration = Duration::from_secs(120);
-/// Who signs for a workflow of GitHub's. Source: GitHub Docs, "About security hardening with `OpenID Connect`".
+/// Who signs for a workflow of GitHub's. Source: GitHub Docs, "About security hardening with `OpenID` Connect".
 const ISSUER: &str = "https://token.actions.githubusercontent.com";
 /// The file of the bundle, and that of the image's manifest, beside what was downloaded. No asset has such a name.
 const BUNDLE: &str = ".provenance.json";
@@ -61,6 +62,12 @@ fn verify(
         let output = verifier.command(&bundle, &file, repository).limit(LIMIT).output()?;
         if !output.status.success() {
             let why = output.stderr.lines().rfind(|line| !line.trim().is_empty()).unwrap_or("it does not say why");
+            if is_offline(&output.stderr) {
+                let error = io::Error::new(io::ErrorKind::NotConnected, why.to_owned());
+                return Err(
+                    Error::new(error).context(format!("{} reads whom to trust from the network", verifier.name()))
+                );
+            }
             bail!("{} does not accept it for {}: {why}", verifier.name(), file.file_name().unwrap_or_default());
         }
     }
@@ -68,6 +75,12 @@ fn verify(
         "{} accepts it for the files and the image: {repository} and its {BUILD_WORKFLOW} signed it",
         verifier.name()
     ))
+}
+
+/// Whether a verifier could not read the keys of those whom Sigstore trusts (TUF), which says nothing about the bundle.
+/// Seen of cosign 2.5 without a network: `tuf refresh failed: Get "https://tuf-repo-cdn.sigstore.dev/…": dial tcp: …`.
+fn is_offline(stderr: &str) -> bool {
+    ["tuf refresh failed", "dial tcp", "no such host", "TLS handshake timeout"].iter().any(|sign| stderr.contains(sign))
 }
 
 /// A program that verifies a bundle. Source of both commands: the README of cli/cli, "Verification of binaries".
@@ -126,5 +139,15 @@ mod tests {
             gh attestation verify buildkitd --bundle b.json --repo o/n.x --signer-workflow o/n.x/.github/workflows/buildkit-weekly-build.yml
             cosign verify-blob-attestation --bundle b.json --new-bundle-format --type slsaprovenance1 --certificate-oidc-issuer https://token.actions.githubusercontent.com --certificate-identity-regexp '^https://github\.com/o/n\.x/\.github/workflows/buildkit-weekly-build\.yml@refs/' buildkitd
         "#]].assert_eq(&(commands.join("\n") + "\n"));
+    }
+
+    /// What cosign 2.5 of Debian trixie says: without a network, and of a bundle that has no content.
+    #[test]
+    fn a_verifier_without_a_network_decides_nothing() {
+        assert!(is_offline(
+            "Error: tuf refresh failed: Get \"https://tuf-repo-cdn.sigstore.dev/13.root.json\": dial tcp: lookup \
+             tuf-repo-cdn.sigstore.dev on 192.0.2.1:53: no such host"
+        ));
+        assert!(!is_offline("Error: invalid bundle: validation error: missing bundle content"));
     }
 }

@@ -15,6 +15,8 @@ use crate::dist::names::{BUILDCTL, METADATA, SHA256SUMS};
 use crate::os::host::Riscv64;
 use crate::release::tests::Scenario;
 
+mod real_registry;
+
 const IMAGE: &str = "o/buildkit-riscv64";
 const RELEASE: &str = "buildkit-v0.32.2-riscv64";
 
@@ -272,6 +274,24 @@ fn what_is_meant_is_a_tag_a_version_or_the_newest() {
     for text in ["", "0.32.2", "master", "../x", "v0.32.2 "] {
         parsed(text).expect_err(text);
     }
+}
+
+/// An owner who is told of a change that nobody made believes no other.
+#[test]
+fn a_registry_that_refuses_once_is_not_told_of() {
+    let world = World::new();
+    locked(&world.scenario.registry).make_private();
+    let verifier = world.verifier();
+    let registry = world.scenario.registry.clone();
+    let looks = std::cell::Cell::new(0);
+    let found = all::seen_twice(|| {
+        let mut findings = Findings::quiet();
+        verifier.verify(&mut findings, &RELEASE.parse().expect("a name"), None, None);
+        looks.set(looks.get() + 1);
+        locked(&registry).make_public();
+        findings
+    });
+    assert_eq!((looks.get(), Outcome::of([&found])), (2, Outcome::Right), "{}", lines(&found));
 }
 
 /// One issue for all that has changed, which is closed when it is right again.

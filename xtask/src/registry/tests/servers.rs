@@ -59,7 +59,7 @@ pub fn run(program: &str, arguments: &[&str]) -> Option<String> {
 pub struct DockerRegistry {
     pub address: String,
     child: Child,
-    _folder: Scratch,
+    folder: Scratch,
 }
 
 impl DockerRegistry {
@@ -81,7 +81,7 @@ impl DockerRegistry {
         let mut child = command.spawn().ok()?;
         for _ in 0..200 {
             if TcpStream::connect(&address).is_ok() {
-                return Some(Self { address, child, _folder: folder });
+                return Some(Self { address, child, folder });
             }
             assert_eq!(child.try_wait().expect("is known"), None, "docker-registry ended");
             std::thread::sleep(Duration::from_millis(50));
@@ -92,6 +92,12 @@ impl DockerRegistry {
     /// One to which everyone may push.
     pub fn open() -> Option<Self> {
         Self::start(&json!({}))
+    }
+
+    /// The file in which it stores a blob. Source: distribution, `registry/storage/paths.go`.
+    pub fn blob(&self, digest: &oci::digest::Digest) -> Utf8PathBuf {
+        let hex = digest.sha256().to_string();
+        self.folder.0.join(format!("blobs/docker/registry/v2/blobs/sha256/{}/{hex}/data", &hex[..2]))
     }
 
     /// One that asks for user and password.
