@@ -19,7 +19,7 @@ use crate::os::terminal::{Counted, Progress};
 pub use authorization::Authorization;
 pub use endpoint::Endpoint;
 pub use errors::{RateLimited, UnexpectedStatus};
-pub use lag::{Clock, look_until_found};
+pub use lag::{Clock, HASTE_ON_LOOPBACK, look_until_found};
 pub use request::{Request, Response};
 pub use retry::{Retry, RetryReason};
 pub use url::Url;

@@ -20,7 +20,7 @@ const PAUSES: [Duration; 6] = [
     Duration::from_secs(16),
 ];
 /// Only fakes and test registries listen on this machine, so that a hundredth of a pause is enough.
-const HASTE_ON_LOOPBACK: u32 = 100;
+pub const HASTE_ON_LOOPBACK: u32 = 100;
 
 /// What passes the time between two looks. A test puts a simulated clock in its place.
 #[derive(Clone)]

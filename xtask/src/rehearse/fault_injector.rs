@@ -1,8 +1,10 @@
 //! Injects the faults of a schedule between a task and a fake, and after each write checks the fake for
-//! states that must never occur.
+//! states that must never occur. The fakes have no clock: each request tells them how much time has passed.
+#![allow(clippy::disallowed_methods, reason = "asks the clock")]
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use fakes::github;
 use fakes::message::{Request, Response, Service};
@@ -11,6 +13,7 @@ use fakes::server::{Action, Faults, locked};
 use http::Method;
 use http::header::{AUTHORIZATION, HOST};
 
+use crate::http::HASTE_ON_LOOPBACK;
 use crate::os::process::KillHandle;
 use crate::rehearse::faults::{Fault, RecordedRequest, Schedule, Side};
 
@@ -20,6 +23,10 @@ pub trait Fake: Service + 'static {
     fn stale_once(&mut self);
     /// The next upload of an asset fails and leaves an incomplete one. Only GitHub has assets.
     fn starter_once(&mut self) {}
+    /// From now on lists lag behind writes. Only GitHub has lists that can.
+    fn lag(&mut self, _duration: Duration) {}
+    /// Lets time pass, which nothing else does.
+    fn advance(&mut self, _time: Duration) {}
     /// All tokens expire. Only the registry issues tokens.
     fn expire_tokens(&mut self) {}
 }
@@ -31,6 +38,14 @@ impl Fake for github::FakeGitHub {
 
     fn starter_once(&mut self) {
         Self::starter_once(self);
+    }
+
+    fn lag(&mut self, duration: Duration) {
+        Self::lag(self, duration);
+    }
+
+    fn advance(&mut self, time: Duration) {
+        Self::advance(self, time);
     }
 }
 
@@ -47,22 +62,26 @@ impl Fake for FakeRegistry {
 /// Returns a problem if the state of the fake is one that must never occur.
 pub type Monitor<D> = Box<dyn Fn(&D) -> Option<String> + Send>;
 
-/// A fake that is checked after each write.
+/// A fake that is checked after each write, and whose time passes as fast as that of a client on loopback.
 pub struct Monitored<D> {
     pub fake: D,
     /// The problems found so far.
     pub problems: Vec<String>,
     check: Monitor<D>,
+    last_request: Instant,
 }
 
 impl<D> Monitored<D> {
     pub fn new(fake: D, check: Monitor<D>) -> Self {
-        Self { fake, problems: Vec::new(), check }
+        Self { fake, problems: Vec::new(), check, last_request: Instant::now() }
     }
 }
 
 impl<D: Fake> Service for Monitored<D> {
     fn handle(&mut self, request: &Request) -> Response {
+        let now = Instant::now();
+        self.fake.advance((now - self.last_request) * HASTE_ON_LOOPBACK);
+        self.last_request = now;
         let response = self.fake.handle(request);
         let is_read = [Method::GET, Method::HEAD].contains(request.method());
         if let Some(problem) = (!is_read).then(|| (self.check)(&self.fake)).flatten() {
@@ -135,6 +154,10 @@ impl<D: Fake> Faults for FaultInjector<D> {
             Some(Fault::Stale) => {
                 fake().fake.stale_once();
                 Action::Pass
+            }
+            Some(Fault::LostInLag(lag)) => {
+                fake().fake.lag(lag.duration());
+                Action::CloseAfter
             }
             Some(Fault::Expired) => {
                 fake().fake.expire_tokens();

@@ -3,6 +3,7 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::time::Duration;
 
 use fakes::message::{Content, Response};
 use fakes::registry::error;
@@ -36,12 +37,37 @@ pub enum Fault {
     Truncated,
     /// The first list after this write is stale.
     Stale,
+    /// The request takes effect, then the connection is closed without a response, and from then on lists show each
+    /// write only after a time.
+    LostInLag(Lag),
     /// All tokens have expired.
     Expired,
     /// The task is killed before the request takes effect.
     KilledBefore,
     /// The request takes effect, then the task is killed.
     KilledAfter,
+}
+
+/// How long lists lag behind writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Lag {
+    name: &'static str,
+    milliseconds: u64,
+}
+
+impl Lag {
+    /// From less than the client's first pause to more than all its pauses.
+    const ALL: [Self; 5] = [
+        Self { name: "lost-lag-0.5s", milliseconds: 500 },
+        Self { name: "lost-lag-2.5s", milliseconds: 2_500 },
+        Self { name: "lost-lag-6s", milliseconds: 6_000 },
+        Self { name: "lost-lag-12s", milliseconds: 12_000 },
+        Self { name: "lost-lag-40s", milliseconds: 40_000 },
+    ];
+
+    pub fn duration(self) -> Duration {
+        Duration::from_millis(self.milliseconds)
+    }
 }
 
 /// The service that a request is sent to.
@@ -78,7 +104,7 @@ pub struct Schedule(pub Vec<PlannedFault>);
 
 impl Fault {
     /// All faults, in the order of the table.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 20] = [
         Self::Refused,
         Self::ResetBefore,
         Self::ResetAfter,
@@ -91,6 +117,11 @@ impl Fault {
         Self::TooManyRetryAfter,
         Self::Truncated,
         Self::Stale,
+        Self::LostInLag(Lag::ALL[0]),
+        Self::LostInLag(Lag::ALL[1]),
+        Self::LostInLag(Lag::ALL[2]),
+        Self::LostInLag(Lag::ALL[3]),
+        Self::LostInLag(Lag::ALL[4]),
         Self::Expired,
         Self::KilledBefore,
         Self::KilledAfter,
@@ -111,6 +142,7 @@ impl Fault {
             Self::TooManyRetryAfter => "429-retry-after",
             Self::Truncated => "truncated",
             Self::Stale => "stale",
+            Self::LostInLag(lag) => lag.name,
             Self::Expired => "expired",
             Self::KilledBefore => "killed-before",
             Self::KilledAfter => "killed-after",
@@ -126,6 +158,8 @@ impl Fault {
                 let is_tag = |path: &str| path.rsplit_once("/manifests/").is_some_and(|(_, tag)| !tag.contains(':'));
                 is_write && is_tag(&request.path)
             }
+            // At GitHub, POST creates. What a registry is sent has a name by which it is read, not a list.
+            (Self::LostInLag(_), _) => side == Side::Github && request.method == Method::POST,
             (Self::Expired, Side::Github) => false,
             (Self::Expired, Side::Registry) => request.has_token,
             _ => true,
@@ -225,7 +259,7 @@ mod tests {
 
     #[test]
     fn a_printed_schedule_can_be_parsed() {
-        let text = "github:12:reset-after,registry:3:429-retry-after";
+        let text = "github:12:reset-after,registry:3:429-retry-after,github:4:lost-lag-2.5s";
         assert_eq!(text.parse::<Schedule>().expect("a schedule").to_string(), text);
         for text in ["", "github", "github:0:500", "gitlab:1:500", "github:1:flood", "github:1:500:x"] {
             text.parse::<Schedule>().expect_err(text);
@@ -249,5 +283,7 @@ mod tests {
             (of(Side::Registry, &by_digest), of(Side::Registry, &by_tag), of(Side::Github, &by_tag)),
             (14, 14, 14)
         );
+        let creation = seen(Method::POST, "/repos/o/x/releases", true);
+        assert_eq!((of(Side::Github, &creation), of(Side::Registry, &creation)), (19, 14));
     }
 }

@@ -5,6 +5,7 @@
 
 use std::fs;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use camino::{Utf8Path, Utf8PathBuf};
@@ -31,6 +32,9 @@ mod verification;
 
 /// So few that a registry token expires in the middle of a release even without faults.
 const TOKEN_REQUESTS: u32 = 12;
+
+/// Between two tasks, or before one is run again: more than any lag.
+const PAUSE: Duration = Duration::from_secs(5 * 60);
 
 /// What all pipelines of a rehearsal have in common.
 pub struct Config {
@@ -180,6 +184,7 @@ impl<'a> Pipeline<'a> {
 
     /// Runs one step. A task that fails is rerun; one that never succeeds is recorded as a problem.
     pub fn run_step(&mut self, step: ScenarioStep) -> Result<()> {
+        self.pause();
         match step {
             ScenarioStep::PublishUpstream(releases) => self.publish_upstream(releases),
             ScenarioStep::CheckUpstream => {
@@ -219,6 +224,11 @@ impl<'a> Pipeline<'a> {
             ScenarioStep::VerifyAll => self.verify_all(),
             ScenarioStep::NothingToDo => self.check_nothing_to_do(),
         }
+    }
+
+    /// Lets the time pass in which nothing happens.
+    fn pause(&self) {
+        self.github.with(|github| github.advance(PAUSE));
     }
 
     fn publish_upstream(&self, releases: &[Published]) -> Result<()> {

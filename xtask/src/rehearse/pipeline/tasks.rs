@@ -87,6 +87,7 @@ impl Pipeline<'_> {
             self.registry.server.reopen()?;
             last_lines = output.stderr;
             if pass < MAX_ATTEMPTS {
+                self.pause();
                 self.repeats += 1;
             }
         }
