@@ -88,7 +88,8 @@ impl Drop for Session {
             let _ = fs::remove_file(&self.file);
         }
         // A command that outlives its killed run has had time to end.
-        if let (None, Some(folder), Ok(identity)) = (interrupt::received(), self.file.parent(), self.engine.identity()) {
+        if let (None, Some(folder), Ok(identity)) = (interrupt::received(), self.file.parent(), self.engine.identity())
+        {
             let _ = remove_leftovers(&self.engine, folder, &identity);
         }
     }
