@@ -9,7 +9,7 @@
 
 mod support;
 
-use std::fs;
+use std::fs::{self, File};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
@@ -72,6 +72,11 @@ impl User {
         }
     }
 
+    /// What the last task says.
+    fn log(&self) -> PathBuf {
+        self.scratch.path().join("log")
+    }
+
     /// The ids of runs that live, or left something.
     fn runs(&self) -> Vec<String> {
         let folder = self.scratch.path().join("docker-for-riscv64/runs");
@@ -119,7 +124,8 @@ fn wait_for(what: &str, mut is_so: impl FnMut() -> bool) {
 /// Starts a task, and waits until its session has begun.
 fn start(user: &User, task: &str) -> (Child, String) {
     let before = user.runs();
-    let mut child = user.task(task).process_group(0).spawn().expect("xtask starts");
+    let log = File::create(user.log()).expect("is made");
+    let mut child = user.task(task).process_group(0).stderr(log).spawn().expect("xtask starts");
     let mut id = None;
     wait_for(task, || {
         id = user.runs().into_iter().find(|id| !before.contains(id));
@@ -191,7 +197,9 @@ fn what_a_live_run_made_is_left_alone() {
     for user in [&user, &other] {
         let said = user.another_task();
         assert!(!said.contains("killed run"), "{said}");
+        assert!(!left(&id).is_empty() || child.try_wait().expect("is waited for").is_some(), "{said}");
     }
-    assert!(child.wait().expect("is reaped").success(), "the run lost what it had made");
+    let status = child.wait().expect("is reaped");
+    assert!(status.success(), "{}", fs::read_to_string(user.log()).expect("is read"));
     assert_eq!((left(&id), user.runs()), (String::new(), Vec::new()));
 }
