@@ -2,7 +2,7 @@
 //! engine's own init (`--init`).
 #![allow(clippy::disallowed_methods, reason = "asks the clock")]
 
-use std::cell::Cell;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
@@ -27,7 +27,7 @@ pub struct Containers<'a> {
     session: &'a Session,
     image: &'a str,
     platform: String,
-    started: Cell<u32>,
+    started: AtomicU32,
 }
 
 /// A container; removed on drop.
@@ -74,33 +74,44 @@ fn named(name: &str, init: bool) -> String {
 
 impl<'a> Containers<'a> {
     pub fn new(session: &'a Session, image: &'a str, platform: String) -> Self {
-        Self { session, image, platform, started: Cell::new(0) }
+        Self { session, image, platform, started: AtomicU32::new(0) }
     }
 
-    /// Runs every check, and calls `report` after each.
+    /// Runs every check, those with the engine's init beside those without it. Calls `report` after each; for those
+    /// with the init, once the others are done.
     pub fn checks(&self, mut report: impl FnMut(&[Check])) -> Vec<Check> {
-        let mut all = Vec::new();
-        for init in [false, true] {
-            if let Some((verdict, why)) = self.obstacle(init) {
+        std::thread::scope(|scope| {
+            let with_init = scope.spawn(|| self.half(true, &mut |_| {}));
+            let mut all = self.half(false, &mut report);
+            let with_init = with_init.join().expect("a check does not panic");
+            report(&with_init);
+            all.extend(with_init);
+            all
+        })
+    }
+
+    /// Runs the checks with or without the engine's init.
+    fn half(&self, init: bool, report: &mut impl FnMut(&[Check])) -> Vec<Check> {
+        let mut done = Vec::new();
+        for (name, run) in CHECKS {
+            let name = named(name, init);
+            let check = match run(self, init) {
+                Ok(evidence) => Check::pass(&name, evidence),
+                Err(error) => Check::fail(&name, format!("{error:#}")),
+            };
+            let is_first_failure = done.is_empty() && check.is_failure();
+            if let Some((verdict, why)) = is_first_failure.then(|| self.obstacle(init)).flatten() {
                 let stopped = CHECKS.map(|(name, _)| Check { name: named(name, init), verdict, evidence: why.clone() });
                 report(&stopped);
-                all.extend(stopped);
-                continue;
+                return stopped.to_vec();
             }
-            for (name, run) in CHECKS {
-                let name = named(name, init);
-                let check = match run(self, init) {
-                    Ok(evidence) => Check::pass(&name, evidence),
-                    Err(error) => Check::fail(&name, format!("{error:#}")),
-                };
-                report(std::slice::from_ref(&check));
-                all.push(check);
-            }
+            report(std::slice::from_ref(&check));
+            done.push(check);
         }
-        all
+        done
     }
 
-    /// Why no container can run here, and whether that is a failure or a limit of this host.
+    /// Why no container at all can run here, and whether that is a failure or a limit of this host.
     fn obstacle(&self, init: bool) -> Option<(Verdict, String)> {
         let stderr = match self.run(init, &[], &["true"]) {
             Ok((_, output)) if output.status.success() => return None,
@@ -133,8 +144,8 @@ impl<'a> Containers<'a> {
     }
 
     fn start(&self, init: bool, options: &[&str], arguments: &[&str]) -> (Container<'a>, Run) {
-        self.started.set(self.started.get() + 1);
-        let name = self.session.name(&format!("verify-tini-{}", self.started.get()));
+        let number = self.started.fetch_add(1, Ordering::Relaxed);
+        let name = self.session.name(&format!("verify-tini-{number}"));
         let label = self.session.label();
         let (image, platform, init) = (self.image, &self.platform, init.then_some("--init"));
         // A privileged daemon with an open port is reached from its own container alone.

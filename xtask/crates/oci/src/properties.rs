@@ -170,6 +170,64 @@ fn damaged_layers_over_each_other_make_a_tree_without_orphans() {
     });
 }
 
+/// Names, each in its place or in another's way: what hides, what leads up or in a circle, and what is deep.
+const NAMES: [&str; 14] = [
+    "a",
+    "a/b",
+    "a/b/c",
+    "a/.wh.b",
+    ".wh.a",
+    "a/.wh..wh..opq",
+    ".wh..wh..opq",
+    "a/.wh.",
+    "l",
+    "l/b",
+    "l/.wh.b",
+    "../x",
+    "a/b/c/d/e/f/g/h/i/j/k/l/m/n/o/p/q/r/s/t/u/v/w/x/y/z",
+    ".",
+];
+const TARGETS: [&str; 8] = ["a", "/a/b", "..", "l", "../../..", "a/../l", "/", "nowhere"];
+
+#[test]
+fn hostile_layers_over_each_other_are_refused_or_a_tree_of_files() {
+    let (mut accepted, mut refused) = (0, 0);
+    check(|u| {
+        let mut tree = FileTree::default();
+        for _ in 0..u.int_in_range(1..=4)? {
+            let mut items = Vec::new();
+            for _ in 0..u.int_in_range(0..=8)? {
+                let (name, target) = (*u.choose(&NAMES)?, *u.choose(&TARGETS)?);
+                items.push(match u.int_in_range(0..=3)? {
+                    0 => Item::File(name, 0o755, b"#!/a/b".to_vec()),
+                    1 => Item::Folder(name),
+                    2 => Item::Symlink(name, target),
+                    _ => Item::HardLink(name, target),
+                });
+            }
+            // What is refused is not read on, as in an image.
+            if tree.apply(layer(&items).as_slice()).is_err() {
+                refused += 1;
+                return Ok(());
+            }
+        }
+        accepted += 1;
+        for (path, _) in tree.entries() {
+            assert!(path.split('/').all(|name| !name.starts_with(".wh.") && name != ".."), "{path:?}");
+            if let Some((parent, _)) = path.rsplit_once('/') {
+                let above = tree.entries().find(|(name, _)| *name == parent);
+                assert!(above.is_some_and(|(_, node)| node.kind == Kind::Directory), "{parent:?} of {path:?}");
+            }
+            if let Ok((real, _)) = tree.resolve(path) {
+                let is_entry = |name: &str| tree.entries().any(|(entry, _)| entry == name.trim_start_matches('/'));
+                assert!(real == "/" || is_entry(&real), "{path:?} resolves to {real:?}");
+            }
+        }
+        Ok(())
+    });
+    assert!(accepted > 0 && refused > 0, "{accepted} accepted, {refused} refused");
+}
+
 #[test]
 fn any_path_resolves_to_a_name_or_a_dead_end() {
     let mut tree = FileTree::default();

@@ -19,18 +19,17 @@ const SLOW_START: Duration = Duration::from_secs(10);
 const ORPHAN: &str = "orphan=$(sh -c 'sleep 0.3 >/dev/null & echo $!'); tries=0; \
     while [ -e /proc/$orphan ] && [ $tries -lt 40 ]; do sleep 0.2; tries=$((tries + 1)); done; \
     if [ -e /proc/$orphan ]; then grep State /proc/$orphan/status; exit 9; fi; echo orphan $orphan is gone";
+const VERSIONS: &str = "\"$0\" --version && \"$1\" --version";
 const TRAP: &str = "trap 'echo got SIGTERM; exit 7' TERM; echo ready; while :; do sleep 5 & wait $!; done";
 
 pub(super) fn version(containers: &Containers<'_>, init: bool) -> Result<String> {
-    let mut evidence = Vec::new();
-    for path in [TINI, DOCKER_INIT] {
-        let (shown, text) = containers.expect(init, &["--entrypoint", path], &["--version"], 0)?;
-        if !text.starts_with("tini version ") {
-            bail!("`{shown}` printed {:?}, not a version of tini", last_lines(&text, ""));
-        }
-        evidence.push(format!("{path}: {}", text.lines().next().unwrap_or_default()));
-    }
-    Ok(evidence.join("; "))
+    let options = ["--entrypoint", "sh"];
+    let (shown, text) = containers.expect(init, &options, &["-c", VERSIONS, TINI, DOCKER_INIT], 0)?;
+    let versions: Vec<&str> = text.lines().filter(|line| line.starts_with("tini version ")).collect();
+    let [of_tini, of_init] = versions[..] else {
+        bail!("`{shown}` printed {:?}, not two versions of tini", last_lines(&text, ""));
+    };
+    Ok(format!("{TINI}: {of_tini}; {DOCKER_INIT}: {of_init}"))
 }
 
 pub(super) fn command(containers: &Containers<'_>, init: bool) -> Result<String> {
