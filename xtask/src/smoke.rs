@@ -13,7 +13,7 @@ use oci::file_tree::FileTree;
 use oci::layout::Image;
 use serde_json::json;
 
-use crate::dist::{Check, Dist, Proof, Verdict, check_table};
+use crate::dist::{self, Check, Dist, Proof, Verdict, check_table};
 use crate::http::Endpoint;
 use crate::os::clock::Timestamp;
 use crate::os::terminal;
@@ -167,7 +167,7 @@ pub fn run(root: &Utf8Path, arguments: &Smoke) -> Result<ExitCode> {
         outcome.checks.iter().for_each(check_table::row);
         let proof = Proof {
             name: format!("smoke {}", level.name()),
-            image_digest: subject.image.digest.clone(),
+            subject: dist::Subject::Image { image_digest: subject.image.digest.clone() },
             began,
             seconds: started.elapsed().as_secs(),
             tools: outcome.tools,
