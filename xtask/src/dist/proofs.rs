@@ -74,10 +74,10 @@ const SMOKE_MACHINE: [&str; 6] =
 
 /// The checks of a format begin with its name.
 const SMOKE_PACKAGES: [&str; 13] = [
-    "deb-installs",
     "deb-upgrades",
     "deb-removes",
     "deb-purges",
+    "deb-installs",
     "deb-units",
     "rpm-installs",
     "deb-boots",

@@ -31,7 +31,7 @@ mod initramfs;
 mod kernel;
 mod kernel_module;
 mod qemu;
-pub mod settings;
+mod settings;
 
 /// The results take 4 MB.
 const DISK_BYTES: u64 = 64 << 20;
@@ -95,7 +95,10 @@ impl Level {
         let log = folder.join("console.log");
         let lock = files::lock(&folder.join("machine.lock"), || note("waiting for another run of smoke"))?;
         let work = Staging::new(&folder.join("machine"))?;
-        let guest = Guest { image, tree, init: INIT, script: None, settings: &self.settings(image), phases: &PHASES };
+        let execution = &image.config.config;
+        let command = [execution.entrypoint(), execution.cmd()].concat();
+        let settings = &self.settings(execution.environment(), &command);
+        let guest = Guest { image, tree, init: INIT, script: None, settings, phases: &PHASES };
         let (console, ended) = self.boot(&guest, work.path(), &log, &lock)?;
         let checks = self.checks(&console, &ended, &work.path().join(DISK), work.path());
         if checks.iter().any(Check::is_failure) {
@@ -108,6 +111,11 @@ impl Level {
     pub fn tools(&self) -> Vec<(String, String)> {
         let qemu = ("qemu-system-riscv64".to_owned(), format!("{}, {}", self.machine.version, self.describe()));
         [vec![qemu], self.guest_files.origin()].concat()
+    }
+
+    /// The time after which a machine is killed.
+    pub fn limit(&self) -> Duration {
+        self.limit
     }
 
     /// How the machine runs, for messages.
@@ -161,12 +169,11 @@ impl Level {
     }
 
     /// The settings of the machine itself, with the command and environment that an image's init needs.
-    fn settings(&self, image: &Image) -> String {
-        let execution = &image.config.config;
+    pub fn settings(&self, environment: &[String], command: &[String]) -> String {
         Settings {
             modules: self.guest_files.modules(),
-            environment: execution.environment(),
-            command: &[execution.entrypoint(), execution.cmd()].concat(),
+            environment,
+            command,
             limit: self.limit,
             daemon_limit: self.limit * 3 / 4,
         }
