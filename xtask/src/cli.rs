@@ -11,6 +11,8 @@ use crate::http::Endpoint;
 use crate::os::process::run;
 use crate::os::terminal;
 
+pub mod version;
+
 /// Options that are accepted before or after any task.
 #[derive(Args)]
 pub struct Global {

@@ -1,9 +1,7 @@
 //! `cargo xtask <task>`: parses the command line and calls one task. Each task is a file of its own.
 
-use std::process::ExitCode;
-
-use anyhow::Result;
 use clap::{CommandFactory, Parser, Subcommand};
+use std::process::ExitCode;
 
 mod build;
 mod check_upstream;
@@ -29,7 +27,6 @@ mod release;
 mod smoke;
 mod upstream;
 mod verify_tini;
-mod version;
 
 /// Build, test and publish BuildKit for linux/riscv64
 #[derive(Parser)]
@@ -62,10 +59,10 @@ fn main() -> ExitCode {
     os::interrupt::with_signals(|| run(&Xtask::parse())).unwrap_or_else(|error| os::terminal::print_error(&error))
 }
 
-fn run(Xtask { global, task }: &Xtask) -> Result<ExitCode> {
+fn run(Xtask { global, task }: &Xtask) -> anyhow::Result<ExitCode> {
     global.apply();
     let root = &os::checkout::root()?;
-    let Some(task) = task else { return version::run(root, global, Xtask::command()) };
+    let Some(task) = task else { return cli::version::run(root, global, Xtask::command()) };
     match task {
         Task::Build(arguments) => build::run(root, arguments),
         Task::Image(arguments) => image::run(root, arguments).map(|()| ExitCode::SUCCESS),
