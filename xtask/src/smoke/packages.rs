@@ -76,6 +76,7 @@ pub fn run(root: &Utf8Path, dist: &Dist, level: &machine::Level) -> Result<Outco
     let mut checks = Vec::new();
     for name in STEPS.into_iter().filter(|name| has(name)) {
         checks.push(in_order(&checks, name, || {
+            print_status("packages", name);
             let seen = debian.step(name)?;
             if matches!(name, "deb-installs" | "rpm-installs") {
                 says_its_version(&seen, dist)?;
