@@ -28,7 +28,7 @@ pub mod sbom;
 
 pub use check::{Check, Verdict};
 pub use image_tags::image_tags;
-pub use record::{FileRecord, ImageRecord, Metadata, Proof, sha256sums};
+pub use record::{FileRecord, ImageRecord, Metadata, Proof, Subject, sha256sums};
 pub use release_name::ReleaseName;
 
 /// The directory of a build.

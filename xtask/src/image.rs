@@ -249,7 +249,9 @@ fn make(dist: &Dist, inputs: &Inputs, session: Session, lock: &BuildLock) -> Res
     staging.publish()?;
     Dist::update(&dist.folder, |metadata| {
         metadata.image = Some(record.clone());
-        metadata.proofs.retain(|proof| proof.image_digest == record.digest);
+        let mut proofs = std::mem::take(&mut metadata.proofs);
+        proofs.retain(|proof| proof.subject.is_in(metadata));
+        metadata.proofs = proofs;
     })?;
     Ok(record)
 }

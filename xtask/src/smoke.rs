@@ -1,19 +1,19 @@
-//! `cargo xtask smoke`: runs the image at three levels, each of which proves what the one before
-//! it cannot.
+//! `cargo xtask smoke`: runs the image at three levels, each of which proves what the one before it cannot, and the
+//! packages at a fourth.
 #![allow(clippy::disallowed_methods, reason = "asks the clock")]
 
 use std::ops::RangeInclusive;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, anyhow, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use camino::{Utf8Path, Utf8PathBuf};
 use clap::{Args, ValueEnum};
 use oci::file_tree::FileTree;
 use oci::layout::Image;
 use serde_json::json;
 
-use crate::dist::{Check, Dist, Proof, Verdict, check_table};
+use crate::dist::{Check, Dist, Proof, Subject as Tested, Verdict, check_table};
 use crate::http::Endpoint;
 use crate::os::clock::Timestamp;
 use crate::os::terminal;
@@ -22,17 +22,18 @@ mod build_results;
 mod builder;
 mod exec;
 mod machine;
+mod packages;
 
 /// In seconds: seven times what an idle x86-64 machine takes.
 const MACHINE_LIMIT: &str = "300";
 /// The limits that are accepted, in seconds.
 const MACHINE_LIMITS: RangeInclusive<u64> = 10..=24 * 60 * 60;
 
-/// Run the image: its commands, a buildx builder, and real builds in an emulated riscv64 machine
+/// Run the image and the packages: commands, a buildx builder, and real builds in an emulated riscv64 machine
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
-  cargo xtask smoke                       all three levels, on the image in dist/
+  cargo xtask smoke                       all levels, on the image and the packages in dist/
   cargo xtask smoke --level machine       boot the image under a riscv64 kernel, and build images in it
   cargo xtask smoke --level exec x.tar    test an OCI layout or archive instead of the image in dist/
   cargo xtask smoke --json                print the checks as JSON to standard output
@@ -41,6 +42,8 @@ Levels:
   exec      runs the image's commands, natively or under qemu-user
   builder   creates a buildx builder from the image and builds with it; needs Docker Engine, buildx, binfmt_misc
   machine   builds for linux/riscv64 and linux/amd64 in a virtual machine; needs qemu-system, but no root
+  packages  installs, upgrades and removes the packages of dist/ in a riscv64 Debian container, and boots it with systemd;
+            needs docker or podman, binfmt_misc, qemu-system. Part of `all` if dist/ has packages
 
 Exit status: 0 no check failed, 1 a check failed or could not start, 2 invalid arguments.")]
 pub struct Smoke {
@@ -82,7 +85,9 @@ enum Choice {
     Builder,
     /// Build images in a riscv64 machine
     Machine,
-    /// All three, in this order
+    /// Install the packages, and boot what they are installed in
+    Packages,
+    /// All of them that dist/ has something for, in this order
     All,
 }
 
@@ -91,6 +96,7 @@ enum Level {
     Exec,
     Builder,
     Machine,
+    Packages,
 }
 
 /// The result of one level.
@@ -101,11 +107,13 @@ pub struct Outcome {
 }
 
 impl Choice {
-    fn levels(self) -> &'static [Level] {
+    fn levels(self, has_packages: bool) -> &'static [Level] {
         match self {
             Self::Exec => &[Level::Exec],
             Self::Builder => &[Level::Builder],
             Self::Machine => &[Level::Machine],
+            Self::Packages => &[Level::Packages],
+            Self::All if has_packages => &[Level::Exec, Level::Builder, Level::Machine, Level::Packages],
             Self::All => &[Level::Exec, Level::Builder, Level::Machine],
         }
     }
@@ -118,6 +126,7 @@ impl Level {
             Self::Exec => "exec",
             Self::Builder => "builder",
             Self::Machine => "machine",
+            Self::Packages => "packages",
         }
     }
 
@@ -127,6 +136,7 @@ impl Level {
             Self::Exec => exec::missing(),
             Self::Builder => builder::missing(),
             Self::Machine => machine::Level::missing(),
+            Self::Packages => packages::missing(),
         }
     }
 }
@@ -140,12 +150,47 @@ struct Subject {
     dist: Option<Dist>,
 }
 
+impl Subject {
+    /// What a level tests, for people and for the record.
+    fn of(&self, level: Level) -> (String, Tested) {
+        match &self.dist {
+            Some(dist) if level == Level::Packages => {
+                let packages = dist.record.packages.clone();
+                let names: Vec<&str> = packages.iter().map(|package| package.name.as_str()).collect();
+                (names.join(", "), Tested::Packages { packages })
+            }
+            _ => {
+                let image_digest = self.image.digest.clone();
+                (format!("{} {image_digest}", self.shown), Tested::Image { image_digest })
+            }
+        }
+    }
+}
+
+/// Whether there are packages to test.
+///
+/// # Errors
+/// If there are none, and they were asked for.
+fn has_packages(root: &Utf8Path, arguments: &Smoke) -> Result<bool> {
+    let dist = match &arguments.image {
+        Some(_) => None,
+        None => Some(Dist::open(root, arguments.dist.as_deref())?),
+    };
+    let has_packages = dist.as_ref().is_some_and(|dist| !dist.record.packages.is_empty());
+    if arguments.level == Choice::Packages && !has_packages {
+        let place = dist.map_or_else(|| "an image".to_owned(), |dist| dist.folder.to_string());
+        bail!("{place} has no packages to test; run `cargo xtask package`, and leave out the argument");
+    }
+    Ok(has_packages)
+}
+
 /// Runs the task in the checkout at `root`.
 ///
 /// # Errors
 /// If the image cannot be read or a tool is missing. A failed check is not an error; it sets the exit status.
 pub fn run(root: &Utf8Path, arguments: &Smoke) -> Result<ExitCode> {
-    let levels = arguments.level.levels();
+    let has_packages = has_packages(root, arguments)?;
+    let levels = arguments.level.levels(has_packages);
     let missing: Vec<String> = levels.iter().flat_map(|level| level.missing()).collect();
     if !missing.is_empty() {
         bail!("no level was run, because this host is not ready:\n  {}", missing.join("\n  "));
@@ -154,7 +199,8 @@ pub fn run(root: &Utf8Path, arguments: &Smoke) -> Result<ExitCode> {
     let mut proofs = Vec::new();
     for level in levels {
         let (began, started) = (Timestamp::now()?, Instant::now());
-        check_table::heading(&format!("{}: {} {}", level.name(), subject.shown, subject.image.digest));
+        let (heading, tested) = subject.of(*level);
+        check_table::heading(&format!("{}: {heading}", level.name()));
         let source = subject.dist.as_ref().map(|dist| &dist.record.source);
         let outcome = match level {
             Level::Exec => exec::run(root, &subject.image, &subject.tree, source)?,
@@ -164,11 +210,16 @@ pub fn run(root: &Utf8Path, arguments: &Smoke) -> Result<ExitCode> {
                 let level = machine::Level::prepare(root, archive, limit)?;
                 level.run(root, &subject.image, &subject.tree)?
             }
+            Level::Packages => {
+                let dist = subject.dist.as_ref().context("packages are in a dist, and an image has none")?;
+                let (archive, limit) = (arguments.debian_archive.as_ref(), arguments.machine_limit);
+                packages::run(root, dist, &machine::Level::prepare(root, archive, limit)?)?
+            }
         };
         outcome.checks.iter().for_each(check_table::row);
         let proof = Proof {
             name: format!("smoke {}", level.name()),
-            image_digest: subject.image.digest.clone(),
+            subject: tested,
             began,
             seconds: started.elapsed().as_secs(),
             tools: outcome.tools,

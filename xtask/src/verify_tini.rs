@@ -15,7 +15,7 @@ use oci::file_tree::{FileTree, Node};
 use oci::layout::Image;
 use serde_json::json;
 
-use crate::dist::{Check, Dist, Proof, Verdict, check_table};
+use crate::dist::{self, Check, Dist, Proof, Verdict, check_table};
 use crate::engine::{Choice, Engine, Kind, Session};
 use crate::os::clock::Timestamp;
 use crate::os::{files, host, terminal};
@@ -123,7 +123,7 @@ pub fn run(root: &Utf8Path, arguments: &VerifyTini) -> Result<ExitCode> {
 
     let proof = Proof {
         name: "verify-tini".to_owned(),
-        image_digest: subject.image.digest.clone(),
+        subject: dist::Subject::Image { image_digest: subject.image.digest.clone() },
         began,
         seconds: started.elapsed().as_secs(),
         tools: tools(engine.as_ref().ok()),

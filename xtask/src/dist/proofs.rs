@@ -1,10 +1,10 @@
-//! The proofs that an image needs before it is published: which checks each has to pass, which proofs are
+//! The proofs that an image and packages need before they are published: which checks each has to pass, which proofs are
 //! missing, and when a new one replaces an older one. A check that was not run proves nothing.
 
 use crate::dist::check::Verdict;
 use crate::dist::record::{Metadata, Proof};
 
-/// A proof that an image needs, and the checks that it has to pass.
+/// A proof that a release needs, and the checks that it has to pass.
 #[derive(Clone, Copy, Debug)]
 pub struct Required {
     /// The task and its level.
@@ -14,13 +14,17 @@ pub struct Required {
 }
 
 /// All proofs. Each level of `smoke` proves something else: that the programs start, that buildx
-/// can use the image, and that a build for two platforms works in it.
-pub const REQUIRED: [Required; 4] = [
+/// can use the image, that a build for two platforms works in it, and that the packages can be installed and used.
+pub const REQUIRED: [Required; 5] = [
     Required { name: "verify-tini", checks: &VERIFY_TINI },
     Required { name: "smoke exec", checks: &SMOKE_EXEC },
     Required { name: "smoke builder", checks: &SMOKE_BUILDER },
     Required { name: "smoke machine", checks: &SMOKE_MACHINE },
+    Required { name: PACKAGES, checks: &SMOKE_PACKAGES },
 ];
+
+/// Of the packages. All others are of the image.
+const PACKAGES: &str = "smoke packages";
 
 /// All but `host-init` and `host-init-in-image`, which are about the host of the engine and not about the image.
 const VERIFY_TINI: [&str; 25] = [
@@ -79,11 +83,33 @@ const MULTI_PLATFORM: &str = "build-multi-platform";
 const SMOKE_MACHINE: [&str; 6] =
     ["machine-boots", "daemon-answers", "build-riscv64", MULTI_PLATFORM, "daemon-stops", "machine-powers-off"];
 
-/// The proofs of the recorded image, in the order of [`REQUIRED`].
+/// The checks of a format begin with its name.
+const SMOKE_PACKAGES: [&str; 13] = [
+    "deb-upgrades",
+    "deb-removes",
+    "deb-purges",
+    "deb-installs",
+    "deb-units",
+    "rpm-installs",
+    "deb-boots",
+    "deb-listens",
+    "deb-answers",
+    "deb-builds",
+    "deb-restarts",
+    "deb-stops",
+    "deb-powers-off",
+];
+
+/// The proofs that this record needs: that of packages only if it has some.
+pub fn required(record: &Metadata) -> impl Iterator<Item = Required> {
+    let has_packages = !record.packages.is_empty();
+    REQUIRED.into_iter().filter(move |required| has_packages || required.name != PACKAGES)
+}
+
+/// The needed proofs of the recorded image and packages, in the order of [`REQUIRED`].
 pub fn valid(record: &Metadata) -> impl Iterator<Item = &Proof> {
-    let digest = record.image_digest();
-    let of = move |required: &Required| record.proofs.iter().find(|proof| proof.name == required.name);
-    REQUIRED.iter().filter_map(of).filter(move |proof| Some(&proof.image_digest) == digest)
+    let of = move |required: Required| record.proofs.iter().find(|proof| proof.name == required.name);
+    required(record).filter_map(of).filter(move |proof| proof.subject.is_in(record))
 }
 
 /// The number of checks of a proof with that verdict.
@@ -94,11 +120,12 @@ pub fn count(proof: &Proof, verdict: Verdict) -> usize {
 /// The missing proofs, each with the reason: a proof is there if all its required checks passed and none failed.
 pub fn missing(record: &Metadata) -> Vec<(&'static str, String)> {
     let mut missing = Vec::new();
-    for required in REQUIRED {
+    for required in required(record) {
         let name = required.name;
         let Some(proof) = valid(record).find(|proof| proof.name == name) else {
             let is_there = record.proofs.iter().any(|proof| proof.name == name);
-            missing.push((name, if is_there { "is of another image" } else { "was not run" }.to_owned()));
+            let of_what = if name == PACKAGES { "is of other packages" } else { "is of another image" };
+            missing.push((name, if is_there { of_what } else { "was not run" }.to_owned()));
             continue;
         };
         let failed = proof.checks.iter().filter(|check| check.is_failure());
@@ -111,8 +138,13 @@ pub fn missing(record: &Metadata) -> Vec<(&'static str, String)> {
 /// The required checks that were not run, in one sentence; `None` if all were.
 fn not_run(required: &Required, record: &Metadata, proof: &Proof) -> Option<String> {
     let has_emulators = record.image.as_ref().is_some_and(|image| image.emulators.is_some());
+    let has_format = |format: &str| record.packages.iter().any(|package| package.name.ends_with(format));
     let was_run = |name: &str| {
-        let is_impossible = name == MULTI_PLATFORM && !has_emulators;
+        let is_impossible = match name {
+            MULTI_PLATFORM => !has_emulators,
+            name if required.name == PACKAGES => !name.split_once('-').is_some_and(|(format, _)| has_format(format)),
+            _ => false,
+        };
         is_impossible || has(proof, name, Verdict::Pass) || has(proof, name, Verdict::Fail)
     };
     let names: Vec<&str> = required.checks.iter().copied().filter(|name| !was_run(name)).collect();
@@ -139,13 +171,13 @@ pub fn add(record: &mut Metadata, proof: Proof) -> Option<Proof> {
     None
 }
 
-/// Whether `new` replaces `old`, of the same name. A failure always does, as does any result of another image.
+/// Whether `new` replaces `old`, of the same name. A failure always does, as does any result of something else.
 /// Otherwise `new` has to pass every required check that `old` passed or failed: a run with fewer tools neither
 /// takes a proof away nor hides a failure.
 fn replaces(new: &Proof, old: &Proof) -> bool {
     let was_decided = |name: &str| has(old, name, Verdict::Pass) || has(old, name, Verdict::Fail);
     let required = REQUIRED.iter().find(|required| required.name == new.name).map_or(&[][..], |found| found.checks);
-    new.image_digest != old.image_digest
+    new.subject != old.subject
         || count(new, Verdict::Fail) > 0
         || required.iter().filter(|name| was_decided(name)).all(|name| has(new, name, Verdict::Pass))
 }
@@ -174,6 +206,7 @@ mod tests {
 
     use super::*;
     use crate::dist::check::Check;
+    use crate::dist::record::{FileRecord, Subject};
     use crate::dist::samples;
 
     /// `verify-tini` with every check, changed.
@@ -256,9 +289,46 @@ mod tests {
             assert_eq!(is_kept(old, new), expected, "{old:?}\n{new:?}");
         }
         let mut of_another_image = without_engine();
-        of_another_image.image_digest = Digest::from(Sha256::from_bytes(&[9; 32]));
+        of_another_image.subject = Subject::Image { image_digest: Digest::from(Sha256::from_bytes(&[9; 32])) };
         assert!(!is_kept(&full, &of_another_image));
         assert!(!is_kept(&of_another_image, &full));
+    }
+
+    #[test]
+    fn packages_need_a_proof_of_their_own_and_of_these_very_bytes() {
+        let mut record = samples::proved_record();
+        let package = |name: &str, byte| FileRecord {
+            name: name.to_owned(),
+            size_bytes: 18,
+            sha256: Sha256::from_bytes(&[byte; 32]),
+        };
+        let reasons = |record: &Metadata| {
+            let reasons = missing(record).into_iter().map(|(name, why)| format!("`{name}` {why}"));
+            reasons.collect::<Vec<_>>().join("\n")
+        };
+        let of = |record: &Metadata, names: &[&str]| Proof {
+            name: PACKAGES.to_owned(),
+            subject: Subject::Packages { packages: record.packages.clone() },
+            checks: names.iter().map(|name| Check::pass(name, "the sample")).collect(),
+            ..record.proofs[0].clone()
+        };
+        record.packages = vec![package("buildkit_0.32.2-1_riscv64.deb", 1)];
+        expect!["`smoke packages` was not run"].assert_eq(&reasons(&record));
+
+        let of_deb: Vec<&str> = SMOKE_PACKAGES.into_iter().filter(|name| name.starts_with("deb-")).collect();
+        record.proofs.push(of(&record, &of_deb));
+        assert_eq!(reasons(&record), "", "without an RPM its checks are not needed");
+
+        record.packages.push(package("buildkit-0.32.2-1.riscv64.rpm", 2));
+        expect!["`smoke packages` is of other packages"].assert_eq(&reasons(&record));
+
+        record.proofs.pop();
+        record.proofs.push(of(&record, &of_deb));
+        expect!["`smoke packages` is not proved: of its 13 required checks, rpm-installs did not run: there is no such check in the record"]
+            .assert_eq(&reasons(&record));
+
+        let text = serde_json::to_string(&record).expect("is written");
+        assert_eq!(serde_json::from_str::<Metadata>(&text).expect("is read"), record);
     }
 
     #[test]

@@ -43,7 +43,7 @@ pub struct Metadata {
     /// The packages for distributions, once there are any.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub packages: Vec<FileRecord>,
-    /// Test results of the image, one of each name: the latest, unless an earlier one proves more.
+    /// Test results of the image and the packages, one of each name: the latest, unless an earlier one proves more.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub proofs: Vec<Proof>,
 }
@@ -78,13 +78,23 @@ pub struct ImageRecord {
     pub inputs: Sha256,
 }
 
-/// The result of one task that tested the image.
+/// What a task tested.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Subject {
+    /// The image, by the digest of its manifest.
+    Image { image_digest: Digest },
+    /// The packages.
+    Packages { packages: Vec<FileRecord> },
+}
+
+/// The result of one task that tested the image or the packages.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Proof {
     /// The task and its level: `verify-tini`, `smoke exec`.
     pub name: String,
-    /// Digest of the tested image manifest.
-    pub image_digest: Digest,
+    #[serde(flatten)]
+    pub subject: Subject,
     /// When it began.
     pub began: Timestamp,
     pub seconds: u64,
@@ -100,6 +110,16 @@ pub struct FileRecord {
     pub size_bytes: u64,
     /// SHA-256 of the content.
     pub sha256: Sha256,
+}
+
+impl Subject {
+    /// Whether the record is still of what was tested.
+    pub fn is_in(&self, record: &Metadata) -> bool {
+        match self {
+            Self::Image { image_digest } => record.image_digest() == Some(image_digest),
+            Self::Packages { packages } => record.packages == *packages,
+        }
+    }
 }
 
 impl ImageRecord {

@@ -5,8 +5,8 @@ use oci::digest::Sha256;
 use crate::dist::check::Check;
 use crate::dist::image_tags::image_tags;
 use crate::dist::names;
-use crate::dist::proofs::{REQUIRED, Required};
-use crate::dist::record::{FileRecord, ImageRecord, Metadata, Proof};
+use crate::dist::proofs::{self, Required};
+use crate::dist::record::{FileRecord, ImageRecord, Metadata, Proof, Subject};
 use crate::go::{BuildInfo, GoRecord, Module};
 use crate::upstream::{CommitId, PACKAGE, Source, Version};
 
@@ -80,13 +80,13 @@ pub fn proved_record() -> Metadata {
     });
     let proof = |required: Required| Proof {
         name: required.name.to_owned(),
-        image_digest: image_digest.clone(),
+        subject: Subject::Image { image_digest: image_digest.clone() },
         began: "2026-11-22T22:38:41Z".parse().expect("a date"),
         seconds: 36,
         tools: vec![("docker".to_owned(), "20.10.24+dfsg1".to_owned()), ("qemu".to_owned(), "7.2.22".to_owned())],
         checks: required.checks.iter().map(|name| Check::pass(name, "the sample")).collect(),
     };
-    record.proofs = REQUIRED.map(proof).into();
+    record.proofs = proofs::required(&record).map(proof).collect();
     record.proofs[0].checks.push(Check::not_run("host-init", "no engine\n  is here"));
     record
 }

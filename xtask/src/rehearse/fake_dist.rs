@@ -17,8 +17,8 @@ use serde_json::json;
 
 use crate::dist::image_config::{self, BuiltConfig, Facts};
 use crate::dist::names::{COMMANDS, LAYOUT};
-use crate::dist::proofs::{REQUIRED, Required};
-use crate::dist::{Check, Dist, ImageRecord, Metadata, Proof, assemble, image_sbom, image_tags, recipe};
+use crate::dist::proofs::{self, Required};
+use crate::dist::{Check, Dist, ImageRecord, Metadata, Proof, Subject, assemble, image_sbom, image_tags, recipe};
 use crate::go::{BuildInfo, GoRecord, Module};
 use crate::os::clock::Timestamp;
 use crate::os::files;
@@ -71,7 +71,7 @@ pub fn make(folder: &Utf8Path, source: &Source) -> Result<()> {
     assemble::assemble(folder, &mut record, COMMANDS.map(build_info))?;
     let mut image = image(&folder.join(LAYOUT), source)?;
     image.sbom = Some(image_sbom::write(folder, source, &image)?);
-    record.proofs = REQUIRED.map(|required| proof(required, source, &image.digest)).into();
+    record.proofs = proofs::required(&record).map(|required| proof(required, source, &image.digest)).collect();
     record.image = Some(image);
     Dist::create(folder, record)
 }
@@ -91,7 +91,7 @@ fn proof(required: Required, source: &Source, image_digest: &Digest) -> Proof {
     let nothing = "nothing was proved: this is a fake dist, made for a rehearsal";
     Proof {
         name: required.name.to_owned(),
-        image_digest: image_digest.clone(),
+        subject: Subject::Image { image_digest: image_digest.clone() },
         began: source.source_date,
         seconds: 0,
         tools: vec![("fake dist".to_owned(), "no tool was used".to_owned())],

@@ -1,12 +1,13 @@
 //! The level `machine`: boots the image's files under a riscv64 kernel in qemu. The image's entrypoint
 //! starts BuildKit, which runs a build with `RUN` for riscv64, then one for riscv64 and amd64 with the image's own
 //! emulators; the host reads the results back and checks them.
-#![allow(clippy::disallowed_methods, reason = "asks the clock")]
+#![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "asks the clock, and names a lock")]
 
+use std::fs::File;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
-use camino::{Utf8Path, Utf8PathBuf};
+use camino::Utf8Path;
 use oci::file_tree::FileTree;
 use oci::layout::Image;
 
@@ -17,12 +18,12 @@ use crate::os::host;
 use crate::os::terminal::{Progress, Unit, clock, note, print_status};
 use crate::smoke::Outcome;
 use crate::smoke::build_results::{self, Built};
-use crate::smoke::machine::console::{PHASES, StatusLine, plain};
+use crate::smoke::machine::console::{Console, Phases};
 use crate::smoke::machine::kernel::{FIRMWARE, GuestFiles, KERNEL};
 use crate::smoke::machine::qemu::{Boot, Machine};
 use crate::smoke::machine::settings::Settings;
 
-mod console;
+pub mod console;
 mod cpio;
 mod debian;
 mod disk;
@@ -34,10 +35,30 @@ mod settings;
 
 /// The results take 4 MB.
 const DISK_BYTES: u64 = 64 << 20;
-const TAIL_LINES: usize = 30;
-/// A check for each of [`PHASES`], in the same order.
+/// The phases that `init.sh` reports.
+const PHASES: [&str; 6] = ["userspace", "daemon", "riscv64", "both", "stopped", "end"];
+/// A check for each of them, in the same order.
 const CHECKS: [&str; 6] =
     ["machine-boots", "daemon-answers", "build-riscv64", "build-multi-platform", "daemon-stops", "machine-powers-off"];
+
+/// The file behind `/dev/vda`.
+const DISK: &str = "disk";
+const INIT: &str = include_str!("machine/init.sh");
+
+/// What a machine boots.
+pub struct Guest<'a> {
+    /// Its files are below `/image`.
+    pub image: &'a Image,
+    pub tree: &'a FileTree,
+    /// The first process, `/init`.
+    pub init: &'a str,
+    /// `/test.sh`, if there is one.
+    pub script: Option<&'a str>,
+    /// `/settings`.
+    pub settings: &'a str,
+    /// Those that the scripts report.
+    pub phases: Phases,
+}
 
 /// The level, with the tools and files that it needs.
 pub struct Level {
@@ -48,14 +69,6 @@ pub struct Level {
 
 /// What `init.sh` says instead of a build for two platforms.
 const NO_EMULATORS: &str = "none";
-
-/// The state of the guest, as far as its console shows it.
-#[derive(Default)]
-struct Console {
-    reached: Vec<(&'static str, String, String)>,
-    failed: Option<(&'static str, String)>,
-    tail: Vec<String>,
-}
 
 impl Level {
     /// What this host is missing, each with the command that installs it.
@@ -82,9 +95,49 @@ impl Level {
         let log = folder.join("console.log");
         let lock = files::lock(&folder.join("machine.lock"), || note("waiting for another run of smoke"))?;
         let work = Staging::new(&folder.join("machine"))?;
-        let (initramfs, disk) = (work.path().join("initramfs"), work.path().join("disk"));
+        let execution = &image.config.config;
+        let command = [execution.entrypoint(), execution.cmd()].concat();
+        let settings = &self.settings(execution.environment(), &command);
+        let guest = Guest { image, tree, init: INIT, script: None, settings, phases: &PHASES };
+        let (console, ended) = self.boot(&guest, work.path(), &log, &lock)?;
+        let checks = self.checks(&console, &ended, &work.path().join(DISK), work.path());
+        if checks.iter().any(Check::is_failure) {
+            console.print_tail(&log);
+        }
+        Ok(Outcome { checks, tools: self.tools() })
+    }
+
+    /// Name and version of all that a machine is made of.
+    pub fn tools(&self) -> Vec<(String, String)> {
+        let qemu = ("qemu-system-riscv64".to_owned(), format!("{}, {}", self.machine.version, self.describe()));
+        [vec![qemu], self.guest_files.origin()].concat()
+    }
+
+    /// The time after which a machine is killed.
+    pub fn limit(&self) -> Duration {
+        self.limit
+    }
+
+    /// How the machine runs, for messages.
+    pub fn describe(&self) -> &'static str {
+        self.machine.describe()
+    }
+
+    /// Boots a guest, with files in the directory `work`, and waits for its end: that is the first line of the error
+    /// unless it powered itself off.
+    ///
+    /// # Errors
+    /// If the machine cannot be prepared.
+    pub fn boot(
+        &self,
+        guest: &Guest<'_>,
+        work: &Utf8Path,
+        log: &Utf8Path,
+        lock: &File,
+    ) -> Result<(Console, Result<(), String>)> {
+        let (initramfs, disk) = (work.join("initramfs"), work.join(DISK));
         let started = Instant::now();
-        initramfs::write(&initramfs, image, tree, &self.guest_files, &self.settings(image))?;
+        initramfs::write(&initramfs, guest, &self.guest_files)?;
         qemu::make_disk(&disk, DISK_BYTES)?;
         print_status(
             "machine",
@@ -97,13 +150,13 @@ impl Level {
             firmware: &firmware,
             initramfs: &initramfs,
             disk: &disk,
-            console: &log,
+            console: log,
             limit: self.limit,
         };
-        let mut console = Console::default();
+        let mut console = Console::new(guest.phases);
         let mut progress = Progress::new("machine", Unit::Count("phases"));
-        progress.set_total(PHASES.len() as u64);
-        let ended = self.machine.run(boot, &lock, |line| match line {
+        progress.set_total(guest.phases.len() as u64);
+        let ended = self.machine.run(boot, lock, |line| match line {
             Some(line) => console.take(line, &mut progress),
             None => progress.tick(),
         });
@@ -112,20 +165,15 @@ impl Level {
             ensure!(status.success(), "qemu ended with {status}");
             Ok(())
         });
-        let checks = self.checks(&console, ended, &disk, work.path());
-        if checks.iter().any(Check::is_failure) {
-            print_console(&console.tail, &log);
-        }
-        let qemu = ("qemu-system-riscv64".to_owned(), format!("{}, {}", self.machine.version, self.machine.describe()));
-        Ok(Outcome { checks, tools: [vec![qemu], self.guest_files.origin()].concat() })
+        Ok((console, ended.map_err(|error| first_line(&error))))
     }
 
-    fn settings(&self, image: &Image) -> String {
-        let execution = &image.config.config;
+    /// The settings of the machine itself, with the command and environment that an image's init needs.
+    pub fn settings(&self, environment: &[String], command: &[String]) -> String {
         Settings {
             modules: self.guest_files.modules(),
-            environment: execution.environment(),
-            command: &[execution.entrypoint(), execution.cmd()].concat(),
+            environment,
+            command,
             limit: self.limit,
             daemon_limit: self.limit * 3 / 4,
         }
@@ -133,13 +181,12 @@ impl Level {
     }
 
     /// A check for each phase. A build passes only if its result can be read back.
-    fn checks(&self, console: &Console, ended: Result<()>, disk: &Utf8Path, folder: &Utf8Path) -> Vec<Check> {
+    fn checks(&self, console: &Console, ended: &Result<(), String>, disk: &Utf8Path, folder: &Utf8Path) -> Vec<Check> {
         let unpacked = disk::unpack(disk, folder);
         let read = |name: &str| match &unpacked {
             Ok(()) => build_results::read(&disk::result(folder, name)?),
             Err(error) => Err(anyhow::anyhow!("{error:#}")),
         };
-        let ended = ended.map_err(|error| first_line(&error));
         let mut checks: Vec<Check> = Vec::new();
         for (phase, name) in PHASES.into_iter().zip(CHECKS) {
             let check = match console.detail(phase) {
@@ -161,7 +208,7 @@ impl Level {
                         Err(error) => Check::fail(name, format!("{error:#}")),
                     }
                 }
-                None => console.missing(phase, name, &ended, self.limit, checks.iter().any(Check::is_failure)),
+                None => console.missing(phase, name, ended, self.limit, checks.iter().any(Check::is_failure)),
             };
             checks.push(check);
         }
@@ -200,58 +247,6 @@ fn expect(built: &[Built], architectures: &[&str]) -> Result<String> {
 
 fn first_line(error: &anyhow::Error) -> String {
     format!("{error:#}").lines().next().unwrap_or_default().to_owned()
-}
-
-impl Console {
-    fn take(&mut self, line: &str, progress: &mut Progress) {
-        if self.tail.len() == TAIL_LINES {
-            self.tail.remove(0);
-        }
-        self.tail.push(plain(line));
-        match StatusLine::parse(line) {
-            Some(StatusLine::Reached { phase, seconds, detail }) if self.detail(phase).is_none() => {
-                progress.advance(1);
-                progress.print(&format!("{:>9} {phase:<10} {} {detail}", "", clock(progress.elapsed())));
-                self.reached.push((phase, seconds, plain(&detail)));
-            }
-            Some(StatusLine::Failed { phase, why }) => {
-                self.failed.get_or_insert((phase, plain(&why)));
-            }
-            _ => {}
-        }
-    }
-
-    fn detail(&self, phase: &str) -> Option<(&str, &str)> {
-        let found = self.reached.iter().find(|(reached, ..)| *reached == phase)?;
-        Some((&found.1, &found.2))
-    }
-
-    /// The check of a phase that was not reached.
-    fn missing(
-        &self,
-        phase: &str,
-        name: &str,
-        ended: &Result<(), String>,
-        limit: Duration,
-        has_failure: bool,
-    ) -> Check {
-        match (&self.failed, ended) {
-            (Some((failed, why)), _) if *failed == phase => Check::fail(name, why),
-            _ if has_failure => Check::not_run(name, "the machine did not reach this phase"),
-            (_, Ok(())) => Check::fail(name, "the machine powered off before this phase; see its console"),
-            (_, Err(why)) if why.contains("took longer than") => {
-                Check::fail(name, format!("the machine hung: it was ended after {} s", limit.as_secs()))
-            }
-            (_, Err(why)) => Check::fail(name, why),
-        }
-    }
-}
-
-fn print_console(tail: &[String], console: &Utf8PathBuf) {
-    eprintln!("--- the last lines of the machine's console, {console}");
-    for line in tail {
-        eprintln!("    {line}");
-    }
 }
 
 #[cfg(test)]

@@ -1,25 +1,33 @@
 //! The console of the riscv64 machine: its lines, split in bounded memory, and the status lines among
-//! them that `init.sh` prints.
+//! them that the guest's scripts print.
 
-/// The phases of the machine, in the order in which they are reached.
-pub const PHASES: [&str; 6] = ["userspace", "daemon", "riscv64", "both", "stopped", "end"];
+use std::time::Duration;
+
+use camino::Utf8Path;
+
+use crate::dist::Check;
+use crate::os::terminal::{Progress, clock};
+
+/// The phases of a guest, in the order in which they are reached.
+pub type Phases = &'static [&'static str];
+const TAIL_LINES: usize = 30;
 /// Stands in place of a phase when the machine cannot go on.
 const FAILED: &str = "failed";
 /// The guest decides what it prints: the rest of a longer line is dropped.
 const LONGEST_LINE_BYTES: usize = 8 << 10;
 
-/// A status line of `init.sh`: `smoke: SECONDS PHASE DETAIL` or `smoke: SECONDS failed PHASE WHY`.
+/// A status line of a guest: `smoke: SECONDS PHASE DETAIL` or `smoke: SECONDS failed PHASE WHY`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum StatusLine {
     Reached {
-        /// One of [`PHASES`].
+        /// One of those that the guest has.
         phase: &'static str,
         /// Seconds since the kernel started, with two decimals.
         seconds: String,
         detail: String,
     },
     Failed {
-        /// One of [`PHASES`].
+        /// One of those that the guest has.
         phase: &'static str,
         why: String,
     },
@@ -27,14 +35,14 @@ pub enum StatusLine {
 
 impl StatusLine {
     /// Reads a line of the console; `None` for any other output.
-    pub fn parse(line: &str) -> Option<Self> {
+    pub fn parse(line: &str, phases: Phases) -> Option<Self> {
         // The kernel's own messages may precede it on the same line.
         let (_, rest) = line.trim_end().split_once("smoke: ")?;
         let (seconds, rest) = rest.split_once(' ')?;
         let is_number =
             seconds.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.') && seconds.parse::<f64>().is_ok();
         let (word, rest) = rest.split_once(' ').unwrap_or((rest, ""));
-        let known = |word: &str| PHASES.into_iter().find(|phase| *phase == word);
+        let known = |word: &str| phases.iter().copied().find(|phase| *phase == word);
         if !is_number {
             return None;
         }
@@ -43,6 +51,72 @@ impl StatusLine {
             return Some(Self::Failed { phase: known(phase)?, why: why.to_owned() });
         }
         Some(Self::Reached { phase: known(word)?, seconds: seconds.to_owned(), detail: rest.to_owned() })
+    }
+}
+
+/// The state of the guest, as far as its console shows it.
+pub struct Console {
+    phases: Phases,
+    reached: Vec<(&'static str, String, String)>,
+    failed: Option<(&'static str, String)>,
+    tail: Vec<String>,
+}
+
+impl Console {
+    pub fn new(phases: Phases) -> Self {
+        Self { phases, reached: Vec::new(), failed: None, tail: Vec::new() }
+    }
+
+    pub fn take(&mut self, line: &str, progress: &mut Progress) {
+        if self.tail.len() == TAIL_LINES {
+            self.tail.remove(0);
+        }
+        self.tail.push(plain(line));
+        match StatusLine::parse(line, self.phases) {
+            Some(StatusLine::Reached { phase, seconds, detail }) if self.detail(phase).is_none() => {
+                progress.advance(1);
+                progress.print(&format!("{:>9} {phase:<10} {} {detail}", "", clock(progress.elapsed())));
+                self.reached.push((phase, seconds, plain(&detail)));
+            }
+            Some(StatusLine::Failed { phase, why }) => {
+                self.failed.get_or_insert((phase, plain(&why)));
+            }
+            _ => {}
+        }
+    }
+
+    /// When a phase was reached, in seconds after boot, and what the guest said then.
+    pub fn detail(&self, phase: &str) -> Option<(&str, &str)> {
+        let found = self.reached.iter().find(|(reached, ..)| *reached == phase)?;
+        Some((&found.1, &found.2))
+    }
+
+    /// The check of a phase that was not reached.
+    pub fn missing(
+        &self,
+        phase: &str,
+        name: &str,
+        ended: &Result<(), String>,
+        limit: Duration,
+        has_failure: bool,
+    ) -> Check {
+        match (&self.failed, ended) {
+            (Some((failed, why)), _) if *failed == phase => Check::fail(name, why),
+            _ if has_failure => Check::not_run(name, "the machine did not reach this phase"),
+            (_, Ok(())) => Check::fail(name, "the machine powered off before this phase; see its console"),
+            (_, Err(why)) if why.contains("took longer than") => {
+                Check::fail(name, format!("the machine hung: it was ended after {} s", limit.as_secs()))
+            }
+            (_, Err(why)) => Check::fail(name, why),
+        }
+    }
+
+    /// Prints the last lines, for a person who looks for the cause of a failure. `log` has all of them.
+    pub fn print_tail(&self, log: &Utf8Path) {
+        eprintln!("--- the last lines of the machine's console, {log}");
+        for line in &self.tail {
+            eprintln!("    {line}");
+        }
     }
 }
 
@@ -76,14 +150,19 @@ mod tests {
     use super::*;
     use crate::os::mutated_input;
 
+    const PHASES: Phases = &["userspace", "daemon", "riscv64", "end"];
+
     #[test]
     fn status_lines_are_found_in_the_console() {
         let reached =
             |phase, detail: &str| StatusLine::Reached { phase, seconds: "8.04".to_owned(), detail: detail.to_owned() };
-        assert_eq!(StatusLine::parse("smoke: 8.04 userspace 6.12.107\r\n"), Some(reached("userspace", "6.12.107")));
-        assert_eq!(StatusLine::parse("[ 9.1] ext4: x smoke: 8.04 end"), Some(reached("end", "")));
+        assert_eq!(
+            StatusLine::parse("smoke: 8.04 userspace 6.12.107\r\n", PHASES),
+            Some(reached("userspace", "6.12.107"))
+        );
+        assert_eq!(StatusLine::parse("[ 9.1] ext4: x smoke: 8.04 end", PHASES), Some(reached("end", "")));
         let failed = StatusLine::Failed { phase: "daemon", why: "it ended with exit status 3".to_owned() };
-        assert_eq!(StatusLine::parse("smoke: 9.00 failed daemon it ended with exit status 3"), Some(failed));
+        assert_eq!(StatusLine::parse("smoke: 9.00 failed daemon it ended with exit status 3", PHASES), Some(failed));
         for line in [
             "",
             "smoke: ",
@@ -93,7 +172,7 @@ mod tests {
             "smoke: 1.0 failed end",
             "#5 DONE 8.3s",
         ] {
-            assert_eq!(StatusLine::parse(line), None, "{line}");
+            assert_eq!(StatusLine::parse(line, PHASES), None, "{line}");
         }
     }
 
@@ -121,7 +200,7 @@ mod tests {
                 // A byte that is not UTF-8 becomes one character of three bytes.
                 assert!(line.len() <= 3 * LONGEST_LINE_BYTES);
                 assert!(!plain(line).chars().any(|c| c.is_control() && c != '\t'));
-                match StatusLine::parse(line) {
+                match StatusLine::parse(line, PHASES) {
                     Some(StatusLine::Reached { phase, seconds, detail }) => {
                         assert!(PHASES.contains(&phase) && seconds.parse::<f64>().is_ok_and(f64::is_finite));
                         assert!(line.contains(&detail));

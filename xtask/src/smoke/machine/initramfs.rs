@@ -11,10 +11,10 @@ use oci::file_tree::{FileTree, Node};
 use oci::layer::members::Kind;
 use oci::layout::Image;
 
+use crate::smoke::machine::Guest;
 use crate::smoke::machine::cpio::{Attributes, Special, Writer};
 use crate::smoke::machine::kernel::{BUSYBOX_AMD64, BUSYBOX_RISCV64, GuestFiles};
 
-const INIT: &str = include_str!("init.sh");
 const DOCKERFILE: &str = include_str!("Dockerfile");
 const SCRIPT: &str = include_str!("script.sh");
 const FOLDER: Attributes = Attributes { mode: 0o755, uid: 0, gid: 0, modified_epoch: 0 };
@@ -22,18 +22,18 @@ const PROGRAM: Attributes = FOLDER;
 const DATA: Attributes = Attributes { mode: 0o644, ..FOLDER };
 
 /// Writes the initramfs to `path`.
-pub fn write(path: &Utf8Path, image: &Image, tree: &FileTree, guest_files: &GuestFiles, settings: &str) -> Result<()> {
+pub fn write(path: &Utf8Path, guest: &Guest<'_>, guest_files: &GuestFiles) -> Result<()> {
     let fill = || -> Result<()> {
         let mut archive = Writer::new(BufWriter::with_capacity(1 << 20, File::create(path)?));
-        boot_files(&mut archive, guest_files, settings)?;
-        image_files(&mut archive, image, tree)?;
+        boot_files(&mut archive, guest, guest_files)?;
+        image_files(&mut archive, guest.image, guest.tree)?;
         archive.finish()?;
         Ok(())
     };
     fill().with_context(|| format!("cannot write {path}"))
 }
 
-fn boot_files(archive: &mut Writer<impl Write>, guest_files: &GuestFiles, settings: &str) -> Result<()> {
+fn boot_files(archive: &mut Writer<impl Write>, guest: &Guest<'_>, guest_files: &GuestFiles) -> Result<()> {
     for folder in ["bin", "proc", "sys", "dev", "modules", "context", "context/riscv64", "context/amd64"] {
         archive.special(folder, FOLDER, Special::Directory)?;
     }
@@ -41,8 +41,11 @@ fn boot_files(archive: &mut Writer<impl Write>, guest_files: &GuestFiles, settin
     archive.special("dev/console", Attributes { mode: 0o600, ..FOLDER }, Special::CharacterDevice(5, 1))?;
     let mut text =
         |path: &str, attributes, text: &str| archive.file(&[path], attributes, text.len() as u64, &mut text.as_bytes());
-    text("init", PROGRAM, INIT)?;
-    text("settings", DATA, settings)?;
+    text("init", PROGRAM, guest.init)?;
+    text("settings", DATA, guest.settings)?;
+    if let Some(script) = guest.script {
+        text("test.sh", DATA, script)?;
+    }
     text("context/Dockerfile", DATA, DOCKERFILE)?;
     text("context/script", PROGRAM, SCRIPT)?;
     let mut copy = |paths: &[&str], attributes, from: &Utf8Path| -> Result<()> {

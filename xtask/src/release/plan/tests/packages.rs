@@ -1,14 +1,21 @@
 //! Packages for distributions: published if they are recorded, and only as they are recorded.
 
 use super::*;
-use crate::dist::FileRecord;
+use crate::dist::{Check, FileRecord, Proof, Subject};
 
-/// A build with a Debian package, which its record has and its directory.
+/// A build with a Debian package that was proved, which its record has and its directory.
 fn packaged() -> Desired {
     let mut desired = desired("v0.32.2");
     let name = "buildkit_0.32.2-1_riscv64.deb".to_owned();
     let record = FileRecord { name: name.clone(), size_bytes: 18, sha256: sha256(0xdb) };
     desired.record.packages.push(record.clone());
+    let required = crate::dist::proofs::required(&desired.record).last().expect("that of packages");
+    desired.record.proofs.push(Proof {
+        name: required.name.to_owned(),
+        subject: Subject::Packages { packages: desired.record.packages.clone() },
+        checks: required.checks.iter().map(|name| Check::pass(name, "the sample")).collect(),
+        ..desired.record.proofs[0].clone()
+    });
     desired.files.push(File {
         path: format!("dist/{name}").into(),
         name,
@@ -33,6 +40,23 @@ fn recorded_packages_are_uploaded_before_the_record_that_names_them() {
             "SHA256SUMS"
         ]
     );
+}
+
+#[test]
+fn packages_that_were_not_proved_are_refused() {
+    let mut unproved = packaged();
+    unproved.record.proofs.pop();
+    let mut others = packaged();
+    others.record.packages[0].sha256 = sha256(0xdc);
+    others.files.last_mut().expect("the package").sha256 = sha256(0xdc);
+    let texts = [unproved, others].map(|desired| text(&desired, &Observed::default()));
+    expect![[r"
+        nothing is published:
+          - `smoke packages` was not run: run `cargo xtask smoke --level packages`, or use --unproved
+        nothing is published:
+          - `smoke packages` is of other packages: run `cargo xtask smoke --level packages`, or use --unproved
+    "]]
+    .assert_eq(&(texts.join("\n") + "\n"));
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Single rules: what is kept, what moves, what is newest, and what is refused.
 
 use super::*;
-use crate::dist::{Check, Verdict};
+use crate::dist::{Check, Subject, Verdict};
 
 fn empty(name: &str, id: u64) -> Release {
     Release { id, tag_name: name.to_owned(), assets: Vec::new(), ..release(&desired("v0.32.2"), false) }
@@ -183,7 +183,7 @@ fn an_image_that_names_another_repository_is_noted() {
 fn missing_test_results_are_refused_or_noted() {
     let mut desired = desired("v0.32.2");
     desired.record.proofs.remove(3);
-    desired.record.proofs[2].image_digest = digest(9);
+    desired.record.proofs[2].subject = Subject::Image { image_digest: digest(9) };
     desired.record.proofs[1].checks[0].verdict = Verdict::NotRun;
     desired.record.proofs[0].checks.push(Check::fail("runc", "it is missing"));
     let reasons = [
