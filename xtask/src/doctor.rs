@@ -129,7 +129,7 @@ fn missing(findings: &[Finding], goal: Goal) -> Vec<&'static str> {
 fn verdicts(findings: &[Finding]) -> String {
     let goals = [
         (Goal::Build, "`cargo xtask build`"),
-        (Goal::Workflow, "all tasks of the workflow (build, image, verify-tini, smoke)"),
+        (Goal::Workflow, "all tasks of the workflow (build, image, package, verify-tini, smoke)"),
     ];
     let line = |(goal, what): (Goal, &str)| match missing(findings, goal).as_slice() {
         [] => format!("{what} can run here\n"),
@@ -215,7 +215,7 @@ mod tests {
         let with_podman_alone = without(&[Requirement::Docker, Requirement::Buildx]);
         expect![[r#"
             `cargo xtask build` can run here
-            all tasks of the workflow (build, image, verify-tini, smoke) cannot run here without docker, buildx
+            all tasks of the workflow (build, image, package, verify-tini, smoke) cannot run here without docker, buildx
         "#]]
         .assert_eq(&verdicts(&with_podman_alone));
         let without_qemu = without(&[Requirement::Qemu, Requirement::Binfmt, Requirement::Machine]);

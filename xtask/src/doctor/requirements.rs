@@ -56,7 +56,7 @@ impl Family {
 pub enum Goal {
     /// `cargo xtask build`
     Build,
-    /// Every task of the workflow's job that builds: build, image, verify-tini, smoke
+    /// Every task of the workflow's job that builds: build, image, package, verify-tini, smoke
     Workflow,
 }
 
@@ -264,7 +264,7 @@ mod tests {
         // One step without a condition: github-act-runner has no `runner.environment` to decide by.
         assert_eq!(doctor, ["doctor --for workflow --install=ephemeral"]);
         assert!(!job.contains(" if: "), "{job}");
-        assert_eq!(tasks, ["build", "image", "verify-tini", "smoke"]);
+        assert_eq!(tasks, ["build", "image", "package", "verify-tini", "smoke"]);
         for requirement in Requirement::ALL {
             let is_needed = tasks.iter().any(|task| requirement.task().contains(task));
             assert_eq!(requirement.blocks(Goal::Workflow), is_needed, "{requirement:?}");
