@@ -47,12 +47,14 @@ const PORT: [&str; 2] = ["--addr", "tcp://0.0.0.0:1234"];
 const CA: [&str; 2] = ["--tlscacert", "/own/ca.pem"];
 const PAIR: [&str; 4] = ["--tlscert", "/own/cert.pem", "--tlskey", "/own/key.pem"];
 
+type Fill = Box<dyn Fn(&Certificates, &Path) + Send>;
+
 /// One way to start the image.
 struct Case {
     what: &'static str,
     expected: &'static str,
     /// Fills the directory `certs`, which is there, in the directory that becomes `/etc/buildkit`.
-    fill: Box<dyn Fn(&Certificates, &Path) + Send>,
+    fill: Fill,
     arguments: Vec<&'static str>,
     user: Option<&'static str>,
 }
