@@ -72,8 +72,14 @@ fn the_scenario_passes_under_the_real_names() {
     }
     assert!(passed && report["passed"] == true, "{output}");
     let hosts = report["hosts"].as_object().expect("counts by host");
-    let names =
-        ["api.github.com", "ghcr.io", "github.com", "release-assets.githubusercontent.com", "uploads.github.com"];
+    let names = [
+        "api.github.com",
+        "ghcr.io",
+        "github.com",
+        "pkg-containers.githubusercontent.com",
+        "release-assets.githubusercontent.com",
+        "uploads.github.com",
+    ];
     assert_eq!(hosts.keys().collect::<Vec<_>>(), names);
     let total: u64 = hosts.values().filter_map(Value::as_u64).sum();
     let requests = &report["requests"];
