@@ -11,9 +11,9 @@ use crate::credentials;
 use crate::dist::Metadata;
 use crate::dist::names::METADATA;
 use crate::github::{GitHub, IssueState, Issues, Release, Releases, Repository, Settings, published_comment};
-use crate::http::Http;
 use crate::os::terminal::note;
 use crate::registry::{Found, Registry, RegistryError};
+use crate::release::download::{download, is_temporary};
 use crate::release::plan::{self, Desired, Issue, Latest, Observed};
 use crate::upstream::CommitId;
 
@@ -89,10 +89,13 @@ impl Remotes {
 
     fn with(&self, desired: &Desired, registry: plan::Registry) -> Result<Observed> {
         let releases = Releases { github: &self.github, repository: &self.repository }.all()?;
-        let published_record = published_record(desired, &releases)?;
+        let (published_record, unread_record) = match published_record(desired, &releases) {
+            Err(error) if is_temporary(&error) => (None, Some(format!("{error:#}"))),
+            found => (found?, None),
+        };
         let settings = self.settings()?.clone();
         let issue = if settings.has_issues { self.issue(desired)? } else { None };
-        Ok(Observed { settings, releases, published_record, registry, issue })
+        Ok(Observed { settings, releases, published_record, unread_record, registry, issue })
     }
 
     fn settings(&self) -> Result<&Settings> {
@@ -175,7 +178,7 @@ fn published_record(desired: &Desired, releases: &[Release]) -> Result<Option<Me
         return Ok(None);
     }
     let url = asset.browser_download_url.parse().map_err(anyhow::Error::msg)?;
-    let bytes = Http::default().get(&url, LARGEST_RECORD_BYTES)?;
+    let bytes = download(&url, LARGEST_RECORD_BYTES)?;
     let record = serde_json::from_slice(&bytes).with_context(|| format!("{url} is not the record of a build"))?;
     Ok(Some(record))
 }
