@@ -7,7 +7,7 @@ use http::{Method, StatusCode};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::github::documents::explain;
+use crate::github::documents::{explain, explain_limit};
 use crate::http::{Authorization, Clock, Endpoint, Http, RateLimited, Request, Response, RetryReason, Url};
 
 pub use changed_issue::{CHANGED_MARKER, CHANGED_TITLE};
@@ -250,7 +250,10 @@ impl GitHub {
 
     fn error(&self, response: &Response) -> Error {
         let permissions = response.header("x-accepted-github-permissions");
-        let explanation = explain(response.status.as_u16(), &response.body, permissions, self.has_token());
+        let explanation = match response.retry_reason() {
+            Some(RetryReason::Later(_)) => explain_limit(&response.body, self.has_token()),
+            _ => explain(response.status.as_u16(), &response.body, permissions, self.has_token()),
+        };
         Error::msg(explanation).context(format!("{} was refused", response.url))
     }
 

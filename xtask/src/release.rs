@@ -23,6 +23,7 @@ use crate::release::plan::{Desired, Plan, plan};
 use crate::release::verify::Verified;
 
 mod desired;
+mod download;
 mod notes;
 mod plan;
 mod preflight;

@@ -8,6 +8,7 @@ use serde_json::json;
 use crate::dist::ReleaseName;
 use crate::github::GitHub;
 use crate::github::repository::Repository;
+use crate::http::RetryReason;
 use crate::os::shell::one_line;
 
 /// The scopes of which a classic token needs one to write to a repository, the second only for a public one.
@@ -59,7 +60,9 @@ impl GitHub {
         let url = self.url(&format!("repos/{repository}/releases/generate-notes"));
         let request = self.request(Method::POST, url).repeatable();
         let response = self.http.send(&request.bytes("application/json", serde_json::to_vec(&document)?))?;
+        let is_limited = matches!(response.retry_reason(), Some(RetryReason::Later(_)));
         match response.status {
+            _ if is_limited => Err(self.error(&response)),
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::NOT_FOUND => {
                 let why = self.error(&response).root_cause().to_string();
                 Ok(Some(format!("releases of {repository} cannot be written: {why}")))

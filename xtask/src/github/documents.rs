@@ -237,6 +237,14 @@ pub fn explain(status: u16, body: &[u8], permissions: Option<&str>, has_token: b
     }
 }
 
+/// Explains a refusal because of too many requests, which has the status of a missing permission too.
+/// Source: "Rate limits for the REST API", exceeding the rate limit.
+pub fn explain_limit(body: &[u8], has_token: bool) -> String {
+    let error: ApiError = serde_json::from_slice(body).unwrap_or_default();
+    let advice = if has_token { "" } else { ", or set GITHUB_TOKEN, which has a higher limit" };
+    format!("GitHub limits the rate of requests ({}); run this again later{advice}", excerpt(&error.message))
+}
+
 /// The start of a text, without control characters, which a terminal could interpret.
 fn excerpt(text: &str) -> String {
     one_line(text).chars().take(MAX_EXCERPT_CHARS).collect()

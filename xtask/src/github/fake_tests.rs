@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use camino::Utf8PathBuf;
 use fakes::github::FakeGitHub;
+use fakes::script::{Script, response};
 use fakes::server::{NoFaults, Server};
 use oci::digest::sha256;
 use serde_json::json;
@@ -101,6 +102,28 @@ fn a_draft_whose_target_can_no_longer_be_used_is_published() {
     let fake = fake.lock().expect("no panic");
     assert_eq!(fake.snapshot()["tags"][name.to_string()], "1a7e51a7".repeat(5));
     assert!(fake.violations().is_empty(), "{:?}", fake.violations());
+}
+
+/// A limit has the status of a missing permission. Source: "Rate limits for the REST API".
+#[test]
+fn a_limit_of_requests_is_no_missing_permission() {
+    let message = r#"{"message":"API rate limit exceeded for installation ID 1."}"#;
+    const LIMITED: &[(&str, &str)] = &[("x-ratelimit-remaining", "0"), ("x-ratelimit-reset", "1")];
+    for (headers, expected) in [(LIMITED, "run this again later"), (&[], "does not have permission")] {
+        let body = if headers.is_empty() { "{}" } else { message };
+        let script = Script::start(move |request| match request.method().as_str() {
+            "GET" => response(200, &[], r#"{"default_branch":"main"}"#),
+            _ => response(403, headers, body),
+        });
+        let token = Authorization::bearer(TOKEN).expect("is valid");
+        let github = GitHub::new(script.url().parse().expect("is a URL"), Some(token));
+        let name = ReleaseName::Upstream("v0.32.2".parse().expect("is valid"));
+        let found = match github.refusals(&"o/n".parse().expect("is valid"), Some(&name)) {
+            Ok(refusals) => refusals.join(" "),
+            Err(error) => format!("{error:#}"),
+        };
+        assert!(found.contains(expected) && (headers.is_empty() || !found.contains("permission")), "{found}");
+    }
 }
 
 #[test]

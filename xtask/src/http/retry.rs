@@ -6,6 +6,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use anyhow::{Result, bail};
 use http::StatusCode;
 use http::header::{HeaderMap, RETRY_AFTER};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc2822;
 
 use crate::http::{RateLimited, Url};
 use crate::os::terminal::note;
@@ -56,22 +58,40 @@ impl RetryReason {
 
     /// The reason to retry a response with this status and these headers, if any.
     pub fn of_status(status: StatusCode, headers: &HeaderMap) -> Option<Self> {
-        let number = |name: &str| headers.get(name)?.to_str().ok()?.trim().parse().ok();
-        let requested =
-            match (number(RETRY_AFTER.as_str()), number("x-ratelimit-remaining"), number("x-ratelimit-reset")) {
-                (Some(seconds), _, _) => Some(Duration::from_secs(seconds)),
-                (None, Some(0), Some(reset)) => {
-                    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-                    Some(Duration::from_secs(reset).saturating_sub(now))
-                }
-                _ => None,
-            };
+        let text = |name: &str| headers.get(name)?.to_str().ok().map(str::trim);
+        let number = |name: &str| text(name)?.parse().ok();
+        let until = |seconds: u64| {
+            let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+            Duration::from_secs(seconds).saturating_sub(now)
+        };
+        let requested = match (text(RETRY_AFTER.as_str()).and_then(RetryAfter::parse), number("x-ratelimit-remaining"))
+        {
+            (Some(RetryAfter::Seconds(seconds)), _) => Some(Duration::from_secs(seconds)),
+            (Some(RetryAfter::Date(date)), _) => Some(until(date)),
+            (None, Some(0)) => number("x-ratelimit-reset").map(until),
+            _ => None,
+        };
         match status {
             StatusCode::TOO_MANY_REQUESTS => Some(Self::Later(requested)),
             StatusCode::FORBIDDEN if requested.is_some() => Some(Self::Later(requested)),
             _ if status.is_server_error() => Some(Self::Unsure),
             _ => None,
         }
+    }
+}
+
+/// Source: RFC 9110, section 10.2.3: a number of seconds or a date.
+enum RetryAfter {
+    Seconds(u64),
+    /// In seconds since 1970.
+    Date(u64),
+}
+
+impl RetryAfter {
+    /// Of the forms of a date (section 5.6.7) only the one that may still be sent.
+    fn parse(text: &str) -> Option<Self> {
+        let date = || OffsetDateTime::parse(text, &Rfc2822).ok()?.unix_timestamp().try_into().ok();
+        text.parse().ok().map(Self::Seconds).or_else(|| date().map(Self::Date))
     }
 }
 
@@ -150,6 +170,21 @@ mod tests {
             let reason = RetryReason::of_status(StatusCode::FORBIDDEN, &headers).expect("a limit");
             retry().pause(reason).expect_err("is too long");
         }
+    }
+
+    #[test]
+    fn a_date_to_retry_after_is_honoured() {
+        let wait = |value| {
+            let headers = HeaderMap::from_iter([(RETRY_AFTER, HeaderValue::from_static(value))]);
+            match RetryReason::of_status(StatusCode::FORBIDDEN, &headers) {
+                Some(RetryReason::Later(wait)) => wait,
+                _ => None,
+            }
+        };
+        // The example of RFC 9110, section 5.6.7, is past.
+        assert_eq!(wait("Sun, 06 Nov 1994 08:49:37 GMT"), Some(Duration::ZERO));
+        assert!(wait("Fri, 31 Dec 9999 23:59:59 GMT") > Some(LONGEST_WAIT));
+        assert_eq!((wait("120"), wait("soon")), (Some(Duration::from_secs(120)), None));
     }
 
     #[test]

@@ -11,7 +11,7 @@ use oci::reference::Reference;
 use oci::referrers::{Attachment, EMPTY, EMPTY_TYPE, fallback_tag, of_type, with_referrer};
 
 use crate::github::next_of;
-use crate::http::{Request, Url};
+use crate::http::{Request, Url, look_until_found};
 use crate::registry::upload::Content;
 use crate::registry::{Registry, described};
 
@@ -103,10 +103,24 @@ impl Registry {
         self.push(&attachment.layer(), Content::File(file), None)?;
         self.push(&described(EMPTY_TYPE, EMPTY), Content::Bytes(EMPTY), None)?;
         let (manifest, listed) = Self::attached(subject, attachment);
-        if !self.push_manifest(MANIFEST_TYPE, &manifest)?.is_listed {
+        let is_acknowledged = self.push_manifest(MANIFEST_TYPE, &manifest)?.is_listed;
+        if !is_acknowledged || !self.shows(&subject.digest, &listed)? {
             self.list(&subject.digest, &listed)?;
         }
         Ok(listed)
+    }
+
+    /// Whether the registry's own list has a referrer whose push it acknowledged. The list may lag. Without this look, a
+    /// registry that acknowledges and never lists would be sent the same attachment with each run.
+    fn shows(&self, subject: &Digest, referrer: &Descriptor) -> Result<bool> {
+        let artifact_type = referrer.artifact_type.as_deref().unwrap_or_default();
+        let found = look_until_found(self.repository.endpoint(), || {
+            Ok(match self.listed(subject, artifact_type)? {
+                Some(list) => list.iter().any(|known| known.digest == referrer.digest).then_some(true),
+                None => Some(false),
+            })
+        })?;
+        Ok(found.unwrap_or(false))
     }
 
     /// Adds a referrer to the index that clients maintain.

@@ -100,6 +100,8 @@ pub struct Observed {
     pub releases: Vec<Release>,
     /// The record in the published release of that name, if it differs from ours.
     pub published_record: Option<Metadata>,
+    /// Why that record, which differs from ours, could not be read now.
+    pub unread_record: Option<String>,
     pub registry: Registry,
     /// `None` if there is none, or the repository has no issues.
     pub issue: Option<Issue>,

@@ -2,7 +2,7 @@
 
 use std::cell::OnceCell;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use oci::documents::REVISION;
 use oci::reference::Reference;
 use serde::Deserialize;
@@ -12,8 +12,9 @@ use crate::dist::Metadata;
 use crate::dist::names::METADATA;
 use crate::github::{GitHub, IssueState, Issues, Release, Releases, Repository, Settings, published_comment};
 use crate::os::terminal::note;
-use crate::published::{self, is_private};
+use crate::published::{self, LARGEST_RECORD_BYTES, is_private, is_temporary};
 use crate::registry::{Found, Registry};
+use crate::release::download::download;
 use crate::release::plan::{self, Desired, Issue, Latest, Observed};
 use crate::upstream::CommitId;
 
@@ -88,10 +89,13 @@ impl Remotes {
 
     fn with(&self, desired: &Desired, registry: plan::Registry) -> Result<Observed> {
         let releases = Releases { github: &self.github, repository: &self.repository }.all()?;
-        let published_record = published_record(desired, &releases)?;
+        let (published_record, unread_record) = match published_record(desired, &releases) {
+            Err(error) if is_temporary(&error) => (None, Some(format!("{error:#}"))),
+            found => (found?, None),
+        };
         let settings = self.settings()?.clone();
         let issue = if settings.has_issues { self.issue(desired)? } else { None };
-        Ok(Observed { settings, releases, published_record, registry, issue })
+        Ok(Observed { settings, releases, published_record, unread_record, registry, issue })
     }
 
     fn settings(&self) -> Result<&Settings> {
@@ -168,7 +172,9 @@ fn published_record(desired: &Desired, releases: &[Release]) -> Result<Option<Me
     if ours.is_none_or(|ours| asset.is_complete(ours.size_bytes, &ours.sha256)) {
         return Ok(None);
     }
-    published::record(asset).map(Some)
+    let url = published::url_of(asset)?;
+    let record = Metadata::parse(&download(&url, LARGEST_RECORD_BYTES)?);
+    record.with_context(|| format!("{url} is not the record of a build")).map(Some)
 }
 
 #[cfg(test)]

@@ -119,7 +119,8 @@ fn the_image_is_published_with_its_own_sbom_and_not_with_that_of_the_binaries() 
 
 #[test]
 fn a_second_run_plans_nothing_however_the_registry_answers_for_referrers() {
-    for referrers in [Referrers::Absent, Referrers::Redirected, Referrers::Empty, Referrers::Listed] {
+    use Referrers::{Absent, Acknowledged, Empty, Listed, Redirected};
+    for referrers in [Absent, Redirected, Empty, Acknowledged, Listed] {
         let scenario = Scenario::new(|registry| registry.referrers = referrers);
         scenario.publish().unwrap_or_else(|error| panic!("{referrers:?}: {error:#}"));
         assert_eq!(scenario.left(), [""; 0], "{referrers:?}");

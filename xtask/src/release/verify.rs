@@ -5,15 +5,15 @@
 //! a read is tried for a while, and what could not be read is verified later.
 
 use anyhow::{Context, Error, Result, bail, ensure};
-use http::StatusCode;
 use oci::reference::Reference;
 
 use crate::dist::names::{METADATA, SHA256SUMS};
 use crate::dist::{FileRecord, sha256sums};
 use crate::github::{Release, Releases};
-use crate::http::{Http, Url, look_until_found};
+use crate::http::{Url, look_until_found};
 use crate::os::terminal::{note, print_status};
-use crate::published::{LARGEST_SUMS_BYTES, is_private, is_status, is_temporary};
+use crate::published::{LARGEST_SUMS_BYTES, is_private, is_temporary};
+use crate::release::download::{download, eventually};
 use crate::release::plan::{Desired, Image, plan};
 use crate::release::remotes::Remotes;
 
@@ -30,7 +30,7 @@ pub struct Verified {
 pub fn verify(remotes: &Remotes, desired: &Desired) -> Result<Verified> {
     let mut verified = Verified { is_public: None, postponed: Vec::new() };
     let release = release(remotes, desired)?;
-    if verified.unless_postponed(download(&release))?.is_some() {
+    if verified.unless_postponed(sums_match(&release))?.is_some() {
         print_status("verify", format_args!("{}: assets and {SHA256SUMS}, without credentials", desired.name));
     }
     verified.is_public = verified.unless_postponed(image(remotes, desired))?;
@@ -95,20 +95,10 @@ fn sums(release: &Release, desired: &Desired) -> Result<(Url, String)> {
 }
 
 /// Checks that the public `SHA256SUMS` matches the assets on GitHub. It may not be there yet.
-fn download((url, expected): &(Url, String)) -> Result<()> {
-    let public = eventually(url, || match Http::default().get(url, LARGEST_SUMS_BYTES) {
-        Err(error) if is_status(&error, &[StatusCode::NOT_FOUND]) => Ok(Err(error)),
-        result => result.map(Ok),
-    })?;
+fn sums_match((url, expected): &(Url, String)) -> Result<()> {
+    let public = download(url, LARGEST_SUMS_BYTES)?;
     ensure!(public == expected.as_bytes(), "{url} does not match the assets of the release");
     Ok(())
-}
-
-/// Repeats a check that fails if a read lags. Returns its last result. Any other error ends it.
-fn eventually<T>(url: &Url, mut check: impl FnMut() -> Result<Result<T>>) -> Result<T> {
-    let mut last = None;
-    let found = look_until_found(url, || Ok(check()?.map_err(|error| last = Some(error)).ok()))?;
-    found.map_or_else(|| Err(last.expect("a check without a result has an error")), Ok)
 }
 
 /// Pulls the manifest by each tag and by its digest, without credentials. GitHub makes a new package private.

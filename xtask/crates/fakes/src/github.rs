@@ -100,7 +100,7 @@ struct State {
     drops_labels: bool,
     description: Option<String>,
     is_archived: bool,
-    /// Whether the repository lacks the workflow.
+    /// Whether the workflow is missing from the repository.
     has_no_workflow: bool,
     /// The packages of the repository's owner.
     packages: BTreeSet<String>,

@@ -45,6 +45,9 @@ pub enum Referrers {
     Redirected,
     /// A list that is always empty, although no push of a referrer was acknowledged.
     Empty,
+    /// A list that is always empty, although each push of a referrer is acknowledged, against the specification: "Pushing
+    /// Manifests with Subject".
+    Acknowledged,
     /// A list, as specified.
     Listed,
 }

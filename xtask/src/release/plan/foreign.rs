@@ -1,4 +1,4 @@
-//! What was published here in another way, before this project: recognised by what it lacks, listed while `latest`
+//! What was published here in another way, before this project: recognised by the files that are missing, listed while `latest`
 //! is not adopted, and left alone.
 
 use crate::dist::names::{METADATA, SHA256SUMS};

@@ -35,7 +35,7 @@ pub(super) fn fill(desired: &Desired, observed: &Observed, plan: &mut PlanBuilde
             ReleaseState::Published
         }
         Some(release) => {
-            compare(desired, release, observed.published_record.as_ref(), plan);
+            compare(desired, release, observed, plan);
             ReleaseState::Published
         }
     }
@@ -86,15 +86,22 @@ fn complete(desired: &Desired, release: &Release, default_branch: &str, plan: &m
     }
 }
 
-fn compare(desired: &Desired, release: &Release, published: Option<&Metadata>, plan: &mut PlanBuilder) {
+fn compare(desired: &Desired, release: &Release, observed: &Observed, plan: &mut PlanBuilder) {
     plan.same(format!("release {}, published: {}", desired.name, release.html_url));
-    let is_kept = published.is_some_and(|published| is_same_build(published, &desired.record));
+    let is_kept = observed.published_record.as_ref().is_some_and(|record| is_same_build(record, &desired.record));
+    let is_of_record = |file: &File| [METADATA, SHA256SUMS].contains(&file.name.as_str());
     for file in expected(desired) {
         match release.assets.iter().find(|asset| asset.name == file.name) {
             Some(asset) if asset.is_complete(file.size_bytes, &file.sha256) => plan.same(described(file)),
-            Some(_) if is_kept && [METADATA, SHA256SUMS].contains(&file.name.as_str()) => plan.note(format!(
+            Some(_) if is_kept && is_of_record(file) => plan.note(format!(
                 "{} is published with the test results of an earlier run, of the same files and image; it is kept",
                 file.name
+            )),
+            Some(_) if is_of_record(file) && observed.unread_record.is_some() => plan.note(format!(
+                "{} is published with another content and is kept; it was not compared, because the published {METADATA} \
+                 cannot be read now ({}); run this again later to compare it",
+                file.name,
+                observed.unread_record.as_deref().unwrap_or_default()
             )),
             Some(asset) => plan.refuse(format!(
                 "{} is published with a different {}: {}; a published release is never changed",

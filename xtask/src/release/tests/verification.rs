@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use fakes::server::Action;
 
 use super::*;
+use crate::dist::names::{METADATA, SHA256SUMS};
 
 /// Requests of GitHub whose path contains `path` are answered with `response`, as often as is left.
 struct Instead {
@@ -70,6 +71,22 @@ fn a_download_that_stays_missing_or_limited_is_verified_later() {
         let [why] = &verified.postponed[..] else { panic!("{verified:?}") };
         assert!(why.contains(expected), "{why}");
         assert_eq!(verified.is_public, Some(true));
+    }
+}
+
+/// A second run, whose record differs because its tests ran at another time.
+#[test]
+fn a_record_that_cannot_be_read_now_does_not_fail_a_second_run() {
+    for (status, retry_after) in [(404, ""), (429, "0"), (429, "3600")] {
+        let mut scenario = downloads(status, retry_after, u32::MAX);
+        scenario.publish().expect("is published");
+        let files = scenario.desired.files.iter_mut();
+        files.filter(|file| [METADATA, SHA256SUMS].contains(&file.name.as_str())).for_each(|file| file.size_bytes += 1);
+        let observed = scenario.remotes.observe(&scenario.desired).expect("is observed");
+        let plan = plan(&scenario.desired, &observed).expect("nothing is refused");
+        assert!(plan.steps.is_empty(), "{:?}", plan.steps);
+        let notes: Vec<_> = plan.notes.iter().filter(|note| note.contains("was not compared")).collect();
+        assert_eq!(notes.len(), 2, "{status}: {:?}", plan.notes);
     }
 }
 

@@ -79,8 +79,9 @@ impl FakeRegistry {
             repository.tags.insert(reference.to_owned(), digest.clone());
         }
         let location = format!("/v2/{name}/manifests/{digest}");
+        let is_acknowledged = [Referrers::Acknowledged, Referrers::Listed].contains(&self.referrers);
         let mut headers = vec![("Location", location.as_str()), (DIGEST, digest.as_str())];
-        if let Some(subject) = subject.as_deref().filter(|_| self.referrers == Referrers::Listed) {
+        if let Some(subject) = subject.as_deref().filter(|_| is_acknowledged) {
             headers.push(("OCI-Subject", subject));
         }
         empty(StatusCode::CREATED, &headers)
@@ -153,7 +154,7 @@ impl FakeRegistry {
                 let page = format!("{}/storage/referrers", storage_origin(request));
                 empty(StatusCode::SEE_OTHER, &[("Location", &page)])
             }
-            Referrers::Empty | Referrers::Listed => {
+            Referrers::Empty | Referrers::Acknowledged | Referrers::Listed => {
                 let repository = self.repositories.get(name).filter(|_| self.referrers == Referrers::Listed);
                 let manifests = repository.into_iter().flat_map(|repository| repository.manifests.values());
                 let of_it = |manifest: &&Manifest| manifest.document["subject"]["digest"] == digest;
