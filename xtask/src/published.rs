@@ -48,12 +48,6 @@ pub fn small_asset(asset: &Asset, limit_bytes: u64) -> Result<Vec<u8>> {
     Http::default().get(&url_of(asset)?, limit_bytes)
 }
 
-/// Downloads the record of a build from its public URL.
-pub fn record(asset: &Asset) -> Result<Metadata> {
-    Metadata::parse(&small_asset(asset, LARGEST_RECORD_BYTES)?)
-        .with_context(|| format!("{} is not the record of a build", asset.browser_download_url))
-}
-
 /// The public URL of an asset.
 pub fn url_of(asset: &Asset) -> Result<Url> {
     asset.browser_download_url.parse().map_err(Error::msg)
