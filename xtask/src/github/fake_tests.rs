@@ -107,8 +107,8 @@ fn a_draft_whose_target_can_no_longer_be_used_is_published() {
 /// A limit has the status of a missing permission. Source: "Rate limits for the REST API".
 #[test]
 fn a_limit_of_requests_is_no_missing_permission() {
-    let message = r#"{"message":"API rate limit exceeded for installation ID 1."}"#;
     const LIMITED: &[(&str, &str)] = &[("x-ratelimit-remaining", "0"), ("x-ratelimit-reset", "1")];
+    let message = r#"{"message":"API rate limit exceeded for installation ID 1."}"#;
     for (headers, expected) in [(LIMITED, "run this again later"), (&[], "does not have permission")] {
         let body = if headers.is_empty() { "{}" } else { message };
         let script = Script::start(move |request| match request.method().as_str() {
