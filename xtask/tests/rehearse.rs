@@ -118,9 +118,8 @@ fn a_fault_does_not_change_the_final_state() {
     assert!(pipelines["broken"].as_u64() >= Some(FEWEST_PIPELINES), "{pipelines:#}");
     assert_eq!(pipelines["diverged"], 0);
     let is_lag = |row: &&Value| row["fault"].as_str().is_some_and(|fault| fault.starts_with("lost-lag-"));
-    let lagging = pipelines["by_fault"].as_array().into_iter().flatten().filter(is_lag);
-    let lagging: u64 = lagging.filter_map(|row| row["pipelines"].as_u64()).sum();
-    assert!(lagging > 0, "{pipelines:#}");
+    let mut lagging = pipelines["by_fault"].as_array().into_iter().flatten().filter(is_lag);
+    assert!(lagging.any(|row| row["pipelines"] != 0), "{pipelines:#}");
     // A request more or less has to be meant: change this together with the task that sends it.
     assert_eq!(report["requests"], serde_json::json!({ "github": 323, "registry": 330 }));
 }
