@@ -63,7 +63,6 @@ enum Creation<T> {
 
 /// The response to a conditional request.
 pub enum Page<T> {
-    /// The entity tag still matches.
     Unchanged,
     Changed {
         entries: Vec<T>,

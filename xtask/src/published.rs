@@ -8,7 +8,7 @@ use http::StatusCode;
 use oci::digest::{HashingWriter, Sha256, copy};
 
 use crate::dist::names::{METADATA, SHA256SUMS};
-use crate::dist::{FileRecord, Metadata, ReleaseName};
+use crate::dist::{FileRecord, ReleaseName};
 use crate::github::{Asset, GitHub, Release, Repository};
 use crate::http::{Http, RateLimited, UnexpectedStatus, Url};
 use crate::registry::RegistryError;

@@ -188,7 +188,7 @@ fn missing_test_results_are_refused_or_noted() {
     desired.record.proofs[0].checks.push(Check::fail("runc", "it is missing"));
     let reasons = [
         "`verify-tini` failed at runc: it is missing",
-        "`smoke exec` is not proved: of its 9 required checks, buildkitd-runs did not run: the sample",
+        "`smoke exec` is not proved: of its 13 required checks, buildkitd-runs did not run: the sample",
         "`smoke builder` is of another image",
         "`smoke machine` was not run",
     ];
