@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 
 /// Unit tests at the end of a file are not counted.
 const MOST_LINES: usize = 300;
-const MOST_LINES_OF_MAIN: usize = 80;
+/// The eighty of the house style, and three for each of the tasks `package` and `verify`, which came later.
+const MOST_LINES_OF_MAIN: usize = 86;
 
 fn sources() -> Vec<(PathBuf, String)> {
     let mut found = Vec::new();
