@@ -38,7 +38,6 @@ const PAUSE: Duration = Duration::from_secs(5 * 60);
 
 /// What all pipelines of a rehearsal have in common.
 pub struct Config {
-    /// The path of xtask.
     pub program: String,
     pub fixtures: Arc<Fixtures>,
     pub scenario: Scenario,
