@@ -28,16 +28,6 @@ pub use running::{Event, KillHandle};
 mod command;
 mod running;
 
-/// The variables of the environment that hold secrets, ours and those that GitHub Actions sets. No
-/// child process gets any of them unless it is given one on purpose.
-const SECRET_VARIABLES: [&str; 6] = [
-    "GITHUB_TOKEN",
-    "GH_TOKEN",
-    "REGISTRY_PASSWORD",
-    "XTASK_SIGNING_KEY",
-    "ACTIONS_ID_TOKEN_REQUEST_TOKEN",
-    "ACTIONS_RUNTIME_TOKEN",
-];
 const LARGEST_OUTPUT_BYTES: usize = 64 << 20;
 const DEFAULT_LIMIT: Duration = Duration::from_secs(60);
 

@@ -7,7 +7,18 @@ use std::process::Command;
 
 use anyhow::Error;
 
-use crate::os::process::{Run, SECRET_VARIABLES};
+use crate::os::process::Run;
+
+/// The variables of the environment that hold secrets, ours and those that GitHub Actions sets. No
+/// child process gets any of them unless it is given one on purpose.
+const SECRET_VARIABLES: [&str; 6] = [
+    "GITHUB_TOKEN",
+    "GH_TOKEN",
+    "REGISTRY_PASSWORD",
+    "XTASK_SIGNING_KEY",
+    "ACTIONS_ID_TOKEN_REQUEST_TOKEN",
+    "ACTIONS_RUNTIME_TOKEN",
+];
 
 impl Run {
     /// Program, arguments, directory and environment.
