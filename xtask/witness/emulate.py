@@ -4,7 +4,8 @@
 Each task of the rehearsal runs twice: with emulate, then with our fake. At the end both have to have the same
 releases and issues. Workflows cannot be made in emulate, so that their runs are those of our fake; a proxy
 decides by the path. What else emulate does not do is in `KNOWN`, and is not compared. The address of an asset
-lacks the tag in emulate, so that `release` cannot download what it published, and says so.
+has no tag in emulate, so that nothing published can be downloaded: `release` says so, and `verify` runs with our
+fake alone.
 
     emulate.py run NODE EMULATE XTASK WORK     starts emulate and the proxy, and rehearses
     emulate.py task WORK ARGUMENTS...          what the rehearsal runs instead of xtask
@@ -37,6 +38,8 @@ KNOWN = {
     "target": "emulate makes no tag of it",
     "pull_request": "the rehearsal's pull request is not opened in emulate",
 }
+# The issue of `verify --all`, as xtask/src/github/changed_issue.rs has it.
+CHANGED = "What was published has changed"
 HOP = {"connection", "keep-alive", "transfer-encoding", "content-length", "date", "server"}
 
 
@@ -158,6 +161,8 @@ def task(work, *arguments):
     settings = json.loads((work / "settings.json").read_text())
     fake = os.environ["GITHUB_API_URL"]
     (work / "fake").write_text(fake)
+    if arguments[0] == "verify":
+        return subprocess.run([settings["xtask"], *arguments], check=False).returncode
     publish_upstream(fake, settings["url"])
     # A checkout of its own: what a task remembers of one GitHub is not true of the other.
     checkout = work / "checkout"
@@ -235,7 +240,7 @@ def read(work):
         "issues": {
             issue["title"]: with_runs(without_known(issue))
             for issue in expected["issues"]
-            if not issue["pull_request"]
+            if not issue["pull_request"] and issue["title"] != CHANGED
         },
     }
     # Issues cannot be switched off in emulate: it has that of the release which the fake published without one.
