@@ -102,9 +102,14 @@ fn chosen(output: &str) -> Vec<String> {
 
 #[test]
 fn the_picture_is_what_a_rehearsal_prints() {
+    // In a checkout of its own: a build in dist/ would be shown.
+    let checkout = std::env::temp_dir().join(format!("xtask-picture-{}", std::process::id()));
+    std::fs::create_dir_all(checkout.join("xtask")).expect("is made");
+    std::fs::write(checkout.join(".gitmodules"), "").expect("is written");
     let mut rehearsal = Command::new(env!("CARGO_BIN_EXE_xtask"));
-    rehearsal.args(["rehearse", "--color", "always"]).current_dir(env!("CARGO_MANIFEST_DIR"));
+    rehearsal.args(["rehearse", "--color", "always"]).current_dir(&checkout);
     let output = rehearsal.env_remove("GITHUB_ACTIONS").env_remove("GITHUB_REPOSITORY").output().expect("starts");
+    std::fs::remove_dir_all(&checkout).expect("is removed");
     let printed = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{printed}");
     let lines = chosen(&printed);
