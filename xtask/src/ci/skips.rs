@@ -76,7 +76,9 @@ mod tests {
         let sources = [
             include_str!("../registry/tests.rs"),
             include_str!("../../tests/image.rs"),
+            include_str!("../../tests/leftovers.rs"),
             include_str!("../../tests/rehearse.rs"),
+            include_str!("../../tests/tls.rs"),
         ];
         for skip in ALLOWED_SKIPS {
             let name = format!("\"{}\"", skip.row.strip_prefix("test ").expect("is a test"));
