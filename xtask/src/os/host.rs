@@ -99,10 +99,15 @@ fn flags_in(binfmt: &str) -> Option<&str> {
     lines.find_map(|line| line.strip_prefix("flags: ")).filter(|_| is_enabled)
 }
 
-/// Whether riscv64 containers can run here. Assumed to be so on systems other than Linux, where the engine runs its
-/// own Linux.
-pub fn runs_riscv64_containers() -> bool {
-    OS != "linux" || ARCH == "riscv64" || binfmt_flags("qemu-riscv64").is_some()
+/// Why riscv64 containers cannot run here, and the command that changes it; `None` if they can. Assumed to be so on
+/// systems other than Linux, where the engine runs its own Linux.
+pub fn why_no_riscv64_containers() -> Option<String> {
+    let runs = OS != "linux" || ARCH == "riscv64" || binfmt_flags("qemu-riscv64").is_some();
+    (!runs).then(|| {
+        "no interpreter for riscv64 is registered with binfmt_misc, so riscv64 containers cannot run; Debian and Ubuntu: \
+         apt-get install qemu-user-static (which registers it)"
+            .to_owned()
+    })
 }
 
 /// How a riscv64 Linux program runs here.

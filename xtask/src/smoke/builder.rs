@@ -47,13 +47,7 @@ pub fn missing() -> Vec<String> {
             }
         }
     }
-    if !host::runs_riscv64_containers() {
-        missing.push(
-            "no interpreter for riscv64 is registered with binfmt_misc, so riscv64 containers cannot run; Debian and \
-             Ubuntu: apt-get install qemu-user-static (which registers it)"
-                .to_owned(),
-        );
-    }
+    missing.extend(host::why_no_riscv64_containers());
     missing
 }
 

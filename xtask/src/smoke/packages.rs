@@ -37,12 +37,7 @@ const CHECKS: [&str; 7] =
 pub fn missing() -> Vec<String> {
     let engine = Engine::find(Choice::Auto).err();
     let engine = engine.map(|error| format!("the level packages needs a container engine: {error:#}"));
-    let emulation = (!host::runs_riscv64_containers()).then(|| {
-        "no interpreter for riscv64 is registered with binfmt_misc, so riscv64 containers cannot run; Debian and Ubuntu: \
-         apt-get install qemu-user-static (which registers it)"
-            .to_owned()
-    });
-    engine.into_iter().chain(emulation).chain(machine::Level::missing()).collect()
+    engine.into_iter().chain(host::why_no_riscv64_containers()).chain(machine::Level::missing()).collect()
 }
 
 /// Tests the packages of `dist`.

@@ -75,7 +75,7 @@ fn command_package(source: &Source, file: &FileRecord) -> Value {
     })
 }
 
-/// Where the module came from when it was linked: upstream's directory `vendor/`, by `-mod=vendor`, whoever wrote it;
+/// Where the module came from when it was linked: upstream's directory `vendor/`, by `-mod=vendor`, no matter who wrote it;
 /// the standard library with Go, whose files name "The Go Authors".
 fn supplier(module: &Module) -> &'static str {
     if module.path == STANDARD_LIBRARY { "Organization: The Go Authors" } else { UPSTREAM_NAME }

@@ -1,4 +1,4 @@
-//! Changes to what is published that no task makes: by the owner, or by whoever has the owner's token.
+//! Changes to what is published that no task makes: by the owner, or by somebody with the owner's token.
 
 use crate::digest::sha256;
 use crate::github::FakeGitHub;
