@@ -25,9 +25,8 @@ pub fn ask(folder: &Utf8Path) -> Result<Vec<Help>> {
             "riscv64 programs do not run here, and the man pages are made from their help; `cargo xtask doctor` prints \
              how to install qemu-user",
         )?;
-        // Without an environment: it shows in the defaults that are printed. With one thread of Go at a time the daemon's
-        // probes of platforms hang less often under emulation; docs/upstream/qemu-user-hang.md has the cause.
-        let text = host.answer(&run.bare().env("GOMAXPROCS", "1").args(&command[1..]).arg("--help"))?;
+        // Without an environment: it shows in the defaults that are printed.
+        let text = host.answer(&run.bare().args(&command[1..]).arg("--help"))?;
         for subcommand in Command::parse(&text).subcommands {
             waiting.push([&command[..], &[subcommand.name]].concat());
         }
