@@ -47,7 +47,8 @@ Examples:
   cargo xtask verify --repo you/fork --registry registry.example
 
 It downloads all files of the release and all blobs of the image (250 MB), keeps none, and prints a line for each check.
---rebuild compiles for minutes and needs docker or podman for the image.
+--rebuild compiles for minutes, and needs a checkout of the commit that published the release, qemu-user for the packages,
+and docker or podman for the image.
 The commands are run under emulation only once they are what the record says. The provenance is verified by gh or cosign,
 whichever is installed. If GitHub limits requests without credentials, GITHUB_TOKEN is used to read the same list.
 Exit status: 0 all that was checked is right, 1 something differs, 2 bad arguments, 3 nothing differs, but
@@ -61,7 +62,7 @@ pub struct Verify {
     /// The registry that the image is in
     #[arg(long, value_name = "HOST", default_value = "ghcr.io")]
     registry: String,
-    /// Make the files and the image again, from upstream's source and Debian's snapshot, and compare every byte
+    /// Make the files, the packages and the image again, from upstream's source and Debian's snapshot, and compare every byte
     #[arg(long)]
     rebuild: bool,
     /// Verify everything that was ever published, by digests alone, and plan the issue that says what has changed

@@ -203,8 +203,10 @@ mod tests {
         expect!["control.tar.xz: ./control has `Version: 1` in line 2, and made again `Version: 2` (likely another commit of this repository made it, or with another --repo)"]
             .assert_eq(&compare(&published, &with(&[packed, control])));
         let same = ("control.tar.xz: ./control", "644", "Package: buildkit\nVersion: 1\n");
-        expect!["control.tar.xz has `packed 1` in line 1, and made again `packed 2` (likely another program packed it)"]
-            .assert_eq(&compare(&published, &with(&[packed, same])));
+        expect![
+            "control.tar.xz has `packed 1` in line 1, and made again `packed 2` (likely another program packed it)"
+        ]
+        .assert_eq(&compare(&published, &with(&[packed, same])));
         let command = ("data.tar.xz: ./usr/bin/buildctl", "755", "x");
         expect!["data.tar.xz: ./usr/bin/buildctl is not in the published one; control.tar.xz: ./control is `644`, and made again `755` (likely another commit of this repository made it, or with another --repo)"]
             .assert_eq(&compare(&published, &with(&[packed, (same.0, "755", same.2), command])));
