@@ -23,6 +23,7 @@ use crate::verify::image::Attested;
 use crate::verify::rebuild::Rebuild;
 
 mod all;
+mod archive;
 mod assets;
 mod binaries;
 mod findings;
@@ -196,6 +197,7 @@ impl Verifier {
             return None;
         };
         let Published { release, record } = &published;
+        archive::check(findings, folder, record);
         binaries::check(findings, folder, record);
         let registry = Registry::new(self.images.clone(), None);
         let found = image::check(findings, &registry, record, release, folder.is_some());
