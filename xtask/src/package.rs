@@ -222,7 +222,11 @@ fn report(folder: &Utf8Path, made: &[FileRecord], outcome: &Outcome, arguments: 
     let Outcome { is_unchanged, differences, overlay } = outcome;
     for FileRecord { name, size_bytes, sha256 } in made {
         let is_same = *is_unchanged || arguments.again && differences.iter().all(|one| one.name != *name);
-        let state = if is_same { "is as it was recorded" } else { "is ready" };
+        let state = match (is_same, arguments.again) {
+            (true, _) => "is as it was recorded",
+            (false, true) => "differs from what is recorded; made again, it is in target/again-packages",
+            (false, false) => "is ready",
+        };
         print_status("package", format_args!("{name} {state} ({}, sha256:{sha256})", size(*size_bytes)));
         if !arguments.json {
             println!("{}", folder.join(name));

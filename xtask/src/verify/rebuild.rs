@@ -162,7 +162,7 @@ impl Rebuild<'_> {
         let sha256 = |file: Option<&FileRecord>| file.map(|file| file.sha256.to_string()).unwrap_or_default();
         ensure!(
             sha256(published) == sha256(again),
-            "made again it is sha256:{}: it lists the packages of another image",
+            "made again it is sha256:{}: it lists other packages, or another commit of this repository wrote it",
             sha256(again)
         );
         Ok("the list of what is in the image is the same".to_owned())
