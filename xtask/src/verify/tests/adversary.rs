@@ -58,7 +58,7 @@ fn an_archive_that_was_replaced_with_all_that_names_it_is_found_by_its_members()
             header.set_mode(0o755);
             tar.append_data(&mut header, path, *content).expect("is added");
         }
-        tar.into_inner().and_then(|gzip| gzip.finish()).expect("is packed")
+        tar.into_inner().and_then(flate2::write::GzEncoder::finish).expect("is packed")
     };
     let world = World::new();
     let [daemon, client] = names::COMMANDS.map(|name| world.read(name));

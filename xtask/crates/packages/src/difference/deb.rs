@@ -71,7 +71,7 @@ fn members(parts: &mut Parts, archive: &str, unpacked: impl Read, left_bytes: &m
         let size_bytes = io::copy(&mut start.as_slice().chain(&mut entry), &mut hash)?;
         ensure!(size_bytes == entry.size(), "it ends early, or is larger than {MOST_BYTES} bytes");
         *left_bytes = left_bytes.saturating_sub(size_bytes);
-        let text = (size_bytes as usize == start.len()).then(|| String::from_utf8(start).ok()).flatten();
+        let text = (size_bytes == start.len() as u64).then(|| String::from_utf8(start).ok()).flatten();
         add(parts, &name, Part { attributes, size_bytes, sha256: hash.finish().1, text })?;
     }
     Ok(())
