@@ -4,7 +4,7 @@
 
 use std::fs;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use camino::{Utf8Path, Utf8PathBuf};
 use oci::digest::file_digest;
 
@@ -64,6 +64,18 @@ impl Dist {
                     file.sha256
                 );
             }
+        }
+        Ok(())
+    }
+
+    /// The same for the packages.
+    pub fn verify_packages(&self) -> Result<()> {
+        for file in &self.record.packages {
+            let path = self.folder.join(&file.name);
+            ensure!(
+                file_digest(&path)? == (file.size_bytes, file.sha256.clone()),
+                "{path} is not what was recorded; run `cargo xtask package` again"
+            );
         }
         Ok(())
     }

@@ -8,7 +8,7 @@
 use std::fs::{self, File};
 use std::process::ExitCode;
 
-use anyhow::{Context, Error, Result, ensure};
+use anyhow::{Context, Error, Result};
 use camino::{Utf8Path, Utf8PathBuf};
 use clap::{Args, ValueEnum};
 use oci::digest::file_digest;
@@ -21,9 +21,11 @@ use crate::dist::{Dist, FileRecord, names, sbom};
 use crate::os::cargo::cargo;
 use crate::os::files::{self, MODE_FILE, Staging};
 use crate::os::terminal::{print_status, size};
+use crate::package::again::Difference;
 use crate::package::repository::RepositoryOptions;
 use crate::upstream::{Source, SourceRef, Upstream};
 
+mod again;
 mod help;
 mod overlay;
 mod repository;
@@ -50,8 +52,8 @@ A repository only grows: a published package neither changes nor goes, and to re
 again. XTASK_SIGNING_KEY is an OpenPGP secret key in ASCII armor, without a passphrase; gpg signs with it.
 
 Standard output is the path of each package, the commands of a plan or, with --json, an object with `unchanged` (whether these very
-packages were recorded already), `packages` (name, size_bytes and sha256 of each) and `overlay` (the path of Gentoo's, or null);
-of a repository, its `packages`, the `steps` and who signed it.
+packages were recorded already), `packages` (name, size_bytes and sha256 of each), `differences` (with --again: name and
+why) and `overlay` (the path of Gentoo's, or null); of a repository, its `packages`, the `steps` and who signed it.
 Exit status: 0 made, 1 failed or (with --again) differs, 2 bad arguments.")]
 pub struct Package {
     /// Directory created by `cargo xtask build` [default: the only one in dist/ of this checkout]
@@ -60,7 +62,7 @@ pub struct Package {
     /// Which packages to make
     #[arg(long, value_enum, default_value_t = Choice::All)]
     format: Choice,
-    /// Make the packages that the build records once more, and compare them; keeps nothing
+    /// Make the packages that the build records once more, and compare them; keeps them in target/again-packages if one differs
     #[arg(long, conflicts_with = "format")]
     again: bool,
     #[command(flatten)]
@@ -109,34 +111,24 @@ pub fn run(root: &Utf8Path, arguments: &Package) -> Result<ExitCode> {
     dist.verify()?;
     let folder = dist.folder.canonicalize_utf8().with_context(|| format!("{} is gone", dist.folder))?;
     let repository = arguments.repository.find_or_project(root).to_string();
-    let recorded = &dist.record.packages;
-    let formats = if arguments.again { formats_of(recorded) } else { arguments.format.formats() };
-    ensure!(
-        !arguments.again || !formats.is_empty(),
-        "{folder} has no packages to be made again; run `cargo xtask package`"
-    );
-    let has_overlay = !arguments.again && arguments.format.has_overlay(&dist.record.source);
-    let write_overlay = || overlay::write(root, &dist, &folder, &repository, arguments.source.as_deref());
-    let overlay = has_overlay.then(write_overlay).transpose()?;
-    if formats.is_empty() {
-        report(&folder, &[], true, overlay.as_deref(), arguments)?;
-        return Ok(ExitCode::SUCCESS);
+    if arguments.again {
+        let (made, differences) = again::run(root, &dist, &folder, repository)?;
+        let is_same = differences.is_empty();
+        report(&folder, &made, &Outcome { is_unchanged: is_same, differences, overlay: None }, arguments)?;
+        return Ok(if is_same { ExitCode::SUCCESS } else { ExitCode::FAILURE });
     }
-    let staging = Staging::new(&folder.join("packages"))?;
-    let made = make(root, &dist, &folder, formats, repository, staging.path())?;
-    let is_unchanged = made.iter().all(|file| recorded.contains(file));
-    if !arguments.again {
+    let write_overlay = || overlay::write(root, &dist, &folder, &repository, arguments.source.as_deref());
+    let overlay = arguments.format.has_overlay(&dist.record.source).then(write_overlay).transpose()?;
+    let formats = arguments.format.formats();
+    let mut made = Vec::new();
+    if !formats.is_empty() {
+        let staging = Staging::new(&folder.join("packages"))?;
+        made = make(root, &dist, &folder, formats, repository, staging.path())?;
         keep(&folder, staging.path(), dist.record.source.source_date_epoch, &made)?;
     }
-    report(&folder, &made, is_unchanged, overlay.as_deref(), arguments)?;
-    Ok(if arguments.again && !is_unchanged { ExitCode::FAILURE } else { ExitCode::SUCCESS })
-}
-
-/// The formats of recorded packages.
-fn formats_of(recorded: &[FileRecord]) -> Vec<Format> {
-    let has =
-        |format: &Format| recorded.iter().any(|file| Utf8Path::new(&file.name).extension() == Some(format.name()));
-    Format::ALL.into_iter().filter(has).collect()
+    let is_unchanged = made.iter().all(|file| dist.record.packages.contains(file));
+    report(&folder, &made, &Outcome { is_unchanged, differences: Vec::new(), overlay }, arguments)?;
+    Ok(ExitCode::SUCCESS)
 }
 
 /// Makes the packages in the directory `out`.
@@ -218,26 +210,31 @@ fn keep(folder: &Utf8Path, from: &Utf8Path, modified_epoch: i64, made: &[FileRec
     })
 }
 
-fn report(
-    folder: &Utf8Path,
-    made: &[FileRecord],
+/// What is reported beside the packages.
+struct Outcome {
+    /// Whether they were recorded already.
     is_unchanged: bool,
-    overlay: Option<&Utf8Path>,
-    arguments: &Package,
-) -> Result<()> {
-    let state = match (is_unchanged, arguments.again) {
-        (true, _) => "is as it was recorded",
-        (false, false) => "is ready",
-        (false, true) => "differs from what is recorded, or another does",
-    };
+    differences: Vec<Difference>,
+    overlay: Option<Utf8PathBuf>,
+}
+
+fn report(folder: &Utf8Path, made: &[FileRecord], outcome: &Outcome, arguments: &Package) -> Result<()> {
+    let Outcome { is_unchanged, differences, overlay } = outcome;
     for FileRecord { name, size_bytes, sha256 } in made {
+        let is_same = *is_unchanged || arguments.again && differences.iter().all(|one| one.name != *name);
+        let state = match (is_same, arguments.again) {
+            (true, _) => "is as it was recorded",
+            (false, true) => "differs from what is recorded; made again, it is in target/again-packages",
+            (false, false) => "is ready",
+        };
         print_status("package", format_args!("{name} {state} ({}, sha256:{sha256})", size(*size_bytes)));
         if !arguments.json {
             println!("{}", folder.join(name));
         }
     }
     if arguments.json {
-        let report = json!({ "unchanged": is_unchanged, "packages": made, "overlay": overlay });
+        let report =
+            json!({ "unchanged": is_unchanged, "packages": made, "differences": differences, "overlay": overlay });
         println!("{}", serde_json::to_string_pretty(&report)?);
     } else if let Some(overlay) = overlay {
         println!("{overlay}");
@@ -261,13 +258,5 @@ mod tests {
         assert_eq!(version_of("v0.32.2", "v0.32.2"), "0.32.2");
         assert_eq!(version_of("master", "v0.32.2"), "0~20260804.git991535e0973");
         assert_eq!(version_of("v0.30", "v0.30.1-2-gabcdef012"), "0.30.1+2.gabcdef012");
-    }
-
-    #[test]
-    fn the_formats_of_what_is_recorded_are_made_again() {
-        let file = |name: &str| FileRecord { name: name.to_owned(), ..samples::proved_record().files[0].clone() };
-        let names = ["buildkit_0.32.2-1_riscv64.deb", "buildkit-0.32.2-1.riscv64.rpm", "VERSION.txt"];
-        assert_eq!(formats_of(&names.map(file)), Format::ALL);
-        assert_eq!(formats_of(&[file(names[1])]), [Format::Rpm]);
     }
 }

@@ -13,7 +13,7 @@ use oci::file_tree::FileTree;
 use oci::layout::Image;
 use serde_json::json;
 
-use crate::dist::{Check, Dist, Proof, Subject as Tested, Verdict, check_table};
+use crate::dist::{Check, Dist, FileRecord, Proof, Subject as Tested, Verdict, check_table};
 use crate::http::Endpoint;
 use crate::os::clock::Timestamp;
 use crate::os::terminal;
@@ -249,19 +249,61 @@ fn open(root: &Utf8Path, arguments: &Smoke) -> Result<Subject> {
 fn report(subject: &Subject, proofs: &[Proof], as_json: bool) -> Result<ExitCode> {
     let checks: Vec<&Check> = proofs.iter().flat_map(|proof| &proof.checks).collect();
     let count = |verdict| checks.iter().filter(|check| check.verdict == verdict).count();
-    let failed: Vec<&str> = checks.iter().filter(|check| check.is_failure()).map(|check| check.name.as_str()).collect();
-    let (passed, not_run) = (count(Verdict::Pass), count(Verdict::NotRun));
+    let (passed, failed, not_run) = (count(Verdict::Pass), count(Verdict::Fail), count(Verdict::NotRun));
     let times: Vec<String> = proofs.iter().map(|proof| format!("{} {} s", proof.name, proof.seconds)).collect();
     terminal::print_status(
         "smoke",
-        format_args!("{passed} passed, {} failed, {not_run} not run; {}", failed.len(), times.join(", ")),
+        format_args!("{passed} passed, {failed} failed, {not_run} not run; {}", times.join(", ")),
     );
-    if !failed.is_empty() {
-        terminal::print_error(&anyhow!("{}: {}", subject.shown, failed.join(", ")));
+    for proof in proofs {
+        if let Some(failure) = failure(&subject.shown, proof) {
+            terminal::print_error(&anyhow!(failure));
+        }
     }
     if as_json {
-        let report = json!({ "image": subject.shown, "passed": failed.is_empty(), "proofs": proofs });
+        let report = json!({ "image": subject.shown, "passed": failed == 0, "proofs": proofs });
         println!("{}", serde_json::to_string_pretty(&report)?);
     }
-    Ok(if failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// What failed at one level, and at which of its checks: the packages, or the image at the path `image`.
+fn failure(image: &str, proof: &Proof) -> Option<String> {
+    let failed: Vec<&str> =
+        proof.checks.iter().filter(|check| check.is_failure()).map(|check| check.name.as_str()).collect();
+    // The checks of a package begin with its format.
+    let has_failed = |package: &&FileRecord| {
+        let format = Utf8Path::new(&package.name).extension().unwrap_or_default();
+        failed.iter().any(|name| name.split_once('-').is_some_and(|(of, _)| of == format))
+    };
+    let tested = match &proof.subject {
+        Tested::Image { .. } => image.to_owned(),
+        Tested::Packages { packages } => {
+            packages.iter().filter(has_failed).map(|package| package.name.as_str()).collect::<Vec<_>>().join(", ")
+        }
+    };
+    (!failed.is_empty()).then(|| format!("{tested} failed `{}` at {}", proof.name, failed.join(", ")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dist::samples;
+
+    #[test]
+    fn what_failed_is_named_and_not_the_image_beside_it() {
+        let image = samples::proved_record().proofs[0].clone();
+        assert_eq!(failure("dist/x/image", &image), None);
+        let failed = |proof: Proof, names: &[&str]| {
+            let checks = names.iter().map(|name| Check::fail(name, "it said no")).collect();
+            failure("dist/x/image", &Proof { checks, ..proof }).expect("has failed")
+        };
+        assert_eq!(failed(image.clone(), &["a", "b"]), "dist/x/image failed `verify-tini` at a, b");
+        let file = |name: &str| FileRecord { name: name.to_owned(), ..samples::proved_record().files[0].clone() };
+        let subject = Tested::Packages { packages: vec![file("a.rpm"), file("b.deb")] };
+        let packages = Proof { name: "smoke packages".to_owned(), subject, ..image };
+        assert_eq!(failed(packages.clone(), &["deb-purges"]), "b.deb failed `smoke packages` at deb-purges");
+        let both = failed(packages, &["deb-purges", "rpm-installs"]);
+        assert_eq!(both, "a.rpm, b.deb failed `smoke packages` at deb-purges, rpm-installs");
+    }
 }

@@ -23,6 +23,7 @@ use crate::verify::image::Attested;
 use crate::verify::rebuild::Rebuild;
 
 mod all;
+mod archive;
 mod assets;
 mod binaries;
 mod findings;
@@ -47,7 +48,8 @@ Examples:
   cargo xtask verify --repo you/fork --registry registry.example
 
 It downloads all files of the release and all blobs of the image (250 MB), keeps none, and prints a line for each check.
---rebuild compiles for minutes and needs docker or podman for the image.
+--rebuild compiles for minutes, and needs a checkout of the commit that published the release, qemu-user for the packages,
+and docker or podman for the image.
 The commands are run under emulation only once they are what the record says. The provenance is verified by gh or cosign,
 whichever is installed. If GitHub limits requests without credentials, GITHUB_TOKEN is used to read the same list.
 Exit status: 0 all that was checked is right, 1 something differs, 2 bad arguments, 3 nothing differs, but
@@ -61,7 +63,7 @@ pub struct Verify {
     /// The registry that the image is in
     #[arg(long, value_name = "HOST", default_value = "ghcr.io")]
     registry: String,
-    /// Make the files and the image again, from upstream's source and Debian's snapshot, and compare every byte
+    /// Make the files, the packages and the image again, from upstream's source and Debian's snapshot, and compare every byte
     #[arg(long)]
     rebuild: bool,
     /// Verify everything that was ever published, by digests alone, and plan the issue that says what has changed
@@ -195,6 +197,7 @@ impl Verifier {
             return None;
         };
         let Published { release, record } = &published;
+        archive::check(findings, folder, record);
         binaries::check(findings, folder, record);
         let registry = Registry::new(self.images.clone(), None);
         let found = image::check(findings, &registry, record, release, folder.is_some());

@@ -19,6 +19,9 @@ pub const SHA256SUMS: &str = "SHA256SUMS";
 /// The directory of the image, an OCI image layout.
 pub const LAYOUT: &str = "image";
 
+/// The directory of the Gentoo overlay, which `package` writes and nothing publishes.
+pub const OVERLAY: &str = "gentoo";
+
 /// Upstream's own name for its archive, `buildkit-v0.32.2.linux-riscv64.tar.gz`.
 /// Source: the `releaser` stage of upstream's Dockerfile.
 pub fn tarball(version: &Version) -> String {

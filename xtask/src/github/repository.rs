@@ -23,6 +23,10 @@ impl Repository {
         &self.owner
     }
 
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
     /// Its page.
     pub fn page(&self) -> String {
         format!("https://github.com/{self}")

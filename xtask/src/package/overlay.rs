@@ -8,6 +8,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use packages::request::OverlayRequest;
 
 use crate::dist::Dist;
+use crate::dist::names::OVERLAY;
 use crate::os::cargo::cargo;
 use crate::os::files::Staging;
 use crate::os::terminal::{note, print_status};
@@ -23,7 +24,7 @@ pub fn write(
 ) -> Result<Utf8PathBuf> {
     let source = &dist.record.source;
     let absolute = |path: &Utf8Path| path.canonicalize_utf8().with_context(|| format!("there is no {path}"));
-    let overlay = folder.join("gentoo");
+    let overlay = folder.join(OVERLAY);
     let staging = Staging::new(&overlay)?;
     let request = OverlayRequest {
         version: version(source).map_err(Error::msg)?,

@@ -36,6 +36,11 @@ impl ImageRepository {
         &self.path
     }
 
+    /// The host of the registry, and its port if it has one.
+    pub fn registry(&self) -> &str {
+        &self.registry
+    }
+
     /// The registry's address: TLS, or plain HTTP on this machine.
     pub fn endpoint(&self) -> &Url {
         &self.endpoint

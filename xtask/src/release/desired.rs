@@ -11,7 +11,7 @@ use oci::digest::{file_digest, sha256};
 use oci::documents::Descriptor;
 
 use crate::dist::image_config::URL;
-use crate::dist::names::{METADATA, SHA256SUMS, image_sbom};
+use crate::dist::names::{METADATA, OVERLAY, SHA256SUMS, image_sbom};
 use crate::dist::{Dist, FileRecord, ImageRecord, ReleaseName, sha256sums};
 use crate::github::{Repository, notes_file};
 use crate::os::files;
@@ -62,14 +62,14 @@ fn attachment(artifact_type: &str, path: &Utf8Path) -> Result<Attachment> {
     Ok(Attachment { artifact_type: artifact_type.to_owned(), path: path.to_owned(), size_bytes, sha256 })
 }
 
-/// Everything in the directory except the image, expected or not.
+/// Everything in the directory except the image and the overlay of Gentoo, expected or not.
 fn list(dist: &Dist, image: &ImageRecord) -> Result<Vec<File>> {
     let folder = &dist.folder;
     let mut found = Vec::new();
     for entry in folder.read_dir_utf8().with_context(|| format!("cannot list {folder}"))? {
         let entry = entry.with_context(|| format!("cannot list {folder}"))?;
         let (name, path) = (entry.file_name().to_owned(), entry.path().to_owned());
-        if name == image.layout {
+        if name == image.layout || name == OVERLAY {
             continue;
         }
         // A directory is never part of a release, so its contents do not matter.

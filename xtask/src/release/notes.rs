@@ -3,9 +3,11 @@
 
 use std::fmt::Write as _;
 
+use camino::Utf8Path;
+
 use crate::dist::names::{BUILDCTL, SHA256SUMS, tarball};
 use crate::dist::proofs::{self, count};
-use crate::dist::{ImageRecord, Metadata, ReleaseName, Verdict};
+use crate::dist::{FileRecord, ImageRecord, Metadata, Proof, ReleaseName, Subject, Verdict};
 use crate::github::Repository;
 use crate::registry::ImageRepository;
 use crate::upstream::{CommitId, PACKAGE};
@@ -36,8 +38,9 @@ fn opening(facts: &Facts<'_>) -> String {
         None => format!("[BuildKit master](https://{PACKAGE}/commits/{commit}) of {}", record.source.source_date),
     };
     let missing = proofs::missing(record);
+    let packages = if record.packages.is_empty() { "" } else { ", packages for Debian and RPM" };
     let mut text = format!(
-        "{upstream} for linux/riscv64: `buildkitd`, `buildctl`, and a container image that works with `docker buildx`. \
+        "{upstream} for linux/riscv64: `buildkitd`, `buildctl`{packages}, and a container image that works with `docker buildx`. \
          For what is new, follow that link to upstream. Built with Go {} from the unmodified commit \
          [`{}`](https://{PACKAGE}/commit/{commit}){}.\n",
         record.go.version,
@@ -104,16 +107,49 @@ Only one of the programs:
 curl -fLO {from}/{BUILDCTL}
 chmod +x {BUILDCTL}
 ```
-"
+{}",
+        packages(facts)
     )
+}
+
+/// How to install each package of the release, with the units and what it depends on.
+fn packages(facts: &Facts<'_>) -> String {
+    let (from, guide, mut text) = (download(facts), document(facts, "INSTALL.md"), String::new());
+    for (extension, system) in [("deb", "Debian 13 or later"), ("rpm", "Fedora")] {
+        let is_it = |file: &&FileRecord| Utf8Path::new(&file.name).extension() == Some(extension);
+        let Some(FileRecord { name, .. }) = facts.record.packages.iter().find(is_it) else { continue };
+        let command = match extension {
+            "deb" => format!("curl -fLO {from}/{name} && sudo apt-get install ./{name}"),
+            _ => format!("sudo dnf install {from}/{name}"),
+        };
+        text += &format!("\nThe package, on {system}, with [units of systemd]({guide}):\n\n```bash\n{command}\n```\n");
+    }
+    text
 }
 
 fn verify(facts: &Facts<'_>) -> String {
     let Facts { image, repository, images, .. } = facts;
     let (from, digest) = (download(facts), &image.digest);
+    let (name, folder) = (facts.name, repository.name());
+    let elsewhere = if images.is_github() { String::new() } else { format!(" --registry {}", images.registry()) };
+    let at =
+        facts.record.workflow_commit.as_ref().map_or_else(String::new, |commit| format!(" at `{}`", short(commit)));
+    let made = if facts.record.packages.is_empty() { "both programs" } else { "both programs, the packages" };
     let mut text = format!(
         "\
 ## Verify
+
+Every file, the image and what is attached to it, without an account; it takes [rustup](https://rustup.rs), git and a C compiler:
+
+```bash
+git clone https://github.com/{repository} && cd {folder}
+cargo xtask verify {name} --repo {repository}{elsewhere}
+```
+
+With `--rebuild` it also makes {made} and the image again from upstream's source, and compares every byte. \
+That takes a checkout{at}, some minutes, qemu-user, and docker or podman.
+
+With other people's tools:
 
 ```bash
 curl -fLO {from}/{SHA256SUMS}
@@ -159,12 +195,17 @@ fn test_results(facts: &Facts<'_>) -> String {
         return String::new();
     }
     let page = document(facts, "SMOKE.md");
+    let is_of_packages = |proof: &Proof| matches!(proof.subject, Subject::Packages { .. });
+    let tested = if proofs::valid(facts.record).any(is_of_packages) {
+        "this image and, by `smoke packages`, on these packages"
+    } else {
+        "this image"
+    };
     let mut text = format!(
         "\
 ## Test results
 
-Measured on this image before it was published. `metadata.json` has each check and its evidence;
-the documentation explains [what each level tests]({page}).
+Measured on {tested}, before anything was published. `metadata.json` has each check and its evidence; the documentation explains [what each level tests]({page}).
 
 | | when | took | with | passed | not run |
 |---|---|---:|---|---:|---:|
@@ -182,8 +223,7 @@ fn tini(facts: &Facts<'_>) -> String {
         "\
 ## The init path
 
-The image's init is `/usr/bin/tini`, and `/sbin/docker-init` is a link to it. If an engine reports
-`exec /sbin/docker-init: no such file or directory`, the cause is the init program of its host: [what to do]({page}).
+The image's init is `/usr/bin/tini`, and `/sbin/docker-init` is a link to it. If an engine reports `exec /sbin/docker-init: no such file or directory`, the cause is the init program of its host: [what to do]({page}).
 "
     )
 }
@@ -204,7 +244,7 @@ fn one_line(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::dist::samples;
+    use crate::dist::{Check, samples};
     use crate::upstream::{Source, SourceRef};
 
     fn of(record: &Metadata, has_provenance: bool) -> String {
@@ -218,7 +258,7 @@ mod tests {
     #[test]
     fn the_whole_text() {
         let expected = include_str!("notes/v0.32.2.md");
-        let found = of(&samples::proved_record(), true);
+        let found = of(&with_packages(samples::proved_record()), true);
         assert_eq!(found, expected, "\n{found}");
     }
 
@@ -236,6 +276,58 @@ mod tests {
         assert!(!text.contains("gh attestation") && text.contains("# its SBOM is attached"), "{text}");
         record.proofs.clear();
         assert!(!of(&record, false).contains("## Test results"));
+    }
+
+    fn with_packages(mut record: Metadata) -> Metadata {
+        let names = ["buildkit-0.32.2-1.riscv64.rpm", "buildkit_0.32.2-1_riscv64.deb"];
+        record.packages = names.map(|name| FileRecord { name: name.to_owned(), ..record.files[0].clone() }).to_vec();
+        let subject = Subject::Packages { packages: record.packages.clone() };
+        let checks = proofs::REQUIRED[4].checks.iter().map(|name| Check::pass(name, "the sample")).collect();
+        record.proofs.push(Proof { name: "smoke packages".to_owned(), subject, checks, ..record.proofs[1].clone() });
+        record
+    }
+
+    #[test]
+    fn each_package_is_installed_in_one_line() {
+        let text = of(&with_packages(samples::proved_record()), true);
+        let from = "https://github.com/gounthar/docker-for-riscv64/releases/download/buildkit-v0.32.2-riscv64";
+        let deb = "buildkit_0.32.2-1_riscv64.deb";
+        for line in [
+            &format!("```bash\ncurl -fLO {from}/{deb} && sudo apt-get install ./{deb}\n```"),
+            &format!("```bash\nsudo dnf install {from}/buildkit-0.32.2-1.riscv64.rpm\n```"),
+            "Measured on this image and, by `smoke packages`, on these packages, before",
+            "makes both programs, the packages and the image again",
+            "`buildctl`, packages for Debian and RPM, and a container image",
+        ] {
+            assert!(text.contains(line), "{line} is not in\n{text}");
+        }
+        let without = of(&samples::proved_record(), true);
+        assert!(!without.contains("ackage"), "{without}");
+        // Packages that were not tested have no part in the table.
+        let mut untested = with_packages(samples::proved_record());
+        untested.proofs.pop();
+        assert!(of(&untested, true).contains("Measured on this image, before"));
+    }
+
+    #[test]
+    fn the_command_that_verifies_names_what_is_not_the_default() {
+        let record = samples::proved_record();
+        let repository: Repository = "o/n".parse().expect("a repository");
+        let images = ImageRepository::of("registry.example:5000", "o").expect("a name");
+        let (name, image) =
+            (ReleaseName::of(&record.source).expect("a name"), record.image.as_ref().expect("an image"));
+        let facts = Facts {
+            record: &record,
+            image,
+            name: &name,
+            repository: &repository,
+            images: &images,
+            has_provenance: false,
+        };
+        let text = notes(&facts);
+        let line = "cargo xtask verify buildkit-v0.32.2-riscv64 --repo o/n --registry registry.example:5000\n";
+        assert!(text.contains(line), "{text}");
+        assert!(text.contains("git clone https://github.com/o/n && cd n\n"), "{text}");
     }
 
     #[test]

@@ -117,6 +117,18 @@ fn the_image_is_published_with_its_own_sbom_and_not_with_that_of_the_binaries() 
     assert!(names.contains(&of_image.into()) && names.contains(&names::sbom(version).into()), "{names:?}");
 }
 
+/// `package` leaves it beside the packages.
+#[test]
+fn the_overlay_of_gentoo_is_in_nobody_s_way() {
+    let scenario = Scenario::new(|_| ());
+    std::fs::create_dir(scenario.folder.join("dist/gentoo")).expect("is made");
+    let (folder, images) = (scenario.folder.join("dist"), "ghcr.io");
+    let dist = Dist::open(&folder, Some(&folder)).expect("a dist");
+    let desired = desired::read(&dist, &scenario.remotes.repository, images, None).expect("is complete");
+    let observed = scenario.remotes.observe(&desired).expect("is observed");
+    assert_eq!(plan(&desired, &observed).map_err(|refused| refused.to_string()).err(), None);
+}
+
 #[test]
 fn a_second_run_plans_nothing_however_the_registry_answers_for_referrers() {
     use Referrers::{Absent, Acknowledged, Empty, Listed, Redirected};

@@ -80,7 +80,7 @@ impl Place<'_> {
         };
         findings.say("sha256sums", sums(&assets, &found));
         findings.say(AS_RECORDED, same_as_recorded(&record, &of_record, &found));
-        findings.say("page", page(&release, &record));
+        findings.say("page", page(&release, &record, self.name));
         Some(Published { release, record })
     }
 
@@ -212,8 +212,14 @@ fn same_as_recorded(record: &Metadata, of_record: &FileRecord, found: &[FileReco
     Ok(format!("the same sizes and digests of {} files", recorded.len() - 1))
 }
 
-/// The page of the release names what its record has: who changes one may forget the other.
-fn page(release: &Release, record: &Metadata) -> Result<String> {
+/// The page of the release names what its record has: who changes one may forget the other. A mark decides what GitHub
+/// shows as the newest.
+fn page(release: &Release, record: &Metadata, name: &ReleaseName) -> Result<String> {
+    match (release.prerelease, name.is_prerelease()) {
+        (true, false) => bail!("it is marked as a prerelease, and {name} is none"),
+        (false, true) => bail!("it is not marked as a prerelease, and {name} is one"),
+        _ => {}
+    }
     let body = release.body.as_deref().unwrap_or_default();
     let image = record.image.as_ref().map(|image| FileRecord {
         name: "the image".to_owned(),

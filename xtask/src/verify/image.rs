@@ -171,13 +171,16 @@ fn attached(registry: &Registry, image: &Digest, artifact_type: &str) -> Result<
     Ok(blobs)
 }
 
-/// The SBOM that is attached is the one that is published.
+/// The SBOM that is attached is the one that is published, and there is no other that a scanner could take.
 fn sbom(registry: &Registry, image: &ImageRecord) -> Result<String> {
     let recorded = image.sbom.as_ref().context("the record names no SBOM of the image")?;
     let blobs = attached(registry, &image.digest, SPDX)?;
     ensure!(!blobs.is_empty(), "no SBOM ({SPDX}) is attached");
     let ours = blobs.iter().find(|blob| *blob.digest.sha256() == recorded.sha256);
     let ours = ours.with_context(|| format!("{} are attached, none of which is {}", blobs.len(), recorded.name))?;
+    if let Some(other) = blobs.iter().find(|blob| *blob.digest.sha256() != recorded.sha256) {
+        bail!("beside {} another SBOM is attached, {}, which the record does not name", recorded.name, other.digest);
+    }
     whole(registry, ours)?;
     Ok(format!("{} is attached", recorded.name))
 }

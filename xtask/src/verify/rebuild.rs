@@ -1,4 +1,4 @@
-//! `verify --rebuild`: the files and the image of a release are made again, from upstream's source and Debian's snapshot,
+//! `verify --rebuild`: the files, the packages and the image of a release are made again, from upstream's source and Debian's snapshot,
 //! by the tasks that made them, and every byte is compared.
 
 use std::time::Duration;
@@ -19,6 +19,7 @@ use crate::verify::findings::Findings;
 mod difference;
 
 const FILES: &str = "rebuild-files";
+const PACKAGES: &str = "rebuild-packages";
 const IMAGE: &str = "rebuild-image";
 const SBOM: &str = "rebuild-sbom";
 /// As long as a compilation may take on a slow board, and a bit.
@@ -34,6 +35,19 @@ struct Again {
 struct FileOfBoth {
     name: String,
     same: bool,
+}
+
+/// What `package --again --json` prints.
+#[derive(Deserialize)]
+struct PackagesAgain {
+    packages: Vec<FileRecord>,
+    differences: Vec<DifferingPackage>,
+}
+
+#[derive(Deserialize)]
+struct DifferingPackage {
+    name: String,
+    why: String,
 }
 
 /// What `image --json` prints.
@@ -56,11 +70,22 @@ impl Rebuild<'_> {
     /// Makes all of it again. That something cannot be made here says nothing about what is published.
     pub fn check(&self, findings: &mut Findings) {
         if !findings.has_passed(AS_RECORDED) {
-            return findings.not_run(&[FILES, IMAGE, SBOM], "the files are not those of the record");
+            return findings.not_run(&[FILES, PACKAGES, IMAGE, SBOM], "the files are not those of the record");
         }
         match self.files() {
             Ok(again) => findings.say(FILES, self.compared(&again)),
             Err(error) => findings.undetermined(FILES, &error),
+        }
+        if self.record.packages.is_empty() {
+            findings.not_run(&[PACKAGES], "it was published without packages, and its record names none");
+        } else if !findings.has_passed(FILES) {
+            // Packing asks the commands for their help, so they are run.
+            findings.not_run(&[PACKAGES], "the commands are not known to be what the source gives, and are not run");
+        } else {
+            match self.packages() {
+                Ok(again) => findings.say(PACKAGES, same_packages(&again)),
+                Err(error) => findings.undetermined(PACKAGES, &error),
+            }
         }
         match self.image() {
             Ok(again) => {
@@ -97,6 +122,12 @@ impl Rebuild<'_> {
         Ok(format!("every byte of {} is what Go {go} makes of {}", names.join(", "), self.record.source.commit))
     }
 
+    /// Packs the published commands, as the repository that published them does.
+    fn packages(&self) -> Result<PackagesAgain> {
+        let (program, folder, repository) = (this_program()?, self.folder, self.repository.to_string());
+        self.task(run!("{program} package --again --dist {folder} --repo {repository} --json"))
+    }
+
     /// Builds the image on the recorded base, with the packages of the recorded snapshot and the recorded emulators.
     fn image(&self) -> Result<ImageRecord> {
         let image = self.record.image.as_ref().context("the record names no image")?;
@@ -131,7 +162,7 @@ impl Rebuild<'_> {
         let sha256 = |file: Option<&FileRecord>| file.map(|file| file.sha256.to_string()).unwrap_or_default();
         ensure!(
             sha256(published) == sha256(again),
-            "made again it is sha256:{}: it lists the packages of another image",
+            "made again it is sha256:{}: it lists other packages, or another commit of this repository wrote it",
             sha256(again)
         );
         Ok("the list of what is in the image is the same".to_owned())
@@ -154,6 +185,13 @@ impl Rebuild<'_> {
     }
 }
 
+fn same_packages(again: &PackagesAgain) -> Result<String> {
+    let differing: Vec<String> = again.differences.iter().map(|one| format!("{}: {}", one.name, one.why)).collect();
+    ensure!(differing.is_empty(), "{} (what was made again is in target/again-packages)", differing.join("; "));
+    let names: Vec<&str> = again.packages.iter().map(|file| file.name.as_str()).collect();
+    Ok(format!("every byte of {} is what this checkout makes of the published commands", names.join(", ")))
+}
+
 /// The date of a snapshot as `--snapshot` takes it: `20260804T122740Z` is 2026-08-04T12:27:40Z.
 fn date_of(snapshot: &str) -> Option<String> {
     let (day, time) = snapshot.strip_suffix('Z')?.split_once('T')?;
@@ -165,6 +203,22 @@ fn date_of(snapshot: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_package_that_differs_is_named_with_what_differs_in_it() {
+        let of = |differences: &str| {
+            let printed = format!(
+                r#"{{"unchanged":false,"overlay":null,"packages":[{{"name":"a.deb","size_bytes":1,"sha256":"{}"}}],"differences":{differences}}}"#,
+                "0".repeat(64)
+            );
+            same_packages(&serde_json::from_str(&printed).expect("is what `package` prints"))
+                .map_err(|error| error.to_string())
+        };
+        let same = "every byte of a.deb is what this checkout makes of the published commands";
+        assert_eq!(of("[]").as_deref(), Ok(same));
+        let why = "a.deb: x differs (what was made again is in target/again-packages)";
+        assert_eq!(of(r#"[{"name":"a.deb","why":"x differs"}]"#).expect_err("differs"), why);
+    }
 
     #[test]
     fn a_snapshot_is_named_as_the_task_takes_it() {

@@ -11,9 +11,11 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::dist::names::{BUILDCTL, METADATA, SHA256SUMS};
+use crate::dist::samples;
 use crate::os::host::Riscv64;
 use crate::release::tests::Scenario;
 
+mod adversary;
 mod reads;
 mod real_registry;
 
@@ -152,32 +154,6 @@ fn first_blob(registry: &FakeRegistry, digest: &Digest) -> String {
     let layer = manifest["layers"][0]["digest"].as_str().expect("a digest").to_owned();
     assert!(blobs.contains(&json!(layer)));
     layer
-}
-
-/// Who replaces a command and everything that names its digest is found by what the command is.
-#[test]
-fn a_command_that_was_replaced_with_all_that_names_it_is_found_by_the_gate() {
-    let world = World::new();
-    let (github, folder) = (&world.scenario.github, &world.scenario.folder.join("dist"));
-    let read = |name: &str| fs::read_to_string(folder.join(name)).expect("is text");
-    let (old, new) = (oci::digest::file_digest(&folder.join(BUILDCTL)).expect("is read"), b"#!/bin/sh\n".to_vec());
-    let mut record: Value = serde_json::from_str(&read(METADATA)).expect("is JSON");
-    let files = record["files"].as_array_mut().expect("a list");
-    let file = files.iter_mut().find(|file| file["name"] == BUILDCTL).expect("is there");
-    file["size_bytes"] = json!(new.len());
-    file["sha256"] = json!(sha256(&new));
-    let record = record.to_string().into_bytes();
-    let sums = read(SHA256SUMS).replace(&old.1.to_string(), &sha256(&new).to_string());
-    let of_record = oci::digest::file_digest(&folder.join(METADATA)).expect("is read").1.to_string();
-    let sums = sums.replace(&of_record, &sha256(&record).to_string());
-    {
-        let mut github = locked(github);
-        github.rewrite_page(RELEASE, |page| page.replace(&old.1.to_string(), &sha256(&new).to_string()));
-        github.put_asset(RELEASE, BUILDCTL, new);
-        github.put_asset(RELEASE, METADATA, record);
-        github.put_asset(RELEASE, SHA256SUMS, sums.into_bytes());
-    }
-    assert_eq!(world.differing(), [vec!["binaries-gate".to_owned()], Vec::new()]);
 }
 
 #[test]

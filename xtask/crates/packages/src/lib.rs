@@ -2,7 +2,8 @@
 //!
 //! Without the feature `write` this crate is what xtask has to know: [`version`], [`help`], [`request`] and [`index`]. With
 //! it, the program `packager` turns a [`request::Request`] into packages: [`buildkit`] chooses the files and texts,
-//! [`contents`] is the model that they are chosen in, and [`deb`] and [`rpm`] write it. Only `packager` compiles
+//! [`contents`] is the model that they are chosen in, and [`deb`] and [`rpm`] write it; [`difference`] says where two
+//! packages differ. Only `packager` compiles
 //! the crates that do so.
 //!
 //! Knows nothing of GitHub, registries or sockets. The same request gives the same bytes on every machine: all times
@@ -21,6 +22,8 @@ pub mod contents;
 pub mod copyright;
 #[cfg(feature = "write")]
 pub mod deb;
+#[cfg(feature = "write")]
+pub mod difference;
 #[cfg(feature = "write")]
 pub mod documentation;
 #[cfg(feature = "write")]

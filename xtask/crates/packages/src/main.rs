@@ -9,7 +9,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use clap::{Parser, Subcommand};
 use packages::request::Request;
 use packages::version::Format;
-use packages::{buildkit, deb, ebuild, repository, rpm};
+use packages::{buildkit, deb, difference, ebuild, repository, rpm};
 use serde::de::DeserializeOwned;
 
 #[derive(Parser)]
@@ -30,6 +30,8 @@ enum Task {
         /// The request, as JSON
         request: Utf8PathBuf,
     },
+    /// Print where a published package differs from the same one made again
+    Explain { published: Utf8PathBuf, again: Utf8PathBuf },
     /// Write the indexes of a repository that has these packages, and print what is where as JSON
     Index {
         /// The directory for the indexes
@@ -42,6 +44,10 @@ fn main() -> Result<()> {
     match Packager::parse().task {
         Task::Write { request } => write(&read(&request)?),
         Task::Overlay { request } => ebuild::write(&read(&request)?),
+        Task::Explain { published, again } => {
+            println!("{}", difference::explain(&published, &again)?);
+            Ok(())
+        }
         Task::Index { folder, packages } => {
             println!("{}", serde_json::to_string(&repository::index(&packages, &folder)?)?);
             Ok(())

@@ -20,7 +20,7 @@ mod apt;
 mod control;
 mod dnf;
 mod package;
-mod rpm_header;
+pub(crate) mod rpm_header;
 
 /// Files by their paths in the repository.
 type Files = BTreeMap<Utf8PathBuf, Vec<u8>>;

@@ -46,6 +46,10 @@ impl Scratch {
     }
 
     fn packager(&self) -> Output {
+        self.packager_for("octo-riscv/docker-for-riscv64")
+    }
+
+    fn packager_for(&self, repository: &str) -> Output {
         let module = |path: &str| Module { path: path.to_owned(), version: "v1.0.0".to_owned() };
         let help = |command: &[&str], text: &str| Help {
             command: command.iter().map(|word| (*word).to_owned()).collect(),
@@ -55,7 +59,7 @@ impl Scratch {
             version: PackageVersion::of_version("v0.32.2").expect("a version"),
             upstream_version: "v0.32.2".to_owned(),
             commit: "991535e0973488b6a429096d21fa13f81f2d89d8".to_owned(),
-            repository: "octo-riscv/docker-for-riscv64".to_owned(),
+            repository: repository.to_owned(),
             source_date_epoch: 1_785_846_460,
             dist: self.path("dist"),
             packaging: Utf8PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../../packaging"),
@@ -72,6 +76,13 @@ impl Scratch {
         self.write("request.json", &serde_json::to_string(&request).expect("is JSON"));
         let mut packager = Command::new(env!("CARGO_BIN_EXE_packager"));
         packager.arg("write").arg(self.path("request.json")).output().expect("runs")
+    }
+
+    /// What `packager` prints of the package of this scratch, published, and that of `again`.
+    fn explain(&self, again: &Self, package: &str) -> String {
+        let mut packager = Command::new(env!("CARGO_BIN_EXE_packager"));
+        let packages = [self, again].map(|scratch| scratch.path("out").join(package));
+        text(&packager.arg("explain").args(packages).output().expect("runs"))
     }
 
     fn package(&self, name: &str) -> Vec<u8> {
@@ -160,4 +171,74 @@ fn a_module_without_a_license_is_named() {
     let output = scratch.packager();
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert!(!output.status.success() && stderr.contains("vendor/example.com/a has no license"), "{stderr}");
+}
+
+#[test]
+fn where_packages_differ_is_found_in_both_formats() {
+    let again = Scratch::new("difference-again");
+    text(&again.packager());
+    let other = Scratch::new("difference-repository");
+    text(&other.packager_for("mallory/docker-for-riscv64"));
+    let found = other.explain(&again, DEB);
+    let line = "control.tar.xz: ./control has `Maintainer: mallory";
+    assert!(found.starts_with(line) && found.contains("or with another --repo"), "{found}");
+    let found = other.explain(&again, RPM);
+    assert!(found.contains("header: Packager has `mallory") && found.contains("header: URL has"), "{found}");
+
+    let other = Scratch::new("difference-command");
+    other.write("dist/buildctl", "#!/bin/sh\nexit 1\n");
+    text(&other.packager());
+    let why = "(likely the commands in it are others than those beside it)";
+    let line = "./usr/bin/buildctl has `exit 0` in line 2, and made again `exit 1`";
+    let found = again.explain(&other, DEB);
+    assert!(found.contains(line) && found.trim_end().ends_with(why), "{found}");
+    let found = again.explain(&other, RPM);
+    let line = "payload: /usr/bin/buildctl has other content (17 bytes, and made again 17)";
+    assert!(found.contains(line) && found.trim_end().ends_with(why), "{found}");
+}
+
+/// Another program than ours adds a file, and packs the same files in another way.
+#[test]
+fn what_dpkg_deb_put_into_a_package_is_found() {
+    let name = "what_dpkg_deb_put_into_a_package_is_found";
+    let (published, again) = (Scratch::new("dpkg-published"), Scratch::new("dpkg-again"));
+    text(&again.packager());
+    text(&published.packager());
+    let unpacked = published.path("unpacked");
+    let deb = published.path("out").join(DEB);
+    let Ok(output) = Command::new("dpkg-deb").arg("-R").args([&deb, &unpacked]).output() else {
+        writeln!(std::io::stderr(), "SKIPPED {name}: there is no dpkg-deb here").expect("takes a line");
+        return;
+    };
+    text(&output);
+    published.write("unpacked/etc/cron.d/evil", "* * * * * root id\n");
+    let pack = ["-Zxz", "--root-owner-group", "-b"];
+    text(&Command::new("dpkg-deb").args(pack).args([&unpacked, &deb]).output().expect("was there"));
+    let found = published.explain(&again, DEB);
+    let added = "data.tar.xz: ./etc/cron.d/evil is only in the published one";
+    assert!(found.contains(added) && found.contains("(likely somebody added to it"), "{found}");
+}
+
+/// A damaged package is explained or refused, and never takes longer than its size.
+#[test]
+fn any_two_packages_have_a_short_explanation() {
+    let scratch = Scratch::new("explain-any");
+    text(&scratch.packager());
+    arbtest::arbtest(|source| {
+        let name = *source.choose(&[DEB, RPM])?;
+        let mut bytes = scratch.package(name);
+        for _ in 0..source.int_in_range(1..=8)? {
+            // The headers are in front.
+            let most = if source.ratio(1, 2)? { 4000 } else { bytes.len() };
+            let at = source.int_in_range(0..=most.min(bytes.len()) - 1)?;
+            bytes[at] = source.arbitrary()?;
+        }
+        let other = scratch.path(name);
+        fs::write(&other, bytes).expect("is written");
+        if let Ok(found) = packages::difference::explain(&other, &scratch.path("out").join(name)) {
+            assert!(found.chars().count() < 2000 && !found.contains(['\n', '\u{1b}']), "{found}");
+        }
+        Ok(())
+    })
+    .budget_ms(4000);
 }

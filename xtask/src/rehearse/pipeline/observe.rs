@@ -48,6 +48,8 @@ impl Pipeline<'_> {
     pub fn state(&self) -> Value {
         let mut github = self.github.with(|github| github.clone());
         github.replace_text(&self.registry_host(), "REGISTRY");
+        // The notes name the registry to verify only if it is not ghcr.io, which it is under the real names.
+        github.replace_text(" --registry REGISTRY", "");
         json!({
             "github": github.snapshot(),
             "registry": self.registry.with(|registry| registry.snapshot()),

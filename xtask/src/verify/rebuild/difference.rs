@@ -56,7 +56,12 @@ fn of_contents(one: &[u8], other: &[u8]) -> String {
     if let (Ok(one), Ok(other)) = (std::str::from_utf8(one), std::str::from_utf8(other)) {
         let pairs = one.lines().zip(other.lines()).enumerate();
         if let Some((index, (one, other))) = pairs.into_iter().find(|(_, (one, other))| one != other) {
-            return format!("line {} is `{}`, and made again `{}`", index + 1, quote(one), quote(other));
+            return format!(
+                "line {} is `{}`, and made again `{}`: another commit of this repository wrote it, or it was changed",
+                index + 1,
+                quote(one),
+                quote(other)
+            );
         }
     }
     let at = one.iter().zip(other).position(|(one, other)| one != other);
@@ -114,10 +119,12 @@ mod tests {
 
     #[test]
     fn what_differs_is_named_with_a_likely_cause() {
-        expect!["line 2 is `b`, and made again `c`"].assert_eq(&of_contents(b"a\nb\n", b"a\nc\n"));
+        expect!["line 2 is `b`, and made again `c`: another commit of this repository wrote it, or it was changed"]
+            .assert_eq(&of_contents(b"a\nb\n", b"a\nc\n"));
         expect!["byte 1 is the first that differs; 2 bytes, and made again 2"]
             .assert_eq(&of_contents(b"a\xff", b"a\xfe"));
-        expect!["line 1 is `aaa`, and made again `aa`"].assert_eq(&of_contents(b"aaa", b"aa"));
+        expect!["line 1 is `aaa`, and made again `aa`: another commit of this repository wrote it, or it was changed"]
+            .assert_eq(&of_contents(b"aaa", b"aa"));
         expect!["the archive differs: because the commands in it do, or another gzip made it"]
             .assert_eq(&of_contents(b"\x1f\x8b1", b"\x1f\x8b2"));
     }

@@ -49,6 +49,12 @@ impl FakeGitHub {
         release.into_iter().for_each(|release| release.body = release.body.as_deref().map(&rewrite));
     }
 
+    /// Marks a release as a prerelease, or as none. Source: GitHub REST API, "Update a release".
+    pub fn mark_prerelease(&mut self, tag: &str, is_prerelease: bool) {
+        let release = self.state.releases.iter_mut().find(|release| release.tag == tag);
+        release.into_iter().for_each(|release| release.is_prerelease = is_prerelease);
+    }
+
     fn asset(&mut self, tag: &str, name: &str) -> Option<&mut Asset> {
         let release = self.state.releases.iter_mut().find(|release| release.tag == tag)?;
         release.assets.iter_mut().find(|asset| asset.name == name)
