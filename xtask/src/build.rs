@@ -15,6 +15,7 @@ use crate::dist::{Dist, Metadata, assemble, binary, names, recipe};
 use crate::go::{BuildInfo, Go, GoVersion, PAGE, Sources, WantedGo};
 use crate::http::Endpoint;
 use crate::os::files::{self, Staging};
+use crate::os::streams::{print_json, print_stdout};
 use crate::os::terminal::{note, print_status, size};
 use crate::upstream::{Selection, Source, Upstream, UpstreamRef, relative};
 
@@ -80,8 +81,11 @@ pub fn run(root: &Utf8Path, arguments: &Build) -> Result<ExitCode> {
         return again::run(builder, &Dist::open(root, named)?, arguments.json);
     }
     match refs(&upstream, &arguments.r#ref)?.as_slice() {
-        [only] => builder.build(only.as_ref())?.print(root, arguments.json).map(|()| ExitCode::SUCCESS),
-        several => several::run(&builder, several, arguments.json),
+        [only] => {
+            builder.build(only.as_ref())?.print(root, arguments.json);
+            Ok(ExitCode::SUCCESS)
+        }
+        several => Ok(several::run(&builder, several, arguments.json)),
     }
 }
 
@@ -174,14 +178,13 @@ impl Builder<'_> {
 }
 
 impl Built {
-    fn print(&self, root: &Utf8Path, json: bool) -> Result<()> {
+    fn print(&self, root: &Utf8Path, json: bool) {
         self.print_status(root);
         if json {
-            println!("{}", serde_json::to_string_pretty(&self.as_json())?);
+            print_json(&self.as_json());
         } else {
-            println!("{}", self.folder);
+            print_stdout(&self.folder);
         }
-        Ok(())
     }
 
     fn print_status(&self, root: &Utf8Path) {

@@ -20,6 +20,7 @@ use crate::cli::RepositoryOption;
 use crate::dist::{Dist, FileRecord, names, sbom};
 use crate::os::cargo::cargo;
 use crate::os::files::{self, MODE_FILE, Staging};
+use crate::os::streams::{print_json, print_stdout};
 use crate::os::terminal::{print_status, size};
 use crate::package::repository::RepositoryOptions;
 use crate::upstream::{Source, SourceRef, Upstream};
@@ -119,7 +120,7 @@ pub fn run(root: &Utf8Path, arguments: &Package) -> Result<ExitCode> {
     let write_overlay = || overlay::write(root, &dist, &folder, &repository, arguments.source.as_deref());
     let overlay = has_overlay.then(write_overlay).transpose()?;
     if formats.is_empty() {
-        report(&folder, &[], true, overlay.as_deref(), arguments)?;
+        report(&folder, &[], true, overlay.as_deref(), arguments);
         return Ok(ExitCode::SUCCESS);
     }
     let staging = Staging::new(&folder.join("packages"))?;
@@ -128,7 +129,7 @@ pub fn run(root: &Utf8Path, arguments: &Package) -> Result<ExitCode> {
     if !arguments.again {
         keep(&folder, staging.path(), dist.record.source.source_date_epoch, &made)?;
     }
-    report(&folder, &made, is_unchanged, overlay.as_deref(), arguments)?;
+    report(&folder, &made, is_unchanged, overlay.as_deref(), arguments);
     Ok(if arguments.again && !is_unchanged { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
@@ -218,13 +219,7 @@ fn keep(folder: &Utf8Path, from: &Utf8Path, modified_epoch: i64, made: &[FileRec
     })
 }
 
-fn report(
-    folder: &Utf8Path,
-    made: &[FileRecord],
-    is_unchanged: bool,
-    overlay: Option<&Utf8Path>,
-    arguments: &Package,
-) -> Result<()> {
+fn report(folder: &Utf8Path, made: &[FileRecord], is_unchanged: bool, overlay: Option<&Utf8Path>, arguments: &Package) {
     let state = match (is_unchanged, arguments.again) {
         (true, _) => "is as it was recorded",
         (false, false) => "is ready",
@@ -233,16 +228,15 @@ fn report(
     for FileRecord { name, size_bytes, sha256 } in made {
         print_status("package", format_args!("{name} {state} ({}, sha256:{sha256})", size(*size_bytes)));
         if !arguments.json {
-            println!("{}", folder.join(name));
+            print_stdout(folder.join(name));
         }
     }
     if arguments.json {
         let report = json!({ "unchanged": is_unchanged, "packages": made, "overlay": overlay });
-        println!("{}", serde_json::to_string_pretty(&report)?);
+        print_json(&report);
     } else if let Some(overlay) = overlay {
-        println!("{overlay}");
+        print_stdout(overlay);
     }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -17,6 +17,7 @@ use crate::dist::{Dist, ReleaseName};
 use crate::github::{EventType, GitHubStep, Repository};
 use crate::os::github_actions;
 use crate::os::shell::quoted;
+use crate::os::streams::print_json;
 use crate::os::terminal::{self, note, print_status};
 use crate::reconcile::{Executor, Step};
 use crate::release::plan::{Desired, Plan, plan};
@@ -201,7 +202,7 @@ fn report(desired: &Desired, plan: &Plan, verified: Option<&Verified>, as_json: 
             "public": is_public, "unverified": verified.map_or(&[][..], |verified| &verified.postponed),
             "done": verified.is_some() || plan.steps.is_empty(),
         });
-        println!("{}", serde_json::to_string_pretty(&report)?);
+        print_json(&report);
     }
     Ok(ExitCode::SUCCESS)
 }

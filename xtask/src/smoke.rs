@@ -16,6 +16,7 @@ use serde_json::json;
 use crate::dist::{Check, Dist, Proof, Subject as Tested, Verdict, check_table};
 use crate::http::Endpoint;
 use crate::os::clock::Timestamp;
+use crate::os::streams::print_json;
 use crate::os::terminal;
 
 mod build_results;
@@ -230,7 +231,7 @@ pub fn run(root: &Utf8Path, arguments: &Smoke) -> Result<ExitCode> {
         }
         proofs.push(proof);
     }
-    report(&subject, &proofs, arguments.json)
+    Ok(report(&subject, &proofs, arguments.json))
 }
 
 /// The image given as an argument, or the one in dist.
@@ -246,7 +247,7 @@ fn open(root: &Utf8Path, arguments: &Smoke) -> Result<Subject> {
     Ok(Subject { image, tree, shown: path.to_string(), dist })
 }
 
-fn report(subject: &Subject, proofs: &[Proof], as_json: bool) -> Result<ExitCode> {
+fn report(subject: &Subject, proofs: &[Proof], as_json: bool) -> ExitCode {
     let checks: Vec<&Check> = proofs.iter().flat_map(|proof| &proof.checks).collect();
     let count = |verdict| checks.iter().filter(|check| check.verdict == verdict).count();
     let failed: Vec<&str> = checks.iter().filter(|check| check.is_failure()).map(|check| check.name.as_str()).collect();
@@ -261,7 +262,7 @@ fn report(subject: &Subject, proofs: &[Proof], as_json: bool) -> Result<ExitCode
     }
     if as_json {
         let report = json!({ "image": subject.shown, "passed": failed.is_empty(), "proofs": proofs });
-        println!("{}", serde_json::to_string_pretty(&report)?);
+        print_json(&report);
     }
-    Ok(if failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    if failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

@@ -43,8 +43,8 @@ fn main() -> Result<()> {
         Task::Write { request } => write(&read(&request)?),
         Task::Overlay { request } => ebuild::write(&read(&request)?),
         Task::Index { folder, packages } => {
-            println!("{}", serde_json::to_string(&repository::index(&packages, &folder)?)?);
-            Ok(())
+            let index = serde_json::to_string(&repository::index(&packages, &folder)?)?;
+            writeln!(std::io::stdout(), "{index}").context("cannot print the index")
         }
     }
 }
