@@ -59,7 +59,7 @@ enum Task {
 }
 
 fn main() -> ExitCode {
-    os::interrupt::with_signals(|| run(&Xtask::parse()).and_then(os::streams::check_stdout))
+    os::interrupt::with_signals(|| run(&cli::parse()).and_then(os::streams::check_stdout))
         .unwrap_or_else(|error| os::terminal::print_error(&error))
 }
 

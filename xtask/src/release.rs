@@ -107,8 +107,7 @@ impl Event {
 pub fn run(root: &Utf8Path, arguments: &Release) -> Result<ExitCode> {
     let (github, repository) = arguments.target.open(root)?;
     let dist = Dist::open(root, arguments.dist.as_deref())?;
-    // A workflow sets the variable to the empty string if there is no bundle.
-    let provenance = arguments.provenance.as_deref().filter(|path| !path.as_str().is_empty());
+    let provenance = arguments.provenance.as_deref();
     let mut desired = desired::read(&dist, &repository, &arguments.registry, provenance)?;
     desired.is_unproved = arguments.unproved;
     desired.adopts_latest = arguments.adopt_latest;

@@ -68,11 +68,9 @@ pub struct Smoke {
     json: bool,
 }
 
-/// The value of `--machine-limit`. The empty string is the default: a workflow sets the variable to it if the
-/// repository has no such variable.
+/// The value of `--machine-limit`.
 fn machine_limit(text: &str) -> Result<Duration, String> {
-    let seconds = if text.is_empty() { MACHINE_LIMIT } else { text }.parse().ok();
-    let seconds = seconds.filter(|seconds| MACHINE_LIMITS.contains(seconds));
+    let seconds = text.parse().ok().filter(|seconds| MACHINE_LIMITS.contains(seconds));
     let (least, most) = (MACHINE_LIMITS.start(), MACHINE_LIMITS.end());
     seconds.map(Duration::from_secs).ok_or_else(|| format!("a limit is between {least} and {most} seconds"))
 }
