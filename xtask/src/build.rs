@@ -12,7 +12,7 @@ use serde_json::json;
 
 use crate::credentials;
 use crate::dist::{Dist, Metadata, assemble, binary, names, recipe};
-use crate::go::{BuildInfo, Go, GoVersion, PAGE, Sources, WantedGo};
+use crate::go::{self, BuildInfo, Go, GoVersion, PAGE, Sources, WantedGo};
 use crate::http::Endpoint;
 use crate::os::files::{self, Staging};
 use crate::os::streams::{print_json, print_stdout};
@@ -164,7 +164,9 @@ impl Builder<'_> {
 
     /// Compiles, checks the binaries and packages them, all in the staging directory.
     fn make(&self, record: &mut Metadata, go: &Go, worktree: &Utf8Path, staging: &Staging, lock: &File) -> Result<()> {
-        compile::compile(record, go, &self.settings, worktree, staging.path(), lock)?;
+        let cache = self.settings.cache.clone().or_else(|| go::cache(&go.program, &self.root.join("target/go-cache")));
+        let settings = compile::Settings { jobs: self.settings.jobs, cache };
+        compile::compile(record, go, &settings, worktree, staging.path(), lock)?;
         // Compression takes longer than the checks: do both at once.
         let build_infos = std::thread::scope(|scope| {
             let archived = scope.spawn(|| assemble::archive(staging.path(), record));
