@@ -12,9 +12,10 @@ use serde_json::json;
 
 use crate::credentials;
 use crate::dist::{Dist, Metadata, assemble, binary, names, recipe};
-use crate::go::{BuildInfo, Go, GoVersion, PAGE, Sources, WantedGo};
+use crate::go::{self, BuildInfo, Go, GoVersion, PAGE, Sources, WantedGo};
 use crate::http::Endpoint;
 use crate::os::files::{self, Staging};
+use crate::os::streams::{print_json, print_stdout};
 use crate::os::terminal::{note, print_status, size};
 use crate::upstream::{Selection, Source, Upstream, UpstreamRef, relative};
 
@@ -80,8 +81,11 @@ pub fn run(root: &Utf8Path, arguments: &Build) -> Result<ExitCode> {
         return again::run(builder, &Dist::open(root, named)?, arguments.json);
     }
     match refs(&upstream, &arguments.r#ref)?.as_slice() {
-        [only] => builder.build(only.as_ref())?.print(root, arguments.json).map(|()| ExitCode::SUCCESS),
-        several => several::run(&builder, several, arguments.json),
+        [only] => {
+            builder.build(only.as_ref())?.print(root, arguments.json);
+            Ok(ExitCode::SUCCESS)
+        }
+        several => Ok(several::run(&builder, several, arguments.json)),
     }
 }
 
@@ -160,7 +164,9 @@ impl Builder<'_> {
 
     /// Compiles, checks the binaries and packages them, all in the staging directory.
     fn make(&self, record: &mut Metadata, go: &Go, worktree: &Utf8Path, staging: &Staging, lock: &File) -> Result<()> {
-        compile::compile(record, go, &self.settings, worktree, staging.path(), lock)?;
+        let cache = self.settings.cache.clone().or_else(|| go::cache(&go.program, &self.root.join("target/go-cache")));
+        let settings = compile::Settings { jobs: self.settings.jobs, cache };
+        compile::compile(record, go, &settings, worktree, staging.path(), lock)?;
         // Compression takes longer than the checks: do both at once.
         let build_infos = std::thread::scope(|scope| {
             let archived = scope.spawn(|| assemble::archive(staging.path(), record));
@@ -174,14 +180,13 @@ impl Builder<'_> {
 }
 
 impl Built {
-    fn print(&self, root: &Utf8Path, json: bool) -> Result<()> {
+    fn print(&self, root: &Utf8Path, json: bool) {
         self.print_status(root);
         if json {
-            println!("{}", serde_json::to_string_pretty(&self.as_json())?);
+            print_json(&self.as_json());
         } else {
-            println!("{}", self.folder);
+            print_stdout(&self.folder);
         }
-        Ok(())
     }
 
     fn print_status(&self, root: &Utf8Path) {

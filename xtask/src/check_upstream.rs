@@ -16,6 +16,7 @@ use crate::check_upstream::plan::{DEFAULT_LIMIT, Desired, Listed, Observed, Stat
 use crate::cli::Target;
 use crate::dist::ReleaseName;
 use crate::github::{Executor, GitHub, GitHubStep, Issues, Releases, Repository, SWITCH_ISSUES_ON, Workflow};
+use crate::os::streams::print_json;
 use crate::os::{github_actions, terminal};
 use crate::upstream::ReleaseTag;
 
@@ -244,7 +245,7 @@ fn report(subject: &Subject, statuses: &[Status], steps: &[GitHubStep], argument
         let report = json!({
             "upstream": upstream, "since": since, "limit": limit, "wanted": statuses, "steps": steps, "done": is_done,
         });
-        println!("{}", serde_json::to_string_pretty(&report)?);
+        print_json(&report);
     }
     let held_back = versions(statuses, |status| status.is_held_back);
     terminal::print_status(

@@ -9,6 +9,7 @@ use clap::{Args, ValueEnum};
 use console::style;
 use serde_json::json;
 
+use crate::os::streams::{print_json, print_stdout, write_stdout};
 use crate::os::terminal::{clock, end_group, group, print_status};
 
 mod checks;
@@ -134,10 +135,10 @@ pub fn run(root: &Utf8Path, arguments: &Ci) -> Result<ExitCode> {
     let total = |word: &str| rows.iter().filter(|row| row.word() == word).map(|row| row.count).sum::<u64>();
     let (passed, failed, skipped) = (total("passed"), total("failed"), total("skipped"));
     if arguments.json {
-        println!("{}", serde_json::to_string_pretty(&as_json(&rows))?);
+        print_json(&as_json(&rows));
     } else {
-        print!("{}", as_table(&rows));
-        println!("\n{passed} passed, {failed} failed, {skipped} skipped");
+        write_stdout(as_table(&rows));
+        print_stdout(format_args!("\n{passed} passed, {failed} failed, {skipped} skipped"));
     }
     Ok(if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

@@ -13,6 +13,7 @@ use serde_json::json;
 use crate::dist::Dist;
 use crate::go::GoVersion;
 use crate::os::files;
+use crate::os::streams::print_json;
 use crate::os::terminal::{print_status, print_table, size};
 use crate::upstream::{CommitId, Upstream, relative};
 
@@ -76,7 +77,7 @@ pub fn run(root: &Utf8Path, arguments: &Clean) -> Result<()> {
             .map(|item| json!({ "path": item.path, "size_bytes": item.size_bytes, "reason": item.reason }))
             .collect();
         let report = json!({ "dry_run": arguments.dry_run, "size_bytes": total_bytes, "freed": list });
-        println!("{}", serde_json::to_string_pretty(&report)?);
+        print_json(&report);
     }
     Ok(())
 }

@@ -1,8 +1,10 @@
 //! Arguments of every task, and arguments that several tasks share.
+#![allow(clippy::disallowed_methods, reason = "reads the environment")]
 
 use anyhow::{Context, Error, Result};
 use camino::Utf8Path;
-use clap::{Args, ValueEnum};
+use clap::builder::Resettable;
+use clap::{Arg, Args, Parser, ValueEnum};
 
 use crate::credentials::{TOKEN_VARIABLES, token};
 use crate::git::read_only;
@@ -12,6 +14,18 @@ use crate::os::process::run;
 use crate::os::terminal;
 
 pub mod version;
+
+/// The command line, with the variables that stand for options. An empty variable is none: a workflow sets one to the
+/// empty string where it has no value.
+pub fn parse<T: Parser>() -> T {
+    let set = |argument: Arg| {
+        let is_empty = argument.get_env().and_then(std::env::var_os).is_some_and(|value| value.is_empty());
+        if is_empty { argument.env(Resettable::Reset) } else { argument }
+    };
+    let mut command = T::command().mut_args(set).mut_subcommands(|task| task.mut_args(set));
+    let mut matches = command.get_matches_mut();
+    T::from_arg_matches_mut(&mut matches).unwrap_or_else(|error| error.format(&mut command).exit())
+}
 
 /// Options that are accepted before or after any task.
 #[derive(Args)]

@@ -4,6 +4,8 @@ use std::process::ExitCode;
 
 use clap::{Args, Command};
 
+use crate::os::streams::write_stdout;
+
 /// Print a script that completes these commands in your shell
 #[derive(Args)]
 #[command(after_help = "\
@@ -16,6 +18,8 @@ pub struct Completions {
 }
 
 pub fn run(mut command: Command, arguments: &Completions) -> ExitCode {
-    clap_complete::generate(arguments.shell, &mut command, "xtask", &mut std::io::stdout());
+    let mut script = Vec::new();
+    clap_complete::generate(arguments.shell, &mut command, "xtask", &mut script);
+    write_stdout(String::from_utf8_lossy(&script));
     ExitCode::SUCCESS
 }

@@ -15,6 +15,7 @@ use crate::doctor::ephemeral::{Lifetime, Stated};
 use crate::doctor::requirements::{Family, Goal, Requirement};
 use crate::os::host;
 use crate::os::process::run;
+use crate::os::streams::{print_json, write_stdout};
 use crate::os::terminal::print_status;
 
 mod checks;
@@ -92,9 +93,9 @@ pub fn run(root: &Utf8Path, arguments: &Doctor) -> Result<ExitCode> {
         findings = check();
     }
     if arguments.json {
-        println!("{}", serde_json::to_string_pretty(&as_json(&findings, family))?);
+        print_json(&as_json(&findings, family));
     } else {
-        print!("{}\n{}", as_table(&findings, family), verdicts(&findings));
+        write_stdout(format_args!("{}\n{}", as_table(&findings, family), verdicts(&findings)));
     }
     Ok(if missing(&findings, arguments.goal).is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

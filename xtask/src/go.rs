@@ -27,7 +27,7 @@ mod wanted;
 #[cfg(test)]
 pub use build_info::tests::section as build_info_section;
 pub use build_info::{BuildInfo, Module};
-pub use command::{environment, version_of};
+pub use command::{cache, environment, version_of};
 pub use page::PAGE;
 pub use version::GoVersion;
 pub use wanted::WantedGo;

@@ -25,6 +25,7 @@ use crate::engine::{Build, Builder, Choice, Engine, Session};
 use crate::image::base::Base;
 use crate::image::previous::Previous;
 use crate::os::files::{self, Staging};
+use crate::os::streams::{print_json, print_stdout};
 use crate::os::terminal::{note, print_status, size};
 use crate::registry::ImageRepository;
 
@@ -122,7 +123,8 @@ pub fn run(root: &Utf8Path, arguments: &Image) -> Result<()> {
     if let Some(engine) = engine.filter(|_| arguments.load) {
         load(&engine, &layout, &record, &inputs)?;
     }
-    report(&layout, &record, is_old, arguments.json)
+    report(&layout, &record, is_old, arguments.json);
+    Ok(())
 }
 
 /// The base in its registry; `None`, with a note, if it cannot be read there.
@@ -281,7 +283,7 @@ fn load(engine: &Engine, layout: &Utf8Path, record: &ImageRecord, inputs: &Input
     Ok(())
 }
 
-fn report(layout: &Utf8Path, record: &ImageRecord, is_old: bool, json: bool) -> Result<()> {
+fn report(layout: &Utf8Path, record: &ImageRecord, is_old: bool, json: bool) {
     let done = if is_old { "is up to date; nothing to do" } else { "is ready" };
     print_status(
         "image",
@@ -289,9 +291,8 @@ fn report(layout: &Utf8Path, record: &ImageRecord, is_old: bool, json: bool) -> 
     );
     if json {
         let report = json!({ "layout": layout, "unchanged": is_old, "image": record });
-        println!("{}", serde_json::to_string_pretty(&report)?);
+        print_json(&report);
     } else {
-        println!("{layout}");
+        print_stdout(layout);
     }
-    Ok(())
 }

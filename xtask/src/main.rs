@@ -59,7 +59,8 @@ enum Task {
 }
 
 fn main() -> ExitCode {
-    os::interrupt::with_signals(|| run(&Xtask::parse())).unwrap_or_else(|error| os::terminal::print_error(&error))
+    os::interrupt::with_signals(|| run(&cli::parse()).and_then(os::streams::check_stdout))
+        .unwrap_or_else(|error| os::terminal::print_error(&error))
 }
 
 fn run(Xtask { global, task }: &Xtask) -> anyhow::Result<ExitCode> {

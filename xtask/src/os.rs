@@ -12,4 +12,5 @@ pub mod interrupt;
 pub mod mutated_input;
 pub mod process;
 pub mod shell;
+pub mod streams;
 pub mod terminal;

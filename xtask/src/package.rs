@@ -20,6 +20,7 @@ use crate::cli::RepositoryOption;
 use crate::dist::{Dist, FileRecord, names, sbom};
 use crate::os::cargo::cargo;
 use crate::os::files::{self, MODE_FILE, Staging};
+use crate::os::streams::{print_json, print_stdout};
 use crate::os::terminal::{print_status, size};
 use crate::package::again::Difference;
 use crate::package::repository::RepositoryOptions;
@@ -114,7 +115,7 @@ pub fn run(root: &Utf8Path, arguments: &Package) -> Result<ExitCode> {
     if arguments.again {
         let (made, differences) = again::run(root, &dist, &folder, repository)?;
         let is_same = differences.is_empty();
-        report(&folder, &made, &Outcome { is_unchanged: is_same, differences, overlay: None }, arguments)?;
+        report(&folder, &made, &Outcome { is_unchanged: is_same, differences, overlay: None }, arguments);
         return Ok(if is_same { ExitCode::SUCCESS } else { ExitCode::FAILURE });
     }
     let write_overlay = || overlay::write(root, &dist, &folder, &repository, arguments.source.as_deref());
@@ -127,7 +128,7 @@ pub fn run(root: &Utf8Path, arguments: &Package) -> Result<ExitCode> {
         keep(&folder, staging.path(), dist.record.source.source_date_epoch, &made)?;
     }
     let is_unchanged = made.iter().all(|file| dist.record.packages.contains(file));
-    report(&folder, &made, &Outcome { is_unchanged, differences: Vec::new(), overlay }, arguments)?;
+    report(&folder, &made, &Outcome { is_unchanged, differences: Vec::new(), overlay }, arguments);
     Ok(ExitCode::SUCCESS)
 }
 
@@ -218,7 +219,7 @@ struct Outcome {
     overlay: Option<Utf8PathBuf>,
 }
 
-fn report(folder: &Utf8Path, made: &[FileRecord], outcome: &Outcome, arguments: &Package) -> Result<()> {
+fn report(folder: &Utf8Path, made: &[FileRecord], outcome: &Outcome, arguments: &Package) {
     let Outcome { is_unchanged, differences, overlay } = outcome;
     for FileRecord { name, size_bytes, sha256 } in made {
         let is_same = *is_unchanged || arguments.again && differences.iter().all(|one| one.name != *name);
@@ -229,17 +230,16 @@ fn report(folder: &Utf8Path, made: &[FileRecord], outcome: &Outcome, arguments: 
         };
         print_status("package", format_args!("{name} {state} ({}, sha256:{sha256})", size(*size_bytes)));
         if !arguments.json {
-            println!("{}", folder.join(name));
+            print_stdout(folder.join(name));
         }
     }
     if arguments.json {
         let report =
             json!({ "unchanged": is_unchanged, "packages": made, "differences": differences, "overlay": overlay });
-        println!("{}", serde_json::to_string_pretty(&report)?);
+        print_json(&report);
     } else if let Some(overlay) = overlay {
-        println!("{overlay}");
+        print_stdout(overlay);
     }
-    Ok(())
 }
 
 #[cfg(test)]

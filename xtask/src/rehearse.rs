@@ -26,6 +26,7 @@ use serde_json::{Value, json};
 use crate::github::Repository;
 use crate::http::Endpoint;
 use crate::os::process::this_program;
+use crate::os::streams::print_json;
 use crate::os::terminal::{Progress, Unit, note, print_error, print_line, print_status};
 
 mod baseline;
@@ -215,7 +216,7 @@ pub fn run(root: &Utf8Path, arguments: &Rehearse) -> Result<ExitCode> {
         report["hosts"] = real_names::report(&baseline);
     }
     if arguments.json {
-        println!("{}", serde_json::to_string_pretty(&report)?);
+        print_json(&report);
     }
     Ok(if is_clean { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

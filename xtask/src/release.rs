@@ -17,6 +17,7 @@ use crate::dist::{Dist, ReleaseName};
 use crate::github::{EventType, GitHubStep, Repository};
 use crate::os::github_actions;
 use crate::os::shell::quoted;
+use crate::os::streams::print_json;
 use crate::os::terminal::{self, note, print_status};
 use crate::reconcile::{Executor, Step};
 use crate::release::plan::{Desired, Plan, plan};
@@ -106,8 +107,7 @@ impl Event {
 pub fn run(root: &Utf8Path, arguments: &Release) -> Result<ExitCode> {
     let (github, repository) = arguments.target.open(root)?;
     let dist = Dist::open(root, arguments.dist.as_deref())?;
-    // A workflow sets the variable to the empty string if there is no bundle.
-    let provenance = arguments.provenance.as_deref().filter(|path| !path.as_str().is_empty());
+    let provenance = arguments.provenance.as_deref();
     let mut desired = desired::read(&dist, &repository, &arguments.registry, provenance)?;
     desired.is_unproved = arguments.unproved;
     desired.adopts_latest = arguments.adopt_latest;
@@ -201,7 +201,7 @@ fn report(desired: &Desired, plan: &Plan, verified: Option<&Verified>, as_json: 
             "public": is_public, "unverified": verified.map_or(&[][..], |verified| &verified.postponed),
             "done": verified.is_some() || plan.steps.is_empty(),
         });
-        println!("{}", serde_json::to_string_pretty(&report)?);
+        print_json(&report);
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -16,6 +16,7 @@ use serde_json::json;
 use crate::dist::{Check, Dist, FileRecord, Proof, Subject as Tested, Verdict, check_table};
 use crate::http::Endpoint;
 use crate::os::clock::Timestamp;
+use crate::os::streams::print_json;
 use crate::os::terminal;
 
 mod build_results;
@@ -67,11 +68,9 @@ pub struct Smoke {
     json: bool,
 }
 
-/// The value of `--machine-limit`. The empty string is the default: a workflow sets the variable to it if the
-/// repository has no such variable.
+/// The value of `--machine-limit`.
 fn machine_limit(text: &str) -> Result<Duration, String> {
-    let seconds = if text.is_empty() { MACHINE_LIMIT } else { text }.parse().ok();
-    let seconds = seconds.filter(|seconds| MACHINE_LIMITS.contains(seconds));
+    let seconds = text.parse().ok().filter(|seconds| MACHINE_LIMITS.contains(seconds));
     let (least, most) = (MACHINE_LIMITS.start(), MACHINE_LIMITS.end());
     seconds.map(Duration::from_secs).ok_or_else(|| format!("a limit is between {least} and {most} seconds"))
 }
@@ -230,7 +229,7 @@ pub fn run(root: &Utf8Path, arguments: &Smoke) -> Result<ExitCode> {
         }
         proofs.push(proof);
     }
-    report(&subject, &proofs, arguments.json)
+    Ok(report(&subject, &proofs, arguments.json))
 }
 
 /// The image given as an argument, or the one in dist.
@@ -246,7 +245,7 @@ fn open(root: &Utf8Path, arguments: &Smoke) -> Result<Subject> {
     Ok(Subject { image, tree, shown: path.to_string(), dist })
 }
 
-fn report(subject: &Subject, proofs: &[Proof], as_json: bool) -> Result<ExitCode> {
+fn report(subject: &Subject, proofs: &[Proof], as_json: bool) -> ExitCode {
     let checks: Vec<&Check> = proofs.iter().flat_map(|proof| &proof.checks).collect();
     let count = |verdict| checks.iter().filter(|check| check.verdict == verdict).count();
     let (passed, failed, not_run) = (count(Verdict::Pass), count(Verdict::Fail), count(Verdict::NotRun));
@@ -262,9 +261,9 @@ fn report(subject: &Subject, proofs: &[Proof], as_json: bool) -> Result<ExitCode
     }
     if as_json {
         let report = json!({ "image": subject.shown, "passed": failed == 0, "proofs": proofs });
-        println!("{}", serde_json::to_string_pretty(&report)?);
+        print_json(&report);
     }
-    Ok(if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 /// What failed at one level, and at which of its checks: the packages, or the image at the path `image`.

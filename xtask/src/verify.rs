@@ -14,6 +14,7 @@ use serde_json::json;
 use crate::cli::Target;
 use crate::dist::{ReleaseName, Verdict, check_table};
 use crate::github::{GitHub, GitHubStep, Release, Releases, Repository};
+use crate::os::streams::print_json;
 use crate::os::terminal::{note, print_error, print_status};
 use crate::registry::{ImageRepository, Registry};
 use crate::upstream::ReleaseTag;
@@ -142,7 +143,7 @@ pub fn run(root: &Utf8Path, arguments: &Verify) -> Result<ExitCode> {
     if arguments.all {
         found.steps = all::tell(&verifier, &found.releases, arguments.execute, arguments.json)?;
     }
-    summary(&verifier, &found, arguments.json)
+    Ok(summary(&verifier, &found, arguments.json))
 }
 
 /// Verifies one release, with all that it consists of.
@@ -207,7 +208,7 @@ impl Verifier {
 }
 
 /// Prints how many checks passed, and the result as JSON.
-fn summary(verifier: &Verifier, found: &Found, as_json: bool) -> Result<ExitCode> {
+fn summary(verifier: &Verifier, found: &Found, as_json: bool) -> ExitCode {
     let all = || found.releases.iter().map(|(_, findings)| findings);
     let count = |verdict| all().flat_map(|findings| &findings.checks).filter(|check| check.verdict == verdict).count();
     let (passed, failed, not_run) = (count(Verdict::Pass), count(Verdict::Fail), count(Verdict::NotRun));
@@ -229,9 +230,9 @@ fn summary(verifier: &Verifier, found: &Found, as_json: bool) -> Result<ExitCode
             "outcome": outcome.word(), "releases": found.releases.iter().map(of).collect::<Vec<_>>(),
             "foreign": found.foreign, "steps": found.steps,
         });
-        println!("{}", serde_json::to_string_pretty(&report)?);
+        print_json(&report);
     }
-    Ok(outcome.code())
+    outcome.code()
 }
 
 /// The result of a run.

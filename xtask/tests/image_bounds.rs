@@ -4,7 +4,8 @@
 #![allow(
     clippy::disallowed_methods,
     clippy::disallowed_types,
-    reason = "reads and writes files, starts processes and asks the clock"
+    clippy::print_stdout,
+    reason = "reads and writes files, starts processes, asks the clock and prints figures"
 )]
 
 mod support;

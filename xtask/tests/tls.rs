@@ -4,7 +4,8 @@
 #![allow(
     clippy::disallowed_methods,
     clippy::disallowed_types,
-    reason = "reads and writes files, starts processes, reads the environment and asks the clock"
+    clippy::print_stdout,
+    reason = "reads and writes files, starts processes, reads the environment, asks the clock and prints what it finds"
 )]
 
 mod support;

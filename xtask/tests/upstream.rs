@@ -324,3 +324,30 @@ fn clean_frees_older_builds_with_their_sources_and_shows_them_first() {
     assert_eq!(clean(&["--keep", "0"]), 2);
     checkout.build(&[]);
 }
+
+/// The mirror or clone that a person names may belong to another user, as one that a company keeps on a shared disk.
+#[test]
+fn a_mirror_of_another_user_is_read_if_the_person_trusts_it_and_only_then() {
+    let Some(world) = World::new("another-user") else { return };
+    let checkout = world.checkout("project", "v0.2.0");
+    // Git takes every repository for that of another user then; it is the variable of git's own tests.
+    let git = support::on_path("git").expect("git is there");
+    let bin = world.path("bin");
+    fs::create_dir(&bin).expect("is made");
+    let script = format!("#!/bin/sh\nGIT_TEST_ASSUME_DIFFERENT_OWNER=1 exec '{}' \"$@\"\n", git.display());
+    fs::write(bin.join("git"), script).expect("is written");
+    fs::set_permissions(bin.join("git"), fs::Permissions::from_mode(0o755)).expect("is executable");
+    let path = format!("{}:{}", bin.display(), std::env::var("PATH").expect("is set"));
+    let config = fs::read_to_string(world.path("gitconfig")).expect("is read");
+    let trust = |directories: &[&str]| {
+        let lines: String = directories.iter().map(|directory| format!("directory = {directory}\n")).collect();
+        fs::write(world.path("gitconfig"), format!("{config}[safe]\n{lines}")).expect("is written");
+    };
+    let checkout_alone = checkout.root.to_str().expect("is UTF-8");
+    trust(&[checkout_alone]);
+    let (message, _) = failure(checkout.xtask(&["build"]).env("PATH", &path));
+    assert!(message.contains("git config --global --add safe.directory"), "{message}");
+    let upstream = world.path("upstream/.git");
+    trust(&[checkout_alone, upstream.to_str().expect("is UTF-8")]);
+    text(&checkout.xtask(&["build"]).env("PATH", &path).output().expect("xtask starts"));
+}

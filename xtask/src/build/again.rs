@@ -15,6 +15,7 @@ use crate::build::Builder;
 use crate::dist::{Dist, Metadata};
 use crate::go::WantedGo;
 use crate::os::files;
+use crate::os::streams::print_json;
 use crate::os::terminal::{note, print_error, print_status, print_table};
 use crate::upstream::{Source, SourceRef, Upstream, UpstreamRef, relative};
 
@@ -51,7 +52,7 @@ pub fn run(mut builder: Builder<'_>, original: &Dist, json: bool) -> Result<Exit
     if json {
         let list: Vec<_> = files.iter().map(FileOfBoth::as_json).collect();
         let report = json!({ "dist": original.folder, "same": differing.is_empty(), "files": list });
-        println!("{}", serde_json::to_string_pretty(&report)?);
+        print_json(&report);
     }
     Ok(if differing.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

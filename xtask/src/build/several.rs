@@ -8,11 +8,12 @@ use anyhow::Result;
 use serde_json::json;
 
 use crate::build::{Builder, Built};
+use crate::os::streams::{print_json, print_stdout};
 use crate::os::terminal::{clock, print_error, print_status, print_table};
 use crate::upstream::{UpstreamRef, relative};
 
 /// Builds all refs. If one fails, the others are still built.
-pub fn run(builder: &Builder<'_>, refs: &[Option<UpstreamRef>], json: bool) -> Result<ExitCode> {
+pub fn run(builder: &Builder<'_>, refs: &[Option<UpstreamRef>], json: bool) -> ExitCode {
     let mut done = Vec::new();
     for (wanted, number) in refs.iter().zip(1..) {
         let name = wanted.as_ref().map_or_else(|| "pinned".to_owned(), ToString::to_string);
@@ -29,13 +30,13 @@ pub fn run(builder: &Builder<'_>, refs: &[Option<UpstreamRef>], json: bool) -> R
     }
     print_table(&done.iter().map(|(name, built, took)| row(builder, name, built, *took)).collect::<Vec<_>>());
     if json {
-        let all: Vec<_> = done.iter().map(|(name, built, took)| as_json(name, built, *took)).collect();
-        println!("{}", serde_json::to_string_pretty(&all)?);
+        let all = done.iter().map(|(name, built, took)| as_json(name, built, *took)).collect();
+        print_json(&all);
     } else {
-        done.iter().filter_map(|(_, built, _)| built.as_ref().ok()).for_each(|built| println!("{}", built.folder));
+        done.iter().filter_map(|(_, built, _)| built.as_ref().ok()).for_each(|built| print_stdout(&built.folder));
     }
     let all_built = done.iter().all(|(_, built, _)| built.is_ok());
-    Ok(if all_built { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    if all_built { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 fn row(builder: &Builder<'_>, name: &str, built: &Result<Built>, took: Duration) -> [String; 4] {

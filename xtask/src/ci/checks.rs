@@ -10,6 +10,7 @@ use crate::ci::programs::cargo;
 use crate::ci::{Outcome, Row};
 use crate::go::{PAGE, Sources, WantedGo};
 use crate::http::Endpoint;
+use crate::os::streams::{write_stderr, write_stdout};
 use crate::os::terminal::print_status;
 use crate::upstream::Upstream;
 
@@ -33,7 +34,7 @@ fn one(root: &Utf8Path, name: &str, arguments: &[&str], good: &str) -> Result<Ve
     let outcome = if output.status.success() {
         Outcome::Passed(good.to_owned())
     } else {
-        eprint!("{}", String::from_utf8_lossy(&output.stdout));
+        write_stderr(String::from_utf8_lossy(&output.stdout));
         Outcome::Failed(format!("cargo {} found something", arguments[0]))
     };
     Ok(vec![Row::new(name, outcome, started)])
@@ -57,7 +58,7 @@ pub fn tests(root: &Utf8Path) -> Result<Vec<Row>> {
     if output.status.success() && counted.passed > 0 {
         rows.push(row(Outcome::Passed(format!("{passed} tests")), passed));
     } else {
-        print!("{stdout}");
+        write_stdout(stdout);
         let failed = counted.failed.max(1);
         rows.push(row(Outcome::Failed(format!("{failed} of {} tests", counted.passed + counted.failed)), failed));
     }

@@ -12,6 +12,7 @@ use crate::ci::{Outcome, Row, emulate, openapi, programs, readers, tools, workfl
 use crate::dist::names;
 use crate::git::read_only;
 use crate::os::process::{Run, run};
+use crate::os::streams::write_stderr;
 
 const LIMIT: Duration = Duration::from_secs(5 * 60);
 
@@ -102,7 +103,7 @@ fn lint(root: &Utf8Path, linter: &Linter, tracked: &[Utf8PathBuf]) -> Result<Row
     for run in &runs {
         let output = run.output()?;
         if !output.status.success() {
-            eprint!("{}{}", String::from_utf8_lossy(&output.stdout), output.stderr);
+            write_stderr(format_args!("{}{}", String::from_utf8_lossy(&output.stdout), output.stderr));
             return row(Outcome::Failed(format!("it found something ({}); see above", output.status)));
         }
     }

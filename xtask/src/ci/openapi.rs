@@ -15,6 +15,7 @@ use serde_json::{Map, Value, json};
 use crate::ci::programs::cargo;
 use crate::ci::{Outcome, Row, tools};
 use crate::os::process::run;
+use crate::os::streams::{print_stderr, write_stderr};
 
 mod notes;
 mod version;
@@ -70,10 +71,10 @@ pub fn run(root: &Utf8Path) -> Result<Row> {
     fs::write(&bodies, validation.bodies.to_string()).with_context(|| format!("cannot write {bodies}"))?;
     let output = run!("{validator} --schemafile {schema} {bodies}").directory(root).limit(LIMIT).output()?;
     if !output.status.success() {
-        eprint!("{}{}", String::from_utf8_lossy(&output.stdout), output.stderr);
+        write_stderr(format_args!("{}{}", String::from_utf8_lossy(&output.stdout), output.stderr));
     }
     for objection in &validation.objections {
-        eprintln!("{objection}");
+        print_stderr(objection);
     }
     row(if output.status.success() && validation.objections.is_empty() && !exchanges.is_empty() {
         Outcome::Passed(format!(

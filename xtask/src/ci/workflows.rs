@@ -9,6 +9,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::ci::workflows::document::{Document, Node, Value};
 use crate::ci::{Outcome, Row};
+use crate::os::streams::print_stderr;
 
 mod document;
 
@@ -48,7 +49,7 @@ pub fn check(root: &Utf8Path, paths: &[Utf8PathBuf]) -> Result<Row> {
     let outcome = if faults.is_empty() {
         Outcome::Passed(format!("{} files, {} of {MOST_LINES} lines", files.len(), lines_of(&files)))
     } else {
-        faults.iter().for_each(|fault| eprintln!("{fault}"));
+        faults.iter().for_each(print_stderr);
         Outcome::Failed(format!("{} faults, the first: {}", faults.len(), faults[0]))
     };
     Ok(Row::new("workflow rules", outcome, started))

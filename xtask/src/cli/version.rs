@@ -10,6 +10,7 @@ use clap::error::ErrorKind;
 use crate::cli::Global;
 use crate::git::read_only;
 use crate::os::process::run;
+use crate::os::streams::print_stdout;
 
 const SHORT_DIGITS: usize = 12;
 
@@ -22,6 +23,11 @@ pub fn run(root: &Utf8Path, global: &Global, mut command: Command) -> Result<Exi
     let commits = read_only(root, run!("git rev-parse HEAD HEAD:buildkit")).read()?;
     let short = |commit: &str| commit.chars().take(SHORT_DIGITS).collect::<String>();
     let (checkout, buildkit) = commits.split_once('\n').context("git printed no second commit")?;
-    println!("xtask {} (checkout {}, BuildKit {})", env!("CARGO_PKG_VERSION"), short(checkout), short(buildkit));
+    print_stdout(format_args!(
+        "xtask {} (checkout {}, BuildKit {})",
+        env!("CARGO_PKG_VERSION"),
+        short(checkout),
+        short(buildkit)
+    ));
     Ok(ExitCode::SUCCESS)
 }

@@ -5,6 +5,7 @@ use console::{Term, style};
 
 use crate::dist::check::{Check, Verdict};
 use crate::os::shell::one_line;
+use crate::os::streams::print_stderr;
 
 const NAME_WIDTH: usize = 26;
 const WIDTH_ELSEWHERE: usize = 120;
@@ -12,7 +13,7 @@ const NARROWEST_EVIDENCE: usize = 40;
 
 /// Prints a line above the rows.
 pub fn heading(text: &str) {
-    eprintln!("{}", style(text).for_stderr().bold());
+    print_stderr(style(text).for_stderr().bold());
 }
 
 /// Prints one row.
@@ -29,9 +30,9 @@ pub fn row(check: &Check) {
     let lines = fold(&evidence, width.saturating_sub(NAME_WIDTH + 12).max(NARROWEST_EVIDENCE));
     let padding = " ".repeat(NAME_WIDTH.saturating_sub(check.name.len()));
     let mut lines = lines.iter();
-    eprintln!("  {word}  {name}{padding} {}", lines.next().map_or("", String::as_str));
+    print_stderr(format_args!("  {word}  {name}{padding} {}", lines.next().map_or("", String::as_str)));
     for line in lines {
-        eprintln!("{}{line}", " ".repeat(NAME_WIDTH + 12));
+        print_stderr(format_args!("{}{line}", " ".repeat(NAME_WIDTH + 12)));
     }
 }
 

@@ -31,6 +31,8 @@ const VARIABLES: [&str; 11] = [
 /// The settings and variables that a person has for reaching other machines.
 pub struct Transport {
     settings: Vec<(String, String)>,
+    /// Directories whose repositories may belong to another user.
+    trusted: Vec<String>,
     variables: Vec<(&'static str, String)>,
 }
 
@@ -40,10 +42,18 @@ impl Transport {
     /// # Errors
     /// If git cannot read its configuration.
     pub fn of(root: &Utf8Path) -> Result<Self> {
-        let listed = read_only(root, run!("git config --list --includes -z")).read();
-        let settings = parse(&listed.context("git cannot read its configuration")?);
+        let listed = read_only(root, run!("git config --list --show-scope --includes -z")).read();
+        let (settings, trusted) = parse(&listed.context("git cannot read its configuration")?);
         let variables = VARIABLES.into_iter().filter_map(|name| Some((name, std::env::var(name).ok()?))).collect();
-        Ok(Self { settings, variables })
+        Ok(Self { settings, trusted, variables })
+    }
+
+    /// The person's `safe.directory`, as a file of settings. A mirror on this machine is read by a git of its own,
+    /// which takes no settings from variables.
+    pub fn trusted(&self) -> String {
+        let escaped = |path: &String| path.replace('\\', r"\\").replace('"', "\\\"").replace('\n', "\\n");
+        let lines = self.trusted.iter().map(|path| format!("directory = \"{}\"\n", escaped(path)));
+        format!("[safe]\n{}", lines.collect::<String>())
     }
 
     /// Lets `run` reach other machines, for as long as that takes on a slow line. The settings go through
@@ -58,12 +68,21 @@ impl Transport {
     }
 }
 
-/// The settings of transport in the output of `git config --list -z`: `key LF value NUL`, or `key NUL` for a
-/// setting that is true.
-fn parse(listed: &str) -> Vec<(String, String)> {
-    let settings = listed.split('\0').map(|entry| entry.split_once('\n').unwrap_or((entry, "true")));
-    let kept = settings.filter(|(key, _)| is_of_transport(key));
-    kept.map(|(key, value)| (key.to_owned(), value.to_owned())).collect()
+/// The settings of transport, and the trusted directories, in the output of `git config --list --show-scope -z`: for
+/// each setting `scope NUL key LF value NUL`, or `scope NUL key NUL` for one that is true.
+fn parse(listed: &str) -> (Vec<(String, String)>, Vec<String>) {
+    let (mut settings, mut trusted) = (Vec::new(), Vec::new());
+    let mut words = listed.split('\0');
+    while let (Some(scope), Some(entry)) = (words.next(), words.next()) {
+        let (key, value) = entry.split_once('\n').unwrap_or((entry, "true"));
+        // Git does not believe a repository that trusts itself; see git-config(1), `safe.directory`.
+        if key == "safe.directory" && ["system", "global", "command"].contains(&scope) {
+            trusted.push(value.to_owned());
+        } else if is_of_transport(key) {
+            settings.push((key.to_owned(), value.to_owned()));
+        }
+    }
+    (settings, trusted)
 }
 
 /// Whether a setting says how to reach another machine and cannot weaken how its certificate is checked.
@@ -84,13 +103,31 @@ fn is_of_transport(key: &str) -> bool {
 mod tests {
     use super::*;
 
+    /// The output of git for settings of one scope, each `key LF value` or `key`.
+    fn listed(scope: &str, settings: &[&str]) -> String {
+        settings.iter().map(|setting| format!("{scope}\0{setting}\0")).collect()
+    }
+
     #[test]
     fn only_what_leads_to_upstream_is_kept() {
-        let listed = "url.file:///m.insteadof\nhttps://a\0http.proxy\nhttp://p:1\0http.https://a/.extraheader\nX: y\0\
-                      http.sslverify\nfalse\0http.https://a/.sslverify\nfalse\0credential.helper\nstore\0\
-                      protocol.file.allow\nalways\0protocol.version\n0\0core.sshcommand\nssh -i k\0fetch.prune\0\
-                      core.hookspath\n/h\0remote.upstream.url\nz\0log.showsignature\ntrue\0url.x.pushinsteadof\ny\0";
-        let keys: Vec<String> = parse(listed).into_iter().map(|(key, value)| format!("{key}={value}")).collect();
+        let settings = [
+            "url.file:///m.insteadof\nhttps://a",
+            "http.proxy\nhttp://p:1",
+            "http.https://a/.extraheader\nX: y",
+            "http.sslverify\nfalse",
+            "http.https://a/.sslverify\nfalse",
+            "credential.helper\nstore",
+            "protocol.file.allow\nalways",
+            "protocol.version\n0",
+            "core.sshcommand\nssh -i k",
+            "fetch.prune",
+            "core.hookspath\n/h",
+            "remote.upstream.url\nz",
+            "log.showsignature\ntrue",
+            "url.x.pushinsteadof\ny",
+        ];
+        let (kept, _) = parse(&listed("local", &settings));
+        let keys: Vec<String> = kept.into_iter().map(|(key, value)| format!("{key}={value}")).collect();
         assert_eq!(
             keys,
             [
@@ -106,8 +143,20 @@ mod tests {
 
     #[test]
     fn a_setting_without_a_value_is_true_and_odd_output_is_no_setting() {
-        assert_eq!(parse("credential.usehttppath\0"), [("credential.usehttppath".to_owned(), "true".to_owned())]);
-        assert_eq!(parse(""), []);
-        assert_eq!(parse("\0\n\0.\0url\n\0"), []);
+        let (kept, _) = parse(&listed("global", &["credential.usehttppath"]));
+        assert_eq!(kept, [("credential.usehttppath".to_owned(), "true".to_owned())]);
+        for odd in ["", "\0\n\0.\0url\n\0", "global\0"] {
+            assert_eq!(parse(odd), (Vec::new(), Vec::new()), "{odd:?}");
+        }
+    }
+
+    #[test]
+    fn a_person_may_trust_a_directory_and_a_checkout_may_not() {
+        let path = "safe.directory\n/a \"b\"\\c";
+        let all = ["system", "global", "local", "worktree", "command"].map(|scope| listed(scope, &[path])).concat();
+        let (settings, trusted) = parse(&all);
+        assert_eq!((settings, trusted.len()), (Vec::new(), 3));
+        let transport = Transport { settings: Vec::new(), trusted: trusted[..1].to_vec(), variables: Vec::new() };
+        assert_eq!(transport.trusted(), "[safe]\ndirectory = \"/a \\\"b\\\"\\\\c\"\n");
     }
 }

@@ -5,7 +5,9 @@ use anyhow::{Context, Result, ensure};
 use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::go::version::GoVersion;
+use crate::os::files;
 use crate::os::process::{Run, run};
+use crate::os::terminal::note;
 
 /// Settings of the user that change where Go writes and how much of the machine it takes, and no byte of its output.
 const HONOURED: [&str; 6] = ["GOCACHE", "GOCACHEPROG", "GOGC", "GOMAXPROCS", "GOMEMLIMIT", "GOTMPDIR"];
@@ -40,6 +42,22 @@ pub fn environment(run: Run) -> Run {
     let is_noise = |name: &str| (name.starts_with("GO") || name.starts_with("CGO_")) && !HONOURED.contains(&name);
     let noise = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok()).filter(|name| is_noise(name));
     noise.fold(run, Run::env_remove).env("GOTOOLCHAIN", "local").env("GOENV", "off")
+}
+
+/// A directory for Go's cache, if the user's own takes no files, as that of a service or of a container's user without a
+/// home; one that `GOCACHE` names is the user's choice.
+pub fn cache(program: &Utf8Path, elsewhere: &Utf8Path) -> Option<Utf8PathBuf> {
+    if std::env::var_os("GOCACHE").is_some_and(|named| !named.is_empty()) {
+        return None;
+    }
+    let own = environment(run!("{program} env GOCACHE")).read().unwrap_or_default();
+    if own.starts_with('/') && files::is_writable(Utf8Path::new(&own)) {
+        return None;
+    }
+    note(format_args!(
+        "Go's cache cannot be in your home directory, so it is in {elsewhere}; GOCACHE=DIR is another place"
+    ));
+    Some(elsewhere.to_owned())
 }
 
 #[cfg(test)]

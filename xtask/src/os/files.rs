@@ -163,6 +163,17 @@ pub fn replace(path: &Utf8Path, content: &[u8], modified: SystemTime) -> Result<
     fs::rename(&beside, path).with_context(|| format!("cannot replace {path}"))
 }
 
+/// Whether a directory takes files; it is created if it does not exist.
+pub fn is_writable(folder: &Utf8Path) -> bool {
+    let probe = folder.join(format!(".xtask-probe{PARTIAL}{}", std::process::id()));
+    let write = || {
+        fs::create_dir_all(folder)?;
+        fs::write(&probe, "x")?;
+        fs::remove_file(&probe)
+    };
+    write().is_ok()
+}
+
 /// Copies a file, and creates the directories above it: it appears complete, with [`MODE_FILE`]. The caller has the
 /// destination locked, so that what a killed run left is overwritten.
 pub fn install(from: &Utf8Path, to: &Utf8Path) -> Result<()> {

@@ -22,6 +22,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use crate::os::interrupt;
 use crate::os::process::running::{End, Running};
 use crate::os::shell::quoted;
+use crate::os::streams::print_stderr;
 
 pub use running::{Event, KillHandle};
 
@@ -228,7 +229,7 @@ impl Run {
     pub fn echoed(&self) -> Result<Output> {
         self.follow(None, |event| {
             if let Event::Line(line) = event {
-                eprintln!("{line}");
+                print_stderr(line);
             }
         })
     }

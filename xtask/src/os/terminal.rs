@@ -1,5 +1,5 @@
 //! Status on standard error: a line for each step, and for long work a progress bar on a terminal and
-//! timed lines elsewhere. Standard output is for data.
+//! timed lines elsewhere.
 #![allow(clippy::disallowed_methods, reason = "reads the environment and asks the clock")]
 
 use std::fmt::Display;
@@ -10,6 +10,8 @@ use std::time::{Duration, Instant};
 
 use console::{style, user_attended_stderr};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use crate::os::streams::{print_stderr, print_stdout};
 
 /// Time between two lines of progress if there is no terminal.
 const LINE_EVERY: Duration = Duration::from_secs(15);
@@ -34,28 +36,28 @@ fn is_quiet() -> bool {
 /// Prints a line of status: the step in a column, then the text.
 pub fn print_status(step: &str, text: impl Display) {
     if !is_quiet() {
-        eprintln!("{} {text}", style(format!("{step:>9}")).for_stderr().green().bold());
+        print_stderr(format_args!("{} {text}", style(format!("{step:>9}")).for_stderr().green().bold()));
     }
 }
 
 /// Prints a line of a task's own form, on standard error.
 pub fn print_line(text: impl Display) {
     if !is_quiet() {
-        eprintln!("{text}");
+        print_stderr(text);
     }
 }
 
 /// Prints a note: something that the user should know, but that is not an error.
 pub fn note(text: impl Display) {
-    eprintln!("{} {text}", style("     note").for_stderr().yellow().bold());
+    print_stderr(format_args!("{} {text}", style("     note").for_stderr().yellow().bold()));
 }
 
 /// Prints a line of a plan on standard output, or on standard error if standard output is for JSON.
 pub fn print_step(is_json: bool, line: &dyn Display) {
     if is_json {
-        eprintln!("{line}");
+        print_stderr(line);
     } else {
-        println!("{line}");
+        print_stdout(line);
     }
 }
 
@@ -64,7 +66,7 @@ pub fn print_table<const N: usize>(rows: &[[String; N]]) {
     let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
     for row in rows {
         let cells: String = (0..N).map(|column| format!("  {:<width$}", row[column], width = width(column))).collect();
-        eprintln!("{}", cells.trim_end());
+        print_stderr(cells.trim_end());
     }
 }
 
@@ -72,14 +74,14 @@ pub fn print_table<const N: usize>(rows: &[[String; N]]) {
 /// Source: "Workflow commands for GitHub Actions", grouping log lines.
 pub fn group(title: &str) {
     if on_github_actions() {
-        eprintln!("::group::{title}");
+        print_stderr(format_args!("::group::{title}"));
     }
 }
 
 /// Closes the group.
 pub fn end_group() {
     if on_github_actions() {
-        eprintln!("::endgroup::");
+        print_stderr("::endgroup::");
     }
 }
 
@@ -92,10 +94,10 @@ fn on_github_actions() -> bool {
 pub fn print_error(error: &anyhow::Error) -> ExitCode {
     let causes: String = error.chain().skip(1).map(|cause| format!("\n  because: {cause}")).collect();
     let message = format!("{error}{causes}");
-    eprintln!("{} {message}", style("    error").for_stderr().red().bold());
+    print_stderr(format_args!("{} {message}", style("    error").for_stderr().red().bold()));
     if on_github_actions() {
         let escaped = message.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A");
-        eprintln!("::error::{escaped}");
+        print_stderr(format_args!("::error::{escaped}"));
     }
     ExitCode::FAILURE
 }
@@ -196,9 +198,9 @@ impl Progress {
     /// Prints a line above the bar.
     pub fn print(&self, line: &str) {
         match &self.bar {
-            Some(bar) => bar.suspend(|| eprintln!("{line}")),
+            Some(bar) => bar.suspend(|| print_stderr(line)),
             None if is_quiet() => {}
-            None => eprintln!("{line}"),
+            None => print_stderr(line),
         }
     }
 

@@ -18,6 +18,7 @@ use serde_json::json;
 use crate::http::Url;
 use crate::os::cargo::cargo;
 use crate::os::files::{self, Staging};
+use crate::os::streams::print_json;
 use crate::os::terminal::{self, note, print_status};
 use crate::package::repository::plan::{Desired, File, Kind, Observed, PUBLIC_KEY, Step, plan, signatures};
 use crate::package::repository::signing_key::{SigningKey, VARIABLE};
@@ -129,7 +130,7 @@ pub fn run(
             "repository": folder, "url": url.as_str(), "packages": index.packages, "steps": steps,
             "signed_by": key.as_ref().map(|key| &key.fingerprint), "done": options.execute || steps.is_empty(),
         });
-        println!("{}", serde_json::to_string_pretty(&report)?);
+        print_json(&report);
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -14,6 +14,7 @@ use crate::credentials::{registry_credentials, token};
 use crate::github::{GitHub, Issues, Repository};
 use crate::http::look_until_found;
 use crate::os::clock::Timestamp;
+use crate::os::streams::print_json;
 use crate::os::terminal::{note, print_status, print_step};
 use crate::reconcile::{Executor, Step};
 use crate::registry::{ImageRepository, Registry};
@@ -80,7 +81,7 @@ pub fn run(root: &Utf8Path, repository: &Repository, arguments: &Rehearse) -> Re
             "repository": repository, "image": site.registry.repository(), "executed": arguments.execute,
             "points": rows.as_slice(), "steps": canary.printed, "passed": differs == 0,
         });
-        println!("{}", serde_json::to_string_pretty(&report)?);
+        print_json(&report);
     }
     Ok(if differs == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

@@ -17,6 +17,7 @@ use serde_json::{Value, json};
 
 use crate::os::host;
 use crate::os::process::{Run, run};
+use crate::os::streams::print_stdout;
 use crate::os::terminal::print_status;
 use crate::rehearse::baseline::{self, Baseline};
 use crate::rehearse::checkout::Secrets;
@@ -38,7 +39,7 @@ const REACHED: [&str; 4] = [API, UPLOADS, WEB, REGISTRY];
 pub fn run_in_namespaces(arguments: &Rehearse) -> Result<ExitCode> {
     if let Some(why) = why_unavailable() {
         if arguments.json {
-            println!("{}", json!({ "passed": false, "skipped": why }));
+            print_stdout(json!({ "passed": false, "skipped": why }));
         }
         bail!("the real names cannot be rehearsed on this machine: {why}");
     }

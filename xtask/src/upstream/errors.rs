@@ -35,6 +35,9 @@ pub fn explained(error: &Error, url: &str, what: &str) -> Error {
         let name = what.strip_prefix("refs/heads/").map_or_else(|| what.to_owned(), |name| format!("branch {name}"));
         return anyhow!(UpstreamError::NotThere(format!("{url} has no {name}")));
     }
+    if FULL.iter().any(|sign| text.contains(sign)) {
+        return anyhow!("the disk is full; free some space (`cargo xtask clean` does), and run this again\n{text}");
+    }
     if !UNREACHABLE.iter().any(|sign| text.contains(sign)) {
         return anyhow!("cannot get {what} of upstream: {text}");
     }
@@ -49,6 +52,9 @@ pub fn explained(error: &Error, url: &str, what: &str) -> Error {
 /// What git says if the other side has no such ref or commit.
 const ABSENT: [&str; 2] = ["couldn't find remote ref", "not our ref"];
 
+/// What git says if this machine cannot take what the other side sends: its own words, and errno(3).
+const FULL: [&str; 3] = ["Out of diskspace", "No space left on device", "Disk quota exceeded"];
+
 /// What git says if the other side does not answer, by transport.
 const UNREACHABLE: [&str; 6] = [
     "unable to access",
@@ -58,3 +64,24 @@ const UNREACHABLE: [&str; 6] = [
     "promisor remote",
     "hung up",
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_disk_is_not_an_upstream_that_cannot_be_reached() {
+        // What git 2.47 prints on a file system without space.
+        for printed in [
+            "fatal: sha1 file 'objects/pack/tmp_idx_JNr2Zh' write error. Out of diskspace\nfatal: could not fetch \
+             b448c8f5 from promisor remote",
+            "fatal: cannot create 'objects/pack/tmp_pack_x': No space left on device\nfatal: fetch-pack: invalid \
+             index-pack output\nfatal: the remote end hung up",
+        ] {
+            let error = explained(&anyhow!("`git fetch` failed\n{printed}"), "https://u.example/", "files");
+            assert!(!is_unreachable(&error) && error.to_string().contains("free some"), "{error}");
+        }
+        let error = explained(&anyhow!("fatal: unable to access 'https://u.example/'"), "https://u.example/", "tags");
+        assert!(is_unreachable(&error), "{error}");
+    }
+}

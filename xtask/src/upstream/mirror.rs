@@ -32,6 +32,9 @@ const REMOTE: &str = "upstream";
 /// In the mirror: the address that it was made from. It is written last.
 const MADE_FROM: &str = "xtask-made-from";
 
+/// In the mirror: the file of settings for the git of a mirror that is on this machine.
+const TRUSTED: &str = "xtask-trusted";
+
 /// A commit's files are checked out byte for byte as they are in upstream's repository, whatever the
 /// `.gitattributes` among them ask for.
 const ATTRIBUTES: &str = "* -text -eol -ident -filter -working-tree-encoding\n";
@@ -160,10 +163,7 @@ impl<'a> Mirror<'a> {
         print_status("source", format_args!("fetching {what} from {}", self.submodule.url));
         let flags = ["--quiet", "--no-tags", "--prune", "--no-write-fetch-head", "--no-recurse-submodules"];
         let run = own(&self.git_dir, run!("git fetch {flags...} {REMOTE} {refspecs...}"));
-        Transport::of(&self.submodule.root)?
-            .allow(run)
-            .effect(&self.lock)
-            .map_err(|error| explained(&error, &self.submodule.url, what))
+        self.with_transport(run)?.effect(&self.lock).map_err(|error| explained(&error, &self.submodule.url, what))
     }
 
     /// Upstream's rule for a version, with the length of abbreviation that git chooses in a whole clone of
@@ -195,11 +195,19 @@ impl<'a> Mirror<'a> {
 
     /// Lets `run` read the submodule's objects, and fetch what neither has.
     fn with_objects(&self, run: Run) -> Result<Run> {
-        let run = Transport::of(&self.submodule.root)?.allow(run);
+        let run = self.with_transport(run)?;
         Ok(match self.submodule.objects() {
             Some(objects) => run.env("GIT_ALTERNATE_OBJECT_DIRECTORIES", objects.as_str()),
             None => run,
         })
+    }
+
+    /// Lets `run` reach upstream.
+    fn with_transport(&self, run: Run) -> Result<Run> {
+        let transport = Transport::of(&self.submodule.root)?;
+        let trusted = self.git_dir.join(TRUSTED);
+        fs::write(&trusted, transport.trusted()).with_context(|| format!("cannot write {trusted}"))?;
+        Ok(transport.allow(run).env("GIT_CONFIG_GLOBAL", trusted.as_str()))
     }
 
     /// Whether git finds that something is missing in the mirror.

@@ -49,8 +49,8 @@ fn main() -> Result<()> {
             Ok(())
         }
         Task::Index { folder, packages } => {
-            println!("{}", serde_json::to_string(&repository::index(&packages, &folder)?)?);
-            Ok(())
+            let index = serde_json::to_string(&repository::index(&packages, &folder)?)?;
+            writeln!(std::io::stdout(), "{index}").context("cannot print the index")
         }
     }
 }

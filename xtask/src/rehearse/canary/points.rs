@@ -5,6 +5,7 @@ use console::style;
 use serde::Serialize;
 
 use crate::os::shell::one_line;
+use crate::os::streams::print_stderr;
 
 /// Declares [`Point`], its names and what is expected of each.
 macro_rules! points {
@@ -141,9 +142,9 @@ impl Rows {
                 Outcome::Planned => style("planned ").for_stderr(),
             };
             let text = if *outcome == Outcome::Planned { expected } else { found.as_str() };
-            eprintln!("  {word}  {point:<17} {text}");
+            print_stderr(format_args!("  {word}  {point:<17} {text}"));
             if *outcome == Outcome::Differs {
-                eprintln!("  {:8}  {:17} expected: {expected}", "", "");
+                print_stderr(format_args!("  {:8}  {:17} expected: {expected}", "", ""));
             }
         }
     }

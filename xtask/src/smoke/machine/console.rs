@@ -6,6 +6,7 @@ use std::time::Duration;
 use camino::Utf8Path;
 
 use crate::dist::Check;
+use crate::os::streams::print_stderr;
 use crate::os::terminal::{Progress, clock};
 
 /// The phases of a guest, in the order in which they are reached.
@@ -113,9 +114,9 @@ impl Console {
 
     /// Prints the last lines, for a person who looks for the cause of a failure. `log` has all of them.
     pub fn print_tail(&self, log: &Utf8Path) {
-        eprintln!("--- the last lines of the machine's console, {log}");
+        print_stderr(format_args!("--- the last lines of the machine's console, {log}"));
         for line in &self.tail {
-            eprintln!("    {line}");
+            print_stderr(format_args!("    {line}"));
         }
     }
 }
