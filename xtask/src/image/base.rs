@@ -3,7 +3,6 @@
 #![allow(clippy::disallowed_types, reason = "writes files")]
 
 use std::fs::File;
-use std::io::Read;
 
 use anyhow::{Context, Error, Result, bail, ensure};
 use camino::Utf8Path;
@@ -15,6 +14,7 @@ use oci::reference::Reference;
 use serde::Deserialize;
 
 use crate::engine::Engine;
+use crate::http::{Expected, receive};
 use crate::os::clock::Timestamp;
 use crate::registry::{Found, ImageRepository, Registry};
 
@@ -104,12 +104,9 @@ impl Base {
         ensure!(served.size <= LARGEST_LAYER_BYTES, "it has {} bytes", served.size);
         let compression = Compression::of_media_type(&served.media_type).map_err(Error::msg)?;
         ensure!(compression == Compression::Gzip, "it is not compressed");
-        let out = File::create(file).with_context(|| format!("cannot write {file}"))?;
-        let mut hashed = HashingWriter::new(out);
-        copy(&mut self.registry.open_blob(&served.digest)?.take(served.size + 1), &mut hashed)
-            .with_context(|| format!("cannot download {}", served.digest))?;
-        let (_, sha256) = hashed.finish();
-        ensure!(Digest::from(sha256) == served.digest, "{} arrived with another content", served.digest);
+        let body = self.registry.open_blob(&served.digest)?;
+        let expected = Expected { size_bytes: served.size, sha256: served.digest.sha256() };
+        receive(body, expected, file, "base").with_context(|| format!("cannot download {}", served.digest))?;
         let mut unpacked = HashingWriter::new(std::io::sink());
         let packed = File::open(file).with_context(|| format!("cannot open {file}"))?;
         copy(&mut MultiGzDecoder::new(packed), &mut unpacked).with_context(|| format!("cannot unpack {file}"))?;
