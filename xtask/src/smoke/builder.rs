@@ -9,7 +9,6 @@ use crate::dist::Check;
 use crate::engine::{Choice, Engine, Kind, Session};
 use crate::os::files::{self, Staging};
 use crate::os::host::{self, Riscv64};
-use crate::os::process::run;
 use crate::os::terminal::{note, print_status};
 use crate::smoke::Outcome;
 use crate::smoke::builder::buildx::Builder;
@@ -40,10 +39,7 @@ pub fn missing() -> Vec<String> {
         )),
         Ok(engine) => {
             if let Err(error) = buildx_version(&engine) {
-                missing.push(format!(
-                    "the level builder needs buildx ({error:#}); Debian 13 and Ubuntu: apt-get install docker-buildx, \
-                     Docker's own packages: apt-get install docker-buildx-plugin"
-                ));
+                missing.push(format!("the level builder needs buildx: {error:#}"));
             }
         }
     }
@@ -52,10 +48,10 @@ pub fn missing() -> Vec<String> {
 }
 
 fn buildx_version(engine: &Engine) -> Result<String> {
-    let output = engine.run(run!("buildx version")).output()?;
-    let stdout = String::from_utf8_lossy(&output.stdout);
-    ensure!(output.status.success(), "{}", output.stderr.lines().next().unwrap_or("no error message").trim());
-    Ok(stdout.split_whitespace().nth(1).unwrap_or("unknown version").to_owned())
+    engine.buildx_version()?.context(
+        "docker has no buildx; Debian 13 and Ubuntu: apt-get install docker-buildx, Docker's own packages: apt-get \
+         install docker-buildx-plugin",
+    )
 }
 
 /// Creates the builder, checks it, and removes it.
