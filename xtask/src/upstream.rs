@@ -35,8 +35,8 @@ pub use git_ref::{CommitId, Selection, UpstreamRef};
 pub use source::{MASTER, PACKAGE, Source, SourceRef};
 pub use version::{ReleaseTag, Version};
 
-/// What upstream builds a commit with.
-pub struct Recipe {
+/// What upstream itself uses for a commit.
+pub struct Tools {
     /// The Go that compiles it.
     pub go: WantedGo,
     /// The image of emulators that upstream's own image takes, if it takes one.
@@ -112,15 +112,15 @@ impl Upstream {
         })
     }
 
-    /// What upstream's own files say of how the commit is built.
+    /// What upstream's own files say that it uses for the commit.
     ///
     /// # Errors
     /// If the commit has no `Dockerfile` or `go.mod`, or that requires no Go.
-    pub fn recipe(&self, commit: &CommitId) -> Result<Recipe> {
+    pub fn tools(&self, commit: &CommitId) -> Result<Tools> {
         let (dockerfile, go_mod) =
             self.with_mirror(|mirror| Ok((mirror.file(commit, "Dockerfile")?, mirror.file(commit, "go.mod")?)))?;
         let go = WantedGo::of(&dockerfile, &go_mod).map_err(|error| anyhow!("go.mod of {commit}: {error}"))?;
-        Ok(Recipe { go, emulators: emulators::named_in(&dockerfile) })
+        Ok(Tools { go, emulators: emulators::named_in(&dockerfile) })
     }
 
     /// The Go that upstream compiles the pinned commit with, if the mirror has the commit.
@@ -130,7 +130,7 @@ impl Upstream {
     pub fn pinned_go(&self) -> Result<WantedGo> {
         let pinned = self.submodule.pinned()?;
         anyhow::ensure!(Mirror::has(&self.folder, &pinned), "{pinned} was not fetched yet");
-        Ok(self.recipe(&pinned)?.go)
+        Ok(self.tools(&pinned)?.go)
     }
 
     /// Whether the pinned commit was fetched before, or else upstream answers within `limit`.
