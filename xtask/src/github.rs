@@ -1,5 +1,5 @@
-//! A client of GitHub's REST API: reads, lists page by page, and writes. [`documents`] has the types and
-//! explains errors.
+//! A client of GitHub's REST API: reads, lists page by page, and writes. [`documents`] has the types, [`errors`]
+//! what a refusal means.
 
 use anyhow::{Context, Error, Result, anyhow, bail, ensure};
 use http::header::{ACCEPT, ETAG, HeaderName, IF_NONE_MATCH};
@@ -7,7 +7,7 @@ use http::{Method, StatusCode};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::github::documents::{explain, explain_limit};
+use crate::github::errors::{explain, explain_limit};
 use crate::http::{Authorization, Clock, Endpoint, Http, RateLimited, Request, Response, RetryReason, Url};
 
 pub use changed_issue::{CHANGED_MARKER, CHANGED_TITLE};
@@ -15,8 +15,9 @@ pub use documents::{
     Asset, AssetState, Comment, CompareStatus, Issue, IssueState, Release, Run, RunConclusion, RunStatus, Settings,
     StateReason,
 };
+pub use errors::SWITCH_ISSUES_ON;
 pub use event::EventType;
-pub use issues::{Issues, SWITCH_ISSUES_ON};
+pub use issues::Issues;
 pub use releases::Releases;
 pub use repository::Repository;
 pub use step::{Executor, GitHubStep, notes_file};
@@ -30,6 +31,7 @@ pub use workflow_state::schedules_are_active;
 mod access;
 mod changed_issue;
 mod documents;
+mod errors;
 mod event;
 mod issues;
 mod releases;

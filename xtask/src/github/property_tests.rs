@@ -4,7 +4,8 @@ use fakes::script::{Script, response};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::github::documents::{Asset, Comment, Comparison, Dispatched, Issue, Release, Runs, explain};
+use crate::github::documents::{Asset, Comment, Comparison, Dispatched, Issue, Release, Runs};
+use crate::github::errors::explain;
 use crate::github::repository::Repository;
 use crate::github::tracking_issue::{issue_marker, issue_title, tracked_version};
 use crate::github::{GitHub, MAX_PAGES, next_of};
