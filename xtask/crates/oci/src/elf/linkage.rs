@@ -1,6 +1,7 @@
 //! The ELF headers of a program or a library: what it is for, what loads it, and what it loads.
 
-use elf::ElfBytes;
+use std::ops::Range;
+
 use elf::abi::{
     DT_NEEDED, DT_RPATH, DT_RUNPATH, DT_STRSZ, DT_STRTAB, EM_386, EM_AARCH64, EM_ARM, EM_PPC64, EM_RISCV, EM_S390,
     EM_X86_64, ET_DYN, ET_EXEC, ET_REL, PT_DYNAMIC, PT_INTERP, PT_LOAD,
@@ -8,9 +9,12 @@ use elf::abi::{
 use elf::dynamic::DynamicTable;
 use elf::endian::AnyEndian;
 use elf::file::Class;
-use elf::segment::ProgramHeader;
+use elf::segment::{ProgramHeader, SegmentTable};
+use elf::{ElfBytes, ParseError};
 
 use crate::limits::{DYNAMIC_ENTRIES, LIBRARIES, PATH_BYTES, SEGMENTS};
+
+type Elf<'a> = ElfBytes<'a, AnyEndian>;
 
 /// The headers of a program or a library.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -94,8 +98,7 @@ impl Linkage {
     pub(super) fn parse(content: &mut [u8], file_bytes: u64) -> Result<Self, String> {
         hide_sections(content);
         let content = &*content;
-        let bad = |error: elf::ParseError| format!("its ELF headers cannot be read: {error}");
-        let elf = ElfBytes::<AnyEndian>::minimal_parse(content).map_err(bad)?;
+        let elf = Elf::minimal_parse(content).map_err(unreadable)?;
         let header = elf.ehdr;
         let mut found = Self {
             machine: Machine {
@@ -123,56 +126,82 @@ impl Linkage {
         let obstacles = [(end.is_none(), Obstacle::NothingToLoad), (!loaded().any(is_entered), Obstacle::NoEntryPoint)];
         let obstacle = obstacles.into_iter().find_map(|(is_so, obstacle)| is_so.then_some(obstacle));
         found.obstacle = found.obstacle.or(obstacle);
-        if let Some(segment) = segments.iter().find(|segment| segment.p_type == PT_INTERP) {
-            let bytes = elf.segment_data(&segment).map_err(bad)?;
-            if bytes.len() > PATH_BYTES {
-                return Err(format!("its interpreter has {} bytes; the limit is {PATH_BYTES}", bytes.len()));
-            }
-            // The kernel wants a NUL at the end, and reads to the first: fs/binfmt_elf.c, `load_elf_binary`.
-            if bytes.len() < 2 || !bytes.ends_with(b"\0") {
-                found.obstacle = found.obstacle.or(Some(Obstacle::InterpreterWithoutEnd));
-            }
-            let path = std::str::from_utf8(bytes.split(|byte| *byte == 0).next().unwrap_or_default());
-            found.interpreter = Some(path.map_err(|_| "its interpreter is not UTF-8")?.to_owned());
-        }
-        let Some(dynamic) = segments.iter().find(|segment| segment.p_type == PT_DYNAMIC) else { return Ok(found) };
-        let bytes = elf.segment_data(&dynamic).map_err(bad)?;
-        let table = DynamicTable::new(header.endianness, header.class, bytes);
-        if table.iter().nth(DYNAMIC_ENTRIES).is_some() {
-            return Err(format!("its dynamic section has more than {DYNAMIC_ENTRIES} entries, which is the limit"));
-        }
-        let value = |tag| table.iter().find(|entry| entry.d_tag == tag).map(|entry| entry.d_val());
-        let (Some(address), Some(size_bytes)) = (value(DT_STRTAB), value(DT_STRSZ)) else { return Ok(found) };
-        let strings = segments
-            .iter()
-            .find(|load| load.p_type == PT_LOAD && load.p_vaddr <= address && address - load.p_vaddr < load.p_filesz)
-            .and_then(|load| load.p_offset.checked_add(address - load.p_vaddr))
-            .and_then(|start| Some(usize::try_from(start).ok()?..usize::try_from(start.checked_add(size_bytes)?).ok()?))
-            .and_then(|range| content.get(range))
-            .ok_or("its dynamic strings are in none of its segments")?;
-        for entry in table.iter() {
-            let name = || string_at(strings, entry.d_val());
-            match entry.d_tag {
-                DT_NEEDED => found.needed.push(name()?.to_owned()),
-                DT_RPATH | DT_RUNPATH => found.search.extend(name()?.split(':').map(str::to_owned)),
-                _ => {}
-            }
-            if found.needed.len() > LIBRARIES || found.search.len() > LIBRARIES {
-                return Err(format!(
-                    "it names more than {LIBRARIES} libraries or directories of them, which is the limit"
-                ));
-            }
-        }
+        found.read_interpreter(&elf, segments)?;
+        found.read_libraries(&elf, content, segments)?;
         if found.interpreter.is_none() && !found.needed.is_empty() {
             found.obstacle = found.obstacle.or(Some(Obstacle::NeedsWithoutInterpreter));
         }
         Ok(found)
     }
 
+    fn read_interpreter(&mut self, elf: &Elf<'_>, segments: SegmentTable<'_, AnyEndian>) -> Result<(), String> {
+        let Some(segment) = segments.iter().find(|segment| segment.p_type == PT_INTERP) else { return Ok(()) };
+        let bytes = elf.segment_data(&segment).map_err(unreadable)?;
+        if bytes.len() > PATH_BYTES {
+            return Err(format!("its interpreter has {} bytes; the limit is {PATH_BYTES}", bytes.len()));
+        }
+        // The kernel wants a NUL at the end, and reads to the first: fs/binfmt_elf.c, `load_elf_binary`.
+        if bytes.len() < 2 || !bytes.ends_with(b"\0") {
+            self.obstacle = self.obstacle.or(Some(Obstacle::InterpreterWithoutEnd));
+        }
+        let path = std::str::from_utf8(bytes.split(|byte| *byte == 0).next().unwrap_or_default());
+        self.interpreter = Some(path.map_err(|_| "its interpreter is not UTF-8")?.to_owned());
+        Ok(())
+    }
+
+    /// Reads the dynamic section, and the names that it refers to.
+    fn read_libraries(
+        &mut self,
+        elf: &Elf<'_>,
+        content: &[u8],
+        segments: SegmentTable<'_, AnyEndian>,
+    ) -> Result<(), String> {
+        let Some(dynamic) = segments.iter().find(|segment| segment.p_type == PT_DYNAMIC) else { return Ok(()) };
+        let bytes = elf.segment_data(&dynamic).map_err(unreadable)?;
+        let table = DynamicTable::new(elf.ehdr.endianness, elf.ehdr.class, bytes);
+        if table.iter().nth(DYNAMIC_ENTRIES).is_some() {
+            return Err(format!("its dynamic section has more than {DYNAMIC_ENTRIES} entries, which is the limit"));
+        }
+        let value = |tag| table.iter().find(|entry| entry.d_tag == tag).map(|entry| entry.d_val());
+        let (Some(address), Some(size_bytes)) = (value(DT_STRTAB), value(DT_STRSZ)) else { return Ok(()) };
+        let strings = file_range(segments, address, size_bytes)
+            .and_then(|range| content.get(range))
+            .ok_or("its dynamic strings are in none of its segments")?;
+        for entry in table.iter() {
+            let name = || string_at(strings, entry.d_val());
+            match entry.d_tag {
+                DT_NEEDED => self.needed.push(name()?.to_owned()),
+                DT_RPATH | DT_RUNPATH => self.search.extend(name()?.split(':').map(str::to_owned)),
+                _ => {}
+            }
+            if self.needed.len() > LIBRARIES || self.search.len() > LIBRARIES {
+                return Err(format!(
+                    "it names more than {LIBRARIES} libraries or directories of them, which is the limit"
+                ));
+            }
+        }
+        Ok(())
+    }
+
     /// Whether the kernel starts it without any other file.
     pub fn is_static(&self) -> bool {
         self.interpreter.is_none() && self.needed.is_empty()
     }
+}
+
+#[allow(clippy::needless_pass_by_value, reason = "as `map_err` gives it")]
+fn unreadable(error: ParseError) -> String {
+    format!("its ELF headers cannot be read: {error}")
+}
+
+/// Where in the file the bytes are that are loaded at an address.
+fn file_range(segments: SegmentTable<'_, AnyEndian>, address: u64, size_bytes: u64) -> Option<Range<usize>> {
+    let is_there = |load: &ProgramHeader| {
+        load.p_type == PT_LOAD && load.p_vaddr <= address && address - load.p_vaddr < load.p_filesz
+    };
+    let load = segments.iter().find(is_there)?;
+    let start = load.p_offset.checked_add(address - load.p_vaddr)?;
+    Some(usize::try_from(start).ok()?..usize::try_from(start.checked_add(size_bytes)?).ok()?)
 }
 
 /// The string that begins at an offset of the table, which is read no further than the longest path.
