@@ -27,7 +27,7 @@ use crate::support::image::{INDEX_TYPE, MANIFEST_TYPE, blob, gzip, layout_of_lay
 
 const MOST_KILOBYTES: u64 = 256 << 10;
 const MOST_SECONDS: u64 = 30;
-/// `USER_HZ`, in which Linux tells times to programs.
+/// `USER_HZ`, in which Linux reports times to programs.
 const TICKS: u64 = 100;
 const LAYER_TYPE: &str = "application/vnd.oci.image.layer.v1.tar+gzip";
 

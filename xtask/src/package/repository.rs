@@ -100,7 +100,7 @@ pub fn run(
     if options.unsigned || public_key.is_some() {
         add_files_of_clients(&mut desired, &url, public_key.as_deref())?;
     } else {
-        note(format_args!("{VARIABLE} is not set: the plan lacks the public key and the files that contain it"));
+        note(format_args!("{VARIABLE} is not set: the plan has neither the public key nor the files that contain it"));
     }
 
     let steps = plan(&desired, &observed)?;
