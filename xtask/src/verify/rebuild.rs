@@ -59,13 +59,13 @@ impl Rebuild<'_> {
             return findings.not_run(&[FILES, IMAGE, SBOM], "the files are not those of the record");
         }
         match self.files() {
-            Ok(again) => findings.say(FILES, self.compared(&again)),
+            Ok(again) => findings.add_evidence(FILES, self.compared(&again)),
             Err(error) => findings.undetermined(FILES, &error),
         }
         match self.image() {
             Ok(again) => {
-                findings.say(IMAGE, self.same_image(&again));
-                findings.say(SBOM, self.same_sbom(&again));
+                findings.add_evidence(IMAGE, self.same_image(&again));
+                findings.add_evidence(SBOM, self.same_sbom(&again));
             }
             Err(error) => {
                 findings.undetermined(IMAGE, &error);
