@@ -83,6 +83,7 @@ fn is_of_transport(key: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::os::mutated_input;
 
     #[test]
     fn only_what_leads_to_upstream_is_kept() {
@@ -109,5 +110,21 @@ mod tests {
         assert_eq!(parse("credential.usehttppath\0"), [("credential.usehttppath".to_owned(), "true".to_owned())]);
         assert_eq!(parse(""), []);
         assert_eq!(parse("\0\n\0.\0url\n\0"), []);
+    }
+
+    #[test]
+    fn a_mutated_list_weakens_no_check_and_runs_no_hook() {
+        let listed = "url.file:///m.insteadof\nhttps://a\0http.https://a/.sslverify\nfalse\0credential.helper\nstore\0\
+                      core.hookspath\n/h\0core.sshcommand\nssh -i k\0protocol.file.allow\nalways\0";
+        arbtest::arbtest(|source| {
+            let text = mutated_input::text(source, listed)?;
+            let settings = parse(&text);
+            assert!(settings.len() <= text.split('\0').count());
+            for (key, _) in settings {
+                assert!(!key.starts_with("http.") || !key.ends_with(".sslverify"), "{key}");
+                assert!(!key.starts_with("core.") || !key.ends_with(".hookspath"), "{key}");
+            }
+            Ok(())
+        });
     }
 }

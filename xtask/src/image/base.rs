@@ -155,6 +155,7 @@ fn to_the_second(date: &str) -> Result<Timestamp> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::os::mutated_input;
 
     #[test]
     fn names_are_completed_as_engines_do() {
@@ -179,5 +180,30 @@ mod tests {
             assert_eq!(to_the_second(date).expect(date).to_string(), "2026-11-26T06:35:08Z");
         }
         to_the_second("yesterday").expect_err("no date");
+    }
+
+    #[test]
+    fn a_mutated_name_has_a_registry_and_a_reference_or_is_refused() {
+        let sample = format!("ghcr.io/a/b:c@sha256:{}", "0".repeat(64));
+        arbtest::arbtest(|source| {
+            let text = mutated_input::text(source, &sample)?;
+            if let Ok((registry, path, reference)) = text.parse().map_err(Error::msg).and_then(|name| parts(&name)) {
+                assert!(!registry.contains('/') && path.len() <= text.len() + "library/".len(), "{text}");
+                assert!(text.contains(&reference.to_string()) || reference.to_string() == "latest", "{text}");
+            }
+            Ok(())
+        });
+    }
+
+    #[test]
+    fn a_mutated_date_is_refused_or_of_twenty_characters() {
+        arbtest::arbtest(|source| {
+            let text = mutated_input::text(source, "2026-11-26T06:35:08.049617441Z")?;
+            if let Ok(date) = to_the_second(&text) {
+                let date = date.to_string();
+                assert!(date.len() == 20 && text.starts_with(&date[..19]), "{text}: {date}");
+            }
+            Ok(())
+        });
     }
 }
