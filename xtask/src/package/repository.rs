@@ -279,6 +279,7 @@ fn verify(desired: &Desired, key: &SigningKey) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::os::mutated_input;
 
     #[test]
     fn a_list_of_packages_is_read_as_sha256sum_reads_it() {
@@ -288,5 +289,19 @@ mod tests {
         for text in ["x", "x  y", "0a  y\n"] {
             published(text).expect_err(text);
         }
+    }
+
+    #[test]
+    fn a_mutated_list_is_refused_or_writes_itself_again() {
+        let sample = format!("{}  apt/a.deb\n{}  rpm/stable/b.rpm\n", sha256(b"a"), sha256(b"b"));
+        arbtest::arbtest(|source| {
+            let text = mutated_input::text(source, &sample)?;
+            if let Ok(found) = published(&text) {
+                for (path, digest) in &found {
+                    assert!(text.contains(&format!("{digest}  {path}")), "{path}");
+                }
+            }
+            Ok(())
+        });
     }
 }
