@@ -12,12 +12,12 @@ use serde_json::json;
 
 use crate::credentials;
 use crate::dist::{Dist, Metadata, assemble, binary, names, recipe};
-use crate::go::{self, BuildInfo, Go, GoVersion, PAGE, Sources, WantedGo};
+use crate::go::{self, BuildInfo, Go, GoVersion, PAGE, Sources};
 use crate::http::Endpoint;
 use crate::os::files::{self, Staging};
 use crate::os::streams::{print_json, print_stdout};
 use crate::os::terminal::{note, print_status, size};
-use crate::upstream::{Selection, Source, Upstream, UpstreamRef, relative};
+use crate::upstream::{Selection, Source, Tools, Upstream, UpstreamRef, relative};
 
 mod again;
 mod compile;
@@ -128,20 +128,20 @@ impl Builder<'_> {
         print_status("source", format_args!("{} is {}, of {}", source.version, source.commit, source.source_date));
         let folder = self.out.join(source.version.to_string());
         refuse_foreign(self.root, self.upstream.folder(), &folder)?;
-        let wanted = self.upstream.go(&source.commit)?;
+        let tools = self.upstream.tools(&source.commit)?;
         // What was built with an older patch of the wanted Go stays: nothing is looked for then.
         if self.go.named.is_none()
-            && let Some(record) = present(&folder, &source, |go| wanted.is_met_by(go))
+            && let Some(record) = present(&folder, &source, |go| tools.go.is_met_by(go))
         {
             return Ok(Built { folder, record, is_unchanged: true });
         }
-        self.build_from(source, wanted, folder)
+        self.build_from(source, tools, folder)
     }
 
     /// Builds into `folder`, unless it holds the very build already.
-    fn build_from(&self, source: Source, wanted: WantedGo, folder: Utf8PathBuf) -> Result<Built> {
-        let go = self.go.find(wanted)?;
-        print_status("go", format_args!("{} {}; {wanted}", go.record.version, go.reason));
+    fn build_from(&self, source: Source, tools: Tools, folder: Utf8PathBuf) -> Result<Built> {
+        let go = self.go.find(tools.go)?;
+        print_status("go", format_args!("{} {}; {}", go.record.version, go.reason, tools.go));
         let present = || present(&folder, &source, |version| version == go.record.version);
         if let Some(record) = present() {
             return Ok(Built { folder, record, is_unchanged: true });
@@ -156,7 +156,7 @@ impl Builder<'_> {
             Staging::new(&folder).map_err(|error| anyhow!("{error:#}; choose another directory with --out DIR"))?;
         let mut record = Metadata::new(source, go.record.clone());
         record.workflow_commit = credentials::workflow_commit()?;
-        record.emulators = self.upstream.emulators(&record.source.commit)?;
+        record.emulators = tools.emulators;
         self.make(&mut record, &go, &files, &staging, &lock)?;
         staging.publish()?;
         Ok(Built { folder, record, is_unchanged: false })

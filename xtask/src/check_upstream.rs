@@ -121,9 +121,9 @@ pub fn run(root: &Utf8Path, arguments: &CheckUpstream) -> Result<ExitCode> {
 fn compare(github: GitHub, repository: Repository, path: &Utf8Path, arguments: &CheckUpstream) -> Result<()> {
     let desired = Desired { since: arguments.since.0.clone(), limit: arguments.limit };
     let (mut subject, is_unchanged) = Subject::open(github, repository, Lists::open(path), desired)?;
-    // Another --since wants other versions than the pass that settled everything.
+    // Another --since wants other versions than the pass that found everything done.
     let cached = is_unchanged.then(|| subject.evaluate_cached());
-    let cached = cached.filter(|statuses| statuses.iter().all(Status::is_settled));
+    let cached = cached.filter(|statuses| statuses.iter().all(Status::is_done));
     let mut statuses = cached.map_or_else(|| subject.observe(), Ok)?;
     if subject.has_issues == Some(false) {
         terminal::note(format_args!(
@@ -150,7 +150,7 @@ fn compare(github: GitHub, repository: Repository, path: &Utf8Path, arguments: &
         print(&"");
         statuses.iter().for_each(|status| print(status));
     }
-    subject.lists.is_settled = statuses.iter().all(Status::is_settled);
+    subject.lists.is_done = statuses.iter().all(Status::is_done);
     subject.lists.save(path)?;
     report(&subject, &statuses, &steps, arguments)
 }
@@ -165,13 +165,13 @@ fn planned_steps(statuses: &[Status]) -> Vec<GitHubStep> {
 }
 
 impl Subject {
-    /// Reads upstream's list. Also returns whether nothing has changed since everything was settled, which
+    /// Reads upstream's list. Also returns whether nothing has changed since everything was done, which
     /// takes two requests.
     fn open(github: GitHub, repository: Repository, mut lists: Lists, desired: Desired) -> Result<(Self, bool)> {
         let has_changed = lists.upstream.refresh(&github, UPSTREAM_LIST)?;
         let upstream = stable(&lists.upstream.entries()).map_err(Error::msg)?;
         let mut subject = Self { github, repository, upstream, lists, desired, has_issues: None };
-        let is_unchanged = subject.lists.is_settled && !has_changed && !subject.refresh_ours()?;
+        let is_unchanged = subject.lists.is_done && !has_changed && !subject.refresh_ours()?;
         Ok((subject, is_unchanged))
     }
 

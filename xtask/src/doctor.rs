@@ -43,7 +43,7 @@ pub struct Doctor {
     #[arg(long = "for", value_name = "GOAL", value_enum, default_value_t = Goal::Build)]
     goal: Goal,
     /// First install the missing packages, without asking (Debian and Ubuntu)
-    #[arg(long, alias = "mend", value_name = "WHERE", value_enum, num_args = 0..=1, require_equals = true)]
+    #[arg(long, value_name = "WHERE", value_enum, num_args = 0..=1, require_equals = true)]
     #[arg(default_missing_value = "here")]
     install: Option<Install>,
     /// Whether this machine is thrown away after the job, `true` or `false` [default: what GitHub and the runner say]

@@ -136,6 +136,15 @@ impl Engine {
         self.run(run!("info --format {format}")).read()
     }
 
+    /// The version of docker's buildx, if docker has it.
+    pub fn buildx_version(&self) -> Result<Option<String>> {
+        let output = self.run(run!("buildx version")).output()?;
+        // "github.com/docker/buildx v0.13.1 788433953…"
+        let text = String::from_utf8_lossy(&output.stdout);
+        let version = text.split_whitespace().nth(1).unwrap_or("of no version").trim_start_matches('v');
+        Ok(output.status.success().then(|| version.to_owned()))
+    }
+
     /// The registries, each a host with its port, that the engine asks for images of Docker Hub before it asks Docker Hub.
     pub fn mirrors_of_docker_hub(&self) -> Vec<String> {
         let format = match self.kind {

@@ -1,13 +1,13 @@
-//! A client of GitHub's REST API: reads, lists page by page, and writes. [`documents`] has the types and
-//! explains errors.
+//! A client of GitHub's REST API: reads, lists page by page, and writes. [`documents`] has the types, [`errors`]
+//! what a refusal means.
 
-use anyhow::{Context, Error, Result, anyhow, bail, ensure};
-use http::header::{ACCEPT, ETAG, HeaderName, IF_NONE_MATCH};
+use anyhow::{Context, Error, Result, anyhow};
+use http::header::{ACCEPT, HeaderName};
 use http::{Method, StatusCode};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::github::documents::{explain, explain_limit};
+use crate::github::errors::{explain, explain_limit};
 use crate::http::{Authorization, Clock, Endpoint, Http, RateLimited, Request, Response, RetryReason, Url};
 
 pub use changed_issue::{CHANGED_MARKER, CHANGED_TITLE};
@@ -15,8 +15,10 @@ pub use documents::{
     Asset, AssetState, Comment, CompareStatus, Issue, IssueState, Release, Run, RunConclusion, RunStatus, Settings,
     StateReason,
 };
+pub use errors::SWITCH_ISSUES_ON;
 pub use event::EventType;
-pub use issues::{Issues, SWITCH_ISSUES_ON};
+pub use issues::Issues;
+pub use lists::{Page, next_of};
 pub use releases::Releases;
 pub use repository::Repository;
 pub use step::{Executor, GitHubStep, notes_file};
@@ -30,8 +32,10 @@ pub use workflow_state::schedules_are_active;
 mod access;
 mod changed_issue;
 mod documents;
+mod errors;
 mod event;
 mod issues;
+mod lists;
 mod releases;
 mod repository;
 mod step;
@@ -42,9 +46,6 @@ mod workflow_state;
 /// The version of the API that [`documents`] describes.
 pub const API_VERSION: &str = "2026-03-10";
 const MEDIA_TYPE: &str = "application/vnd.github+json";
-/// At a hundred entries per page, no list used here is longer.
-const MAX_PAGES: usize = 50;
-
 /// The API, with the credentials of one user or none.
 pub struct GitHub {
     http: Http,
@@ -59,18 +60,6 @@ enum Creation<T> {
     Created(T),
     /// No response, or one that does not show what was created, or whether anything was.
     Unknown(Error),
-}
-
-/// The response to a conditional request.
-pub enum Page<T> {
-    Unchanged,
-    Changed {
-        entries: Vec<T>,
-        /// For the next conditional request.
-        etag: Option<String>,
-        /// The next page of the list.
-        next: Option<Url>,
-    },
 }
 
 impl GitHub {
@@ -119,58 +108,6 @@ impl GitHub {
     pub fn settings(&self, repository: &Repository) -> Result<Settings> {
         self.read(&format!("repos/{repository}"))?
             .with_context(|| format!("the repository {repository} does not exist, or the token may not see it"))
-    }
-
-    /// All entries of a list, page by page. `path` may have a query. Fails after [`MAX_PAGES`] pages.
-    pub fn list<T: DeserializeOwned>(&self, path: &str) -> Result<Vec<T>> {
-        self.follow(Some(self.api.join(path).with("per_page", "100")))
-    }
-
-    /// All entries of a list from the page `next` on.
-    pub fn follow<T: DeserializeOwned>(&self, next: Option<Url>) -> Result<Vec<T>> {
-        match self.pages(next, MAX_PAGES)? {
-            (all, None) => Ok(all),
-            (_, Some(url)) => bail!("a list has more than {MAX_PAGES} pages: {url}"),
-        }
-    }
-
-    /// The entries of the first `most` pages of a list, and whether there are more.
-    pub fn begin<T: DeserializeOwned>(&self, path: &str, most: usize) -> Result<(Vec<T>, bool)> {
-        let (entries, next) = self.pages(Some(self.api.join(path).with("per_page", "100")), most)?;
-        Ok((entries, next.is_some()))
-    }
-
-    /// The entries of up to `most` pages from the page `next` on, and the page after these.
-    fn pages<T: DeserializeOwned>(&self, mut next: Option<Url>, most: usize) -> Result<(Vec<T>, Option<Url>)> {
-        let mut all = Vec::new();
-        for _ in 0..most {
-            let Some(url) = next else { break };
-            let Page::Changed { entries, next: following, .. } = self.page(&url, None)? else {
-                bail!("{url} was reported as unchanged, but the request was not conditional");
-            };
-            all.extend(entries);
-            next = following;
-        }
-        Ok((all, next))
-    }
-
-    /// One page of a list, if it has changed since `etag`. Fails if the next page is on another site, where the
-    /// token must not be sent.
-    /// Source: "Best practices for using the REST API", conditional requests; "Using pagination".
-    pub fn page<T: DeserializeOwned>(&self, url: &Url, etag: Option<&str>) -> Result<Page<T>> {
-        let request = self.request(Method::GET, url.clone());
-        let response =
-            self.http.send(&etag.into_iter().fold(request, |request, etag| request.header(IF_NONE_MATCH, etag)))?;
-        if response.status == StatusCode::NOT_MODIFIED && etag.is_some() {
-            return Ok(Page::Unchanged);
-        }
-        let entries = self.success(&response)?.json()?;
-        let etag = response.header(ETAG.as_str()).map(str::to_owned);
-        let next =
-            response.header("link").and_then(next_of).map(|next| url.resolve(next)).transpose().map_err(Error::msg)?;
-        let is_same_site = next.as_ref().is_none_or(|next| next.origin() == url.origin());
-        ensure!(is_same_site, "the next page after {url} is on another site, which is not followed");
-        Ok(Page::Changed { entries, etag, next })
     }
 
     /// The clock to wait with until a list includes the last write.
@@ -283,40 +220,9 @@ fn is_without_effect(error: &Error) -> bool {
     error.is::<RateLimited>() || matches!(RetryReason::of_error(error), RetryReason::Unsent)
 }
 
-/// The next page of a list, by its `Link` header (RFC 8288). Source: "Using pagination in the REST API", using
-/// link headers.
-pub fn next_of(mut link: &str) -> Option<&str> {
-    loop {
-        // Not split at commas, which a URL may contain.
-        let (url, rest) = link.split_once('<')?.1.split_once('>')?;
-        let (parameters, others) = rest.split_at(rest.find('<').unwrap_or(rest.len()));
-        let mut parameters = parameters.split([';', ',']).map(str::trim);
-        if parameters.any(|parameter| [r#"rel="next""#, "rel=next"].contains(&parameter)) {
-            return Some(url);
-        }
-        link = others;
-    }
-}
-
 #[cfg(test)]
 mod creation_tests;
 #[cfg(test)]
 mod fake_tests;
 #[cfg(test)]
 mod property_tests;
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_next_page_is_named_in_the_link_header() {
-        let link = r#"<https://api.github.com/x?page=1>; rel="prev", <https://api.github.com/x?page=3>; rel="next""#;
-        assert_eq!(next_of(link), Some("https://api.github.com/x?page=3"));
-        assert_eq!(next_of(r#"<https://api.github.com/x?page=1>; rel="first""#), None);
-        assert_eq!(
-            next_of(r#"<https://api.github.com/x?labels=a,b>; rel="next""#),
-            Some("https://api.github.com/x?labels=a,b")
-        );
-    }
-}

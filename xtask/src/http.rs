@@ -17,6 +17,7 @@ use ureq::{Agent, SendBody};
 use crate::os::terminal::{Counted, Progress};
 
 pub use authorization::Authorization;
+pub use download::{Expected, OtherContent, receive};
 pub use endpoint::Endpoint;
 pub use errors::{RateLimited, UnexpectedStatus};
 pub use lag::{Clock, HASTE_ON_LOOPBACK, look_until_found};
@@ -25,6 +26,7 @@ pub use retry::{Retry, RetryReason};
 pub use url::Url;
 
 mod authorization;
+mod download;
 mod endpoint;
 mod errors;
 mod lag;

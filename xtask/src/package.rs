@@ -155,7 +155,7 @@ fn make(
         packaging: root.join("packaging"),
         sources,
         modules: modules(folder, source)?,
-        help: help::ask(folder)?,
+        help: help::collect(folder)?,
         formats,
         out: out.to_owned(),
     };

@@ -35,8 +35,13 @@ pub use git_ref::{CommitId, Selection, UpstreamRef};
 pub use source::{MASTER, PACKAGE, Source, SourceRef};
 pub use version::{ReleaseTag, Version};
 
-/// Upstream's recipe for its own image.
-const DOCKERFILE: &str = "Dockerfile";
+/// What upstream itself uses for a commit.
+pub struct Tools {
+    /// The Go that compiles it.
+    pub go: WantedGo,
+    /// The image of emulators that upstream's own image takes, if it takes one.
+    pub emulators: Option<ImageName>,
+}
 
 /// Upstream as this checkout has it.
 pub struct Upstream {
@@ -107,22 +112,15 @@ impl Upstream {
         })
     }
 
-    /// The Go that upstream compiles the commit with.
+    /// What upstream's own files say that it uses for the commit.
     ///
     /// # Errors
-    /// If the commit has no `go.mod`, or that requires no Go.
-    pub fn go(&self, commit: &CommitId) -> Result<WantedGo> {
+    /// If the commit has no `Dockerfile` or `go.mod`, or that requires no Go.
+    pub fn tools(&self, commit: &CommitId) -> Result<Tools> {
         let (dockerfile, go_mod) =
-            self.with_mirror(|mirror| Ok((mirror.file(commit, DOCKERFILE)?, mirror.file(commit, "go.mod")?)))?;
-        WantedGo::of(&dockerfile, &go_mod).map_err(|error| anyhow!("go.mod of {commit}: {error}"))
-    }
-
-    /// The image of emulators that upstream's own image of the commit takes, if it takes one.
-    ///
-    /// # Errors
-    /// If the commit has no `Dockerfile`.
-    pub fn emulators(&self, commit: &CommitId) -> Result<Option<ImageName>> {
-        Ok(emulators::named_in(&self.with_mirror(|mirror| mirror.file(commit, DOCKERFILE))?))
+            self.with_mirror(|mirror| Ok((mirror.file(commit, "Dockerfile")?, mirror.file(commit, "go.mod")?)))?;
+        let go = WantedGo::of(&dockerfile, &go_mod).map_err(|error| anyhow!("go.mod of {commit}: {error}"))?;
+        Ok(Tools { go, emulators: emulators::named_in(&dockerfile) })
     }
 
     /// The Go that upstream compiles the pinned commit with, if the mirror has the commit.
@@ -132,7 +130,7 @@ impl Upstream {
     pub fn pinned_go(&self) -> Result<WantedGo> {
         let pinned = self.submodule.pinned()?;
         anyhow::ensure!(Mirror::has(&self.folder, &pinned), "{pinned} was not fetched yet");
-        self.go(&pinned)
+        Ok(self.tools(&pinned)?.go)
     }
 
     /// Whether the pinned commit was fetched before, or else upstream answers within `limit`.

@@ -141,7 +141,7 @@ pub fn run(root: &Utf8Path, arguments: &Verify) -> Result<ExitCode> {
         }
     };
     if arguments.all {
-        found.steps = all::tell(&verifier, &found.releases, arguments.execute, arguments.json)?;
+        found.steps = all::report_changes(&verifier, &found.releases, arguments.execute, arguments.json)?;
     }
     Ok(summary(&verifier, &found, arguments.json))
 }

@@ -16,29 +16,14 @@ use fakes::script::{Script, response};
 use ring::digest::{SHA256, digest};
 use serde_json::{Value, json};
 
-/// A directory of one test, removed at its end.
-struct Scratch(PathBuf);
+use crate::support::Scratch;
 
-impl Scratch {
-    fn new(name: &str) -> Self {
-        let path = std::env::temp_dir().join(format!("xtask-smoke-{name}-{}", std::process::id()));
-        fs::create_dir_all(&path).expect("the temporary folder can be written to");
-        Self(path)
-    }
-
-    /// A checkout without downloads.
-    fn checkout(name: &str) -> Self {
-        let scratch = Self::new(name);
-        fs::create_dir_all(scratch.0.join("xtask")).expect("is made");
-        fs::write(scratch.0.join(".gitmodules"), "").expect("is written");
-        scratch
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
+/// A checkout without downloads.
+fn empty_checkout(name: &str) -> Scratch {
+    let scratch = Scratch::new(name);
+    fs::create_dir_all(scratch.path().join("xtask")).expect("is made");
+    fs::write(scratch.path().join(".gitmodules"), "").expect("is written");
+    scratch
 }
 
 fn checkout() -> PathBuf {
@@ -153,10 +138,10 @@ fn assert_check(output: &Output, beginning: &str, containing: &str) {
 
 #[test]
 fn missing_tools_are_named_with_their_packages_before_anything_is_written() {
-    let scratch = Scratch::checkout("missing-tools");
+    let scratch = empty_checkout("missing-tools");
     let run = |level: &str| {
         let mut command = smoke(&["--level", level, "nothing-here"]);
-        command.current_dir(&scratch.0).env("PATH", &scratch.0).env("DOCKER_HOST", "unix:///nowhere.sock");
+        command.current_dir(scratch.path()).env("PATH", scratch.path()).env("DOCKER_HOST", "unix:///nowhere.sock");
         let output = command.output().expect("runs");
         assert_eq!(output.status.code(), Some(1));
         stderr(&output)
@@ -171,15 +156,15 @@ fn missing_tools_are_named_with_their_packages_before_anything_is_written() {
         stderr_text.contains("docker is not installed") && stderr_text.contains("apt-get install docker.io"),
         "{stderr_text}"
     );
-    assert!(!scratch.0.join("target").exists(), "something was written");
+    assert!(!scratch.path().join("target").exists(), "something was written");
 }
 
 #[test]
 fn the_time_limit_of_the_machine_comes_from_the_environment_unless_that_is_empty() {
-    let scratch = Scratch::checkout("machine-limit");
+    let scratch = empty_checkout("machine-limit");
     let run = |limit: &str| {
         let mut command = smoke(&["--level", "machine", "nothing-here"]);
-        command.current_dir(&scratch.0).env("PATH", &scratch.0).env("XTASK_MACHINE_LIMIT", limit);
+        command.current_dir(scratch.path()).env("PATH", scratch.path()).env("XTASK_MACHINE_LIMIT", limit);
         let output = command.output().expect("runs");
         (output.status.code(), stderr(&output))
     };
@@ -198,11 +183,11 @@ fn the_time_limit_of_the_machine_comes_from_the_environment_unless_that_is_empty
 
 #[test]
 fn a_path_that_is_not_an_image_is_refused_in_one_sentence() {
-    let scratch = Scratch::checkout("no-image");
+    let scratch = empty_checkout("no-image");
     if !is_on_path("qemu-riscv64-static") && !is_on_path("qemu-riscv64") {
         return skipped("qemu-user is not installed");
     }
-    let output = smoke(&["--level", "exec", "."]).current_dir(&scratch.0).output().expect("runs");
+    let output = smoke(&["--level", "exec", "."]).current_dir(scratch.path()).output().expect("runs");
     let stderr_text = stderr(&output);
     assert!(
         output.status.code() == Some(1) && stderr_text.contains(". is not an image that can be read"),
@@ -221,21 +206,21 @@ fn a_kernel_from_an_archive_without_debians_signature_is_refused() {
         return skipped("debian-archive-keyring is not installed");
     }
     let archive = Script::start(|_| response(200, &[], UNSIGNED));
-    let scratch = Scratch::checkout("unsigned");
+    let scratch = empty_checkout("unsigned");
     let mut command =
         smoke(&["--level", "machine", "--debian-archive", &archive.url(), image.to_str().expect("UTF-8")]);
-    let output = command.current_dir(&scratch.0).output().expect("runs");
+    let output = command.current_dir(scratch.path()).output().expect("runs");
     let stderr_text = stderr(&output);
     assert!(output.status.code() == Some(1) && stderr_text.contains("is not signed by Debian"), "{stderr_text}");
-    assert!(!scratch.0.join("target/smoke/debian").exists(), "something was kept");
+    assert!(!scratch.path().join("target/smoke/debian").exists(), "something was kept");
 }
 
 #[test]
 fn a_missing_runc_fails_the_check_of_its_name() {
     let Some(image) = image_and(&["qemu-riscv64-static"]) else { return };
     let scratch = Scratch::new("no-runc");
-    with_file(&image, &scratch.0, "usr/sbin/.wh.runc", "");
-    let output = smoke(&["--level", "exec", "--json", scratch.0.to_str().expect("UTF-8")]).output().expect("runs");
+    with_file(&image, scratch.path(), "usr/sbin/.wh.runc", "");
+    let output = smoke(&["--level", "exec", "--json", scratch.path().to_str().expect("UTF-8")]).output().expect("runs");
     assert_eq!(output.status.code(), Some(1));
     support::schema::must_match("a_missing_runc_is_named_by_exec", "smoke", &output.stdout);
     assert_check(&output, "runc-runs: fail: ", "runc is not in the image");
@@ -266,9 +251,9 @@ fn buildx_creates_a_builder_from_the_image_and_nothing_is_left_behind() {
     // What users set for other ends: a helper that is not installed, another builder, the old builder, another
     // platform, and a proxy that does not answer.
     let settings = Scratch::new("settings");
-    fs::write(settings.0.join("config.json"), r#"{"credsStore":"absent"}"#).expect("is written");
+    fs::write(settings.path().join("config.json"), r#"{"credsStore":"absent"}"#).expect("is written");
     let mut command = smoke(&["--level", "builder", "--json", path]);
-    command.env("DOCKER_CONFIG", &settings.0).env("BUILDX_BUILDER", "absent").env("DOCKER_BUILDKIT", "0");
+    command.env("DOCKER_CONFIG", settings.path()).env("BUILDX_BUILDER", "absent").env("DOCKER_BUILDKIT", "0");
     command.env("DOCKER_DEFAULT_PLATFORM", "linux/arm64");
     for name in ["http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"] {
         command.env(name, "http://127.0.0.1:9");
@@ -277,8 +262,8 @@ fn buildx_creates_a_builder_from_the_image_and_nothing_is_left_behind() {
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
 
     let scratch = Scratch::new("exits-3");
-    with_file(&image, &scratch.0, "usr/bin/buildkitd", "#!/bin/sh\necho broken on purpose\nexit 3\n");
-    let path = scratch.0.to_str().expect("UTF-8");
+    with_file(&image, scratch.path(), "usr/bin/buildkitd", "#!/bin/sh\necho broken on purpose\nexit 3\n");
+    let path = scratch.path().to_str().expect("UTF-8");
     let output = smoke(&["--level", "builder", "--json", path]).output().expect("runs");
     assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
     assert_check(&output, "builder-bootstraps: fail: ", "broken on purpose");
@@ -303,8 +288,8 @@ fn what_is_wrong_in_the_machine_is_named() {
         smoke(&["--level", "machine", "--json", "--machine-limit", limit, path]).output().expect("runs")
     };
     let scratch = Scratch::new("machine-exits-3");
-    with_file(&image, &scratch.0, "usr/bin/buildkitd", "#!/bin/sh\necho broken on purpose\nexit 3\n");
-    let output = run(&scratch.0, "300");
+    with_file(&image, scratch.path(), "usr/bin/buildkitd", "#!/bin/sh\necho broken on purpose\nexit 3\n");
+    let output = run(scratch.path(), "300");
     if stderr(&output).contains("Debian's archive at") {
         return skipped("Debian's archive cannot be reached, and no kernel was fetched before");
     }
@@ -315,19 +300,19 @@ fn what_is_wrong_in_the_machine_is_named() {
     assert!(stderr(&output).contains("broken on purpose"), "the console is not shown: {}", stderr(&output));
 
     let scratch = Scratch::new("machine-no-runc");
-    with_file(&image, &scratch.0, "usr/sbin/.wh.runc", "");
-    let output = run(&scratch.0, "300");
+    with_file(&image, scratch.path(), "usr/sbin/.wh.runc", "");
+    let output = run(scratch.path(), "300");
     assert_check(&output, "daemon-answers: fail: ", "exit status");
     assert!(stderr(&output).contains("runc"), "{}", stderr(&output));
 
     let scratch = Scratch::new("machine-silent");
-    with_file(&image, &scratch.0, "usr/bin/buildkitd", "#!/bin/sh\nexec sleep 600\n");
-    let output = run(&scratch.0, "20");
+    with_file(&image, scratch.path(), "usr/bin/buildkitd", "#!/bin/sh\nexec sleep 600\n");
+    let output = run(scratch.path(), "20");
     assert_check(&output, "daemon-answers: fail: ", "there is no /run/buildkit/buildkitd.sock");
 
     let scratch = Scratch::new("machine-hangs");
-    with_file(&image, &scratch.0, "usr/bin/buildctl", "#!/bin/sh\nexec sleep 600\n");
-    let output = run(&scratch.0, "40");
+    with_file(&image, scratch.path(), "usr/bin/buildctl", "#!/bin/sh\nexec sleep 600\n");
+    let output = run(scratch.path(), "40");
     assert_check(&output, "daemon-answers: fail: ", "the machine hung: it was ended after 40 s");
     assert_check(&output, "machine-powers-off: not-run: ", "");
 }

@@ -1,7 +1,7 @@
 """Compares what a client library reads of the fake GitHub with the fake's own state.
 
 `cargo xtask rehearse --reader` runs a reader after the last step. The environment names the fake, and the
-file with its state. A reader returns that state as the library tells it; each difference is a line.
+file with its state. A reader returns that state as the library shows it; each difference is a line.
 """
 
 import json

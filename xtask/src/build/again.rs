@@ -17,7 +17,7 @@ use crate::go::WantedGo;
 use crate::os::files;
 use crate::os::streams::print_json;
 use crate::os::terminal::{note, print_error, print_status, print_table};
-use crate::upstream::{Source, SourceRef, Upstream, UpstreamRef, relative};
+use crate::upstream::{Source, SourceRef, Tools, Upstream, UpstreamRef, relative};
 
 /// Builds what `original` records, below `target/`, and prints a table of its files.
 ///
@@ -34,7 +34,8 @@ pub fn run(mut builder: Builder<'_>, original: &Dist, json: bool) -> Result<Exit
     remove(&work)?;
     builder.settings.cache = Some(work.join("go-cache"));
     let folder = work.join(source.version.to_string());
-    let built = builder.build_from(source, WantedGo::exactly(record.go.version), folder)?;
+    let tools = Tools { go: WantedGo::exactly(record.go.version), ..builder.upstream.tools(&source.commit)? };
+    let built = builder.build_from(source, tools, folder)?;
     remove(&work.join("go-cache"))?;
     let files = compared(record, &built.record);
     let differing: Vec<&str> = files.iter().filter(|file| !file.is_same()).map(|file| file.name.as_str()).collect();

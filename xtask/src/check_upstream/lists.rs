@@ -21,7 +21,7 @@ pub struct Lists {
     schema: u32,
     /// Whether everything was published and every issue closed. If so, nothing can be left to do until
     /// a list changes.
-    pub is_settled: bool,
+    pub is_done: bool,
     pub upstream: List,
     pub ours: List,
 }
@@ -92,10 +92,10 @@ mod tests {
         assert!(path.ends_with("target/check-upstream/http---127.0.0.1-1-o-n.json"), "{path}");
         assert_eq!(Lists::open(&path), Lists::default());
         let list = List { etag: Some("W/\"1\"".to_owned()), first_page: Some(Vec::new()), other_pages: Vec::new() };
-        let mut lists = Lists { is_settled: true, ours: list, ..Lists::default() };
+        let mut lists = Lists { is_done: true, ours: list, ..Lists::default() };
         lists.save(&path).expect("is written");
         assert_eq!(Lists::open(&path), lists);
-        for broken in [&b"{"[..], b"{}", br#"{"schema":0,"is_settled":true,"upstream":{},"ours":{}}"#] {
+        for broken in [&b"{"[..], b"{}", br#"{"schema":0,"is_done":true,"upstream":{},"ours":{}}"#] {
             std::fs::write(&path, broken).expect("is written");
             assert_eq!(Lists::open(&path), Lists::default());
         }

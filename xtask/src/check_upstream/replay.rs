@@ -87,15 +87,15 @@ struct Scenario {
     interrupted: usize,
     required: BTreeSet<Triple>,
     allowed: BTreeSet<Triple>,
-    /// The length of upstream's list, which only grows, and ours, when everything was last settled.
-    settled: Option<(usize, Vec<Listed>)>,
+    /// The length of upstream's list, which only grows, and ours, when everything was last done.
+    done: Option<(usize, Vec<Listed>)>,
 }
 
 impl Scenario {
     /// One pass. Returns whether it completed.
     fn pass(&mut self, world: &mut World) -> bool {
         self.passes += 1;
-        if self.settled == Some((world.upstream_count(), world.ours())) {
+        if self.done == Some((world.upstream_count(), world.ours())) {
             self.unchanged += 1;
             return true;
         }
@@ -123,11 +123,10 @@ impl Scenario {
             }
         }
         let attempts = if steps.is_empty() { 0 } else { ATTEMPTS };
-        let settled =
-            (0..attempts).map(|_| observe(world, &upstream)).find(|statuses| planned_steps(statuses).is_empty());
-        let Some(statuses) = settled.or(steps.is_empty().then_some(statuses)) else { return false };
+        let done = (0..attempts).map(|_| observe(world, &upstream)).find(|statuses| planned_steps(statuses).is_empty());
+        let Some(statuses) = done.or(steps.is_empty().then_some(statuses)) else { return false };
         let ours = world.ours.now.clone();
-        self.settled = statuses.iter().all(Status::is_settled).then_some((listed.len(), ours));
+        self.done = statuses.iter().all(Status::is_done).then_some((listed.len(), ours));
         true
     }
 }
@@ -144,7 +143,7 @@ fn replay(seed: u64, first: &str, is_published: bool) -> String {
     let mut world = World::new(seed, begin, upstream, ours);
     let mut scenario = Scenario::default();
     let mut morning = begin / DAY * DAY + 9 * HOUR;
-    while morning < last + 30 * DAY || scenario.settled.is_none() {
+    while morning < last + 30 * DAY || scenario.done.is_none() {
         scenario.mornings += 1;
         world.advance(morning.saturating_sub(world.now));
         while !scenario.pass(&mut world) {

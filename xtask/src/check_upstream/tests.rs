@@ -224,7 +224,7 @@ fn a_release_that_upstream_withdraws_has_its_issue_closed_and_may_come_back() {
 }
 
 #[test]
-fn a_backlog_is_worked_off_after_everything_was_settled() {
+fn a_backlog_is_worked_off_after_everything_was_done() {
     let scenario = Scenario::new("backlog", Fault(0, 0));
     for tag in ["v0.30.0", "v0.31.0", "v0.32.0"] {
         scenario.fake.lock().expect("no panic").publish_upstream(tag, COMMIT, false);

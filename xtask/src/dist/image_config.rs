@@ -130,6 +130,7 @@ pub fn config(built: &BuiltConfig, facts: &Facts<'_>) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::os::mutated_input;
     use oci::digest::Sha256;
 
     #[test]
@@ -148,6 +149,27 @@ mod tests {
         for older in ["2025-11-10T00:00:00Z", "1970-01-01T00:00:00Z", "ä", ""] {
             assert_eq!(created(older), source.to_string(), "{older}");
         }
+    }
+
+    #[test]
+    fn a_mutated_configuration_is_refused_or_no_older_than_its_source() {
+        let date: Timestamp = "2026-08-04T12:27:40Z".parse().expect("a date");
+        let sample = json!({
+            "architecture": "riscv64", "config": { "Labels": { "org.opencontainers.image.title": "t", "other": "o" } },
+            "history": [{ "created": "2026-11-10T00:00:00.5Z" }, { "created": null, "empty_layer": true }],
+        });
+        let base: ImageName = "debian".parse().expect("a name");
+        arbtest::arbtest(|source| {
+            let text = mutated_input::text(source, &sample.to_string())?;
+            if let Ok(built) = serde_json::from_str::<BuiltConfig>(&text) {
+                let created = built.created(date, 1);
+                assert!(created >= date, "{created}");
+                let facts = Facts { created, base_name: &base, base_digest: None, diff_ids: &[], instructions: &[] };
+                let is_ours = |name: &String| LABELS.contains(&&**name) || [CREATED, BASE_NAME].contains(&&**name);
+                assert!(labels(&built, &facts).keys().all(is_ours), "{text}");
+            }
+            Ok(())
+        });
     }
 
     #[test]

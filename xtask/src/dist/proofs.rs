@@ -1,104 +1,13 @@
-//! The proofs that an image and packages need before they are published: which checks each has to pass, which proofs are
-//! missing, and when a new one replaces an older one. A check that was not run proves nothing.
+//! The proofs that an image and packages need before they are published: which are missing, and when a new one replaces
+//! an older one. A check that was not run proves nothing.
 
 use crate::dist::check::Verdict;
 use crate::dist::record::{Metadata, Proof};
 
-/// A proof that a release needs, and the checks that it has to pass.
-#[derive(Clone, Copy, Debug)]
-pub struct Required {
-    /// The task and its level.
-    pub name: &'static str,
-    /// Names of the checks. Any other check may be left out, but must not fail.
-    pub checks: &'static [&'static str],
-}
+mod required;
 
-/// All proofs. Each level of `smoke` proves something else: that the programs start, that buildx
-/// can use the image, that a build for two platforms works in it, and that the packages can be installed and used.
-pub const REQUIRED: [Required; 5] = [
-    Required { name: "verify-tini", checks: &VERIFY_TINI },
-    Required { name: "smoke exec", checks: &SMOKE_EXEC },
-    Required { name: "smoke builder", checks: &SMOKE_BUILDER },
-    Required { name: "smoke machine", checks: &SMOKE_MACHINE },
-    Required { name: PACKAGES, checks: &SMOKE_PACKAGES },
-];
-
-/// Of the packages. All others are of the image.
-const PACKAGES: &str = "smoke packages";
-
-/// All but `host-init` and `host-init-in-image`, which are about the host of the engine and not about the image.
-const VERIFY_TINI: [&str; 25] = [
-    "platform",
-    "tini-present",
-    "tini-architecture",
-    "tini-loads",
-    "docker-init-link",
-    "entrypoint",
-    "entrypoint-script",
-    "command",
-    "environment",
-    "user",
-    "runc",
-    "version",
-    "form-no-argument",
-    "form-flags-only",
-    "form-command",
-    "exit-status",
-    "sigterm",
-    "orphans-reaped",
-    "version-with-init",
-    "form-no-argument-with-init",
-    "form-flags-only-with-init",
-    "form-command-with-init",
-    "exit-status-with-init",
-    "sigterm-with-init",
-    "orphans-reaped-with-init",
-];
-const SMOKE_EXEC: [&str; 13] = [
-    "buildkitd-runs",
-    "buildctl-runs",
-    "tini-runs",
-    "runc-runs",
-    "fuse-overlayfs-runs",
-    "git-runs",
-    "ssh-runs",
-    "pigz-runs",
-    "xz-runs",
-    "buildkit-cni-bridge-runs",
-    "buildkit-cni-firewall-runs",
-    "buildkit-cni-host-local-runs",
-    "buildkit-cni-loopback-runs",
-];
-const SMOKE_BUILDER: [&str; 7] = [
-    "builder-bootstraps",
-    "builder-version",
-    "builder-platforms",
-    "builder-builds",
-    "builder-attests",
-    "builder-caches",
-    "builder-leaves-nothing",
-];
-/// Of an image with emulators; one without them builds for one platform.
-const MULTI_PLATFORM: &str = "build-multi-platform";
-const SMOKE_MACHINE: [&str; 6] =
-    ["machine-boots", "daemon-answers", "build-riscv64", MULTI_PLATFORM, "daemon-stops", "machine-powers-off"];
-
-/// The checks of a format begin with its name.
-const SMOKE_PACKAGES: [&str; 13] = [
-    "deb-upgrades",
-    "deb-removes",
-    "deb-purges",
-    "deb-installs",
-    "deb-units",
-    "rpm-installs",
-    "deb-boots",
-    "deb-listens",
-    "deb-answers",
-    "deb-builds",
-    "deb-restarts",
-    "deb-stops",
-    "deb-powers-off",
-];
+use required::{MULTI_PLATFORM, PACKAGES};
+pub use required::{REQUIRED, Required, SMOKE_BUILDER, SMOKE_MACHINE};
 
 /// The proofs that this record needs: that of packages only if it has some.
 pub fn required(record: &Metadata) -> impl Iterator<Item = Required> {
@@ -204,6 +113,7 @@ mod tests {
     use expect_test::expect;
     use oci::digest::{Digest, Sha256};
 
+    use super::required::{SMOKE_PACKAGES, VERIFY_TINI};
     use super::*;
     use crate::dist::check::Check;
     use crate::dist::record::{FileRecord, Subject};

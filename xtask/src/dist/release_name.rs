@@ -79,6 +79,7 @@ impl fmt::Display for ReleaseName {
 mod tests {
     use super::*;
     use crate::dist::samples;
+    use crate::os::mutated_input;
 
     #[test]
     fn the_name_follows_from_the_source_and_reads_back() {
@@ -108,5 +109,19 @@ mod tests {
         named("v0.30", "v0.30.1-2-gabcdef012").expect_err("a branch");
         named("v0.30", "v0.30.1").expect_err("a branch at a release");
         named(&samples::commit().to_string(), "v0.32.0-57-g73ed6825c").expect_err("a commit");
+    }
+
+    #[test]
+    fn a_mutated_tag_is_of_others_or_reads_back() {
+        for sample in ["buildkit-v0.33.0-rc1-riscv64", "buildkit-v20260804-dev"] {
+            arbtest::arbtest(|source| {
+                let text = mutated_input::text(source, sample)?;
+                if let Ok(name) = text.parse::<ReleaseName>() {
+                    assert_eq!(name.to_string(), text);
+                    assert!(name.title().len() < text.len() + 40, "{}", name.title());
+                }
+                Ok(())
+            });
+        }
     }
 }

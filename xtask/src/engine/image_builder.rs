@@ -62,11 +62,7 @@ impl<'a> Builder<'a> {
         if engine.kind == Kind::Podman {
             return Ok(Self { engine, method: Method::Podman });
         }
-        let buildx = engine.run(run!("buildx version")).output()?;
-        let method = if buildx.status.success() {
-            // "github.com/docker/buildx v0.13.1 788433953…"
-            let text = String::from_utf8_lossy(&buildx.stdout).into_owned();
-            let version = text.split_whitespace().nth(1).unwrap_or("of no version").trim_start_matches('v').to_owned();
+        let method = if let Some(version) = engine.buildx_version()? {
             let context = engine.run(run!("context show")).read();
             Method::Buildx { version, name: context.unwrap_or_else(|_| "default".to_owned()) }
         } else {

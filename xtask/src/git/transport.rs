@@ -102,6 +102,7 @@ fn is_of_transport(key: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::os::mutated_input;
 
     /// The output of git for settings of one scope, each `key LF value` or `key`.
     fn listed(scope: &str, settings: &[&str]) -> String {
@@ -158,5 +159,29 @@ mod tests {
         assert_eq!((settings, trusted.len()), (Vec::new(), 3));
         let transport = Transport { settings: Vec::new(), trusted: trusted[..1].to_vec(), variables: Vec::new() };
         assert_eq!(transport.trusted(), "[safe]\ndirectory = \"/a \\\"b\\\"\\\\c\"\n");
+    }
+
+    #[test]
+    fn a_mutated_list_weakens_no_check_and_runs_no_hook() {
+        let settings = [
+            "url.file:///m.insteadof\nhttps://a",
+            "http.https://a/.sslverify\nfalse",
+            "credential.helper\nstore",
+            "core.hookspath\n/h",
+            "core.sshcommand\nssh -i k",
+            "protocol.file.allow\nalways",
+            "safe.directory\n/a",
+        ];
+        let listed = listed("global", &settings);
+        arbtest::arbtest(|source| {
+            let text = mutated_input::text(source, &listed)?;
+            let (settings, trusted) = parse(&text);
+            assert!(settings.len() + trusted.len() <= text.split('\0').count());
+            for (key, _) in settings {
+                assert!(!key.starts_with("http.") || !key.ends_with(".sslverify"), "{key}");
+                assert!(!key.starts_with("core.") || !key.ends_with(".hookspath"), "{key}");
+            }
+            Ok(())
+        });
     }
 }

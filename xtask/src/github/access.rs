@@ -1,4 +1,4 @@
-//! What a token may do in a repository, as far as GitHub tells without a change.
+//! What a token may do in a repository, as far as GitHub shows without a change.
 
 use anyhow::{Result, ensure};
 use http::{Method, StatusCode};
@@ -33,7 +33,7 @@ struct Permissions {
 impl GitHub {
     /// Why the token may not write to the repository, a sentence each; with `release`, also why it may not publish
     /// that release. Nothing is changed. Whether the token of an app may write issues is not known before: no request
-    /// tells.
+    /// shows it.
     pub fn refusals(&self, repository: &Repository, release: Option<&ReleaseName>) -> Result<Vec<String>> {
         let response = self.get(&format!("repos/{repository}"))?;
         let missing = || format!("the repository {repository} does not exist, or the token may not see it");

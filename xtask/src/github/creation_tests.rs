@@ -13,7 +13,7 @@ use crate::http::{Authorization, Clock};
 
 const TOKEN: &str = "secret";
 /// The sum of all pauses.
-const PATIENCE: Duration = Duration::from_millis(31_500);
+const ALL_PAUSES: Duration = Duration::from_millis(31_500);
 
 /// What becomes of every POST.
 #[derive(Clone, Copy)]
@@ -83,7 +83,7 @@ fn what_has_no_reply_is_looked_for_and_never_sent_again() {
         let is_post = |method: &&Method| **method == Method::POST;
         assert_eq!(methods.iter().filter(is_post).count(), 1, "{step}: {methods:?}");
         let looks = methods.iter().rev().take_while(|method| **method == Method::GET).count();
-        assert_eq!((looks, waited), (7, PATIENCE), "{step} ends on a look");
+        assert_eq!((looks, waited), (7, ALL_PAUSES), "{step} ends on a look");
         assert!(error.contains("may exist, but is not listed yet; run this again in a few minutes: "), "{error}");
     }
 }

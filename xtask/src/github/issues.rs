@@ -14,8 +14,6 @@ use crate::upstream::ReleaseTag;
 
 /// How many pages of all issues are read, a request each: the newest thousand issues and pull requests.
 const NEWEST_PAGES: usize = 10;
-/// Where a person switches issues on.
-pub const SWITCH_ISSUES_ON: &str = "Settings > General > Features > Issues";
 
 pub struct Issues<'a> {
     pub github: &'a GitHub,

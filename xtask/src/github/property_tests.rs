@@ -4,10 +4,12 @@ use fakes::script::{Script, response};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::github::documents::{Asset, Comment, Comparison, Dispatched, Issue, Release, Runs, explain};
+use crate::github::documents::{Asset, Comment, Comparison, Dispatched, Issue, Release, Runs};
+use crate::github::errors::explain;
+use crate::github::lists::MAX_PAGES;
 use crate::github::repository::Repository;
 use crate::github::tracking_issue::{issue_marker, issue_title, tracked_version};
-use crate::github::{GitHub, MAX_PAGES, next_of};
+use crate::github::{GitHub, next_of};
 use crate::os::mutated_input;
 
 const LINK: &str = r#"<https://api.github.com/x?page=1>; rel="prev", <https://api.github.com/x?a=1,2>; rel="next""#;

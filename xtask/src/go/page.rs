@@ -3,18 +3,18 @@
 #![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "reads and writes files")]
 
 use std::fs::File;
-use std::io::{BufReader, Read};
+use std::io::BufReader;
 
-use anyhow::{Context, Error, Result, anyhow};
+use anyhow::{Context, Error, Result};
 use camino::Utf8Path;
 use flate2::read::GzDecoder;
-use oci::digest::{HashingWriter, Sha256, copy};
+use oci::digest::Sha256;
 use serde::Deserialize;
 
 use crate::go::version::GoVersion;
-use crate::http::{Endpoint, Http, Url};
+use crate::http::{Endpoint, Expected, Http, OtherContent, Url, receive};
 use crate::os::host::{goarch, goos};
-use crate::os::terminal::{Counted, Progress, Unit, print_status};
+use crate::os::terminal::print_status;
 
 /// Go's own download page.
 pub const PAGE: &str = "https://go.dev/dl";
@@ -103,25 +103,17 @@ impl Archive {
 
     /// Streams the archive into `file`. Fails if it is not what was published.
     fn download(&self, file: &Utf8Path) -> Result<(), ArchiveError> {
-        let Self { url, sha256: published, .. } = self;
-        let mut body = Http::default().open(url)?.take(self.size_bytes + 1);
-        let mut progress = Progress::new("go", Unit::Bytes);
-        progress.set_total(self.size_bytes);
-        let written = File::create(file).with_context(|| format!("cannot write {file}"))?;
-        let mut hashed = HashingWriter::new(written);
-        let mut counted = Counted { inner: &mut body, progress: &mut progress };
-        let size_bytes = copy(&mut counted, &mut hashed).with_context(|| format!("cannot download {url}"))?;
-        let (_, found) = hashed.finish();
-        if size_bytes != self.size_bytes || found != *published {
-            return Err(ArchiveError::Tampered(anyhow!(
-                "{url} is not the archive that was published; it was deleted\n  \
-                 published: {} bytes, SHA-256 {published}\n  \
-                 received:  {size_bytes} bytes, SHA-256 {found}{}",
-                self.size_bytes,
-                if size_bytes > self.size_bytes { " (of the first bytes)" } else { "" },
-            )));
-        }
-        Ok(())
+        let Self { url, sha256, size_bytes, .. } = self;
+        let body = Http::default().open(url)?;
+        receive(body, Expected { size_bytes: *size_bytes, sha256 }, file, "go").map_err(|error| {
+            if error.is::<OtherContent>() {
+                ArchiveError::Tampered(
+                    error.context(format!("{url} is not the archive that was published; it was deleted")),
+                )
+            } else {
+                ArchiveError::Unavailable(error.context(format!("cannot download {url}")))
+            }
+        })
     }
 }
 

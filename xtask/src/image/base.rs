@@ -3,7 +3,6 @@
 #![allow(clippy::disallowed_types, reason = "writes files")]
 
 use std::fs::File;
-use std::io::Read;
 
 use anyhow::{Context, Error, Result, bail, ensure};
 use camino::Utf8Path;
@@ -15,6 +14,7 @@ use oci::reference::Reference;
 use serde::Deserialize;
 
 use crate::engine::Engine;
+use crate::http::{Expected, receive};
 use crate::os::clock::Timestamp;
 use crate::registry::{Found, ImageRepository, Registry};
 
@@ -104,12 +104,9 @@ impl Base {
         ensure!(served.size <= LARGEST_LAYER_BYTES, "it has {} bytes", served.size);
         let compression = Compression::of_media_type(&served.media_type).map_err(Error::msg)?;
         ensure!(compression == Compression::Gzip, "it is not compressed");
-        let out = File::create(file).with_context(|| format!("cannot write {file}"))?;
-        let mut hashed = HashingWriter::new(out);
-        copy(&mut self.registry.open_blob(&served.digest)?.take(served.size + 1), &mut hashed)
-            .with_context(|| format!("cannot download {}", served.digest))?;
-        let (_, sha256) = hashed.finish();
-        ensure!(Digest::from(sha256) == served.digest, "{} arrived with another content", served.digest);
+        let body = self.registry.open_blob(&served.digest)?;
+        let expected = Expected { size_bytes: served.size, sha256: served.digest.sha256() };
+        receive(body, expected, file, "base").with_context(|| format!("cannot download {}", served.digest))?;
         let mut unpacked = HashingWriter::new(std::io::sink());
         let packed = File::open(file).with_context(|| format!("cannot open {file}"))?;
         copy(&mut MultiGzDecoder::new(packed), &mut unpacked).with_context(|| format!("cannot unpack {file}"))?;
@@ -158,6 +155,7 @@ fn to_the_second(date: &str) -> Result<Timestamp> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::os::mutated_input;
 
     #[test]
     fn names_are_completed_as_engines_do() {
@@ -182,5 +180,30 @@ mod tests {
             assert_eq!(to_the_second(date).expect(date).to_string(), "2026-11-26T06:35:08Z");
         }
         to_the_second("yesterday").expect_err("no date");
+    }
+
+    #[test]
+    fn a_mutated_name_has_a_registry_and_a_reference_or_is_refused() {
+        let sample = format!("ghcr.io/a/b:c@sha256:{}", "0".repeat(64));
+        arbtest::arbtest(|source| {
+            let text = mutated_input::text(source, &sample)?;
+            if let Ok((registry, path, reference)) = text.parse().map_err(Error::msg).and_then(|name| parts(&name)) {
+                assert!(!registry.contains('/') && path.len() <= text.len() + "library/".len(), "{text}");
+                assert!(text.contains(&reference.to_string()) || reference.to_string() == "latest", "{text}");
+            }
+            Ok(())
+        });
+    }
+
+    #[test]
+    fn a_mutated_date_is_refused_or_of_twenty_characters() {
+        arbtest::arbtest(|source| {
+            let text = mutated_input::text(source, "2026-11-26T06:35:08.049617441Z")?;
+            if let Ok(date) = to_the_second(&text) {
+                let date = date.to_string();
+                assert!(date.len() == 20 && text.starts_with(&date[..19]), "{text}: {date}");
+            }
+            Ok(())
+        });
     }
 }

@@ -15,12 +15,12 @@ const MOST_COMMANDS: usize = 100;
 ///
 /// # Errors
 /// If riscv64 programs do not run here, or one does not answer.
-pub fn ask(folder: &Utf8Path) -> Result<Vec<Help>> {
+pub fn collect(folder: &Utf8Path) -> Result<Vec<Help>> {
     let host = Riscv64::here();
-    let mut asked = Vec::new();
+    let mut found = Vec::new();
     let mut waiting: Vec<Vec<String>> = COMMANDS.iter().map(|name| vec![(*name).to_owned()]).collect();
     while let Some(command) = waiting.pop() {
-        ensure!(asked.len() < MOST_COMMANDS, "{} has more than {MOST_COMMANDS} subcommands", command[0]);
+        ensure!(found.len() < MOST_COMMANDS, "{} has more than {MOST_COMMANDS} subcommands", command[0]);
         let run = host.run(&folder.join(&command[0])).context(
             "riscv64 programs do not run here, and the man pages are made from their help; `cargo xtask doctor` prints \
              how to install qemu-user",
@@ -30,8 +30,8 @@ pub fn ask(folder: &Utf8Path) -> Result<Vec<Help>> {
         for subcommand in Command::parse(&text).subcommands {
             waiting.push([&command[..], &[subcommand.name]].concat());
         }
-        asked.push(Help { command, text });
+        found.push(Help { command, text });
     }
-    asked.sort_by(|one, other| one.command.cmp(&other.command));
-    Ok(asked)
+    found.sort_by(|one, other| one.command.cmp(&other.command));
+    Ok(found)
 }

@@ -101,7 +101,7 @@ pub fn run(
     if options.unsigned || public_key.is_some() {
         add_files_of_clients(&mut desired, &url, public_key.as_deref())?;
     } else {
-        note(format_args!("{VARIABLE} is not set: the plan lacks the public key and the files that contain it"));
+        note(format_args!("{VARIABLE} is not set: the plan has neither the public key nor the files that contain it"));
     }
 
     let steps = plan(&desired, &observed)?;
@@ -280,6 +280,7 @@ fn verify(desired: &Desired, key: &SigningKey) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::os::mutated_input;
 
     #[test]
     fn a_list_of_packages_is_read_as_sha256sum_reads_it() {
@@ -289,5 +290,19 @@ mod tests {
         for text in ["x", "x  y", "0a  y\n"] {
             published(text).expect_err(text);
         }
+    }
+
+    #[test]
+    fn a_mutated_list_is_refused_or_writes_itself_again() {
+        let sample = format!("{}  apt/a.deb\n{}  rpm/stable/b.rpm\n", sha256(b"a"), sha256(b"b"));
+        arbtest::arbtest(|source| {
+            let text = mutated_input::text(source, &sample)?;
+            if let Ok(found) = published(&text) {
+                for (path, digest) in &found {
+                    assert!(text.contains(&format!("{digest}  {path}")), "{path}");
+                }
+            }
+            Ok(())
+        });
     }
 }

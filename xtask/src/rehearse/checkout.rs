@@ -17,7 +17,7 @@ pub const OUR_COMMIT: &str = "5ca1ab1e5ca1ab1e5ca1ab1e5ca1ab1e5ca1ab1e";
 /// A later commit of our repository, which changes a workflow file.
 pub const LATER_COMMIT: &str = "1a7e51a7e51a7e51a7e51a7e51a7e51a7e51a7e5";
 /// The user that started the run.
-pub const ACTOR: &str = "octo-riscv";
+const ACTOR: &str = "octo-riscv";
 
 /// Where the tasks find GitHub and the registry.
 pub enum Services {

@@ -20,7 +20,7 @@ use crate::rehearse::fault_injector::{Fake, FaultInjector, Monitor, Monitored};
 use crate::rehearse::faults::{Schedule, Side};
 use crate::rehearse::fixtures::{Build, Fixtures, copy_tree};
 use crate::rehearse::history;
-use crate::rehearse::real_names::{self, certificates::Certificates};
+use crate::rehearse::real_names::certificates::Certificates;
 use crate::rehearse::scenario::{BACKLOG, EVENT, MASTER, Published, Scenario, ScenarioStep};
 use crate::upstream::SourceRef;
 
@@ -161,7 +161,7 @@ impl<'a> Pipeline<'a> {
         let github = FaultInjector::new(Side::Github, github, schedule, at.requests[0], kill_handle.clone());
         let registry = FaultInjector::new(Side::Registry, registry, schedule, at.requests[1], kill_handle.clone());
         let (github, registry) = (FakeServer::open(github, &spool)?, FakeServer::open(registry, &spool)?);
-        let serve = |certificates| real_names::serve(certificates, github.server.port(), registry.server.port());
+        let serve = |certificates: &Certificates| certificates.serve(github.server.port(), registry.server.port());
         let pipeline = Self {
             config,
             _terminator: config.real_names.as_ref().map(serve).transpose()?,

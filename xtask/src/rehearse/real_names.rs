@@ -10,9 +10,8 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Error, Result, bail, ensure};
 use camino::Utf8Path;
-use certificates::Certificates;
+use certificates::{Certificates, HTTPS};
 use fakes::names::{API, GITHUB_NAMES, REGISTRY, REGISTRY_NAMES, UPLOADS, WEB};
-use fakes::tls::TlsTerminator;
 use serde_json::{Value, json};
 
 use crate::os::host;
@@ -27,7 +26,6 @@ use crate::rehearse::{Rehearse, this_program};
 
 pub mod certificates;
 
-const HTTPS: u16 = 443;
 const HOSTS: &str = "/etc/hosts";
 /// The programs that it takes, and the Debian package of each.
 const PROGRAMS: [(&str, &str); 4] =
@@ -122,14 +120,6 @@ fn prepare(folder: &Utf8Path, outside: &str) -> Result<Certificates> {
         ensure!(others.is_empty(), "{name} leads to {others:?}: /etc/nsswitch.conf does not ask {HOSTS} first");
     }
     Ok(certificates)
-}
-
-/// Serves all names on the port of HTTPS.
-pub fn serve(certificates: &Certificates, github: u16, registry: u16) -> Result<TlsTerminator> {
-    let of = |names: &[&str], port: u16| names.iter().map(|name| ((*name).to_owned(), port)).collect::<Vec<_>>();
-    let servers: BTreeMap<_, _> =
-        [of(&GITHUB_NAMES, github), of(&REGISTRY_NAMES, registry)].concat().into_iter().collect();
-    TlsTerminator::start(HTTPS, &certificates.server, servers)
 }
 
 /// How many requests were sent to each host.

@@ -22,6 +22,8 @@ const LARGEST_LAYER_BYTES: u64 = 256 << 20;
 /// The builds are for two platforms at most, each with one attestation, in two layers each.
 const MOST_MANIFESTS: usize = 8;
 const MOST_LAYERS: usize = 8;
+/// The type of a statement is a URL, and becomes evidence of a check.
+const LONGEST_TYPE_BYTES: usize = 256;
 
 /// One platform of a build's result.
 #[derive(Debug, PartialEq, Eq)]
@@ -109,9 +111,137 @@ fn attested(store: &Store, attestation: &Descriptor, image: &Descriptor) -> Resu
     ensure!(manifest.layers.len() <= MOST_LAYERS, "an attestation has more than {MOST_LAYERS} statements");
     let read = |layer: &Descriptor| {
         let Statement { predicate_type, subject } = store.document(&layer.digest.blob(), Some(layer))?;
+        ensure!(
+            predicate_type.len() <= LONGEST_TYPE_BYTES,
+            "the type of a statement has {} bytes",
+            predicate_type.len()
+        );
         let is_image = |subject: &Subject| subject.digest.get("sha256") == Some(&image.digest.sha256().to_string());
         ensure!(subject.iter().any(is_image), "an attestation ({predicate_type}) is not about {}", image.digest);
         Ok(predicate_type)
     };
     manifest.layers.iter().map(read).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use camino::Utf8PathBuf;
+    use fakes::sample_image::{ENTRYPOINT, Item, config, layer};
+    use oci::digest::{Digest, sha256};
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::os::mutated_input;
+
+    const PREDICATE: &str = "https://slsa.dev/provenance/v0.2";
+
+    /// The documents of a result, from the inside out.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    enum Document {
+        Config,
+        Manifest,
+        Statement,
+        Attestation,
+        Inner,
+        Index,
+    }
+
+    /// A result for one platform with an attestation, as an OCI layout. `change` makes the bytes of each document.
+    fn layout(folder: &Utf8Path, mut change: impl FnMut(Document, &str) -> Vec<u8>) {
+        std::fs::create_dir_all(folder.join("blobs/sha256")).expect("is made");
+        let blob = |content: &[u8], media_type: &str| {
+            let digest = Digest::from(sha256(content));
+            std::fs::write(folder.join(digest.blob()), content).expect("is written");
+            json!({ "mediaType": media_type, "digest": digest, "size": content.len() })
+        };
+        let manifest_of = |config: &Value, layer: &Value| json!({ "config": config, "layers": [layer] }).to_string();
+        let (image, list) = ("application/vnd.oci.image.manifest.v1+json", "application/vnd.oci.image.index.v1+json");
+
+        let files = blob(
+            &layer(&[Item::File(WRITTEN, 0o644, b"riscv64\n".to_vec())]),
+            "application/vnd.oci.image.layer.v1.tar",
+        );
+        let diff_ids = [files["digest"].as_str().expect("text").to_owned()];
+        let config = blob(&change(Document::Config, &config(&ENTRYPOINT, &diff_ids).to_string()), "application/json");
+        let manifest = blob(&change(Document::Manifest, &manifest_of(&config, &files)), image);
+        let digest = manifest["digest"].as_str().expect("text");
+        let hex = digest.trim_start_matches("sha256:");
+        let statement = json!({ "predicateType": PREDICATE, "subject": [{ "digest": { "sha256": hex } }] }).to_string();
+        let statement = blob(&change(Document::Statement, &statement), "application/vnd.in-toto+json");
+        let mut attestation = blob(&change(Document::Attestation, &manifest_of(&config, &statement)), image);
+        attestation["annotations"] =
+            json!({ "vnd.docker.reference.type": "attestation-manifest", "vnd.docker.reference.digest": digest });
+        let inner = json!({ "manifests": [manifest, attestation] }).to_string();
+        let inner = blob(&change(Document::Inner, &inner), list);
+        let index = change(Document::Index, &json!({ "manifests": [inner] }).to_string());
+        std::fs::write(folder.join("index.json"), index).expect("is written");
+    }
+
+    fn scratch(name: &str) -> Utf8PathBuf {
+        let folder = std::env::temp_dir().join(format!("xtask-results-{name}-{}", std::process::id()));
+        Utf8PathBuf::try_from(folder).expect("UTF-8")
+    }
+
+    #[test]
+    fn a_result_is_read_with_what_is_attested_about_it() {
+        let folder = scratch("good");
+        layout(&folder, |_, text| text.as_bytes().to_vec());
+        let [built] = &read(&folder).expect("is valid")[..] else { panic!("not one platform") };
+        assert_eq!((built.platform.as_str(), built.written.as_str()), ("linux/riscv64", "riscv64"));
+        assert_eq!(built.attested, [PREDICATE]);
+        layout(&folder, |document, text| {
+            let text = if document == Document::Statement {
+                text.replace("\"sha256\":\"", "\"sha256\":\"0")
+            } else {
+                text.to_owned()
+            };
+            text.into_bytes()
+        });
+        let error = format!("{:#}", read(&folder).expect_err("is about another image"));
+        assert!(error.contains("is not about sha256:"), "{error}");
+        std::fs::remove_dir_all(&folder).expect("is removed");
+    }
+
+    /// The guest writes them: whatever is in one of the documents, the result is bounded.
+    #[test]
+    fn a_mutated_document_gives_few_short_results_or_an_error() {
+        use Document::{Attestation, Config, Index, Inner, Manifest, Statement};
+        let folder = scratch("mutated");
+        arbtest::arbtest(|source| {
+            let changed = *source.choose(&[Config, Manifest, Statement, Attestation, Inner, Index])?;
+            let mut bytes = Ok(Vec::new());
+            layout(&folder, |document, text| {
+                if document != changed {
+                    return text.as_bytes().to_vec();
+                }
+                bytes = mutated_input::bytes(source, text.as_bytes());
+                bytes.clone().unwrap_or_default()
+            });
+            bytes?;
+            for built in read(&folder).unwrap_or_default() {
+                assert!(built.written.len() <= 1 << 10, "{built:?}");
+                assert!(built.attested.len() <= MOST_MANIFESTS * MOST_LAYERS, "{built:?}");
+                assert!(built.attested.iter().all(|name| name.len() <= LONGEST_TYPE_BYTES), "{built:?}");
+            }
+            Ok(())
+        });
+        std::fs::remove_dir_all(&folder).expect("is removed");
+    }
+
+    #[test]
+    fn no_more_manifests_are_read_than_builds_have() {
+        let folder = scratch("many");
+        layout(&folder, |document, text| {
+            if document != Document::Inner {
+                return text.as_bytes().to_vec();
+            }
+            let mut inner: Value = serde_json::from_str(text).expect("JSON");
+            let manifest = inner["manifests"][0].clone();
+            inner["manifests"] = vec![manifest; MOST_MANIFESTS + 1].into();
+            inner.to_string().into_bytes()
+        });
+        let error = format!("{:#}", read(&folder).expect_err("is too much"));
+        assert!(error.contains("it has more than 8 manifests"), "{error}");
+        std::fs::remove_dir_all(&folder).expect("is removed");
+    }
 }

@@ -70,7 +70,7 @@ pub fn run(root: &Utf8Path, dist: &Dist, level: &machine::Level) -> Result<Outco
             print_status("packages", name);
             let seen = debian.step(name)?;
             if matches!(name, "deb-installs" | "rpm-installs") {
-                says_its_version(&seen, dist)?;
+                has_version_of(&seen, dist)?;
             }
             Ok(seen)
         }));
@@ -106,7 +106,7 @@ fn in_order(before: &[Check], name: &str, step: impl FnOnce() -> Result<String>)
 }
 
 /// Both commands print the version and commit of the build, `rpm-installs` only that of the client.
-fn says_its_version(seen: &str, dist: &Dist) -> Result<()> {
+fn has_version_of(seen: &str, dist: &Dist) -> Result<()> {
     let source = &dist.record.source;
     let line = recipe::version_line(names::BUILDCTL, &source.version, &source.commit);
     ensure!(seen.contains(&line), "the installed buildctl is not that of this build, {line:?}: {seen}");

@@ -68,11 +68,11 @@ fn is_of_others(release: &Release) -> bool {
     is_foreign(release) && !release.body.as_ref().is_some_and(|body| body.contains(SHA256SUMS))
 }
 
-/// Plans what the issue has to say, prints the steps and executes them if `is_executed`.
-pub fn tell(verifier: &Verifier, all: &All, is_executed: bool, as_json: bool) -> Result<Vec<GitHubStep>> {
+/// Plans the issue about what has changed, prints the steps and executes them if `is_executed`.
+pub fn report_changes(verifier: &Verifier, all: &All, is_executed: bool, as_json: bool) -> Result<Vec<GitHubStep>> {
     let (github, repository) = (&verifier.github, &verifier.repository);
     if !github.settings(repository)?.has_issues {
-        note(format_args!("{repository} has no issues to tell its owner in; {SWITCH_ISSUES_ON} switches them on"));
+        note(format_args!("{repository} has no issues to report this in; {SWITCH_ISSUES_ON} switches them on"));
         return Ok(Vec::new());
     }
     let issues = Issues { github, repository };

@@ -23,7 +23,7 @@ pub fn check(findings: &mut Findings, folder: Option<&Utf8Path>, record: &Metada
     if !findings.has_passed(AS_RECORDED) {
         return findings.not_run(&[NAME], "the files are not those of the record");
     }
-    findings.say(NAME, has_the_commands(&folder.join(names::tarball(&record.source.version)), record));
+    findings.add_evidence(NAME, has_the_commands(&folder.join(names::tarball(&record.source.version)), record));
 }
 
 fn has_the_commands(path: &Utf8Path, record: &Metadata) -> Result<String> {

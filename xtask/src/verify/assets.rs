@@ -78,9 +78,9 @@ impl Place<'_> {
             findings.not_run(&OF_FILES[2..], "the files could not be compared");
             return Some(Published { release, record });
         };
-        findings.say("sha256sums", sums(&assets, &found));
-        findings.say(AS_RECORDED, same_as_recorded(&record, &of_record, &found));
-        findings.say("page", page(&release, &record, self.name));
+        findings.add_evidence("sha256sums", sums(&assets, &found));
+        findings.add_evidence(AS_RECORDED, same_as_recorded(&record, &of_record, &found));
+        findings.add_evidence("page", page(&release, &record, self.name));
         Some(Published { release, record })
     }
 

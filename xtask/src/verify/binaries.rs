@@ -27,7 +27,7 @@ pub fn check(findings: &mut Findings, folder: Option<&Utf8Path>, record: &Metada
         return;
     }
     match versions(folder, record).transpose() {
-        Some(said) => findings.say(NAMES[1], said),
+        Some(said) => findings.add_evidence(NAMES[1], said),
         None => findings.not_run(
             &NAMES[1..],
             "riscv64 programs do not run here: there is no qemu-user; `cargo xtask doctor` prints how to install it",

@@ -57,7 +57,7 @@ impl Findings {
     }
 
     /// The same for a check that has nothing but evidence.
-    pub fn say(&mut self, name: &str, result: Result<String>) {
+    pub fn add_evidence(&mut self, name: &str, result: Result<String>) {
         self.add(name, result.map(|evidence| ((), evidence)));
     }
 
@@ -115,9 +115,9 @@ mod tests {
     #[test]
     fn what_differs_is_told_from_what_could_not_be_read() {
         let mut findings = Findings::default();
-        findings.say("a", Ok("is there".to_owned()));
-        findings.say("b", Err(anyhow!("is gone")));
-        findings.say("c", Err(Error::new(std::io::Error::from(std::io::ErrorKind::ConnectionRefused))));
+        findings.add_evidence("a", Ok("is there".to_owned()));
+        findings.add_evidence("b", Err(anyhow!("is gone")));
+        findings.add_evidence("c", Err(Error::new(std::io::Error::from(std::io::ErrorKind::ConnectionRefused))));
         findings.not_run(&["d"], &"x\n".repeat(10_000));
         let verdicts: Vec<Verdict> = findings.checks.iter().map(|check| check.verdict).collect();
         assert_eq!(verdicts, [Verdict::Pass, Verdict::Fail, Verdict::NotRun, Verdict::NotRun]);

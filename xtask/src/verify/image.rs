@@ -62,19 +62,19 @@ pub fn check(
         return Attested::default();
     };
     let image = image_of(record);
-    findings.say("image-blobs", blobs(registry, &manifest, reads_blobs));
+    findings.add_evidence("image-blobs", blobs(registry, &manifest, reads_blobs));
     let config = registry.small_blob(&manifest.config).context("its configuration cannot be read");
     match config {
         Ok(config) => {
-            findings.say("image-platform", platform(&config));
-            findings.say("image-labels", labels(&config, &manifest, record, image));
+            findings.add_evidence("image-platform", platform(&config));
+            findings.add_evidence("image-labels", labels(&config, &manifest, record, image));
         }
         Err(error) => {
-            findings.say("image-platform", Err(error));
+            findings.add_evidence("image-platform", Err(error));
             findings.not_run(&OF_MANIFEST[2..], "the configuration could not be read");
         }
     }
-    findings.say("image-sbom", sbom(registry, image));
+    findings.add_evidence("image-sbom", sbom(registry, image));
     let bundles = attached(registry, &image.digest, SIGSTORE);
     let is_promised = release.body.as_ref().is_some_and(|body| body.contains(PROMISE));
     let bundle = match bundles {

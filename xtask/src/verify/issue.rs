@@ -105,10 +105,10 @@ mod tests {
 
     fn all(failures: &[&str], undetermined: bool) -> Vec<(ReleaseName, Findings)> {
         let mut findings = Findings::quiet();
-        findings.say("release", Ok("is there".to_owned()));
-        failures.iter().for_each(|name| findings.say(name, Err(anyhow!("`another`\n@everyone"))));
+        findings.add_evidence("release", Ok("is there".to_owned()));
+        failures.iter().for_each(|name| findings.add_evidence(name, Err(anyhow!("`another`\n@everyone"))));
         if undetermined {
-            findings.say("page", Err(std::io::Error::from(std::io::ErrorKind::TimedOut).into()));
+            findings.add_evidence("page", Err(std::io::Error::from(std::io::ErrorKind::TimedOut).into()));
         }
         vec![("buildkit-v0.32.2-riscv64".parse().expect("a name"), findings)]
     }

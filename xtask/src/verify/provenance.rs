@@ -40,7 +40,7 @@ pub fn check(
     let Some(verifier) = Verifier::here() else {
         return findings.not_run(&[NAME], "neither gh nor cosign is installed, which verify it");
     };
-    findings.say(NAME, verify(verifier, folder, (bundle, &found.manifest), repository, record));
+    findings.add_evidence(NAME, verify(verifier, folder, (bundle, &found.manifest), repository, record));
 }
 
 fn verify(

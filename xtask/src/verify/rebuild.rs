@@ -73,7 +73,7 @@ impl Rebuild<'_> {
             return findings.not_run(&[FILES, PACKAGES, IMAGE, SBOM], "the files are not those of the record");
         }
         match self.files() {
-            Ok(again) => findings.say(FILES, self.compared(&again)),
+            Ok(again) => findings.add_evidence(FILES, self.compared(&again)),
             Err(error) => findings.undetermined(FILES, &error),
         }
         if self.record.packages.is_empty() {
@@ -83,14 +83,14 @@ impl Rebuild<'_> {
             findings.not_run(&[PACKAGES], "the commands are not known to be what the source gives, and are not run");
         } else {
             match self.packages() {
-                Ok(again) => findings.say(PACKAGES, same_packages(&again)),
+                Ok(again) => findings.add_evidence(PACKAGES, same_packages(&again)),
                 Err(error) => findings.undetermined(PACKAGES, &error),
             }
         }
         match self.image() {
             Ok(again) => {
-                findings.say(IMAGE, self.same_image(&again));
-                findings.say(SBOM, self.same_sbom(&again));
+                findings.add_evidence(IMAGE, self.same_image(&again));
+                findings.add_evidence(SBOM, self.same_sbom(&again));
             }
             Err(error) => {
                 findings.undetermined(IMAGE, &error);

@@ -195,7 +195,7 @@ fn everything_is_verified_and_one_issue_says_what_has_changed() {
     let verifier = Verifier { github: world.scenario.remotes.github.same(), ..world.verifier() };
     let run = || {
         let found = all::verify(&verifier).expect("is listed");
-        let steps = all::tell(&verifier, &found.releases, true, true).expect("is told");
+        let steps = all::report_changes(&verifier, &found.releases, true, true).expect("is told");
         let names = steps.iter().map(|step| serde_json::to_value(step).expect("is JSON")["step"].clone());
         (Outcome::of(found.releases.iter().map(|(_, findings)| findings)), names.collect::<Vec<_>>(), found.foreign)
     };

@@ -1,6 +1,4 @@
-//! Image files for tests, built byte by byte, so that each can be wrong in exactly one way. Shared with
-//! `tests/verify_tini.rs`.
-#![allow(dead_code, reason = "each of the two users needs another part")]
+//! Image files for tests, built byte by byte, so that each can be wrong in exactly one way.
 
 /// ELF `e_machine` values.
 pub const RISCV: u16 = 243;

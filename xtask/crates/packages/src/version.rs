@@ -124,6 +124,7 @@ impl fmt::Display for PackageVersion {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::mutated_input;
 
     fn text(version: &str) -> String {
         PackageVersion::of_version(version).expect(version).to_string()
@@ -158,12 +159,8 @@ mod tests {
     #[test]
     fn what_is_not_a_version_is_refused_and_what_is_names_a_file() {
         arbtest::arbtest(|source| {
-            let mut bytes = b"v0.33.0-rc1-3-g73ed6825c".to_vec();
-            for _ in 0..source.int_in_range(1..=4)? {
-                let at = source.choose_index(bytes.len())?;
-                bytes[at] = source.arbitrary()?;
-            }
-            if let Ok(version) = PackageVersion::of_version(&String::from_utf8_lossy(&bytes)) {
+            let text = mutated_input::text(source, "v0.33.0-rc1-3-g73ed6825c")?;
+            if let Ok(version) = PackageVersion::of_version(&text) {
                 let name = version.file_name(Format::Deb);
                 assert!(name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._+-".contains(&byte)), "{name}");
             }

@@ -89,7 +89,7 @@ impl Scratch {
         fs::read(self.path("out").join(name)).expect("is there")
     }
 
-    /// What a tool prints that is asked about a package; `None`, said aloud, if it is not installed.
+    /// What a tool prints that is asked about a package; `None`, with a line that says so, if it is not installed.
     fn tool(&self, test: &str, program: &str, arguments: &[&str], package: &str) -> Option<Output> {
         let output = Command::new(program).args(arguments).arg(self.path("out").join(package)).output();
         if output.is_err() {

@@ -69,7 +69,7 @@ impl Status {
     }
 
     /// Whether nothing is left to do until a release is added or removed.
-    pub fn is_settled(&self) -> bool {
+    pub fn is_done(&self) -> bool {
         matches!(self.state, State::Published { .. }) && !self.is_issue_open
     }
 

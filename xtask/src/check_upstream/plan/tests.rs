@@ -220,7 +220,7 @@ fn every_open_issue_of_a_published_version_is_closed() {
     .assert_eq(&text(&observed));
     observed.runs = vec![run(7, "v0.33.0", "in_progress")];
     assert_eq!(text(&observed), line, "the run itself will close it");
-    assert!(!observed.evaluate(&Desired::default())[0].is_settled());
+    assert!(!observed.evaluate(&Desired::default())[0].is_done());
     for issue in &mut observed.issues {
         issue.state = IssueState::Closed;
     }
@@ -228,7 +228,7 @@ fn every_open_issue_of_a_published_version_is_closed() {
         "v0.33.0    published         https://github.com/o/n/releases/tag/buildkit-v0.33.0-riscv64, issue #4 (closed)"
     ]
     .assert_eq(&text(&observed));
-    assert!(observed.evaluate(&Desired::default())[0].is_settled());
+    assert!(observed.evaluate(&Desired::default())[0].is_done());
 }
 
 #[test]

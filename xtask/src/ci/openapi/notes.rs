@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-use crate::ci::openapi::resolved;
+use crate::ci::openapi::validation::resolved;
 
 /// What is wrong with the document, one sentence each. `used` has operations such as
 /// `GET /repos/{owner}/{repo}`.

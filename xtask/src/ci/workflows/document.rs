@@ -5,7 +5,7 @@ use yaml_rust2::parser::{Event, MarkedEventReceiver, Parser};
 use yaml_rust2::scanner::{Marker, TScalarStyle};
 
 /// What is not in block style with plain keys and one-line values.
-pub const ODD: &str = "write it in block style, with plain keys and one-line values";
+const ODD: &str = "write it in block style, with plain keys and one-line values";
 
 pub struct Document {
     /// `None` if it is not one YAML document.

@@ -2,14 +2,18 @@
 //! sake of a few files.
 #![allow(clippy::disallowed_methods, reason = "reads and writes files")]
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs;
 
 use anyhow::{Context, Result};
 use camino::{Utf8Path, Utf8PathBuf};
-use fakes::tls::Identity;
+use fakes::names::{GITHUB_NAMES, REGISTRY_NAMES};
+use fakes::tls::{Identity, TlsTerminator};
 
 use crate::os::process::run;
+
+pub const HTTPS: u16 = 443;
 
 /// What the clients of a run trust, and what its servers show them.
 #[derive(Clone, Debug)]
@@ -41,6 +45,14 @@ impl Certificates {
         fs::remove_file(&authority_key).with_context(|| format!("cannot remove {authority_key}"))?;
         Ok(Self { authority, server: Identity { certificate, key } })
     }
+
+    /// Serves all real names on the port of HTTPS, with the fakes on these ports behind them.
+    pub fn serve(&self, github: u16, registry: u16) -> Result<TlsTerminator> {
+        let of = |names: &[&str], port: u16| names.iter().map(|name| ((*name).to_owned(), port)).collect::<Vec<_>>();
+        let servers: BTreeMap<_, _> =
+            [of(&GITHUB_NAMES, github), of(&REGISTRY_NAMES, registry)].concat().into_iter().collect();
+        TlsTerminator::start(HTTPS, &self.server, servers)
+    }
 }
 
 /// The machine's own settings are not used: they may be missing, or add extensions.
@@ -62,7 +74,6 @@ mod tests {
     use std::io::Write as _;
 
     use fakes::script::{Script, response};
-    use fakes::tls::TlsTerminator;
     use ureq::Agent;
     use ureq::tls::{Certificate, RootCerts, TlsConfig};
 

@@ -9,12 +9,12 @@ use std::time::Duration;
 use anyhow::{Context, Error, Result, bail, ensure};
 use camino::{Utf8Path, Utf8PathBuf};
 use flate2::read::GzDecoder;
-use oci::digest::{HashingWriter, copy};
+use oci::digest::copy;
 
-use crate::http::{Endpoint, Http};
+use crate::http::{Endpoint, Expected, Http, OtherContent, receive};
 use crate::os::host;
 use crate::os::process::{Run, run};
-use crate::os::terminal::{Counted, Progress, Unit, print_status};
+use crate::os::terminal::print_status;
 use crate::smoke::machine::debian::index::{Described, archive_in, described_in, files_of, package_in};
 
 mod index;
@@ -112,22 +112,19 @@ impl Archive {
             *size_bytes <= LARGEST_PACKAGE_BYTES,
             "{path} has {size_bytes} bytes by its index, more than the limit of {LARGEST_PACKAGE_BYTES}"
         );
-        let mut progress = Progress::new("debian", Unit::Bytes);
-        progress.set_total(*size_bytes);
-        let body = self.http.open(&self.endpoint.join(path))?.take(size_bytes + 1);
-        let mut counted = Counted { inner: body, progress: &mut progress };
-        let file = File::create(into).with_context(|| format!("cannot write {into}"))?;
-        let mut hashed = HashingWriter::new(file);
-        let received = copy(&mut counted, &mut hashed).with_context(|| format!("cannot download {path}"))?;
-        let (_, found) = hashed.finish();
-        if (received, &found) != (*size_bytes, sha256) {
-            bail!(
-                "{path} of Debian's archive does not match its index and is not used; try again, or another mirror \
-                 with --debian-archive URL\n  expected: {size_bytes} bytes, SHA-256 {sha256}\n  \
-                 received: {received} bytes, SHA-256 {found}"
-            );
-        }
-        Ok(())
+        let body = self.http.open(&self.endpoint.join(path))?;
+        let expected = Expected { size_bytes: *size_bytes, sha256 };
+        receive(body, expected, into, "debian").map_err(|error| {
+            let is_other = error.is::<OtherContent>();
+            error.context(if is_other {
+                format!(
+                    "{path} of Debian's archive does not match its index and is not used; try again, or another \
+                     mirror with --debian-archive URL"
+                )
+            } else {
+                format!("cannot download {path}")
+            })
+        })
     }
 }
 

@@ -1,5 +1,5 @@
 #!/bin/busybox sh
-# The first process of the machine that `cargo xtask smoke --level packages` boots: hands over to systemd of the Debian
+# The first process of the machine that `cargo xtask smoke --level packages` boots: starts systemd of the Debian
 # in /image. /settings has the kernel modules and the time limit.
 /bin/busybox --install -s /bin
 export PATH=/bin

@@ -78,7 +78,7 @@ struct Extensions {
     stored_bytes: u64,
 }
 
-/// Reads an uncompressed layer from a stream and hands each member to `each`, with its content.
+/// Reads an uncompressed layer from a stream and passes each member to `each`, with its content.
 ///
 /// Fails if it is not a tar archive, is cut short, is malformed or exceeds a limit, or if `each` fails.
 pub fn read(layer: impl Read, each: impl FnMut(Member, &mut dyn Read) -> Result<(), String>) -> Result<(), String> {

@@ -9,7 +9,7 @@ use camino::Utf8Path;
 use flate2::read::GzDecoder;
 use liblzma::read::XzDecoder;
 
-use crate::repository::package::part_of_name;
+use crate::repository::file_name::part_of_name;
 
 /// Of `control.tar`, packed and unpacked; those of large packages have a few hundred kilobytes.
 const MOST_CONTROL_BYTES: u64 = 4 << 20;

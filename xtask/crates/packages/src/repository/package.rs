@@ -1,6 +1,6 @@
 //! A package as a repository needs it: its place, its digest and its header.
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, bail};
 use camino::Utf8Path;
 use oci::digest::file_digest;
 
@@ -47,12 +47,4 @@ impl Package {
         let file = PackageFile { file: file.to_owned(), path: path.into(), size_bytes, sha256, channel };
         Ok(Self { file, built_epoch, header })
     }
-}
-
-/// Checks a part of a file's name that a package gives: in a path or in a line of a list it stays what it is.
-pub fn part_of_name(text: &str) -> Result<&str> {
-    let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"+-.~_".contains(&byte);
-    let is_sane = (1..=200).contains(&text.len()) && !text.starts_with(['.', '-']);
-    ensure!(is_sane && text.bytes().all(is_allowed), "{text:?} cannot be part of a package's file name");
-    Ok(text)
 }

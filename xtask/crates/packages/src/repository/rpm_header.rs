@@ -9,7 +9,7 @@ use anyhow::{Context, Result, anyhow, ensure};
 use camino::Utf8Path;
 use rpm::PackageMetadata;
 
-use crate::repository::package::part_of_name;
+use crate::repository::file_name::part_of_name;
 
 /// Of lead, signatures and header; ours have some ten kilobytes.
 const MOST_HEADER_BYTES: u64 = 16 << 20;
