@@ -284,7 +284,7 @@ fn what_engines_and_clocks_add_is_not_in_the_layout() {
     let save = format!("case $2 in save) /bin/cp {} \"$4\" ;; *) exit 1 ;; esac", saved.display());
     checkout
         .stub("docker", &docker("28.0.0", "linux/riscv64", ":").replace("image) exit 1", &format!("image) {save}")));
-    let base = layer(&[&DEBIAN[..], &[("etc/", ""), ("etc/old", "x"), ("usr/", "")]].concat(), 1);
+    let base = layer(&[&DEBIAN[..], &[("etc/", ""), ("etc/old", "x"), ("usr/", ""), ("usr/same", "s")]].concat(), 1);
     let rest = |time| [(); 4].map(|()| layer(&[("usr/", ""), ("usr/b", "b")], time));
     let make = |packages: Vec<u8>, time: u64| {
         archive(&saved, &[vec![base.clone(), packages], rest(time).into()].concat(), "riscv64");
@@ -295,8 +295,9 @@ fn what_engines_and_clocks_add_is_not_in_the_layout() {
         fs::remove_dir_all(checkout.0.join("dist/v0.32.2/image")).expect("is there");
         report["image"]["digest"].as_str().expect("has a digest").to_owned()
     };
-    let one =
-        layer(&[("etc/", ""), ("etc/.wh.old", ""), ("etc/hosts", ""), ("usr/a", "a"), ("usr/c", "c")], 1_800_000_000);
+    // As from overlay2 with its unchanged files, and as from containerd.
+    let one = [("etc/", ""), ("etc/.wh.old", ""), ("etc/hosts", ""), ("usr/a", "a"), ("usr/c", "c"), ("usr/same", "s")];
+    let one = layer(&one, 1_800_000_000);
     let other = layer(&[("usr/c", "c"), ("usr/a", "a"), ("etc/.wh.old", ""), ("etc/.wh.never", "")], 1_900_000_000);
     let first = make(one, 1_800_000_000);
     assert_eq!(make(other, 1_900_000_000), first);

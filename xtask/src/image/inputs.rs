@@ -20,7 +20,7 @@ const DOCKERFILE: &str = "Dockerfile.buildkit-riscv64";
 /// Files of the checkout that the Dockerfile copies.
 const SCRIPTS: [&str; 2] = ["image/entrypoint", "image/buildctl-daemonless.sh"];
 /// Increased when the same files would make another layout: other layers, compression or manifest.
-const FORM: &str = "3";
+const FORM: &str = "4";
 
 /// See the file's head.
 #[derive(Debug)]
