@@ -52,6 +52,9 @@ pub struct Build<'a> {
     pub base: &'a ImageName,
     /// Name that the image gets in the engine.
     pub tag: &'a str,
+    /// Whether steps that were done before may be taken from the cache of buildx. The other builders keep their cache as
+    /// images, and a run leaves none in the engine.
+    pub may_use_cache: bool,
     /// File for the whole output of a failed build.
     pub log: &'a Utf8Path,
 }
@@ -119,7 +122,7 @@ impl<'a> Builder<'a> {
         Ok(platforms.flat_map(|list| list.split(',')).any(|name| name.trim().trim_end_matches('*') == PLATFORM))
     }
 
-    /// Builds for linux/riscv64 with the newest base and nothing from a cache, and returns the
+    /// Builds for linux/riscv64 with the newest base, and returns the
     /// digest that the base's name refers to, if the builder reports it: that of the index of all platforms, if there
     /// is one.
     ///
@@ -155,9 +158,11 @@ impl<'a> Builder<'a> {
     fn build_run(&self, build: &Build<'_>) -> Run {
         let Build { context, dockerfile, tag, .. } = build;
         let set = build.arguments.iter().map(|(name, value)| format!("--build-arg={name}={value}"));
-        let fixed = ["--no-cache", "--platform", PLATFORM, "--file", dockerfile.as_str()].map(str::to_owned);
+        let uses_cache = build.may_use_cache && matches!(self.method, Method::Buildx { .. });
+        let cache = (!uses_cache).then(|| "--no-cache".to_owned());
+        let fixed = ["--platform", PLATFORM, "--file", dockerfile.as_str()].map(str::to_owned);
         let last = ["--tag", tag, context.as_str()].map(str::to_owned);
-        let build_arguments: Vec<String> = fixed.into_iter().chain(set).chain(last).collect();
+        let build_arguments: Vec<String> = cache.into_iter().chain(fixed).chain(set).chain(last).collect();
         let run = match &self.method {
             Method::Buildx { name, .. } => {
                 let own = run!("buildx build --builder {name} --load --progress plain --pull {build_arguments...}");
