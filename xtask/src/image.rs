@@ -173,7 +173,7 @@ fn make(dist: &Dist, inputs: &Inputs, session: Session, lock: &BuildLock, no_cac
     let partial = session.image("image");
     let scratch = Staging::new(&dist.folder.join("image-build"))?;
     let context = scratch.path().join("context");
-    let dockerfile = inputs.stage(&context, dist)?;
+    let dockerfile = inputs.stage(&context, dist, &session.label())?;
     let base = base(engine, inputs);
     let (pinned, snapshot) = match &base {
         Some(base) => (&base.pinned, inputs.choices.snapshot.unwrap_or(SnapshotOption::At(base.created))),

@@ -1,5 +1,6 @@
-//! What one run makes in an engine. Every container carries the run's id in a label; images, builders and their
-//! volumes, which cannot, carry it in their names. All of it is removed when the run ends, by a signal too.
+//! What one run makes in an engine. Every container, and every image of a build's steps, carries the run's id in a
+//! label; other images, builders and their volumes, which cannot, carry it in their names. All of it is removed when
+//! the run ends, by a signal too.
 //!
 //! What a run leaves that was killed outright, the next one removes. That a run still lives is not guessed from a
 //! process id, which another machine or container does not know and which is used again: the run holds a lock on a
@@ -22,7 +23,7 @@ use crate::os::process::{Run, run};
 use crate::os::terminal::note;
 use crate::os::{files, host};
 
-/// On every container of a run, with the run's id.
+/// On every container of a run and on what its builds make, with the run's id.
 const LABEL: &str = "io.github.gounthar.xtask";
 /// How the names of all images begin.
 const IMAGES: &str = "localhost/xtask-";
@@ -65,7 +66,7 @@ impl Session {
         Ok(Self { engine, id, file, _cleanup: Cleanup::announce() })
     }
 
-    /// The label of a container, as `--label` takes it.
+    /// The label of a container or an image, as `--label` and a Dockerfile take it.
     pub fn label(&self) -> String {
         format!("{LABEL}={}", self.id)
     }
@@ -184,10 +185,16 @@ impl Engine {
         remove(run!("rm --force --volumes"), &containers)?;
         let volumes = list(run!("volume ls --quiet --filter {name}"))?;
         remove(run!("volume rm --force"), &volumes)?;
+        // A killed build leaves the image of its last step without a name; those before it go with it, and so do podman's
+        // containers of them.
+        let mut steps = list(run!("images --quiet --filter {label}"))?;
+        steps.dedup();
+        remove(run!("image rm --force"), &steps)?;
         let format = "{{.Repository}}:{{.Tag}}";
         let mut images = list(run!("images --format {format}"))?;
         images.retain(|image| image.starts_with(IMAGES) && image.ends_with(&format!(":{id}")));
         remove(run!("image rm --force"), &images)?;
+        images.extend(steps);
         Ok(Removed { containers: containers.len(), volumes: volumes.len(), images: images.len() })
     }
 }
