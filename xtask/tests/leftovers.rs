@@ -198,14 +198,22 @@ fn steps_left(engine: &str, id: &str) -> String {
     let label = format!("label={LABEL}={id}");
     let list = |arguments: &[&str]| ask(engine, arguments).expect("the engine answers");
     let images = list(&["images", "--all", "--quiet", "--filter", &label]);
-    // podman lists the containers of builds whatever the filter is, named after the image that they are of.
+    // podman lists the containers of builds whatever the filter is, named after the image that they are of; the first
+    // are of images with the run's id in their names.
     let containers = match engine {
         "podman" => list(&["ps", "--all", "--external", "--format", "{{.Names}}"]),
         _ => list(&["ps", "--all", "--quiet", "--filter", &label]),
     };
-    let is_of_step = |name: &&str| engine == "docker" || images.lines().any(|image| name.starts_with(image));
+    let is_of_step =
+        |name: &&str| engine == "docker" || name.contains(id) || images.lines().any(|image| name.starts_with(image));
     let containers: Vec<&str> = containers.lines().filter(is_of_step).collect();
     format!("{images}{}", containers.join(" ")).trim().to_owned()
+}
+
+/// The containers of podman's builds, whoever makes them.
+fn working_containers(engine: &str) -> String {
+    let list = || ask("podman", &["ps", "--all", "--external", "--format", "{{.Names}}"]);
+    if engine == "podman" { list().expect("podman answers") } else { String::new() }
 }
 
 #[test]
@@ -218,11 +226,14 @@ fn the_steps_of_a_build_are_removed_after_a_signal_and_by_the_next_run() {
             continue;
         }
         for signal in ["-TERM", "-INT", "-KILL"] {
+            let before = working_containers(engine);
             let (mut child, id) = start(&user, task);
             wait_for("the image of a step", || {
                 child.try_wait().expect("is waited for").is_some() || !steps_left(engine, &id).is_empty()
             });
             if signal == "-KILL" {
+                // Not while a step is stored: podman 4.3 is left with an image that it cannot read.
+                std::thread::sleep(Duration::from_secs(5));
                 kill_all(child.id());
             } else {
                 Command::new("kill").arg(signal).arg(child.id().to_string()).status().expect("kill runs");
@@ -234,12 +245,10 @@ fn the_steps_of_a_build_are_removed_after_a_signal_and_by_the_next_run() {
             if signal == "-KILL" {
                 assert!(!was_left.is_empty(), "{task}: nothing was left, so nothing is shown");
                 let said = user.another_task(engine);
-                assert!(
-                    said.contains("what a killed run left: 1 image") || said.contains("1 container, 1 image"),
-                    "{said}"
-                );
+                assert!(said.contains("what a killed run left: "), "{said}");
             }
             assert_eq!((steps_left(engine, &id), user.runs()), (String::new(), Vec::new()), "{task}, {signal}");
+            assert_eq!(working_containers(engine), before, "{task}, {signal}");
         }
     }
 }

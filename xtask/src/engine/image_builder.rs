@@ -18,6 +18,8 @@ use crate::os::terminal::{Progress, Unit, note};
 /// An emulated build takes minutes, one on a slow board an hour.
 const BUILD_LIMIT: Duration = Duration::from_secs(3 * 60 * 60);
 const PLATFORM: &str = "linux/riscv64";
+/// The build arguments that name images.
+const FROM: [&str; 2] = ["BASE", "EMULATORS"];
 
 /// What kernel and engine need to run riscv64 programs on another processor.
 const EMULATION_FIX: &str = "docker run --privileged --rm tonistiigi/binfmt --install riscv64\n\
@@ -138,7 +140,7 @@ impl<'a> Builder<'a> {
                 done = step;
             }
         };
-        let output = self.build_run(build).follow(None, |event| {
+        let output = self.build_run(build)?.follow(None, |event| {
             match event {
                 Event::Line(line) => take(line, &mut progress),
                 Event::Piece(piece) => {
@@ -155,9 +157,26 @@ impl<'a> Builder<'a> {
         Ok(named.or(from).or_else(|| self.base_digest(build.base)))
     }
 
-    fn build_run(&self, build: &Build<'_>) -> Run {
+    /// The arguments of the build. podman names its working containers after the images that a build starts from, and
+    /// leaves them if the build is ended: so it gets these images under names with the id that the build's tag has.
+    fn set_arguments(&self, build: &Build<'_>) -> Result<Vec<String>> {
+        let set = |(name, value): &(&str, &str)| {
+            let is_image = FROM.contains(name) && !value.is_empty();
+            if self.method != Method::Podman || !is_image {
+                return Ok(format!("--build-arg={name}={value}"));
+            }
+            let (repository, id) = build.tag.rsplit_once(':').context("the name of the image has no tag")?;
+            let own_name = format!("{repository}-{}-{id}:{id}", name.to_lowercase());
+            self.engine.run(run!("pull --quiet --platform {PLATFORM} {value}")).limit(BUILD_LIMIT).read()?;
+            self.engine.run(run!("tag {value} {own_name}")).read()?;
+            Ok(format!("--build-arg={name}={own_name}"))
+        };
+        build.arguments.iter().map(set).collect()
+    }
+
+    fn build_run(&self, build: &Build<'_>) -> Result<Run> {
         let Build { context, dockerfile, tag, .. } = build;
-        let set = build.arguments.iter().map(|(name, value)| format!("--build-arg={name}={value}"));
+        let set = self.set_arguments(build)?;
         let uses_cache = build.may_use_cache && matches!(self.method, Method::Buildx { .. });
         let cache = (!uses_cache).then(|| "--no-cache".to_owned());
         let fixed = ["--platform", PLATFORM, "--file", dockerfile.as_str()].map(str::to_owned);
@@ -173,9 +192,9 @@ impl<'a> Builder<'a> {
                 let own = run!("build --rm --force-rm --pull {build_arguments...}");
                 self.engine.run(own).env("DOCKER_BUILDKIT", "0")
             }
-            Method::Podman => self.engine.run(run!("build --force-rm --pull=always {build_arguments...}")),
+            Method::Podman => self.engine.run(run!("build --force-rm --pull=never {build_arguments...}")),
         };
-        run.limit(BUILD_LIMIT)
+        Ok(run.limit(BUILD_LIMIT))
     }
 
     fn explain(&self, output: &Output, build: &Build<'_>) -> String {

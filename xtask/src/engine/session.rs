@@ -13,7 +13,7 @@ use std::fs::{self, File};
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result, anyhow, bail};
 use camino::{Utf8Path, Utf8PathBuf};
 use ring::rand::{SecureRandom, SystemRandom};
 
@@ -31,6 +31,9 @@ const IMAGES: &str = "localhost/xtask-";
 const FOLDER: &str = "docker-for-riscv64/runs";
 /// A daemon that does not end on its own is killed after ten seconds.
 const REMOVE_LIMIT: Duration = Duration::from_secs(60);
+/// How often it is looked for what appears after a signal, and how long apart.
+const LOOKS: u32 = 10;
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
 /// The part of an engine that this run uses. Everything in it is removed on drop.
 #[derive(Debug)]
@@ -82,10 +85,30 @@ impl Session {
     }
 }
 
+impl Session {
+    /// After a signal, until nothing more appears: docker's older builder finishes or removes the step whose client is
+    /// gone, and refuses meanwhile to remove its container.
+    fn remove_everything(&self) -> Result<()> {
+        let remove = || self.engine.remove_all_of(&self.id);
+        let mut last = remove();
+        if interrupt::received().is_none() {
+            return last.map(|_| ());
+        }
+        for _ in 0..LOOKS {
+            std::thread::sleep(LOOK_AGAIN);
+            last = remove();
+            if last.as_ref().is_ok_and(|removed| *removed == Removed::default()) {
+                return Ok(());
+            }
+        }
+        last.and_then(|_| bail!("the engine goes on building"))
+    }
+}
+
 impl Drop for Session {
     fn drop(&mut self) {
         // The file stays if something cannot be removed now: the next run tries again.
-        if self.engine.remove_all_of(&self.id).is_ok() {
+        if self.remove_everything().is_ok() {
             let _ = fs::remove_file(&self.file);
         }
         // A command that outlives its killed run has had time to end.
@@ -180,6 +203,12 @@ impl Engine {
         let (label, name) = (format!("label={LABEL}={id}"), format!("name=-{id}"));
         let mut containers = list(run!("ps --all --quiet --filter {label}"))?;
         containers.extend(list(run!("ps --all --quiet --filter {name}"))?);
+        if self.kind == Kind::Podman {
+            // Those of builds are listed whatever the filter is.
+            let format = "{{.Names}}";
+            let all = list(run!("ps --all --external --format {format}"))?;
+            containers.extend(all.into_iter().filter(|name| name.contains(&format!("-{id}-working-container"))));
+        }
         containers.sort();
         containers.dedup();
         remove(run!("rm --force --volumes"), &containers)?;
