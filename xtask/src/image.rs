@@ -50,8 +50,7 @@ Examples:
   cargo xtask image                           of the only build in dist/
   cargo xtask image --dist dist/v0.32.2       of this build
   cargo xtask image --load                    and load it into the engine, under the names it is published under
-  cargo xtask image --base debian:trixie-slim@sha256:…
-                                              on a base pinned by its digest
+  cargo xtask image --base debian@sha256:…    on a base pinned by its digest
   cargo xtask image --snapshot 2026-08-04     with Debian's packages of that day
   cargo xtask image --emulators none          for one platform only, and smaller
   cargo xtask image --engine podman --json    with podman, and the result as JSON
@@ -80,6 +79,9 @@ pub struct Image {
     emulators: Option<EmulatorsOption>,
     #[command(flatten)]
     repository: RepositoryOption,
+    /// Install Debian's packages again, even if buildx has them in its cache from the same snapshot
+    #[arg(long)]
+    no_cache: bool,
     /// Load the image into the engine too
     #[arg(long)]
     load: bool,
@@ -107,13 +109,12 @@ pub fn run(root: &Utf8Path, arguments: &Image) -> Result<()> {
         Choices { base: arguments.base.clone(), snapshot: arguments.snapshot, emulators, repository },
     )?;
     let layout = folder.join(LAYOUT);
-
     let found = present(&layout, &dist, &inputs);
     let is_old = found.is_some();
     let previous = Previous::of(&dist);
     let engine = if is_old && !arguments.load { None } else { Some(Engine::find(arguments.engine)?) };
     let record = match (found, &engine) {
-        (None, Some(engine)) => make(&dist, &inputs, Session::begin(engine, root)?, &lock)?,
+        (None, Some(engine)) => make(&dist, &inputs, Session::begin(engine, root)?, &lock, arguments.no_cache)?,
         (found, _) => found.expect("an engine was found for what is not there"),
     };
     let record = with_sbom(&dist, record)?;
@@ -166,7 +167,7 @@ fn present(layout: &Utf8Path, dist: &Dist, inputs: &Inputs) -> Option<ImageRecor
 }
 
 /// Builds in the engine, takes the image out of it in canonical form, and records it.
-fn make(dist: &Dist, inputs: &Inputs, session: Session, lock: &BuildLock) -> Result<ImageRecord> {
+fn make(dist: &Dist, inputs: &Inputs, session: Session, lock: &BuildLock, no_cache: bool) -> Result<ImageRecord> {
     dist.verify()?;
     let engine = &session.engine;
     let builder = Builder::of(engine)?;
@@ -174,7 +175,7 @@ fn make(dist: &Dist, inputs: &Inputs, session: Session, lock: &BuildLock) -> Res
     let partial = session.image("image");
     let scratch = Staging::new(&dist.folder.join("image-build"))?;
     let context = scratch.path().join("context");
-    let dockerfile = inputs.stage(&context, dist)?;
+    let dockerfile = inputs.stage(&context, dist, &session.label())?;
     let base = base(engine, inputs);
     let (pinned, snapshot) = match &base {
         Some(base) => (&base.pinned, inputs.choices.snapshot.unwrap_or(SnapshotOption::At(base.created))),
@@ -214,6 +215,8 @@ fn make(dist: &Dist, inputs: &Inputs, session: Session, lock: &BuildLock) -> Res
         arguments: &arguments,
         base: pinned,
         tag: &partial,
+        // Packages of today are others tomorrow.
+        may_use_cache: snapshot.is_some() && !no_cache,
         log: &lock.log,
     };
     let base_digest = builder.build(&build)?;

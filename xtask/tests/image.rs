@@ -17,6 +17,7 @@ use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use fakes::script::{Script, response};
+use serde_json::Value;
 
 /// Names the build to use and allows the minutes that a real image takes: the path of a `dist/<version>`.
 const DIST: &str = "XTASK_TEST_DIST";
@@ -284,19 +285,20 @@ fn what_engines_and_clocks_add_is_not_in_the_layout() {
     let save = format!("case $2 in save) /bin/cp {} \"$4\" ;; *) exit 1 ;; esac", saved.display());
     checkout
         .stub("docker", &docker("28.0.0", "linux/riscv64", ":").replace("image) exit 1", &format!("image) {save}")));
-    let base = layer(&[&DEBIAN[..], &[("etc/", ""), ("etc/old", "x"), ("usr/", "")]].concat(), 1);
+    let base = layer(&[&DEBIAN[..], &[("etc/", ""), ("etc/old", "x"), ("usr/", ""), ("usr/same", "s")]].concat(), 1);
     let rest = |time| [(); 4].map(|()| layer(&[("usr/", ""), ("usr/b", "b")], time));
     let make = |packages: Vec<u8>, time: u64| {
         archive(&saved, &[vec![base.clone(), packages], rest(time).into()].concat(), "riscv64");
         let output = checkout.image(&["--engine", "docker", "--json"]);
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         support::schema::must_match("what_engines_and_clocks_add_is_not_in_the_layout", "image", &output.stdout);
-        let report: serde_json::Value = serde_json::from_slice(&output.stdout).expect("is JSON");
+        let report: Value = serde_json::from_slice(&output.stdout).expect("is JSON");
         fs::remove_dir_all(checkout.0.join("dist/v0.32.2/image")).expect("is there");
         report["image"]["digest"].as_str().expect("has a digest").to_owned()
     };
-    let one =
-        layer(&[("etc/", ""), ("etc/.wh.old", ""), ("etc/hosts", ""), ("usr/a", "a"), ("usr/c", "c")], 1_800_000_000);
+    // As from overlay2 with its unchanged files, and as from containerd.
+    let one = [("etc/", ""), ("etc/.wh.old", ""), ("etc/hosts", ""), ("usr/a", "a"), ("usr/c", "c"), ("usr/same", "s")];
+    let one = layer(&one, 1_800_000_000);
     let other = layer(&[("usr/c", "c"), ("usr/a", "a"), ("etc/.wh.old", ""), ("etc/.wh.never", "")], 1_900_000_000);
     let first = make(one, 1_800_000_000);
     assert_eq!(make(other, 1_900_000_000), first);
@@ -323,14 +325,14 @@ fn the_sbom_of_the_image_is_written_and_recorded_and_made_again_if_it_is_lost() 
         let output = checkout.image(&["--engine", "docker", "--json"]);
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         support::schema::must_match("the_sbom_of_the_image", "image", &output.stdout);
-        let report: serde_json::Value = serde_json::from_slice(&output.stdout).expect("is JSON");
+        let report: Value = serde_json::from_slice(&output.stdout).expect("is JSON");
         report["image"]["sbom"].clone()
     };
     let path = checkout.0.join("dist/v0.32.2").join(IMAGE_SBOM);
     let recorded = make();
     assert_eq!(recorded["name"], IMAGE_SBOM);
     let text = fs::read_to_string(&path).expect("is there");
-    let document: serde_json::Value = serde_json::from_str(&text).expect("is JSON");
+    let document: Value = serde_json::from_str(&text).expect("is JSON");
     let git = document["packages"].as_array().expect("a list").iter().find(|package| package["name"] == "git");
     let git = git.expect("git is in the image");
     assert_eq!(git["licenseDeclared"], "GPL-2.0-or-later");
@@ -350,6 +352,31 @@ fn the_sbom_of_the_image_is_written_and_recorded_and_made_again_if_it_is_lost() 
     assert!(!output.status.success() && message.contains("no os-release file"), "{message}");
 }
 
+/// Packages of a dated snapshot are the same at every build, those of the day are not.
+#[test]
+fn packages_of_a_snapshot_are_taken_from_the_cache_of_buildx() {
+    let checkout = Checkout::new("cache");
+    let (saved, log) = (checkout.0.join("saved.tar"), checkout.0.join("log"));
+    let save = format!("image) case $2 in save) /bin/cp {} \"$4\" ;; *) exit 1 ;; esac", saved.display());
+    let with_buildx = docker("28.0.0", "linux/riscv64", &format!("echo \"$*\" >{}", log.display()));
+    let with_buildx = with_buildx.replace("image) exit 1", &save);
+    let classic = with_buildx.replace("version) echo 'github.com", "version) exit 1; echo 'github.com");
+    let classic = format!("case $1 in build) echo \"$*\" >{}; exit ;; esac; {classic}", log.display());
+    archive(&saved, &[(); 6].map(|()| layer(&DEBIAN, 1)), "riscv64");
+    let uses_cache = |stub: &str, arguments: &[&str]| {
+        checkout.stub("docker", stub);
+        let _ = fs::remove_dir_all(checkout.0.join("dist/v0.32.2/image"));
+        let output = checkout.image(&[&["--engine", "docker"], arguments].concat());
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        !fs::read_to_string(&log).expect("docker was called").contains("--no-cache")
+    };
+    let dated = ["--snapshot", "2026-08-04"];
+    assert!(uses_cache(&with_buildx, &dated));
+    assert!(!uses_cache(&with_buildx, &["--snapshot", "2026-08-04", "--no-cache"]));
+    assert!(!uses_cache(&with_buildx, &["--snapshot", "none"]));
+    assert!(!uses_cache(&classic, &dated), "its cache is images");
+}
+
 #[test]
 fn the_labels_name_the_repository_that_builds() {
     let checkout = Checkout::new("labels");
@@ -362,7 +389,7 @@ fn the_labels_name_the_repository_that_builds() {
         let output = checkout.image(&[&["--engine", "docker", "--json"], arguments].concat());
         let stderr = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "{stderr}");
-        let report: serde_json::Value = serde_json::from_slice(&output.stdout).expect("is JSON");
+        let report: Value = serde_json::from_slice(&output.stdout).expect("is JSON");
         assert_eq!(report["unchanged"], !is_new, "{arguments:?}");
         fs::read_to_string(&log).expect("docker was called")
     };
@@ -394,9 +421,10 @@ fn a_real_engine_makes_the_same_image_twice_and_then_nothing() {
         fs::copy(entry.path(), dist_copy.join(entry.file_name())).expect("can be copied");
     }
     let make = |unchanged: bool| {
-        let output = xtask(root(), &["--json", "--dist", dist_copy.to_str().expect("is text")]).output().expect("runs");
+        let arguments = ["--json", "--no-cache", "--dist", dist_copy.to_str().expect("is text")];
+        let output = xtask(root(), &arguments).output().expect("runs");
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        let report: serde_json::Value = serde_json::from_slice(&output.stdout).expect("is JSON");
+        let report: Value = serde_json::from_slice(&output.stdout).expect("is JSON");
         assert_eq!(report["unchanged"], unchanged);
         report["image"]["digest"].as_str().expect("has a digest").to_owned()
     };
@@ -409,6 +437,56 @@ fn a_real_engine_makes_the_same_image_twice_and_then_nothing() {
     let left: Vec<_> = fs::read_dir(&dist_copy).expect("lists").flatten().map(|entry| entry.file_name()).collect();
     assert!(left.iter().all(|name| !name.to_string_lossy().contains("partial")), "leaves {left:?}");
     fs::remove_dir_all(&folder).expect("can be removed");
+}
+
+/// The image of another ref: its programs are others, and Debian's packages are those of the image before. Takes a
+/// minute if the engine has had no image yet.
+#[test]
+fn the_image_of_another_ref_costs_its_own_files_alone() {
+    let Some(dist) = real_dist() else { return };
+    let buildx = |arguments: &[&str]| {
+        let output = Command::new("docker").arg("buildx").args(arguments).output().ok()?;
+        output.status.success().then(|| String::from_utf8_lossy(&output.stdout).into_owned())
+    };
+    if buildx(&["version"]).is_none() {
+        return support::skip("image", "docker has no buildx here");
+    }
+    let folder = support::Scratch::new("another-ref");
+    let image_of = |name: &str, tail: &[u8]| {
+        let copy = folder.path().join(name);
+        fs::create_dir(&copy).expect("can be made");
+        for entry in fs::read_dir(&dist).expect("the build is there").flatten().filter(|entry| entry.path().is_file()) {
+            fs::copy(entry.path(), copy.join(entry.file_name())).expect("can be copied");
+        }
+        let program = [fs::read(copy.join("buildctl")).expect("is there"), tail.to_vec()].concat();
+        fs::write(copy.join("buildctl"), &program).expect("can be written");
+        let record = copy.join("metadata.json");
+        let mut metadata: Value = serde_json::from_slice(&fs::read(&record).expect("is there")).expect("is JSON");
+        let files = metadata["files"].as_array_mut().expect("a list");
+        let recorded = files.iter_mut().find(|file| file["name"] == "buildctl").expect("is recorded");
+        (recorded["sha256"], recorded["size_bytes"]) = (support::image::hex(&program).into(), program.len().into());
+        fs::write(&record, metadata.to_string()).expect("can be written");
+        let arguments = ["--json", "--engine", "docker", "--dist", copy.to_str().expect("is text")];
+        let output = xtask(root(), &arguments).output().expect("runs");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let report: Value = serde_json::from_slice(&output.stdout).expect("is JSON");
+        let digest = report["image"]["digest"].as_str().expect("has a digest").trim_start_matches("sha256:");
+        let manifest = fs::read(copy.join("image/blobs/sha256").join(digest)).expect("is there");
+        let manifest: Value = serde_json::from_slice(&manifest).expect("is JSON");
+        manifest["layers"].as_array().expect("layers").clone()
+    };
+    // A step that is done, and not taken from the cache, makes a record of its own.
+    let installations = || {
+        let records = buildx(&["du", "--verbose"]).expect("buildx answers");
+        records.lines().filter(|line| line.starts_with("Description:") && line.contains("apt-get")).count()
+    };
+    let one = image_of("one", &[]);
+    let before = installations();
+    let other = image_of("other", b"\n");
+    assert_eq!((before > 0, installations()), (true, before), "apt ran again");
+    let (last, same) = one.split_last().expect("has layers");
+    assert_eq!(other[..same.len()], *same);
+    assert_ne!(other.last(), Some(last));
 }
 
 /// The build to make an image of, or the reason why there is none, on standard error.

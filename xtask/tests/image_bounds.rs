@@ -17,7 +17,7 @@ use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
-use fakes::sample_image::{ENTRYPOINT, LOADER, RISCV, config, elf};
+use fakes::sample_image::{ENTRYPOINT, LOADER, RISCV, config, elf, good, layer};
 use flate2::Compression;
 use serde_json::{Value, json};
 use tar::EntryType;
@@ -211,6 +211,191 @@ fn compressed_content() {
     let mut program = [header(30 << 20), elf(RISCV, Some(LOADER), &["libc.so.6"])].concat();
     program.resize((30 << 20) + 512, 0);
     assert_bounded("programs of 30 MB", "bytes", |folder| bomb(folder, &[], &program, 400));
+}
+
+/// An image of the good layer with this blob over it, which unpacks to `tar`.
+fn image_of_blob(folder: &Path, media_type: &str, packed: &[u8], tar: &[u8]) {
+    let lower = layer(&good());
+    let layers = [blob(folder, LAYER_TYPE, &gzip(&lower)), blob(folder, media_type, packed)];
+    let diff_ids = [&lower[..], tar].map(|tar| format!("sha256:{}", support::image::hex(tar)));
+    let config = config(&ENTRYPOINT, &diff_ids).to_string();
+    let config = blob(folder, "application/vnd.oci.image.config.v1+json", config.as_bytes());
+    layout_of_layers(folder, &config, &layers);
+}
+
+#[test]
+fn compressed_blobs() {
+    let tar = layer(&[]);
+    assert_bounded("a million members of gzip", "", |folder| {
+        let nothing = gzip(&[]);
+        image_of_blob(folder, LAYER_TYPE, &[nothing.repeat(1_000_000), gzip(&tar)].concat(), &tar);
+    });
+    let refused = |name: &str, media_type: &str, packed: &[u8], why: &str| {
+        let scratch = Scratch::new("bounds");
+        image_of_blob(scratch.path(), media_type, packed, &tar);
+        let messages = verify(name, scratch.path());
+        assert!(messages.contains("error") && messages.contains(why), "{name}: {messages:.2000}");
+    };
+    // RFC 1952: a header with a name (FLG.FNAME) that has no end.
+    let endless_name = [&[0x1f, 0x8b, 8, 8, 0, 0, 0, 0, 0, 255][..], &vec![b'n'; 100 << 20]].concat();
+    refused("an endless name in gzip", LAYER_TYPE, &endless_name, "layer 2 of 2");
+    // RFC 8878, 3.1.1.1.2: a window descriptor of 0xb0 is 1 << (10 + 22) bytes; the block is of zeros, run-length coded.
+    let zstd = [0x28, 0xb5, 0x2f, 0xfd, 0x00, 0xb0, 0x03, 0x00, 0x10, 0x00];
+    refused("a window of 4 GiB", "application/vnd.oci.image.layer.v1.tar+zstd", &zstd, "zstd");
+    refused("zstd called gzip", LAYER_TYPE, &zstd, "layer 2 of 2");
+    refused("gzip cut short", LAYER_TYPE, &gzip(&tar)[..20], "layer 2 of 2");
+    refused("gzip with something behind it", LAYER_TYPE, &[gzip(&tar), vec![1; 1000]].concat(), "layer 2 of 2");
+    // Image specification, "Non-Distributable Layers": the content is elsewhere.
+    let scratch = Scratch::new("bounds");
+    let folder = scratch.path();
+    image_of_blob(folder, "application/vnd.oci.image.layer.nondistributable.v1.tar+gzip", &gzip(&tar), &tar);
+    fs::remove_file(folder.join("blobs/sha256").join(support::image::hex(&gzip(&tar)))).expect("is there");
+    let messages = verify("a foreign layer", folder);
+    assert!(messages.contains("is missing"), "{messages}");
+}
+
+/// Numbers in headers of tar that a reader may add to others.
+#[test]
+fn numbers_of_members() {
+    let refused = |name: &str, why: &str, change: &dyn Fn(&mut tar::Header)| {
+        let scratch = Scratch::new("bounds");
+        image(scratch.path(), |layer| {
+            let mut header = tar::Header::new_gnu();
+            header.set_path("usr/lib/x").expect("fits");
+            header.set_mode(0o755);
+            header.set_size(0);
+            change(&mut header);
+            header.set_cksum();
+            layer.write(header.as_bytes());
+            layer.file("usr/lib/y");
+        });
+        let messages = verify(name, scratch.path());
+        assert!(messages.contains("error") && messages.contains(why), "{name}: {messages:.2000}");
+    };
+    // GNU's base-256: the first byte is 0x80, or 0xff for a negative number.
+    let size = |bytes: [u8; 12]| move |header: &mut tar::Header| header.as_old_mut().size = bytes;
+    refused("a negative size", "layer 2 of 2", &size([0xff; 12]));
+    refused("a size of 2^64 - 1", "layer 2 of 2", &size([0x80, 0, 0, 0, 255, 255, 255, 255, 255, 255, 255, 255]));
+    refused("a size of 2^63", "layer 2 of 2", &size([0x80, 0, 0, 0, 0x80, 0, 0, 0, 0, 0, 0, 0]));
+    refused("a size of 2^95", "layer 2 of 2", &size([0x80, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255]));
+    refused("a size that is no number", "layer 2 of 2", &size(*b"zzzzzzzzzzzz"));
+    refused("a sparse file", "sparse", &|header| header.set_entry_type(EntryType::GNUSparse));
+    refused("an unknown type", "tar type", &|header| header.set_entry_type(EntryType::new(b'Z')));
+    refused("a device without a number", "layer 2 of 2", &|header| {
+        header.set_entry_type(EntryType::Char);
+        header.as_gnu_mut().expect("is GNU's").dev_major = *b"zzzzzzzz";
+    });
+    let pax = |name: &str, record: &'static str, why: &'static str| {
+        let scratch = Scratch::new("bounds");
+        image(scratch.path(), |layer| {
+            layer.member(EntryType::XHeader, "x", "", record.as_bytes());
+            layer.file("usr/lib/x");
+        });
+        let messages = verify(name, scratch.path());
+        assert!(messages.contains("error") && messages.contains(why), "{name}: {messages:.2000}");
+    };
+    pax("a PAX size that is negative", "11 size=-1\n", "malformed number");
+    pax("a PAX size that is another", "13 size=1000\n", "two different sizes");
+    pax("a sparse file of PAX", "22 GNU.sparse.major=1\n", "sparse");
+    assert_layer_bounded("a PAX header of 100 MB", "headers of a member", |layer| {
+        layer.member(EntryType::XHeader, "x", "", &vec![b'9'; 100 << 20]);
+    });
+}
+
+#[test]
+fn links_and_whiteouts() {
+    let refused = |name: &str, why: &str, fill: &dyn Fn(&mut Layer)| {
+        let scratch = Scratch::new("bounds");
+        image(scratch.path(), fill);
+        let messages = verify(name, scratch.path());
+        assert!(messages.contains("error") && messages.contains(why), "{name}: {messages:.2000}");
+    };
+    let hard = |layer: &mut Layer, name: &str, target: &str| layer.member(EntryType::Link, name, target, &[]);
+    refused("a hard link to a whiteout", "is no file before it", &|layer| {
+        layer.file("usr/bin/.wh.tini");
+        hard(layer, "usr/bin/t", "usr/bin/.wh.tini");
+    });
+    refused("a hard link to what a whiteout hides", "is no file before it", &|layer| {
+        layer.file("usr/bin/.wh.tini");
+        hard(layer, "usr/bin/t", "usr/bin/tini");
+    });
+    refused("a hard link to itself", "is no file before it", &|layer| hard(layer, "usr/lib/x", "usr/lib/x"));
+    refused("a hard link to a directory", "is no file before it", &|layer| hard(layer, "usr/lib/x", "usr/bin"));
+    refused("10,000 directories in each other", "is not a path", &|layer| layer.long(&"d/".repeat(10_000)));
+    let chain = |length: u32| {
+        move |layer: &mut Layer| {
+            layer.file("usr/sbin/.wh.docker-init");
+            for number in 1..length {
+                let (name, target) = (format!("opt/{number}"), format!("/opt/{}", number + 1));
+                layer.member(EntryType::Symlink, &name, &target, &[]);
+            }
+            layer.member(EntryType::Symlink, &format!("opt/{length}"), "/usr/bin/tini", &[]);
+            layer.member(EntryType::Symlink, "usr/sbin/docker-init", "/opt/1", &[]);
+        }
+    };
+    // `/sbin` and `docker-init` are links too, so 38 more make the 40 that Linux follows.
+    for (length, expected) in [(38, " passed, 0 failed"), (39, "leads in a circle")] {
+        let scratch = Scratch::new("bounds");
+        image(scratch.path(), chain(length));
+        let messages = verify(&format!("{length} links to tini"), scratch.path());
+        assert!(messages.contains(expected), "{length}: {messages:.3000}");
+    }
+    for (kind, name) in [(EntryType::Char, "device"), (EntryType::Fifo, "pipe")] {
+        let scratch = Scratch::new("bounds");
+        image(scratch.path(), |layer| {
+            for path in ["usr/bin/tini", "usr/sbin/docker-init", "usr/bin/entrypoint", "usr/sbin/runc"] {
+                layer.member(kind, path, "", &[]);
+            }
+        });
+        let messages = verify(name, scratch.path());
+        for check in ["tini-present", "docker-init-link", "entrypoint-script", "runc"] {
+            assert!(messages.lines().last().is_some_and(|last| last.contains(check)), "{name}: {messages:.3000}");
+        }
+    }
+}
+
+#[test]
+fn many_platforms_and_words() {
+    let judged = |name: &str, fill: &dyn Fn(&Path)| assert_bounded(name, "", fill);
+    judged("an index of 10,000 platforms", &|folder| {
+        image(folder, |_| {});
+        let index: Value =
+            serde_json::from_slice(&fs::read(folder.join("index.json")).expect("is there")).expect("JSON");
+        let digest = index["manifests"][0]["digest"].as_str().expect("a digest").trim_start_matches("sha256:");
+        let inner = fs::read(folder.join("blobs/sha256").join(digest)).expect("is there");
+        let mut inner: Value = serde_json::from_slice(&inner).expect("JSON");
+        let mut other = inner["manifests"][1].clone();
+        let manifests = inner["manifests"].as_array_mut().expect("a list");
+        for number in 0..9_990 {
+            other["platform"] = json!({ "os": "linux", "architecture": format!("a{number}") });
+            other["digest"] = json!(format!("sha256:{number:064x}"));
+            manifests.push(other.clone());
+        }
+        fs::write(folder.join("index.json"), inner.to_string()).expect("is written");
+    });
+    let configured = |name: &str, change: &dyn Fn(&mut Value)| {
+        judged(name, &|folder| {
+            let mut config = config(&ENTRYPOINT, &[]);
+            change(&mut config);
+            image_of_layers(
+                folder,
+                config,
+                vec![|layer: &mut Layer| {
+                    layer.member(
+                        EntryType::Regular,
+                        "etc/passwd",
+                        "",
+                        "u:x:1:1::/:/bin/sh\n".repeat(5_000_000).as_bytes(),
+                    );
+                }],
+            );
+        });
+    };
+    configured("a million variables", &|config| config["config"]["Env"] = json!(vec!["a"; 1_000_000]));
+    configured("a user by name and 95 MB of users", &|config| config["config"]["User"] = json!("u"));
+    configured("a deep list that is not read", &|config| {
+        config["extra"] = (0..100).fold(json!([]), |inner, _| json!([inner]));
+    });
 }
 
 #[test]

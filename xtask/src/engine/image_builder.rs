@@ -18,6 +18,8 @@ use crate::os::terminal::{Progress, Unit, note};
 /// An emulated build takes minutes, one on a slow board an hour.
 const BUILD_LIMIT: Duration = Duration::from_secs(3 * 60 * 60);
 const PLATFORM: &str = "linux/riscv64";
+/// The build arguments that name images.
+const FROM: [&str; 2] = ["BASE", "EMULATORS"];
 
 /// What kernel and engine need to run riscv64 programs on another processor.
 const EMULATION_FIX: &str = "docker run --privileged --rm tonistiigi/binfmt --install riscv64\n\
@@ -52,6 +54,9 @@ pub struct Build<'a> {
     pub base: &'a ImageName,
     /// Name that the image gets in the engine.
     pub tag: &'a str,
+    /// Whether steps that were done before may be taken from the cache of buildx. The other builders keep their cache as
+    /// images, and a run leaves none in the engine.
+    pub may_use_cache: bool,
     /// File for the whole output of a failed build.
     pub log: &'a Utf8Path,
 }
@@ -115,7 +120,7 @@ impl<'a> Builder<'a> {
         Ok(platforms.flat_map(|list| list.split(',')).any(|name| name.trim().trim_end_matches('*') == PLATFORM))
     }
 
-    /// Builds for linux/riscv64 with the newest base and nothing from a cache, and returns the
+    /// Builds for linux/riscv64 with the newest base, and returns the
     /// digest that the base's name refers to, if the builder reports it: that of the index of all platforms, if there
     /// is one.
     ///
@@ -131,7 +136,7 @@ impl<'a> Builder<'a> {
                 done = step;
             }
         };
-        let output = self.build_run(build).follow(None, |event| {
+        let output = self.build_run(build)?.follow(None, |event| {
             match event {
                 Event::Line(line) => take(line, &mut progress),
                 Event::Piece(piece) => {
@@ -148,12 +153,31 @@ impl<'a> Builder<'a> {
         Ok(named.or(from).or_else(|| self.base_digest(build.base)))
     }
 
-    fn build_run(&self, build: &Build<'_>) -> Run {
+    /// The arguments of the build. podman names its working containers after the images that a build starts from, and
+    /// leaves them if the build is ended: so it gets these images under names with the id that the build's tag has.
+    fn set_arguments(&self, build: &Build<'_>) -> Result<Vec<String>> {
+        let set = |(name, value): &(&str, &str)| {
+            let is_image = FROM.contains(name) && !value.is_empty();
+            if self.method != Method::Podman || !is_image {
+                return Ok(format!("--build-arg={name}={value}"));
+            }
+            let (repository, id) = build.tag.rsplit_once(':').context("the name of the image has no tag")?;
+            let own_name = format!("{repository}-{}-{id}:{id}", name.to_lowercase());
+            self.engine.run(run!("pull --quiet --platform {PLATFORM} {value}")).limit(BUILD_LIMIT).read()?;
+            self.engine.run(run!("tag {value} {own_name}")).read()?;
+            Ok(format!("--build-arg={name}={own_name}"))
+        };
+        build.arguments.iter().map(set).collect()
+    }
+
+    fn build_run(&self, build: &Build<'_>) -> Result<Run> {
         let Build { context, dockerfile, tag, .. } = build;
-        let set = build.arguments.iter().map(|(name, value)| format!("--build-arg={name}={value}"));
-        let fixed = ["--no-cache", "--platform", PLATFORM, "--file", dockerfile.as_str()].map(str::to_owned);
+        let set = self.set_arguments(build)?;
+        let uses_cache = build.may_use_cache && matches!(self.method, Method::Buildx { .. });
+        let cache = (!uses_cache).then(|| "--no-cache".to_owned());
+        let fixed = ["--platform", PLATFORM, "--file", dockerfile.as_str()].map(str::to_owned);
         let last = ["--tag", tag, context.as_str()].map(str::to_owned);
-        let build_arguments: Vec<String> = fixed.into_iter().chain(set).chain(last).collect();
+        let build_arguments: Vec<String> = cache.into_iter().chain(fixed).chain(set).chain(last).collect();
         let run = match &self.method {
             Method::Buildx { name, .. } => {
                 let own = run!("buildx build --builder {name} --load --progress plain --pull {build_arguments...}");
@@ -164,9 +188,9 @@ impl<'a> Builder<'a> {
                 let own = run!("build --rm --force-rm --pull {build_arguments...}");
                 self.engine.run(own).env("DOCKER_BUILDKIT", "0")
             }
-            Method::Podman => self.engine.run(run!("build --force-rm --pull=always {build_arguments...}")),
+            Method::Podman => self.engine.run(run!("build --force-rm --pull=never {build_arguments...}")),
         };
-        run.limit(BUILD_LIMIT)
+        Ok(run.limit(BUILD_LIMIT))
     }
 
     fn explain(&self, output: &Output, build: &Build<'_>) -> String {

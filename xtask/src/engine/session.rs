@@ -1,5 +1,6 @@
-//! What one run makes in an engine. Every container carries the run's id in a label; images, builders and their
-//! volumes, which cannot, carry it in their names. All of it is removed when the run ends, by a signal too.
+//! What one run makes in an engine. Every container, and every image of a build's steps, carries the run's id in a
+//! label; other images, builders and their volumes, which cannot, carry it in their names. All of it is removed when
+//! the run ends, by a signal too.
 //!
 //! What a run leaves that was killed outright, the next one removes. That a run still lives is not guessed from a
 //! process id, which another machine or container does not know and which is used again: the run holds a lock on a
@@ -12,7 +13,7 @@ use std::fs::{self, File};
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result, anyhow, bail};
 use camino::{Utf8Path, Utf8PathBuf};
 use ring::rand::{SecureRandom, SystemRandom};
 
@@ -22,7 +23,7 @@ use crate::os::process::{Run, run};
 use crate::os::terminal::note;
 use crate::os::{files, host};
 
-/// On every container of a run, with the run's id.
+/// On every container of a run and on what its builds make, with the run's id.
 const LABEL: &str = "io.github.gounthar.xtask";
 /// How the names of all images begin.
 const IMAGES: &str = "localhost/xtask-";
@@ -30,6 +31,9 @@ const IMAGES: &str = "localhost/xtask-";
 const FOLDER: &str = "docker-for-riscv64/runs";
 /// A daemon that does not end on its own is killed after ten seconds.
 const REMOVE_LIMIT: Duration = Duration::from_secs(60);
+/// How often it is looked for what appears after a signal, and how long apart.
+const LOOKS: u32 = 10;
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
 /// The part of an engine that this run uses. Everything in it is removed on drop.
 #[derive(Debug)]
@@ -65,7 +69,7 @@ impl Session {
         Ok(Self { engine, id, file, _cleanup: Cleanup::announce() })
     }
 
-    /// The label of a container, as `--label` takes it.
+    /// The label of a container or an image, as `--label` and a Dockerfile take it.
     pub fn label(&self) -> String {
         format!("{LABEL}={}", self.id)
     }
@@ -81,10 +85,30 @@ impl Session {
     }
 }
 
+impl Session {
+    /// After a signal, until nothing more appears: docker's older builder finishes or removes the step whose client is
+    /// gone, and refuses meanwhile to remove its container.
+    fn remove_everything(&self) -> Result<()> {
+        let remove = || self.engine.remove_all_of(&self.id);
+        let mut last = remove();
+        if interrupt::received().is_none() {
+            return last.map(|_| ());
+        }
+        for _ in 0..LOOKS {
+            std::thread::sleep(LOOK_AGAIN);
+            last = remove();
+            if last.as_ref().is_ok_and(|removed| *removed == Removed::default()) {
+                return Ok(());
+            }
+        }
+        last.and_then(|_| bail!("the engine goes on building"))
+    }
+}
+
 impl Drop for Session {
     fn drop(&mut self) {
         // The file stays if something cannot be removed now: the next run tries again.
-        if self.engine.remove_all_of(&self.id).is_ok() {
+        if self.remove_everything().is_ok() {
             let _ = fs::remove_file(&self.file);
         }
         // A command that outlives its killed run has had time to end.
@@ -179,15 +203,27 @@ impl Engine {
         let (label, name) = (format!("label={LABEL}={id}"), format!("name=-{id}"));
         let mut containers = list(run!("ps --all --quiet --filter {label}"))?;
         containers.extend(list(run!("ps --all --quiet --filter {name}"))?);
+        if self.kind == Kind::Podman {
+            // Those of builds are listed whatever the filter is.
+            let format = "{{.Names}}";
+            let all = list(run!("ps --all --external --format {format}"))?;
+            containers.extend(all.into_iter().filter(|name| name.contains(&format!("-{id}-working-container"))));
+        }
         containers.sort();
         containers.dedup();
         remove(run!("rm --force --volumes"), &containers)?;
         let volumes = list(run!("volume ls --quiet --filter {name}"))?;
         remove(run!("volume rm --force"), &volumes)?;
+        // A killed build leaves the image of its last step without a name; those before it go with it, and so do podman's
+        // containers of them.
+        let mut steps = list(run!("images --quiet --filter {label}"))?;
+        steps.dedup();
+        remove(run!("image rm --force"), &steps)?;
         let format = "{{.Repository}}:{{.Tag}}";
         let mut images = list(run!("images --format {format}"))?;
         images.retain(|image| image.starts_with(IMAGES) && image.ends_with(&format!(":{id}")));
         remove(run!("image rm --force"), &images)?;
+        images.extend(steps);
         Ok(Removed { containers: containers.len(), volumes: volumes.len(), images: images.len() })
     }
 }

@@ -29,6 +29,19 @@ pub fn without_emulators(text: &str) -> String {
     text.lines().filter(is_kept).map(|line| format!("{line}\n")).collect()
 }
 
+/// The same Dockerfile with a label at the beginning of its last stage: builders that make an image of each step give
+/// the label to all of these images, and to the containers in which they run the steps.
+pub fn labelled(text: &str, label: &str) -> String {
+    let last = text.lines().filter(|line| line.starts_with("FROM ")).count();
+    let mut stages = 0;
+    let label_after = |line: &str| {
+        stages += usize::from(line.starts_with("FROM "));
+        let is_there = line.starts_with("FROM ") && stages == last;
+        if is_there { format!("{line}\nLABEL {label}\n") } else { format!("{line}\n") }
+    };
+    text.lines().map(label_after).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -37,6 +50,11 @@ mod tests {
     fn continued_lines_and_comments_are_read_as_the_builder_reads_them() {
         let text = "ARG A=x\nFROM x AS one\nRUN first\nFROM ${A}\n# RUN not\nRUN a \\\n  # in between\n  && b\nENV C=d\nCOPY e f\n";
         assert_eq!(layers(text), ["RUN a && b", "COPY e f"]);
+    }
+
+    #[test]
+    fn the_label_comes_before_every_step() {
+        assert_eq!(labelled("FROM x AS y\nFROM ${B}\nRUN a\n", "l=1"), "FROM x AS y\nFROM ${B}\nLABEL l=1\nRUN a\n");
     }
 
     #[test]

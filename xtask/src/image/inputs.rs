@@ -20,7 +20,7 @@ const DOCKERFILE: &str = "Dockerfile.buildkit-riscv64";
 /// Files of the checkout that the Dockerfile copies.
 const SCRIPTS: [&str; 2] = ["image/entrypoint", "image/buildctl-daemonless.sh"];
 /// Increased when the same files would make another layout: other layers, compression or manifest.
-const FORM: &str = "3";
+const FORM: &str = "4";
 
 /// See the file's head.
 #[derive(Debug)]
@@ -71,8 +71,9 @@ impl Inputs {
         Ok(Self { digest, choices, instructions, dockerfile, scripts })
     }
 
-    /// Writes the context, with the same paths as in a checkout with its `dist/`. Returns the Dockerfile.
-    pub fn stage(&self, context: &Utf8Path, dist: &Dist) -> Result<Utf8PathBuf> {
+    /// Writes the context, with the same paths as in a checkout with its `dist/`. Returns the Dockerfile, in which all
+    /// steps carry `label`: it is not in the layout.
+    pub fn stage(&self, context: &Utf8Path, dist: &Dist, label: &str) -> Result<Utf8PathBuf> {
         let epoch = dist.record.source.source_date_epoch;
         let commands = Utf8Path::new("dist").join(dist.record.source.version.to_string());
         for folder in [Utf8Path::new("image"), &commands] {
@@ -89,7 +90,8 @@ impl Inputs {
             files::set_mode_and_time(&path, MODE_PROGRAM, time_of(epoch, &file.sha256))?;
         }
         let path = context.join(DOCKERFILE);
-        fs::write(&path, &self.dockerfile).with_context(|| format!("cannot write {path}"))?;
+        fs::write(&path, dockerfile::labelled(&self.dockerfile, label))
+            .with_context(|| format!("cannot write {path}"))?;
         Ok(path)
     }
 }

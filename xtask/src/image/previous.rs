@@ -54,7 +54,7 @@ impl Previous {
             reasons.extend(versions(&self.packages, &new.packages));
         }
         if reasons.is_empty() {
-            reasons.push("the Dockerfile, a script or a label is another".to_owned());
+            reasons.push("the Dockerfile, a script, a label or the form of the layers is another".to_owned());
         }
         format!("this is another image than {}: {}", old_record.digest, reasons.join("; "))
     }
@@ -119,7 +119,7 @@ mod tests {
     fn what_is_the_same_is_not_said_and_much_is_counted() {
         let old = previous(&[]);
         assert_eq!(old.differs_from("/".into(), &old.record), None);
-        expect!["this is another image than sha256:e2e2e2e2e2e2e2e2e2e2e2e2e2e2e2e2e2e2e2e2e2e2e2e2e2e2e2e2e2e2e2e2: the Dockerfile, a script or a label is another"].assert_eq(&old.differences(&previous(&[])));
+        expect!["this is another image than sha256:e2e2e2e2e2e2e2e2e2e2e2e2e2e2e2e2e2e2e2e2e2e2e2e2e2e2e2e2e2e2e2e2: the Dockerfile, a script, a label or the form of the layers is another"].assert_eq(&old.differences(&previous(&[])));
         let many: Vec<(&str, &str)> = ["a", "b", "c", "d", "e", "f", "g"].map(|name| (name, "1")).into();
         expect!["this is another image than sha256:e2e2e2e2e2e2e2e2e2e2e2e2e2e2e2e2e2e2e2e2e2e2e2e2e2e2e2e2e2e2e2e2: without z 1; with a 1; with b 1; with c 1; with d 1; 3 more packages"].assert_eq(&previous(&[("z", "1")]).differences(&previous(&many)));
     }

@@ -139,7 +139,7 @@ impl Rebuild<'_> {
         let emulators = image.emulators.as_ref().map_or("none", oci::image_name::ImageName::as_str);
         let (program, folder, repository) = (this_program()?, self.folder, self.repository.to_string());
         let inputs = ["--base", &base, "--snapshot", &snapshot, "--emulators", emulators, "--repo", &repository];
-        let made: Imaged = self.task(run!("{program} image --dist {folder} {inputs...} --json"))?;
+        let made: Imaged = self.task(run!("{program} image --dist {folder} --no-cache {inputs...} --json"))?;
         Ok(made.image)
     }
 

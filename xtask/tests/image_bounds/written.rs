@@ -44,6 +44,9 @@ impl Layer {
         header.set_entry_type(kind);
         header.set_mode(0o755);
         header.set_size(content.len() as u64);
+        if kind == EntryType::Char {
+            header.set_device_major(1).and_then(|()| header.set_device_minor(3)).expect("is GNU's");
+        }
         header.as_old_mut().name[..name.len()].copy_from_slice(name.as_bytes());
         header.as_old_mut().linkname[..link.len()].copy_from_slice(link.as_bytes());
         header.set_cksum();
@@ -62,7 +65,7 @@ impl Layer {
         self.file("long");
     }
 
-    fn write(&mut self, bytes: &[u8]) {
+    pub fn write(&mut self, bytes: &[u8]) {
         self.0.write_all(bytes).expect("is written");
     }
 }

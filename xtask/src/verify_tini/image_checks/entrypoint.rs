@@ -22,6 +22,15 @@ pub fn entrypoint(execution: &Execution, start: &Start<'_>) -> Check {
     let Some((first, words)) = execution.entrypoint().split_first().filter(|(first, _)| is_tini(first, start)) else {
         return Check::fail(name, format!("{shown}, not {expected}"));
     };
+    if let Some(folder) = start.relative_folder(first) {
+        return Check::fail(
+            name,
+            format!(
+                "{shown}: {first} is found in {folder:?}, a relative directory of PATH, and runc refuses that (`cannot run \
+                 executable found relative to current directory`); set an absolute PATH in the Dockerfile"
+            ),
+        );
+    }
     let words = match after_options(words) {
         Ok(words) => words,
         Err(why) => return Check::fail(name, format!("{shown}: {why}; it should be {expected}")),

@@ -127,6 +127,17 @@ impl Start<'_> {
         self.program(&place, node, Unknown::ForShell, left).map(drop)
     }
 
+    /// The directory of PATH in which a program is found, if that is relative. runc does not start a program so.
+    /// Source: Go, `os/exec`, `ErrDot`.
+    pub fn relative_folder(&self, name: &str) -> Option<&str> {
+        // What is found at all is found within the limit of a search.
+        if name.contains('/') || self.find(name).is_err() {
+            return None;
+        }
+        let found = self.search.split(':').find(|folder| self.tree.find_program(folder, name).is_some());
+        found.filter(|folder| !folder.starts_with('/'))
+    }
+
     /// An executable file, by path, or by name on the image's PATH.
     pub fn find(&self, name: &str) -> Result<(String, &Node), String> {
         if name.contains('/') {

@@ -117,6 +117,24 @@ fn an_entrypoint_of_tini_alone_is_caught_with_the_reason() {
     assert!(name == "entrypoint" && evidence.contains("becomes an argument of buildkitd"), "{evidence}");
 }
 
+/// As Docker Engine 20.10 and 28.5 answered, with runc 1.1.5 and 1.3.6.
+#[test]
+fn tini_by_its_name_needs_an_absolute_path() {
+    let config = |path: &str| {
+        let mut config = config(&["tini", "--", "/usr/bin/entrypoint"], &[]);
+        config["config"]["Env"][0] = format!("PATH={path}").into();
+        config
+    };
+    for relative in ["usr/bin:/usr/sbin:/usr/bin", "./usr/bin:/usr/sbin"] {
+        let (failed, evidence) = failure(&good(), config(relative));
+        assert!(failed == "entrypoint" && evidence.contains("relative to current directory"), "{failed}: {evidence}");
+    }
+    let passes = |path| run_checks(&good(), config(path)).iter().all(|check| check.verdict == Verdict::Pass);
+    assert!(
+        passes("/usr/sbin:/usr/bin") && passes("/usr/sbin:/usr/bin:usr/bin") && passes("nothing:/usr/sbin:/usr/bin")
+    );
+}
+
 #[test]
 fn a_wrong_command_environment_or_platform_is_caught() {
     let other = |pointer: &str, value: serde_json::Value| {

@@ -115,7 +115,7 @@ impl FileTree {
                     rest.extend(parts(target));
                     let ahead: Vec<&str> = at.iter().chain(rest.iter().rev()).map(String::as_str).collect();
                     way.push(format!("/{}", ahead.join("/")));
-                    if way.len() > SYMLINKS {
+                    if way.len() > 1 + SYMLINKS {
                         return Err(DeadEnd::Loop(way));
                     }
                 }

@@ -9,7 +9,7 @@ use camino::Utf8Path;
 use flate2::{Compression, GzBuilder};
 use tar::EntryType;
 
-use crate::digest::{Digest, HashingWriter, copy};
+use crate::digest::{Digest, HashingReader, HashingWriter, copy};
 use crate::layer::canonical::{Entry, Kind};
 use crate::layer::members::{self, ATTRIBUTE, Member};
 use crate::limits::MEMBERS;
@@ -22,9 +22,17 @@ const LEVEL: u32 = 6;
 pub fn read(layer: &Utf8Path) -> Result<Vec<Entry>> {
     let file = File::open(layer).with_context(|| format!("cannot open {layer}"))?;
     let mut entries = Vec::new();
-    let each = |member: Member, _: &mut dyn Read| {
+    let each = |member: Member, content: &mut dyn Read| {
         let kind = match member.kind {
-            members::Kind::File => Kind::File { size_bytes: member.size_bytes, offset_bytes: member.offset_bytes },
+            members::Kind::File => {
+                let (path, size_bytes) = (&member.path, member.size_bytes);
+                let read = HashingReader::new(content).finish();
+                let (read_bytes, sha256) = read.map_err(|error| format!("{path} cannot be read: {error}"))?;
+                if read_bytes < size_bytes {
+                    return Err(format!("{path} is cut short: {read_bytes} of {size_bytes} bytes"));
+                }
+                Kind::File { size_bytes, offset_bytes: member.offset_bytes, sha256 }
+            }
             members::Kind::Directory => Kind::Folder,
             members::Kind::Symlink(target) => Kind::Symlink(target),
             members::Kind::HardLink(target) => Kind::HardLink(target),
@@ -91,7 +99,7 @@ fn append(tar: &mut tar::Builder<impl Write>, entry: &Entry, file: &mut File) ->
         tar.append_pax_extensions(keys.iter().map(String::as_str).zip(values))?;
     }
     match &entry.kind {
-        Kind::File { size_bytes, offset_bytes } => {
+        Kind::File { size_bytes, offset_bytes, .. } => {
             header.set_entry_type(EntryType::Regular);
             header.set_size(*size_bytes);
             file.seek(SeekFrom::Start(*offset_bytes))?;

@@ -1,16 +1,19 @@
 //! The canonical form of a layer. Engines add different entries to what the Dockerfile did (unchanged
-//! directories, mount points, whiteouts of paths that never existed), in different orders, and two
+//! directories and files, mount points, whiteouts of paths that never existed), in different orders, and two
 //! builds differ in times. The canonical form is the same for all of them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::digest::{Sha256, sha256};
+
 /// What an entry is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// A file, with its size and where its content begins in the archive.
+    /// A file, with its size, where its content begins in the archive, and the digest of that.
     File {
         size_bytes: u64,
         offset_bytes: u64,
+        sha256: Sha256,
     },
     Folder,
     /// A symbolic link and its target.
@@ -45,17 +48,9 @@ const OPAQUE: &str = ".wh..wh..opq";
 /// Files that an engine mounts over while it builds; an empty one in a layer is what is left of that.
 const MOUNT_POINTS: [&str; 4] = ["etc/hostname", "etc/hosts", "etc/resolv.conf", "run/.containerenv"];
 
-/// The result of the layers so far: for directories the metadata that is compared, for other entries
-/// only that they exist.
+/// The result of the layers so far: every path with the entry that made it, a hard link with that of its target.
 #[derive(Debug, Default)]
-pub struct Tree(BTreeMap<String, Option<Folder>>);
-
-#[derive(Debug, PartialEq, Eq)]
-struct Folder {
-    mode: u32,
-    owner: (u64, u64),
-    attributes: Vec<(String, Vec<u8>)>,
-}
+pub struct Tree(BTreeMap<String, Entry>);
 
 impl Tree {
     /// Puts a layer on top and returns its canonical form: only what changes the tree, sorted, with
@@ -67,7 +62,7 @@ impl Tree {
             .filter(|entry| !entry.path.is_empty())
             .map(|entry| (entry.path.clone(), entry))
             .collect();
-        let (whiteouts, made): (Vec<_>, Vec<_>) = by_path.into_values().partition(|entry| {
+        let (whiteouts, mut made): (Vec<_>, Vec<_>) = by_path.into_values().partition(|entry| {
             let (_, name) = split(&entry.path);
             name.starts_with(WHITEOUT)
         });
@@ -77,15 +72,18 @@ impl Tree {
         for path in &removed {
             self.remove(path);
         }
+        // A hard link comes after what it names.
+        made.sort_by_key(is_hard_link);
+        let linked: BTreeSet<String> = made.iter().filter_map(link_target).map(str::to_owned).collect();
         for mut entry in made {
-            if self.is_the_same_folder(&entry) || (is_mount_point(&entry) && !self.0.contains_key(&entry.path)) {
+            let is_unchanged = self.is_there(&entry) && !linked.contains(&entry.path);
+            if is_unchanged || (is_mount_point(&entry) && !self.0.contains_key(&entry.path)) {
                 continue;
             }
             self.put(&entry);
             entry.modified_epoch = entry.modified_epoch.min(latest_epoch);
             layer.push(entry);
         }
-        // A hard link comes after what it names.
         layer.sort_by(|a, b| (is_hard_link(a), &a.path).cmp(&(is_hard_link(b), &b.path)));
         layer
     }
@@ -123,29 +121,37 @@ impl Tree {
         }
     }
 
-    fn is_the_same_folder(&self, entry: &Entry) -> bool {
-        entry.kind == Kind::Folder
-            && self.0.get(&entry.path).is_some_and(|there| there.as_ref() == Some(&folder_of(entry)))
+    /// Whether the lower layers have the same at that path, whatever its time is. overlay2 copies a file into a layer
+    /// that a program opened for writing or moved away and back, and the snapshotters of containerd do not.
+    fn is_there(&self, entry: &Entry) -> bool {
+        self.0.get(&entry.path).is_some_and(|there| {
+            let is_same = match (&there.kind, &entry.kind) {
+                (Kind::Folder, Kind::Folder) => there.mode == entry.mode,
+                (Kind::File { sha256: one, .. }, Kind::File { sha256: other, .. }) => {
+                    one == other && there.mode == entry.mode
+                }
+                // Linux keeps no mode of a symbolic link.
+                (Kind::Symlink(one), Kind::Symlink(other)) => one == other,
+                _ => false,
+            };
+            is_same && there.owner == entry.owner && there.attributes == entry.attributes
+        })
     }
 
     fn put(&mut self, entry: &Entry) {
-        let is_folder = entry.kind == Kind::Folder;
-        if !is_folder {
+        let real = link_target(entry).and_then(|target| self.0.get(target)).unwrap_or(entry).clone();
+        if entry.kind != Kind::Folder {
             self.remove(&entry.path);
         }
-        self.0.insert(entry.path.clone(), is_folder.then(|| folder_of(entry)));
+        self.0.insert(entry.path.clone(), real);
     }
-}
-
-fn folder_of(entry: &Entry) -> Folder {
-    Folder { mode: entry.mode, owner: entry.owner, attributes: entry.attributes.clone() }
 }
 
 fn whiteout_of(path: &str, modified_epoch: u64) -> Entry {
     let (folder, name) = split(path);
     Entry {
         path: join(folder, &format!("{WHITEOUT}{name}")),
-        kind: Kind::File { size_bytes: 0, offset_bytes: 0 },
+        kind: Kind::File { size_bytes: 0, offset_bytes: 0, sha256: sha256(&[]) },
         mode: 0,
         owner: (0, 0),
         modified_epoch,
@@ -154,7 +160,11 @@ fn whiteout_of(path: &str, modified_epoch: u64) -> Entry {
 }
 
 fn is_hard_link(entry: &Entry) -> bool {
-    matches!(entry.kind, Kind::HardLink(_))
+    link_target(entry).is_some()
+}
+
+fn link_target(entry: &Entry) -> Option<&str> {
+    if let Kind::HardLink(target) = &entry.kind { Some(target) } else { None }
 }
 
 fn is_mount_point(entry: &Entry) -> bool {
@@ -178,7 +188,11 @@ mod tests {
     }
 
     fn file(path: &str) -> Entry {
-        entry(path, Kind::File { size_bytes: 1, offset_bytes: 512 })
+        content(path, b"x")
+    }
+
+    fn content(path: &str, bytes: &[u8]) -> Entry {
+        entry(path, Kind::File { size_bytes: bytes.len() as u64, offset_bytes: 512, sha256: sha256(bytes) })
     }
 
     fn folder(path: &str) -> Entry {
@@ -186,7 +200,7 @@ mod tests {
     }
 
     fn mount_point(path: &str) -> Entry {
-        entry(path, Kind::File { size_bytes: 0, offset_bytes: 512 })
+        content(path, &[])
     }
 
     fn paths(layer: &[Entry]) -> Vec<&str> {
@@ -203,6 +217,41 @@ mod tests {
     fn what_only_engines_add_is_gone_and_the_rest_is_sorted() {
         let made = vec![file("z"), folder("etc"), file("a"), mount_point("etc/hosts"), file("etc/.wh.never")];
         assert_eq!(paths(&base().canonical(made, 1000)), ["a", "z"]);
+    }
+
+    #[test]
+    fn what_is_as_it_was_is_gone_and_every_change_stays() {
+        let link = |target: &str| entry("etc/l", Kind::Symlink(target.to_owned()));
+        let hard = |path: &str, target: &str| entry(path, Kind::HardLink(target.to_owned()));
+        let lower = || {
+            let mut tree = base();
+            tree.canonical(vec![link("old"), hard("a", "etc/old"), entry("null", Kind::Special)], 1000);
+            tree
+        };
+        let layer = |made: Vec<Entry>| lower().canonical(made, 1000);
+        let touched = Entry { modified_epoch: 900, ..file("etc/old") };
+        let mode = Entry { mode: 0o777, ..link("old") };
+        assert_eq!(layer(vec![touched, folder("etc/d"), file("etc/d/x"), mode, file("a")]), []);
+
+        let attributes = vec![("security.capability".to_owned(), vec![1])];
+        let changed = [
+            content("etc/old", b"y"),
+            content("a", b"y"),
+            Entry { mode: 0o644, ..file("etc/old") },
+            Entry { owner: (0, 1), ..file("etc/old") },
+            Entry { attributes, ..file("etc/old") },
+            link("d"),
+            entry("etc/old", Kind::Symlink("x".to_owned())),
+            file("etc/d"),
+            entry("null", Kind::Special),
+        ];
+        for entry in changed {
+            assert_eq!(layer(vec![entry.clone()]), [entry]);
+        }
+        // A link needs its target in the layer.
+        assert_eq!(paths(&layer(vec![file("etc/old"), hard("b", "etc/old")])), ["etc/old", "b"]);
+        // Removed and made again as it was: overlay2 writes an opaque folder, containerd nothing.
+        assert_eq!(layer(vec![folder("etc/d"), file("etc/d/.wh..wh..opq"), file("etc/d/x")]), []);
     }
 
     #[test]

@@ -114,8 +114,8 @@ fn a_canonical_layer_reads_back_as_it_was_written() {
         let again = archive::read(&scratch.write("again.tar", &tar)).expect("what is written can be read");
         let form = |entries: &[canonical::Entry]| {
             let place = |kind: &canonical::Kind| match kind {
-                canonical::Kind::File { size_bytes, .. } => {
-                    canonical::Kind::File { size_bytes: *size_bytes, offset_bytes: 0 }
+                canonical::Kind::File { size_bytes, sha256, .. } => {
+                    canonical::Kind::File { size_bytes: *size_bytes, offset_bytes: 0, sha256: sha256.clone() }
                 }
                 other => other.clone(),
             };
