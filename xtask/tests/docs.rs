@@ -95,11 +95,11 @@ fn fault(block: &Block, is_test: impl Fn(&str) -> bool) -> Option<String> {
 
 #[test]
 fn each_command_is_run_by_a_test_or_needs_what_the_page_says() {
-    let tests = fs::read_dir(pages::root().join("xtask/tests")).expect("lists").flatten();
-    let sources: Vec<String> = tests
-        .filter(|entry| entry.path().is_file())
-        .map(|entry| fs::read_to_string(entry.path()).expect("is read"))
-        .collect();
+    let list = |folder: PathBuf| fs::read_dir(folder).expect("lists").flatten().map(|entry| entry.path());
+    let (folders, mut files): (Vec<_>, Vec<_>) =
+        list(pages::root().join("xtask/tests")).partition(|path| path.is_dir());
+    files.extend(folders.into_iter().flat_map(list).filter(|path| path.is_file()));
+    let sources: Vec<String> = files.iter().map(|path| fs::read_to_string(path).expect("is read")).collect();
     let faults: Vec<String> = blocks()
         .iter()
         .filter_map(|block| {
