@@ -45,8 +45,8 @@ fn main() -> Result<()> {
         Task::Write { request } => write(&read(&request)?),
         Task::Overlay { request } => ebuild::write(&read(&request)?),
         Task::Explain { published, again } => {
-            println!("{}", difference::explain(&published, &again)?);
-            Ok(())
+            let difference = difference::explain(&published, &again)?;
+            writeln!(std::io::stdout(), "{difference}").context("cannot print the difference")
         }
         Task::Index { folder, packages } => {
             let index = serde_json::to_string(&repository::index(&packages, &folder)?)?;
