@@ -293,8 +293,7 @@ fn report(layout: &Utf8Path, record: &ImageRecord, is_old: bool, json: bool) {
         format_args!("{} {done}: {} ({})", record.tags_text(), record.digest, size(record.size_bytes)),
     );
     if json {
-        let report = json!({ "layout": layout, "unchanged": is_old, "image": record });
-        print_json(&report);
+        print_json(&json!({ "layout": layout, "unchanged": is_old, "image": record }));
     } else {
         print_stdout(layout);
     }
