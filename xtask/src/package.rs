@@ -20,6 +20,7 @@ use crate::cli::RepositoryOption;
 use crate::dist::{Dist, FileRecord, names, sbom};
 use crate::os::cargo::cargo;
 use crate::os::files::{self, MODE_FILE, Staging};
+use crate::os::process::Run;
 use crate::os::streams::{print_json, print_stdout};
 use crate::os::terminal::{print_status, size};
 use crate::package::again::Difference;
@@ -179,16 +180,20 @@ fn modules(folder: &Utf8Path, source: &Source) -> Result<Vec<Module>> {
     Ok(sbom::binaries::modules(&document).map(|(path, version)| Module { path, version }).collect())
 }
 
+/// The command of `packager`, without its arguments. Cargo compiles it if it is new.
+fn packager(root: &Utf8Path) -> Run {
+    cargo(root).args(["run", "--quiet", "--locked", "--package", "packages", "--"])
+}
+
 /// Runs `packager`, which holds the lock of the sources too.
 fn write(root: &Utf8Path, request: &Request, lock: &File) -> Result<()> {
     let path = request.out.join("request.json");
     fs::write(&path, serde_json::to_vec(request)?).with_context(|| format!("cannot write {path}"))?;
-    let cargo = cargo(root);
     print_status("compile", "the program that writes packages, if it is new");
-    cargo.clone().args(["build", "--quiet", "--locked", "--package", "packages"]).effect(lock)?;
+    cargo(root).args(["build", "--quiet", "--locked", "--package", "packages"]).effect(lock)?;
     let names: Vec<String> = request.formats.iter().map(|format| request.version.file_name(*format)).collect();
     print_status("write", names.join(", "));
-    cargo.args(["run", "--quiet", "--locked", "--package", "packages", "--", "write", path.as_str()]).effect(lock)
+    packager(root).args(["write", path.as_str()]).effect(lock)
 }
 
 fn record(folder: &Utf8Path, name: String) -> Result<FileRecord> {

@@ -6,11 +6,10 @@ use packages::version::Format;
 use serde::Serialize;
 
 use crate::dist::{Dist, FileRecord};
-use crate::os::cargo::cargo;
 use crate::os::files::Staging;
 use crate::os::shell::one_line;
 use crate::os::terminal::print_error;
-use crate::package::make;
+use crate::package::{make, packager};
 use crate::upstream::relative;
 
 /// A package that differs.
@@ -40,8 +39,7 @@ pub fn run(
     let made = make(root, dist, folder, formats, repository, staging.path())?;
     let differences = differences(recorded, &made, |name| {
         let (published, again) = (folder.join(name), staging.path().join(name));
-        let packager = cargo(root).args(["run", "--quiet", "--locked", "--package", "packages", "--", "explain"]);
-        packager.args([published.as_str(), again.as_str()]).read()
+        packager(root).args(["explain", published.as_str(), again.as_str()]).read()
     });
     if !differences.is_empty() {
         staging.publish()?;

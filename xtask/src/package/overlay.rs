@@ -9,10 +9,9 @@ use packages::request::OverlayRequest;
 
 use crate::dist::Dist;
 use crate::dist::names::OVERLAY;
-use crate::os::cargo::cargo;
 use crate::os::files::Staging;
 use crate::os::terminal::{note, print_status};
-use crate::package::version;
+use crate::package::{packager, version};
 
 /// Writes it, and returns its path. `source_archive` is upstream's.
 pub fn write(
@@ -39,8 +38,7 @@ pub fn write(
     };
     let path = staging.path().join("request.json");
     fs::write(&path, serde_json::to_vec(&request)?).with_context(|| format!("cannot write {path}"))?;
-    let packager = cargo(root).args(["run", "--quiet", "--locked", "--package", "packages", "--"]);
-    packager.args(["overlay", path.as_str()]).read()?;
+    packager(root).args(["overlay", path.as_str()]).read()?;
     fs::remove_file(&path).with_context(|| format!("cannot remove {path}"))?;
     staging.publish()?;
     print_status("package", format_args!("{overlay} is a Gentoo overlay"));

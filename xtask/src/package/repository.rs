@@ -16,10 +16,10 @@ use packages::index::{Index, SHA256SUMS};
 use serde_json::json;
 
 use crate::http::Url;
-use crate::os::cargo::cargo;
 use crate::os::files::{self, Staging};
 use crate::os::streams::print_json;
 use crate::os::terminal::{self, note, print_status};
+use crate::package::packager;
 use crate::package::repository::plan::{Desired, File, Kind, Observed, PUBLIC_KEY, Step, plan, signatures};
 use crate::package::repository::signing_key::{SigningKey, VARIABLE};
 
@@ -169,8 +169,8 @@ fn files_in(folder: &Utf8Path) -> Result<Vec<Utf8PathBuf>> {
 /// Has the indexes written into `stage`.
 fn index(root: &Utf8Path, packages: &[Utf8PathBuf], stage: &Utf8Path) -> Result<Index> {
     let staging = Staging::new(stage)?;
-    let packager = cargo(root).args(["run", "--quiet", "--locked", "--package", "packages", "--"]);
-    let printed = packager.args(["index", staging.path().as_str()]).args(packages.iter().map(|path| path.as_str()));
+    let packager = packager(root).args(["index", staging.path().as_str()]);
+    let printed = packager.args(packages.iter().map(|path| path.as_str()));
     let index = serde_json::from_str(&printed.read()?).context("packager printed something else than an index")?;
     staging.publish()?;
     Ok(index)
