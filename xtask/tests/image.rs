@@ -417,9 +417,7 @@ fn a_real_engine_makes_the_same_image_twice_and_then_nothing() {
     let _ = fs::remove_dir_all(&folder);
     let dist_copy = folder.join("v");
     fs::create_dir_all(&dist_copy).expect("can be made");
-    for entry in fs::read_dir(dist).expect("the build is there").flatten().filter(|entry| entry.path().is_file()) {
-        fs::copy(entry.path(), dist_copy.join(entry.file_name())).expect("can be copied");
-    }
+    support::copy_files(&dist, &dist_copy);
     let make = |unchanged: bool| {
         let arguments = ["--json", "--no-cache", "--dist", dist_copy.to_str().expect("is text")];
         let output = xtask(root(), &arguments).output().expect("runs");
@@ -455,9 +453,7 @@ fn the_image_of_another_ref_costs_its_own_files_alone() {
     let image_of = |name: &str, tail: &[u8]| {
         let copy = folder.path().join(name);
         fs::create_dir(&copy).expect("can be made");
-        for entry in fs::read_dir(&dist).expect("the build is there").flatten().filter(|entry| entry.path().is_file()) {
-            fs::copy(entry.path(), copy.join(entry.file_name())).expect("can be copied");
-        }
+        support::copy_files(&dist, &copy);
         let program = [fs::read(copy.join("buildctl")).expect("is there"), tail.to_vec()].concat();
         fs::write(copy.join("buildctl"), &program).expect("can be written");
         let record = copy.join("metadata.json");

@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 use fakes::sample_image::{ENTRYPOINT, Item, good};
 
 use crate::support::image::layout;
-use crate::support::{Scratch, skip};
+use crate::support::{Scratch, copy_files, skip};
 
 const LABEL: &str = "io.github.gounthar.xtask";
 /// Tasks whose builder makes an image of each step.
@@ -68,9 +68,7 @@ impl User {
                 let copy = self.scratch.path().join("copy");
                 let _ = fs::remove_dir_all(&copy);
                 fs::create_dir(&copy).expect("is made");
-                for entry in fs::read_dir(&self.dist).expect("lists").flatten().filter(|entry| entry.path().is_file()) {
-                    fs::copy(entry.path(), copy.join(entry.file_name())).expect("is copied");
-                }
+                copy_files(&self.dist, &copy);
                 let mut task = self.xtask(&["image", "--no-cache", "--dist", copy.to_str().expect("UTF-8")]);
                 if name == CLASSIC {
                     task.env("PATH", self.path_without_buildx());
@@ -210,7 +208,7 @@ fn steps_left(engine: &str, id: &str) -> String {
     format!("{images}{}", containers.join(" ")).trim().to_owned()
 }
 
-/// The containers of podman's builds, whoever makes them.
+/// The containers of podman's builds, also of others than ours.
 fn working_containers(engine: &str) -> String {
     let list = || ask("podman", &["ps", "--all", "--external", "--format", "{{.Names}}"]);
     if engine == "podman" { list().expect("podman answers") } else { String::new() }

@@ -53,6 +53,13 @@ pub fn skip(name: &str, reason: &str) {
     writeln!(std::io::stderr(), "SKIPPED {name}: {reason}").expect("standard error takes a line");
 }
 
+/// Copies the files of a directory, and none of its directories: of a build, all but the image.
+pub fn copy_files(from: &Path, to: &Path) {
+    for entry in fs::read_dir(from).expect("lists").flatten().filter(|entry| entry.path().is_file()) {
+        fs::copy(entry.path(), to.join(entry.file_name())).expect("is copied");
+    }
+}
+
 /// A Go to compile with: the one that `cargo xtask ci` names, one on PATH, or an earlier download.
 pub fn go() -> Option<&'static Path> {
     static GO: OnceLock<Option<PathBuf>> = OnceLock::new();
