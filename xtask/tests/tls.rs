@@ -35,7 +35,7 @@ const MOST_STARTS: u32 = 3;
 const REFUSED: &str = "does not start";
 /// The daemon ends on its own.
 const ENDS: &str = "the daemon ends";
-/// Whoever reaches the port is let in.
+/// Everyone who reaches the port is let in.
 const OPEN: &str = "open";
 /// Encrypted, for every client.
 const ENCRYPTED: &str = "TLS for every client";

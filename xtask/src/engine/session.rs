@@ -83,9 +83,7 @@ impl Session {
     pub fn image(&self, what: &str) -> String {
         format!("{IMAGES}{what}:{}", self.id)
     }
-}
 
-impl Session {
     /// After a signal, until nothing more appears: docker's older builder finishes or removes the step whose client is
     /// gone, and refuses meanwhile to remove its container.
     fn remove_everything(&self) -> Result<()> {

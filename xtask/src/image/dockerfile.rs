@@ -32,14 +32,11 @@ pub fn without_emulators(text: &str) -> String {
 /// The same Dockerfile with a label at the beginning of its last stage: builders that make an image of each step give
 /// the label to all of these images, and to the containers in which they run the steps.
 pub fn labelled(text: &str, label: &str) -> String {
-    let last = text.lines().filter(|line| line.starts_with("FROM ")).count();
-    let mut stages = 0;
-    let label_after = |line: &str| {
-        stages += usize::from(line.starts_with("FROM "));
-        let is_there = line.starts_with("FROM ") && stages == last;
-        if is_there { format!("{line}\nLABEL {label}\n") } else { format!("{line}\n") }
-    };
-    text.lines().map(label_after).collect()
+    let mut lines: Vec<String> = text.lines().map(|line| format!("{line}\n")).collect();
+    if let Some(last) = lines.iter().rposition(|line| line.starts_with("FROM ")) {
+        lines.insert(last + 1, format!("LABEL {label}\n"));
+    }
+    lines.concat()
 }
 
 #[cfg(test)]

@@ -142,7 +142,7 @@ fn check_command(entry: &Entry, files: &[FileRecord]) -> Result<()> {
     Ok(())
 }
 
-/// Writes the layers of the base as its registry serves them, so that whoever has that base need not pull them again.
+/// Writes the layers of the base as its registry serves them, so that nobody who has that base has to pull them again.
 /// `None` for one that cannot be had so.
 fn kept_layers(base: &Base, of_base: usize, scratch: &Utf8Path, folder: &Utf8Path) -> Result<Vec<Option<Written>>> {
     ensure!(base.layer_count() == of_base, "the engine built on {of_base} layers; {} has another number", base.pinned);

@@ -144,13 +144,10 @@ impl Difference<'_> {
 impl fmt::Display for Difference<'_> {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(out, "{} ", quote(self.name))?;
-        let (Some(one), Some(other)) = self.parts else {
-            let is_added = self.kind() == Kind::Added;
-            return out.write_str(if is_added {
-                "is only in the published one"
-            } else {
-                "is not in the published one"
-            });
+        let (one, other) = match self.parts {
+            (Some(one), Some(other)) => (one, other),
+            (Some(_), None) => return out.write_str("is only in the published one"),
+            (None, _) => return out.write_str("is not in the published one"),
         };
         if self.kind() == Kind::Attributes {
             return write!(out, "is `{}`, and made again `{}`", quote(&one.attributes), quote(&other.attributes));

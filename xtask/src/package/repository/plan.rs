@@ -1,8 +1,8 @@
 //! What a repository should have, what it has, and the steps from one to the other.
 //!
 //! Packages are only added. They are copied first, then the indexes under the names of their digests, then those that
-//! are replaced. `Release` and `repomd.xml`, which lead to all others, come last, each after its signatures: whoever
-//! finds one finds all that it names, and if a run is killed, the next one finds that it is old and signs again.
+//! are replaced. `Release` and `repomd.xml`, which lead to all others, come last, each after its signatures: a client
+//! that finds one finds all that it names, and if a run is killed, the next one finds that it is old and signs again.
 
 use std::collections::BTreeMap;
 use std::fmt;
