@@ -1,35 +1,34 @@
 //! `cargo xtask package`: makes a Debian package, an RPM and a Gentoo overlay of a build, and records the packages in its
 //! `metadata.json`. With `--repository` it makes repositories of packages: see [`repository`].
 //!
-//! What is in them is decided, and the formats are written, by the program `packager` of the crate `packages`: cargo
-//! compiles it, and the libraries that it needs, when it is first run. This task brings together what it works on.
-#![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "reads and writes files")]
+//! What is in them is decided, and the formats are written, by the program `packager` of the crate `packages`: see
+//! [`packager`]. This task brings together what it works on.
+#![allow(clippy::disallowed_methods, reason = "reads and writes files")]
 
-use std::fs::{self, File};
+use std::fs;
 use std::process::ExitCode;
 
-use anyhow::{Context, Error, Result};
+use anyhow::{Context, Result};
 use camino::{Utf8Path, Utf8PathBuf};
 use clap::{Args, ValueEnum};
 use oci::digest::file_digest;
-use packages::request::{Module, Request};
-use packages::version::{Format, PackageVersion};
+use packages::request::{Module, Packages};
+use packages::version::Format;
 use serde_json::{Value, json};
 
 use crate::cli::RepositoryOption;
 use crate::dist::{Dist, FileRecord, names, sbom};
-use crate::os::cargo::cargo;
 use crate::os::files::{self, MODE_FILE, Staging};
-use crate::os::process::Run;
 use crate::os::streams::{print_json, print_stdout};
 use crate::os::terminal::{print_status, size};
 use crate::package::again::Difference;
 use crate::package::repository::RepositoryOptions;
-use crate::upstream::{Source, SourceRef, Upstream};
+use crate::upstream::{Source, Upstream};
 
 mod again;
 mod help;
 mod overlay;
+mod packager;
 mod repository;
 
 /// Make a Debian package, an RPM and Gentoo ebuilds of dist/<version>/, or a repository of packages
@@ -114,7 +113,7 @@ pub fn run(root: &Utf8Path, arguments: &Package) -> Result<ExitCode> {
     let folder = dist.folder.canonicalize_utf8().with_context(|| format!("{} is gone", dist.folder))?;
     let repository = arguments.repository.find_or_project(root).to_string();
     if arguments.again {
-        let (made, differences) = again::run(root, &dist, &folder, repository)?;
+        let (made, differences) = again::run(root, &dist, &folder, &repository)?;
         let is_same = differences.is_empty();
         report(&folder, &made, &Outcome { is_unchanged: is_same, differences, overlay: None }, arguments);
         return Ok(if is_same { ExitCode::SUCCESS } else { ExitCode::FAILURE });
@@ -125,7 +124,7 @@ pub fn run(root: &Utf8Path, arguments: &Package) -> Result<ExitCode> {
     let mut made = Vec::new();
     if !formats.is_empty() {
         let staging = Staging::new(&folder.join("packages"))?;
-        made = make(root, &dist, &folder, formats, repository, staging.path())?;
+        made = make(root, &dist, &folder, formats, &repository, staging.path())?;
         keep(&folder, staging.path(), dist.record.source.source_date_epoch, &made)?;
     }
     let is_unchanged = made.iter().all(|file| dist.record.packages.contains(file));
@@ -139,37 +138,16 @@ fn make(
     dist: &Dist,
     folder: &Utf8Path,
     formats: Vec<Format>,
-    repository: String,
+    repository: &str,
     out: &Utf8Path,
 ) -> Result<Vec<FileRecord>> {
     let source = &dist.record.source;
-    let version = version(source).map_err(Error::msg)?;
     let (sources, lock) = Upstream::of(root)?.files(&source.commit)?;
     print_status("help", "asking the commands for it, for man pages and completion");
-    let request = Request {
-        version,
-        upstream_version: source.version.to_string(),
-        commit: source.commit.to_string(),
-        repository,
-        source_date_epoch: u32::try_from(source.source_date_epoch).context("the date of the source")?,
-        dist: folder.to_owned(),
-        packaging: root.join("packaging"),
-        sources,
-        modules: modules(folder, source)?,
-        help: help::collect(folder)?,
-        formats,
-        out: out.to_owned(),
-    };
-    write(root, &request, &lock)?;
-    request.formats.iter().map(|format| record(out, request.version.file_name(*format))).collect()
-}
-
-/// The version of the packages: master has one for each day, as its releases have.
-fn version(source: &Source) -> Result<PackageVersion, String> {
-    match source.r#ref {
-        SourceRef::Master => PackageVersion::of_master(&source.source_date.day(), source.commit.as_str()),
-        _ => PackageVersion::of_version(&source.version.to_string()),
-    }
+    let wanted = Packages { sources, modules: modules(folder, source)?, help: help::collect(folder)?, formats };
+    let request = packager::request(root, dist, folder, repository, out, wanted)?;
+    packager::write_packages(root, &request, &lock)?;
+    request.wanted.formats.iter().map(|format| record(out, request.version.file_name(*format))).collect()
 }
 
 /// The Go modules that the SBOM of the commands lists.
@@ -178,22 +156,6 @@ fn modules(folder: &Utf8Path, source: &Source) -> Result<Vec<Module>> {
     let text = fs::read(&path).with_context(|| format!("cannot read {path}"))?;
     let document: Value = serde_json::from_slice(&text).with_context(|| format!("{path} is not JSON"))?;
     Ok(sbom::binaries::modules(&document).map(|(path, version)| Module { path, version }).collect())
-}
-
-/// The command of `packager`, without its arguments. Cargo compiles it if it is new.
-fn packager(root: &Utf8Path) -> Run {
-    cargo(root).args(["run", "--quiet", "--locked", "--package", "packages", "--"])
-}
-
-/// Runs `packager`, which holds the lock of the sources too.
-fn write(root: &Utf8Path, request: &Request, lock: &File) -> Result<()> {
-    let path = request.out.join("request.json");
-    fs::write(&path, serde_json::to_vec(request)?).with_context(|| format!("cannot write {path}"))?;
-    print_status("compile", "the program that writes packages, if it is new");
-    cargo(root).args(["build", "--quiet", "--locked", "--package", "packages"]).effect(lock)?;
-    let names: Vec<String> = request.formats.iter().map(|format| request.version.file_name(*format)).collect();
-    print_status("write", names.join(", "));
-    packager(root).args(["write", path.as_str()]).effect(lock)
 }
 
 fn record(folder: &Utf8Path, name: String) -> Result<FileRecord> {
@@ -244,24 +206,5 @@ fn report(folder: &Utf8Path, made: &[FileRecord], outcome: &Outcome, arguments: 
         print_json(&report);
     } else if let Some(overlay) = overlay {
         print_stdout(overlay);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::dist::samples;
-
-    fn version_of(r#ref: &str, stamped: &str) -> String {
-        let r#ref = r#ref.parse().expect("a ref");
-        let source = Source { r#ref, version: stamped.parse().expect("a version"), ..samples::source() };
-        version(&source).expect("a version").to_string()
-    }
-
-    #[test]
-    fn master_is_named_after_its_day_and_all_else_after_its_version() {
-        assert_eq!(version_of("v0.32.2", "v0.32.2"), "0.32.2");
-        assert_eq!(version_of("master", "v0.32.2"), "0~20260804.git991535e0973");
-        assert_eq!(version_of("v0.30", "v0.30.1-2-gabcdef012"), "0.30.1+2.gabcdef012");
     }
 }

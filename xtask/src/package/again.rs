@@ -28,7 +28,7 @@ pub fn run(
     root: &Utf8Path,
     dist: &Dist,
     folder: &Utf8Path,
-    repository: String,
+    repository: &str,
 ) -> Result<(Vec<FileRecord>, Vec<Difference>)> {
     let recorded = &dist.record.packages;
     let formats = formats_of(recorded);
@@ -37,10 +37,8 @@ pub fn run(
     let kept = root.join("target/again-packages");
     let staging = Staging::new(&kept)?;
     let made = make(root, dist, folder, formats, repository, staging.path())?;
-    let differences = differences(recorded, &made, |name| {
-        let (published, again) = (folder.join(name), staging.path().join(name));
-        packager(root).args(["explain", published.as_str(), again.as_str()]).read()
-    });
+    let differences =
+        differences(recorded, &made, |name| packager::explain(root, &folder.join(name), &staging.path().join(name)));
     if !differences.is_empty() {
         staging.publish()?;
         let of = |one: &Difference| format!("{}: {}", one.name, one.why);

@@ -169,9 +169,7 @@ fn files_in(folder: &Utf8Path) -> Result<Vec<Utf8PathBuf>> {
 /// Has the indexes written into `stage`.
 fn index(root: &Utf8Path, packages: &[Utf8PathBuf], stage: &Utf8Path) -> Result<Index> {
     let staging = Staging::new(stage)?;
-    let packager = packager(root).args(["index", staging.path().as_str()]);
-    let printed = packager.args(packages.iter().map(|path| path.as_str()));
-    let index = serde_json::from_str(&printed.read()?).context("packager printed something else than an index")?;
+    let index = packager::index(root, staging.path(), packages)?;
     staging.publish()?;
     Ok(index)
 }

@@ -126,7 +126,7 @@ fn shared_files(request: &Request, date: Date, format: Format) -> Result<Vec<Fil
     for (name, text) in documentation::man_pages(request, &date.to_string())? {
         files.push(file(format!("/usr/share/man/man1/{name}.gz"), gzip(&text)?, Kind::Doc));
     }
-    let configuration = request.sources.join(CONFIGURATION);
+    let configuration = request.wanted.sources.join(CONFIGURATION);
     if configuration.is_file() {
         files.push(file(format!("{}/buildkitd.toml.md", documents()), Content::Of(configuration), Kind::Doc));
     }

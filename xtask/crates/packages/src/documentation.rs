@@ -25,7 +25,7 @@ pub fn man_pages(request: &Request, date: &str) -> Result<Vec<(String, Vec<u8>)>
         man.render(&mut text).with_context(|| format!("cannot write the man page of {title}"))?;
         Ok((format!("{title}.1"), text))
     };
-    request.help.iter().map(page).collect()
+    request.wanted.help.iter().map(page).collect()
 }
 
 /// The completion of a command for the three shells: in the directories that both families of distributions search.
@@ -65,7 +65,7 @@ fn shallow(title: &str, called: &str, parsed: &Command) -> Clap {
 
 /// A command with all that is below it.
 fn deep(request: &Request, path: &[String]) -> Option<Clap> {
-    let help = request.help.iter().find(|help| help.command == path)?;
+    let help = request.wanted.help.iter().find(|help| help.command == path)?;
     let parsed = Command::parse(&help.text);
     let subcommands = parsed.subcommands.iter().filter_map(|sub| {
         let command = deep(request, &[path, std::slice::from_ref(&sub.name)].concat())?;

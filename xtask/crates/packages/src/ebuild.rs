@@ -15,7 +15,7 @@ use sha2::Sha512;
 use tar::EntryType;
 use time::OffsetDateTime;
 
-use crate::request::OverlayRequest;
+use crate::request::{Overlay, Request};
 use crate::version::PackageVersion;
 
 const CATEGORY: &str = "app-containers";
@@ -37,15 +37,15 @@ const LARGEST_TEXT_BYTES: u64 = 1 << 20;
 ///
 /// # Errors
 /// If the build is not a release, or if the archive is not of its commit.
-pub fn write(request: &OverlayRequest) -> Result<()> {
+pub fn write(request: &Request<Overlay>) -> Result<()> {
     let version = version(&request.version)?;
-    let overlay = Overlay { request, version: &version };
+    let overlay = Writer { request, version: &version };
     overlay.put("metadata/layout.conf", "masters = gentoo\nthin-manifests = true\nsign-manifests = false\n")?;
     overlay.put("profiles/repo_name", "buildkit-riscv64\n")?;
     overlay.put("profiles/categories", &format!("{CATEGORY}\n"))?;
     let archive = format!("buildkit-{}.linux-riscv64.tar.gz", request.upstream_version);
     overlay.package("buildkit-bin", &request.repository, &archive, &request.dist.join(&archive), "")?;
-    if let Some(archive) = &request.source_archive {
+    if let Some(archive) = &request.wanted.source_archive {
         let Source { commit, go } = Source::read(archive)?;
         ensure!(
             commit == request.commit,
@@ -58,12 +58,12 @@ pub fn write(request: &OverlayRequest) -> Result<()> {
     Ok(())
 }
 
-struct Overlay<'a> {
-    request: &'a OverlayRequest,
+struct Writer<'a> {
+    request: &'a Request<Overlay>,
     version: &'a str,
 }
 
-impl Overlay<'_> {
+impl Writer<'_> {
     /// Writes a package, whose one archive the package manager knows as `archive`.
     fn package(&self, name: &str, upstream: &str, archive: &str, content: &Utf8Path, go: &str) -> Result<()> {
         let packaging = &self.request.packaging;
@@ -92,7 +92,7 @@ impl Overlay<'_> {
 
     /// The template with its `@WORDS@` replaced.
     fn filled(&self, template: &str, go: &str) -> Result<String> {
-        let OverlayRequest { repository, commit, source_date_epoch, .. } = self.request;
+        let Request { repository, commit, source_date_epoch, .. } = self.request;
         let date = OffsetDateTime::from_unix_timestamp((*source_date_epoch).into())?;
         let words =
             [("@YEAR@", &*date.year().to_string()), ("@REPOSITORY@", repository), ("@COMMIT@", commit), ("@GO@", go)];

@@ -40,12 +40,12 @@ pub struct Licenses {
 /// # Errors
 /// If a module has no license at all, or a file is larger than a license is.
 pub fn read(request: &Request) -> Result<Licenses> {
-    let own = text(&request.sources.join("LICENSE"))?;
+    let own = text(&request.wanted.sources.join("LICENSE"))?;
     let mut linked: BTreeMap<Vec<String>, BTreeSet<Module>> = BTreeMap::new();
     let mut notices = Vec::new();
-    for module in &request.modules {
+    for module in &request.wanted.modules {
         let path = if module.path == STANDARD_LIBRARY { GO_LIBRARY } else { &module.path };
-        let folder = request.sources.join("vendor").join(path);
+        let folder = request.wanted.sources.join("vendor").join(path);
         ensure!(folder.is_dir(), "{folder} is not there, although {path} is linked in; run `cargo xtask build` again");
         let licenses = files(&folder, &["LICENSE", "LICENCE", "COPYING", "COPYRIGHT", "UNLICENSE"])?;
         ensure!(!licenses.is_empty(), "{folder} has no license; look upstream which one it has");

@@ -64,7 +64,7 @@ fn read<T: DeserializeOwned>(request: &Utf8Path) -> Result<T> {
 fn write(request: &Request) -> Result<()> {
     std::thread::scope(|scope| {
         let writers: Vec<_> =
-            request.formats.iter().map(|format| scope.spawn(move || write_one(request, *format))).collect();
+            request.wanted.formats.iter().map(|format| scope.spawn(move || write_one(request, *format))).collect();
         writers.into_iter().try_for_each(|writer| writer.join().expect("a writer does not panic"))
     })
 }

@@ -5,9 +5,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::version::{Format, PackageVersion};
 
-/// All that the packages are made of.
+/// What is asked for, and the build that it is made of.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Request {
+pub struct Request<Wanted = Packages> {
     pub version: PackageVersion,
     /// Upstream's version, as the commands print it.
     pub upstream_version: String,
@@ -17,10 +17,19 @@ pub struct Request {
     pub repository: String,
     /// The time of every file, in seconds since 1970.
     pub source_date_epoch: u32,
-    /// The directory that holds `buildkitd` and `buildctl`.
+    /// The directory that holds `buildkitd`, `buildctl` and their archive.
     pub dist: Utf8PathBuf,
     /// `packaging/` of this repository.
     pub packaging: Utf8PathBuf,
+    /// The directory that is written to.
+    pub out: Utf8PathBuf,
+    #[serde(flatten)]
+    pub wanted: Wanted,
+}
+
+/// Packages of Debian and RPM.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Packages {
     /// The files of upstream at the commit, with their `vendor/`.
     pub sources: Utf8PathBuf,
     /// The Go modules that are linked into the commands.
@@ -28,24 +37,13 @@ pub struct Request {
     /// What each command and each of its subcommands prints for `--help`.
     pub help: Vec<Help>,
     pub formats: Vec<Format>,
-    /// The directory that the packages are written to.
-    pub out: Utf8PathBuf,
 }
 
-/// What an overlay of Gentoo's is made of; for the fields see [`Request`].
+/// An overlay of Gentoo.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct OverlayRequest {
-    pub version: PackageVersion,
-    pub upstream_version: String,
-    pub commit: String,
-    pub repository: String,
-    pub source_date_epoch: u32,
-    pub dist: Utf8PathBuf,
-    pub packaging: Utf8PathBuf,
+pub struct Overlay {
     /// Upstream's source archive. Without it, the overlay has the binary package alone.
     pub source_archive: Option<Utf8PathBuf>,
-    /// The directory that the overlay is written to.
-    pub out: Utf8PathBuf,
 }
 
 /// A Go module.

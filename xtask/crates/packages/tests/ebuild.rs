@@ -8,7 +8,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use packages::ebuild;
-use packages::request::OverlayRequest;
+use packages::request::{Overlay, Request};
 use packages::version::PackageVersion;
 use tar::{Builder, EntryType, Header};
 
@@ -26,7 +26,7 @@ impl Scratch {
     }
 
     fn write(&self, source_archive: Option<Utf8PathBuf>) -> anyhow::Result<()> {
-        ebuild::write(&OverlayRequest {
+        ebuild::write(&Request {
             version: PackageVersion::of_version("v0.33.0-rc1").expect("a version"),
             upstream_version: "v0.33.0-rc1".to_owned(),
             commit: COMMIT.to_owned(),
@@ -34,8 +34,8 @@ impl Scratch {
             source_date_epoch: 1_780_000_000,
             dist: self.0.clone(),
             packaging: Utf8Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../packaging"),
-            source_archive,
             out: self.0.join("overlay"),
+            wanted: Overlay { source_archive },
         })
     }
 

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use camino::Utf8PathBuf;
-use packages::request::{Help, Module, Request};
+use packages::request::{Help, Module, Packages, Request};
 use packages::version::{Format, PackageVersion};
 
 const DEB: &str = "buildkit_0.32.2-1_riscv64.deb";
@@ -63,15 +63,17 @@ impl Scratch {
             source_date_epoch: 1_785_846_460,
             dist: self.path("dist"),
             packaging: Utf8PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../../packaging"),
-            sources: self.path("sources"),
-            modules: vec![module("example.com/a"), module("stdlib")],
-            help: vec![
-                help(&["buildctl"], HELP),
-                help(&["buildctl", "build"], "NAME:\n   buildctl build - build\n"),
-                help(&["buildkitd"], "NAME:\n   buildkitd - build daemon\n"),
-            ],
-            formats: Format::ALL.to_vec(),
             out: self.path("out"),
+            wanted: Packages {
+                sources: self.path("sources"),
+                modules: vec![module("example.com/a"), module("stdlib")],
+                help: vec![
+                    help(&["buildctl"], HELP),
+                    help(&["buildctl", "build"], "NAME:\n   buildctl build - build\n"),
+                    help(&["buildkitd"], "NAME:\n   buildkitd - build daemon\n"),
+                ],
+                formats: Format::ALL.to_vec(),
+            },
         };
         self.write("request.json", &serde_json::to_string(&request).expect("is JSON"));
         let mut packager = Command::new(env!("CARGO_BIN_EXE_packager"));
