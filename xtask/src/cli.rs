@@ -1,7 +1,9 @@
 //! Arguments of every task, and arguments that several tasks share.
 #![allow(clippy::disallowed_methods, reason = "reads the environment")]
 
-use anyhow::{Context, Error, Result};
+use std::ffi::OsString;
+
+use anyhow::{Error, Result, anyhow};
 use camino::Utf8Path;
 use clap::builder::Resettable;
 use clap::{Arg, Args, Parser, ValueEnum};
@@ -13,6 +15,7 @@ use crate::http::Endpoint;
 use crate::os::process::run;
 use crate::os::terminal;
 
+mod tips;
 pub mod version;
 
 /// The command line, with the variables that stand for options. An empty variable is none: a workflow sets one to the
@@ -23,7 +26,11 @@ pub fn parse<T: Parser>() -> T {
         if is_empty { argument.env(Resettable::Reset) } else { argument }
     };
     let mut command = T::command().mut_args(set).mut_subcommands(|task| task.mut_args(set));
-    let mut matches = command.get_matches_mut();
+    let words: Vec<OsString> = std::env::args_os().collect();
+    let mut matches = command.clone().try_get_matches_from(&words).unwrap_or_else(|mut error| {
+        tips::add(&command, &words, &mut error);
+        error.exit()
+    });
     T::from_arg_matches_mut(&mut matches).unwrap_or_else(|error| error.format(&mut command).exit())
 }
 
@@ -104,7 +111,10 @@ impl Target {
 fn origin_repository(root: &Utf8Path) -> Result<Repository> {
     let command = read_only(root, run!("git remote get-url origin"));
     let command = TOKEN_VARIABLES.iter().fold(command, |command, name| command.env_remove(*name));
-    let url = command.read().context("this checkout has no remote `origin`; use --repo OWNER/NAME")?;
+    let url = command.read().map_err(|error| match error.to_string().contains("No such remote") {
+        true => anyhow!("this checkout has no remote `origin`; use --repo OWNER/NAME"),
+        false => error.context("the remote `origin` of this checkout cannot be read; use --repo OWNER/NAME"),
+    })?;
     Repository::of_remote(url.trim()).map_err(Error::msg)
 }
 

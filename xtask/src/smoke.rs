@@ -49,7 +49,7 @@ Levels:
 Exit status: 0 no check failed, 1 a check failed or could not start, 2 invalid arguments.")]
 pub struct Smoke {
     /// OCI image layout or archive to test [default: the image in dist]
-    #[arg(value_name = "LAYOUT|ARCHIVE", conflicts_with = "dist")]
+    #[arg(value_name = "LAYOUT|ARCHIVE", conflicts_with = "dist", value_parser = image_path)]
     image: Option<Utf8PathBuf>,
     /// Level to run
     #[arg(long, value_name = "LEVEL", default_value = "all")]
@@ -66,6 +66,14 @@ pub struct Smoke {
     /// Print the checks as JSON
     #[arg(long)]
     json: bool,
+}
+
+/// An image's path, and not the name of a level.
+fn image_path(text: &str) -> Result<Utf8PathBuf, String> {
+    match Choice::from_str(text, false) {
+        Ok(_) => Err(format!("use --level {text}, or ./{text} for an image of that name")),
+        Err(_) => Ok(Utf8PathBuf::from(text)),
+    }
 }
 
 /// The value of `--machine-limit`.

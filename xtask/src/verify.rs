@@ -33,6 +33,10 @@ mod issue;
 mod provenance;
 mod rebuild;
 
+/// What a release can be called.
+const NAMES: &str =
+    "use a whole version (v0.32.2), a tag of ours (buildkit-v0.32.2-riscv64, buildkit-v20260804-dev), or latest";
+
 /// What could not be read says nothing about what is published.
 const UNDETERMINED: u8 = 3;
 
@@ -93,7 +97,8 @@ impl FromStr for What {
             return Ok(Self::Latest);
         }
         let tag = text.parse::<ReleaseTag>().map(ReleaseName::Upstream);
-        tag.or_else(|_| text.parse()).map(Self::Release)
+        let name = tag.or_else(|_| text.parse()).map_err(|_: String| NAMES.to_owned());
+        name.map(Self::Release)
     }
 }
 

@@ -32,6 +32,42 @@ fn a_missing_task_is_a_usage_error() {
     assert!(String::from_utf8_lossy(&output.stderr).contains("name a task"));
 }
 
+/// What newcomers typed: the answer names what they meant.
+#[test]
+fn a_wrong_argument_is_answered_with_the_right_one() {
+    for (typed, answer) in [
+        ("release --dry-run", "tip: there is '--execute' instead: Publish; without this, the plan is only printed"),
+        ("release --dryrun", "tip: there is '--execute' instead: "),
+        ("check-upstream -n", "tip: there is '--execute' instead: "),
+        ("clean --dryrun", "tip: a similar argument exists: '--dry-run'"),
+        ("build v0.32.2", "tip: use '--ref v0.32.2'"),
+        ("release v0.32.2", "tip: use '--dist dist/v0.32.2'"),
+        ("check-upstream v0.13.0", "tip: use '--since v0.13.0'"),
+        ("doctor build", "tip: use '--for build'"),
+        ("ci clippy", "tip: use '--only clippy'"),
+        ("verify v0.32.2 you/fork", "tip: use '--repo you/fork'"),
+        ("verify v0.32", "use a whole version (v0.32.2), a tag of ours (buildkit-v0.32.2-riscv64, "),
+        ("verify 0.32.2", "buildkit-v20260804-dev), or latest"),
+        ("smoke machine", "use --level machine, or ./machine for an image of that name"),
+        ("relase", "some similar subcommands exist: 'rehearse', 'release'"),
+    ] {
+        let output = xtask(&typed.split(' ').collect::<Vec<_>>());
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.code() == Some(2) && stderr.contains(answer), "{typed}: {stderr}");
+    }
+    // No option takes these.
+    for typed in ["image --tag x", "clean dist", "build --dry-run"] {
+        let output = xtask(&typed.split(' ').collect::<Vec<_>>());
+        assert!(!String::from_utf8_lossy(&output.stderr).contains("tip: "), "{typed}");
+    }
+}
+
+#[test]
+fn help_is_a_task_too() {
+    let [as_task, as_option] = [&["help", "build"], &["build", "--help"]].map(|arguments| stdout(&xtask(arguments)));
+    assert_eq!(as_task, as_option);
+}
+
 #[test]
 fn quiet_leaves_out_status_and_color_is_as_asked() {
     let loud = xtask(&["ci", "--only", "format"]);

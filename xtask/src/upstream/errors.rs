@@ -4,6 +4,8 @@ use std::fmt;
 
 use anyhow::{Error, anyhow};
 
+use crate::upstream::version::ReleaseTag;
+
 /// Nothing that a new mirror would cure.
 #[derive(Debug)]
 pub enum UpstreamError {
@@ -33,7 +35,9 @@ pub fn explained(error: &Error, url: &str, what: &str) -> Error {
     let text = error.to_string();
     if ABSENT.iter().any(|sign| text.contains(sign)) {
         let name = what.strip_prefix("refs/heads/").map_or_else(|| what.to_owned(), |name| format!("branch {name}"));
-        return anyhow!(UpstreamError::NotThere(format!("{url} has no {name}")));
+        let tag = what.strip_prefix("refs/heads/").map(|name| format!("v{name}"));
+        let tag = tag.filter(|tag| tag.parse::<ReleaseTag>().is_ok()).map(|tag| format!("; its release is {tag}"));
+        return anyhow!(UpstreamError::NotThere(format!("{url} has no {name}{}", tag.unwrap_or_default())));
     }
     if FULL.iter().any(|sign| text.contains(sign)) {
         return anyhow!("the disk is full; free some space (`cargo xtask clean` does), and run this again\n{text}");
@@ -81,6 +85,8 @@ mod tests {
             let error = explained(&anyhow!("`git fetch` failed\n{printed}"), "https://u.example/", "files");
             assert!(!is_unreachable(&error) && error.to_string().contains("free some"), "{error}");
         }
+        let error = explained(&anyhow!("couldn't find remote ref"), "https://u.example/", "refs/heads/0.32.2");
+        assert_eq!(error.to_string(), "https://u.example/ has no branch 0.32.2; its release is v0.32.2");
         let error = explained(&anyhow!("fatal: unable to access 'https://u.example/'"), "https://u.example/", "tags");
         assert!(is_unreachable(&error), "{error}");
     }
