@@ -27,18 +27,19 @@ mod several;
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
-  cargo xtask build                        the release that the submodule pins
-  cargo xtask build --ref v0.14.0          any release tag, branch or commit of upstream
-  cargo xtask build --ref master --json    the record of the build, as JSON on standard output
-  cargo xtask build --ref v0.31.0..v0.32.2 all stable releases from one to the other, both included
+  cargo xtask build                          the release that the submodule pins
+  cargo xtask build --ref v0.14.0            any release, branch or commit
+  cargo xtask build --ref v0.31.0..v0.32.2   each stable release of that range
   cargo xtask build --ref v0.32.2 --ref master
-  cargo xtask build --go /opt/go/bin/go    with your own Go
-  cargo xtask build --again                the build in dist/ once more, and whether every byte is the same
+  cargo xtask build --ref master --json      the record of the build, as JSON
+  cargo xtask build --go /opt/go/bin/go      with your own Go
+  cargo xtask build --again                  once more: is every byte the same?
 
-Prints the directory of the build on standard output. Does nothing if that build is already there.
-Given several refs, builds the others if one fails, and prints a table at the end; with --json the
-output is then a list. Exit status: 0 all are built or were already, 1 one failed or
-(with --again) differs, 2 bad arguments.")]
+Prints the directory of the build on standard output. Does nothing if that build is already there. Given \
+several refs, builds the others if one fails, and prints a table at the end; with --json the output is then a \
+list.
+
+Exit status: 0 all are built or were already, 1 one failed or (with --again) differs, 2 bad arguments.")]
 pub struct Build {
     /// Release tag (v0.14.0), branch (master), commit (7 to 40 hex digits) or range of releases; can be given several times [default: the pinned commit]
     #[arg(long, value_name = "REF", env = "BUILDKIT_REF")]

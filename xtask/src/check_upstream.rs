@@ -31,30 +31,33 @@ const HIGHEST_LIMIT: usize = 50;
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
-  cargo xtask check-upstream                  print the status of each version, and the plan as shell commands
-  cargo xtask check-upstream --execute        execute the plan; needs a token
-  cargo xtask check-upstream --since v0.13.0  plan every stable release from v0.13.0 on, newest first
+  cargo xtask check-upstream            the status of each version, and the plan
+                                        as shell commands
+  cargo xtask check-upstream --execute  execute the plan; needs a token
+  cargo xtask check-upstream --json     status and plan as JSON
+  cargo xtask check-upstream --repo you/fork
   cargo xtask check-upstream --since v0.13.0 --limit 4 --execute
-                                              start builds until four are in progress; run it again, daily for
-                                              example, until nothing is held back
-  cargo xtask check-upstream --repo you/fork  use another repository than that of the remote `origin`
-  cargo xtask check-upstream --json           print status and plan as JSON on stdout
+                                        build every stable release from v0.13.0
+                                        on, newest first, four at once; run it
+                                        daily until nothing is held back
 
-These versions are built: upstream's newest release, the newest patch release of each of the two newest minor versions
-that we have published, and every version that has an open issue. Nothing older than what we have published is built,
-unless --since names it. A version is built up to three times; after that it needs attention. To skip a version,
-close its issue as not planned.
+These versions are built: upstream's newest release, the newest patch release of each of the two newest minor \
+versions that we have published, and every version that has an open issue. Nothing older than what we have \
+published is built, unless --since names it. A version is built up to three times; after that it needs \
+attention. To skip a version, close its issue as not planned.
 
 Environment:
-  GITHUB_TOKEN, GH_TOKEN   the token; --execute needs the permissions actions:write, issues:write, contents:read
+  GITHUB_TOKEN, GH_TOKEN   the token; --execute needs the permissions
+                           actions:write, issues:write, contents:read
   GITHUB_REPOSITORY        same as --repo
   BUILDKIT_SINCE           same as --since
   BUILDKIT_LIMIT           same as --limit
-  GITHUB_OUTPUT            receives `dispatched` (versions, separated by spaces) and `dispatched_count`
+  GITHUB_OUTPUT            receives `dispatched` (versions, separated by spaces)
+                           and `dispatched_count`
   GITHUB_STEP_SUMMARY      receives the table
 
-Exit status: 0 everything is as desired, held back, or needs attention; 1 GitHub refused, or does not show the result;
-2 bad arguments.")]
+Exit status: 0 everything is as desired, held back, or needs attention; 1 GitHub refused, or does not show the \
+result; 2 bad arguments.")]
 pub struct CheckUpstream {
     #[command(flatten)]
     target: Target,

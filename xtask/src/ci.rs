@@ -32,8 +32,9 @@ Examples:
   cargo xtask ci --only clippy         one check (can be given several times)
   cargo xtask ci --install --strict    as the project's own CI runs it
 
-A check that cannot run on this machine is skipped, and the table says why. Exit status: 0 if no check
-failed, 1 if one did.")]
+A check that cannot run on this machine is skipped, and the table says why.
+
+Exit status: 0 if no check failed, 1 if one did.")]
 pub struct Ci {
     /// Run only this check; can be given several times [default: all]
     #[arg(long, value_name = "CHECK", value_enum)]

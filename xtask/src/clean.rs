@@ -21,12 +21,14 @@ use crate::upstream::{CommitId, Upstream, relative};
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
-  cargo xtask clean               keeps the newest build, with its source and its Go
+  cargo xtask clean               keeps the newest build, its source and its Go
   cargo xtask clean --dry-run     shows what would be freed, and frees nothing
   cargo xtask clean --keep 0      frees all of it
 
-The mirror of upstream is kept, and what another run is using. Go's own build cache is not
-touched: `go clean -cache` frees it. Exit status: 0 freed or nothing to free, 1 failed.")]
+The mirror of upstream is kept, and what another run is using. Go's own build cache is not touched: `go clean \
+-cache` frees it.
+
+Exit status: 0 freed or nothing to free, 1 failed.")]
 pub struct Clean {
     /// How many of the newest builds in dist/ to keep
     #[arg(long, value_name = "N", default_value_t = 1)]

@@ -23,7 +23,8 @@ pub mod version;
 pub fn parse<T: Parser>() -> T {
     let set = |argument: Arg| {
         let is_empty = argument.get_env().and_then(std::env::var_os).is_some_and(|value| value.is_empty());
-        if is_empty { argument.env(Resettable::Reset) } else { argument }
+        let argument = if is_empty { argument.env(Resettable::Reset) } else { argument };
+        argument.hide_env_values(true)
     };
     let mut command = T::command().mut_args(set).mut_subcommands(|task| task.mut_args(set));
     let words: Vec<OsString> = std::env::args_os().collect();
@@ -41,10 +42,10 @@ pub struct Global {
     #[arg(short = 'V', long)]
     pub version: bool,
     /// Print only results, notes and errors, without status and progress
-    #[arg(short, long, global = true)]
+    #[arg(short, long, global = true, display_order = 900)]
     quiet: bool,
     /// When to color the output; `auto` depends on the terminal, `NO_COLOR` and `CLICOLOR_FORCE`
-    #[arg(long, global = true, value_name = "WHEN", value_enum, default_value_t = Color::Auto)]
+    #[arg(long, global = true, display_order = 901, value_name = "WHEN", value_enum, default_value_t = Color::Auto)]
     color: Color,
 }
 
@@ -71,7 +72,7 @@ impl Global {
 #[derive(Args)]
 pub struct RepositoryOption {
     /// The repository on GitHub [default: from the remote `origin`]
-    #[arg(long, value_name = "OWNER/NAME", env = "GITHUB_REPOSITORY", hide_env_values = true)]
+    #[arg(long, value_name = "OWNER/NAME", env = "GITHUB_REPOSITORY")]
     repo: Option<Repository>,
 }
 

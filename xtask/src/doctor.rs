@@ -29,13 +29,14 @@ const INSTALL_LIMIT: Duration = Duration::from_secs(15 * 60);
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
-  cargo xtask doctor                 print a table, by task
-  cargo xtask doctor --for workflow  fail unless every task that the workflow runs to build can run here
-  cargo xtask doctor --json          print the same as JSON to standard output
-  cargo xtask doctor --install       first install missing packages with apt-get
+  cargo xtask doctor                  a table, by task
+  cargo xtask doctor --for workflow   fail unless every task that the workflow
+                                      runs to build can run here
+  cargo xtask doctor --json           the same as JSON
+  cargo xtask doctor --install        first install what apt-get can install
 
 Environment:
-  BUILDKIT_RUNNER_IS_EPHEMERAL       same as --ephemeral
+  BUILDKIT_RUNNER_IS_EPHEMERAL        same as --ephemeral
 
 Exit status: 0 if what `--for` names can run here, 1 if not.")]
 pub struct Doctor {

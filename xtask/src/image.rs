@@ -47,20 +47,20 @@ const REGISTRY: &str = "ghcr.io";
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
-  cargo xtask image                           of the only build in dist/
-  cargo xtask image --dist dist/v0.32.2       of this build
-  cargo xtask image --load                    and load it into the engine, under the names it is published under
-  cargo xtask image --base debian@sha256:…    on a base pinned by its digest
-  cargo xtask image --snapshot 2026-08-04     with Debian's packages of that day
-  cargo xtask image --emulators none          for one platform only, and smaller
-  cargo xtask image --engine podman --json    with podman, and the result as JSON
-  cargo xtask image --repo OWNER/NAME         the image that this repository publishes: its labels name it
+  cargo xtask image                          of the only build in dist/
+  cargo xtask image --dist dist/v0.32.2      of this build
+  cargo xtask image --load                   and load it into the engine
+  cargo xtask image --base debian@sha256:…   on a base pinned by its digest
+  cargo xtask image --snapshot 2026-08-04    with Debian's packages of that day
+  cargo xtask image --emulators none         for one platform only, and smaller
+  cargo xtask image --repo OWNER/NAME        its labels name this repository
 
-Standard output is the path of the layout or, with --json, an object with `layout` (its path),
-`unchanged` (true if nothing had to be built) and `image` (the record in metadata.json: digest,
-size_bytes, tags, base_name, engine, sbom …). If the inputs have not changed, nothing is built; to build again
-on a newer base, remove the layout. Exit status: 0 built or unchanged, 1 failed,
-2 bad arguments.")]
+Standard output is the path of the layout or, with --json, an object with `layout` (its path), `unchanged` \
+(true if nothing had to be built) and `image` (the record in metadata.json: digest, size_bytes, tags, \
+base_name, engine, sbom …).
+
+If the inputs have not changed, nothing is built; to build again on a newer base, remove the layout. Exit \
+status: 0 built or unchanged, 1 failed, 2 bad arguments.")]
 pub struct Image {
     /// Directory created by `cargo xtask build` [default: the only one in dist/ of this checkout]
     #[arg(long, value_name = "DIR")]

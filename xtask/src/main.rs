@@ -32,7 +32,7 @@ mod verify_tini;
 
 /// Build, test and publish BuildKit for linux/riscv64
 #[derive(Parser)]
-#[command(bin_name = "cargo xtask", arg_required_else_help = true)]
+#[command(bin_name = "cargo xtask", arg_required_else_help = true, max_term_width = 100)]
 #[command(after_help = "`cargo xtask <COMMAND> --help` has examples; xtask/README.md describes the whole pipeline.")]
 struct Xtask {
     #[command(flatten)]

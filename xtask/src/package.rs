@@ -35,26 +35,34 @@ mod repository;
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
-  cargo xtask package                          both packages of the only build in dist/
-  cargo xtask package --dist dist/v0.32.2      of this build
-  cargo xtask package --format deb --json      the Debian package alone, and the result as JSON
-  cargo xtask package --repo OWNER/NAME        the packages that this repository publishes: they name it
-  cargo xtask package --again                  the recorded packages once more, and whether every byte is the same
-  cargo xtask package --format ebuild --source v0.32.2.tar.gz    a Gentoo overlay, dist/<version>/gentoo/
-  cargo xtask package --repository pages       the plan: what is added to the repository of APT and DNF in pages/
-  cargo xtask package --repository pages --execute   write it, signed with the key of XTASK_SIGNING_KEY
+  cargo xtask package                        of the only build in dist/
+  cargo xtask package --dist dist/v0.32.2    of this build
+  cargo xtask package --format deb --json    the Debian package alone, as JSON
+  cargo xtask package --repo OWNER/NAME      that this repository publishes
+  cargo xtask package --again                once more: is every byte the same?
+  cargo xtask package --format ebuild --source v0.32.2.tar.gz
+                                             an overlay, dist/<version>/gentoo/
+  cargo xtask package --repository pages     the plan: what is added to the APT
+                                             and DNF repository in pages/
+  cargo xtask package --repository pages --execute
+                                             write it, signed with the key of
+                                             XTASK_SIGNING_KEY
   cargo xtask package --repository pages --from assets --execute --unsigned
 
-Needs qemu-user, unless this machine is riscv64: the man pages and the shell completion are made from what the commands
-print for --help. The same build gives the same bytes on every machine. `cargo xtask release` publishes the packages
-with the build. Compiling the program that writes them takes a minute the first time, and writing them one or two.
+Needs qemu-user, unless this machine is riscv64: the man pages and the shell completion are made from what the \
+commands print for --help. The same build gives the same bytes on every machine. `cargo xtask release` \
+publishes the packages with the build. Compiling the program that writes them takes a minute the first time, \
+and writing them one or two.
 
-A repository only grows: a published package neither changes nor goes, and to recover from an interrupted run, run it
-again. XTASK_SIGNING_KEY is an OpenPGP secret key in ASCII armor, without a passphrase; gpg signs with it.
+A repository only grows: a published package neither changes nor goes, and to recover from an interrupted run, \
+run it again. XTASK_SIGNING_KEY is an OpenPGP secret key in ASCII armor, without a passphrase; gpg signs with \
+it.
 
-Standard output is the path of each package, the commands of a plan or, with --json, an object with `unchanged` (whether these very
-packages were recorded already), `packages` (name, size_bytes and sha256 of each), `differences` (with --again: name and
-why) and `overlay` (the path of Gentoo's, or null); of a repository, its `packages`, the `steps` and who signed it.
+Standard output is the path of each package, the commands of a plan or, with --json, an object with `unchanged` \
+(whether these very packages were recorded already), `packages` (name, size_bytes and sha256 of each), \
+`differences` (with --again: name and why) and `overlay` (the path of Gentoo's, or null); of a repository, its \
+`packages`, the `steps` and who signed it.
+
 Exit status: 0 made, 1 failed or (with --again) differs, 2 bad arguments.")]
 pub struct Package {
     /// Directory created by `cargo xtask build` [default: the only one in dist/ of this checkout]

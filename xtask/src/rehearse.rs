@@ -48,26 +48,30 @@ mod scenario;
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
-  cargo xtask rehearse                            the scenario, step by step
-  cargo xtask rehearse --faults each              every fault at every request, one at a time
-  cargo xtask rehearse --faults each:9            every ninth of these, in a ninth of the time
+  cargo xtask rehearse                    the scenario, step by step
+  cargo xtask rehearse --faults each      every fault at every request
+  cargo xtask rehearse --faults each:9    every ninth of these
   cargo xtask rehearse --faults random:7 --for 600
-                                                  pairs and triples of faults, for ten minutes
+                                          pairs and triples, for ten minutes
   cargo xtask rehearse --faults github:12:reset-after
-                                                  one pipeline again, step by step
-  cargo xtask rehearse --registry 127.0.0.1:5000  push to a real registry on this machine
-  cargo xtask rehearse --adoption                 in a repository that has a history
-  cargo xtask rehearse --real-names               as api.github.com, ghcr.io and others, over TLS (Linux)
-  cargo xtask rehearse --canary me/throw-away     what only a real account can show: print the plan
-  cargo xtask rehearse --canary me/throw-away --execute
-                                                  make it, check it and remove it again
+                                          one pipeline again, step by step
+  cargo xtask rehearse --registry 127.0.0.1:5000
+                                          push to a real registry
+  cargo xtask rehearse --adoption         in a repository that has a history
+  cargo xtask rehearse --real-names       as api.github.com, ghcr.io and others,
+                                          over TLS (Linux)
+  cargo xtask rehearse --canary me/throw-away
+                                          what only a real account can show;
+                                          with --execute, do it
 
-GitHub and the registry are fakes in this process, each on a port of 127.0.0.1; the tasks are the real ones.
-The builds are fakes too, except those in dist/ that are real and proved. Nothing outside target/ is changed.
-A task that fails because of a fault is rerun, as the schedule or a person would, and the pipeline must end in
+GitHub and the registry are fakes in this process, each on a port of 127.0.0.1; the tasks are the real ones. \
+The builds are fakes too, except those in dist/ that are real and proved. Nothing outside target/ is changed. A \
+task that fails because of a fault is rerun, as the schedule or a person would, and the pipeline must end in \
 the same state as the one without faults.
-The canary works at GitHub and ghcr.io, in a repository made for it (docs/dev/CANARY.md); environment as for
+
+The canary works at GitHub and ghcr.io, in a repository made for it (docs/dev/CANARY.md); environment as for \
 `release`.
+
 Exit status: 0 it does, 1 a pipeline diverged or a task failed, 2 invalid arguments.")]
 pub struct Rehearse {
     /// none, each, each:N (every Nth), random:SEED, or faults as a failed rehearsal prints them

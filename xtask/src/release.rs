@@ -35,22 +35,25 @@ mod verify;
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
-  cargo xtask release                            print the plan as shell commands
-  cargo xtask release --execute                  publish; run it again to continue an interrupted run
-  cargo xtask release --dist dist/v0.32.2 --json print the plan as JSON on stdout
+  cargo xtask release                   print the plan as shell commands
+  cargo xtask release --execute         publish; run it again to continue an
+                                        interrupted run
+  cargo xtask release --dist dist/v0.32.2 --json
+                                        print the plan as JSON
   cargo xtask release --repo me/fork --registry 127.0.0.1:5000
-  cargo xtask release --adopt-latest             also move a `latest` that this project did not publish
+  cargo xtask release --adopt-latest    also move a `latest` that this project
+                                        did not publish
 
-Environment: GITHUB_TOKEN or GH_TOKEN (permissions: contents, packages and issues, write). For the registry:
-REGISTRY_USERNAME and REGISTRY_PASSWORD; for ghcr.io, GITHUB_ACTOR and the token are enough. Without a token,
-the plan is based on public data only, which does not include drafts. ADOPT_LATEST and RELEASE_EVENT are the same as
---adopt-latest and --event.
+Environment: GITHUB_TOKEN or GH_TOKEN (permissions: contents, packages and issues, write). For the registry: \
+REGISTRY_USERNAME and REGISTRY_PASSWORD; for ghcr.io, GITHUB_ACTOR and the token are enough. Without a token, \
+the plan is based on public data only, which does not include drafts. ADOPT_LATEST and RELEASE_EVENT are the \
+same as --adopt-latest and --event.
 
-Before the first write it asks whether the tokens permit all of it, without a change. Whether a workflow's token may
-write issues shows only at the end.
-A published release is never changed, a version tag never moves, and `latest` only moves forward.
-What was published is then read without credentials. If those reads are limited or lag, it is reported as not
-verified, with the command that verifies it later.
+Before the first write it asks whether the tokens permit all of it, without a change. Whether a workflow's \
+token may write issues shows only at the end. A published release is never changed, a version tag never moves, \
+and `latest` only moves forward. What was published is then read without credentials. If those reads are \
+limited or lag, it is reported as not verified, with the command that verifies it later.
+
 Exit status: 0 published or planned, 1 refused or failed, 2 bad arguments.")]
 pub struct Release {
     /// The directory that `build` and `image` created [default: the only one in dist/ of this checkout]
@@ -75,7 +78,7 @@ pub struct Release {
     #[arg(default_value = "", hide_default_value = true)]
     event: Event,
     /// A Sigstore provenance bundle to attach to the image
-    #[arg(long, value_name = "FILE", env = "PROVENANCE", hide_env_values = true)]
+    #[arg(long, value_name = "FILE", env = "PROVENANCE")]
     provenance: Option<Utf8PathBuf>,
     /// Print the result as JSON
     #[arg(long)]

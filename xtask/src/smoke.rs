@@ -34,17 +34,20 @@ const MACHINE_LIMITS: RangeInclusive<u64> = 10..=24 * 60 * 60;
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
-  cargo xtask smoke                       all levels, on the image and the packages in dist/
-  cargo xtask smoke --level machine       boot the image under a riscv64 kernel, and build images in it
-  cargo xtask smoke --level exec x.tar    test an OCI layout or archive instead of the image in dist/
-  cargo xtask smoke --json                print the checks as JSON to standard output
+  cargo xtask smoke                     all levels that dist/ has something for
+  cargo xtask smoke --level machine     build images under a riscv64 kernel
+  cargo xtask smoke --level exec x.tar  an OCI layout or archive, not dist/
+  cargo xtask smoke --json              print the checks as JSON
 
 Levels:
   exec      runs the image's commands, natively or under qemu-user
-  builder   creates a buildx builder from the image and builds with it; needs Docker Engine, buildx, binfmt_misc
-  machine   builds for linux/riscv64 and linux/amd64 in a virtual machine; needs qemu-system, but no root
-  packages  installs, upgrades and removes the packages of dist/ in a riscv64 Debian container, and boots it with systemd;
-            needs docker or podman, binfmt_misc, qemu-system. Part of `all` if dist/ has packages
+  builder   creates a buildx builder from the image and builds with it;
+            needs Docker Engine, buildx, binfmt_misc
+  machine   builds for linux/riscv64 and linux/amd64 in a virtual machine;
+            needs qemu-system, but no root
+  packages  installs, upgrades and removes the packages of dist/ in a riscv64
+            Debian container, and boots it with systemd; needs docker or podman,
+            binfmt_misc, qemu-system. Part of `all` if dist/ has packages
 
 Exit status: 0 no check failed, 1 a check failed or could not start, 2 invalid arguments.")]
 pub struct Smoke {

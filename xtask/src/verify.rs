@@ -44,20 +44,25 @@ const UNDETERMINED: u8 = 3;
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
-  cargo xtask verify                        our newest release
-  cargo xtask verify v0.32.2                of this version of upstream's
+  cargo xtask verify                     our newest release
+  cargo xtask verify v0.32.2             of this version of upstream's
   cargo xtask verify buildkit-v20260804-dev --json
-                                            the release with this tag, and the result as JSON
-  cargo xtask verify v0.32.2 --rebuild      and whether upstream's source and Debian's packages give every byte of it
-  cargo xtask verify --all --execute        everything ever published, and an issue if any of it has changed
+                                         the release with this tag, as JSON
+  cargo xtask verify v0.32.2 --rebuild   does upstream's source, with Debian's
+                                         packages, give every byte of it?
+  cargo xtask verify --all --execute     everything ever published, and an issue
+                                         if any of it has changed
   cargo xtask verify --repo you/fork --registry registry.example
 
-It downloads all files of the release and all blobs of the image (250 MB), keeps none, and prints a line for each check.
---rebuild compiles for minutes, and needs a checkout of the commit that published the release, qemu-user for the packages,
-and docker or podman for the image.
-The commands are run under emulation only once they are what the record says. The provenance is verified by gh or cosign,
-whichever is installed. If GitHub limits requests without credentials, GITHUB_TOKEN is used to read the same list.
-Exit status: 0 all that was checked is right, 1 something differs, 2 bad arguments, 3 nothing differs, but
+It downloads all files of the release and all blobs of the image (250 MB), keeps none, and prints a line for \
+each check. The commands are run under emulation only once they are what the record says. The provenance is \
+verified by gh or cosign, whichever is installed. If GitHub limits requests without credentials, GITHUB_TOKEN \
+is used to read the same list.
+
+--rebuild compiles for minutes, and needs a checkout of the commit that published the release, qemu-user for \
+the packages, and docker or podman for the image.
+
+Exit status: 0 all that was checked is right, 1 something differs, 2 bad arguments, 3 nothing differs, but \
 something could not be read.")]
 pub struct Verify {
     /// A tag of ours (buildkit-v0.32.2-riscv64), a version of upstream's (v0.32.2), or latest

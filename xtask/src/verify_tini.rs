@@ -31,13 +31,15 @@ mod image_checks;
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
-  cargo xtask verify-tini                            the image in dist/
-  cargo xtask verify-tini alpine:3.22                an image in the engine's store
-  cargo xtask verify-tini image.tar                  an OCI archive, or the output of `docker save`
-  cargo xtask verify-tini --engine none              check the files only, without an engine
-  cargo xtask verify-tini --host-init ./docker-init  would another host's init start in the image?
+  cargo xtask verify-tini                the image in dist/
+  cargo xtask verify-tini alpine:3.22    an image in the engine's store
+  cargo xtask verify-tini image.tar      an OCI archive, or a `docker save`
+  cargo xtask verify-tini --engine none  check the files only
+  cargo xtask verify-tini --host-init ./docker-init
+                                         would another host's init start in it?
 
 Prints each check with its verdict and evidence to standard error, or with --json to standard output.
+
 Exit status: 0 no check failed, 1 a check failed or could not start, 2 invalid arguments.")]
 pub struct VerifyTini {
     /// OCI image layout, archive, or name of an image in the engine [default: the image in dist]

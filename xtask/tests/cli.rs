@@ -1,7 +1,7 @@
 //! What every task shares on the command line: the version, `--quiet` and `--color`.
 #![allow(clippy::disallowed_types, reason = "starts processes")]
 
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
 fn xtask(arguments: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
@@ -60,6 +60,32 @@ fn a_wrong_argument_is_answered_with_the_right_one() {
         let output = xtask(&typed.split(' ').collect::<Vec<_>>());
         assert!(!String::from_utf8_lossy(&output.stderr).contains("tip: "), "{typed}");
     }
+}
+
+/// Terminals have 80 columns, and what clap has to wrap no longer stands in its column.
+#[test]
+fn help_fits_into_80_columns() {
+    let help = |task: &str| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
+        let words = [task, "--help"].into_iter().filter(|word| !word.is_empty());
+        stdout(&command.args(words).env("COLUMNS", "80").stdin(Stdio::null()).output().expect("runs"))
+    };
+    let all = help("");
+    let tasks = all.lines().skip_while(|line| *line != "Commands:").skip(1).take_while(|line| !line.is_empty());
+    let tasks = tasks.filter(|line| !line.starts_with("   ")).filter_map(|line| line.split_whitespace().next());
+    let mut count = 0;
+    for task in tasks.chain([""]) {
+        let help = help(task);
+        for line in help.lines() {
+            assert!(line.chars().count() <= 80, "{task}: {line}");
+        }
+        let examples = help.lines().skip_while(|line| *line != "Examples:").skip(1).take_while(|line| !line.is_empty());
+        for line in examples {
+            assert!(line.starts_with("  "), "{task}: clap wrapped {line:?}");
+            count += 1;
+        }
+    }
+    assert!(count > 60, "only {count} lines of examples were found");
 }
 
 #[test]
