@@ -11,6 +11,7 @@ use console::style;
 use serde_json::json;
 
 use crate::cli::Target;
+use crate::doctor::checks::Missing;
 use crate::doctor::ephemeral::{Lifetime, Stated};
 use crate::doctor::requirements::{Family, Goal, Requirement};
 use crate::os::host;
@@ -75,8 +76,23 @@ enum Install {
 
 struct Finding {
     requirement: Requirement,
+    found: Result<String, Missing>,
+}
+
+impl Finding {
     /// What is there, or what is missing.
-    found: Result<String, String>,
+    fn text(&self) -> &str {
+        self.found.as_ref().map_or_else(|missing| missing.what.as_str(), String::as_str)
+    }
+
+    /// The fixes if it is missing, each with a prefix that names the distribution.
+    fn fixes(&self, family: Option<Family>) -> Vec<(String, String)> {
+        match &self.found {
+            Ok(_) => Vec::new(),
+            Err(Missing { fix: Some(fix), .. }) => vec![(String::new(), (*fix).to_owned())],
+            Err(_) => self.requirement.fixes(family),
+        }
+    }
 }
 
 /// Runs the task in the checkout at `root`.
@@ -135,7 +151,7 @@ fn verdicts(findings: &[Finding]) -> String {
     ];
     let line = |(goal, what): (Goal, &str)| match missing(findings, goal).as_slice() {
         [] => format!("{what} can run here\n"),
-        missing => format!("{what} cannot run here without {}\n", missing.join(", ")),
+        missing => format!("missing for {what}: {}\n", missing.join(", ")),
     };
     goals.map(line).concat()
 }
@@ -143,7 +159,7 @@ fn verdicts(findings: &[Finding]) -> String {
 /// Installs the missing packages. Meant for a workflow on a fresh runner; on a contributor's own machine, doctor
 /// only shows the commands.
 fn install(findings: &[Finding], family: Option<Family>) -> Result<()> {
-    let missing = findings.iter().filter(|finding| finding.found.is_err());
+    let missing = findings.iter().filter(|finding| matches!(finding.found, Err(Missing { fix: None, .. })));
     let packages: Vec<&str> = missing.flat_map(|finding| finding.requirement.debian_packages()).collect();
     if packages.is_empty() {
         return Ok(());
@@ -165,19 +181,16 @@ fn install(findings: &[Finding], family: Option<Family>) -> Result<()> {
 fn as_table(findings: &[Finding], family: Option<Family>) -> String {
     let mut lines = Vec::new();
     let mut task = "";
-    for Finding { requirement, found } in findings {
+    for finding in findings {
+        let requirement = finding.requirement;
         if requirement.task() != task {
             task = requirement.task();
             lines.push(format!("{}{}", if lines.is_empty() { "" } else { "\n" }, style(task).bold()));
         }
         let name = format!("{:<18}", requirement.name());
-        match found {
-            Ok(what) => lines.push(format!("  {} {name} {what}", style("found  ").green())),
-            Err(missing) => {
-                lines.push(format!("  {} {name} {missing}", style("missing").yellow()));
-                lines.extend(requirement.fixes(family).iter().map(|(place, line)| format!("{:29}{place}{line}", "")));
-            }
-        }
+        let verdict = if finding.found.is_ok() { style("found  ").green() } else { style("missing").yellow() };
+        lines.push(format!("  {verdict} {name} {}", finding.text()));
+        lines.extend(finding.fixes(family).iter().map(|(place, line)| format!("{:29}{place}{line}", "")));
     }
     lines.join("\n") + "\n"
 }
@@ -187,14 +200,11 @@ fn as_json(findings: &[Finding], family: Option<Family>) -> serde_json::Value {
     let (can_build, can_run_workflow) = (can(Goal::Build), can(Goal::Workflow));
     let findings: Vec<_> = findings
         .iter()
-        .map(|Finding { requirement, found }| {
-            let fixes: Vec<String> = match found {
-                Ok(_) => Vec::new(),
-                Err(_) => requirement.fixes(family).into_iter().map(|(place, line)| format!("{place}{line}")).collect(),
-            };
+        .map(|finding| {
+            let fixes = finding.fixes(family).into_iter().map(|(place, line)| format!("{place}{line}"));
             json!({
-                "task": requirement.task(), "need": requirement.name(), "has": found.is_ok(),
-                "found": found.as_ref().map_or_else(Clone::clone, Clone::clone), "fixes": fixes,
+                "task": finding.requirement.task(), "need": finding.requirement.name(), "has": finding.found.is_ok(),
+                "found": finding.text(), "fixes": fixes.collect::<Vec<_>>(),
             })
         })
         .collect();
@@ -208,7 +218,13 @@ mod tests {
     use super::*;
 
     fn without(missing: &[Requirement]) -> Vec<Finding> {
-        let found = |requirement| if missing.contains(&requirement) { Err(String::new()) } else { Ok(String::new()) };
+        let found = |requirement| {
+            if missing.contains(&requirement) {
+                Err(Missing { what: String::new(), fix: None })
+            } else {
+                Ok(String::new())
+            }
+        };
         Requirement::ALL.into_iter().map(|requirement| Finding { requirement, found: found(requirement) }).collect()
     }
 
@@ -217,7 +233,7 @@ mod tests {
         let with_podman_alone = without(&[Requirement::Docker, Requirement::Buildx]);
         expect![[r#"
             `cargo xtask build` can run here
-            all tasks of the workflow (build, image, package, verify-tini, smoke) cannot run here without docker, buildx
+            missing for all tasks of the workflow (build, image, package, verify-tini, smoke): docker, buildx
         "#]]
         .assert_eq(&verdicts(&with_podman_alone));
         let without_qemu = without(&[Requirement::Qemu, Requirement::Binfmt, Requirement::Machine]);

@@ -70,6 +70,20 @@ fn podman_alone_is_an_engine_but_not_enough_for_the_workflow() {
     assert_eq!(["engine", "docker", "buildx", "qemu-system"].map(has), [true, false, false, false].map(Value::Bool));
 }
 
+/// No package fixes that.
+#[test]
+fn an_engine_that_is_installed_and_does_not_answer_is_to_be_started() {
+    let checkout = Checkout::new("down", &[("docker", "")]);
+    fs::write(checkout.0.join("bin/docker"), "#!/bin/sh\nexit 1\n").expect("is written");
+    let report = checkout.doctor(&[], &[]).1;
+    for need in ["engine", "docker"] {
+        let finding = finding(&report, need);
+        assert_eq!(finding["found"], "docker is installed, but no engine answers");
+        assert!(finding["fixes"][0].as_str().is_some_and(|fix| fix.starts_with("sudo systemctl start docker")));
+        assert_eq!(finding["fixes"].as_array().map(Vec::len), Some(1), "{finding}");
+    }
+}
+
 /// `apt-get` here is a program that only prints.
 #[test]
 fn packages_are_installed_only_on_a_machine_that_is_thrown_away() {

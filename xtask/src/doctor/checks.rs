@@ -16,6 +16,8 @@ use crate::os::process::run;
 use crate::os::terminal::size;
 use crate::upstream::Upstream;
 
+/// Where docker is installed.
+const START_DOCKER: &str = "sudo systemctl start docker, or DOCKER_HOST=..., if the engine listens elsewhere";
 const LIMIT: Duration = Duration::from_secs(15);
 /// A build with its clone, its worktree, Go and Go's cache took 2.6 GB.
 const BUILD_NEEDS_BYTES: u64 = 4_000_000_000;
@@ -29,8 +31,15 @@ pub fn family() -> Option<Family> {
     Family::of_os_release(&text)
 }
 
+/// What is missing.
+pub struct Missing {
+    pub what: String,
+    /// What fixes it, if no package does.
+    pub fix: Option<&'static str>,
+}
+
 /// What is there for a requirement, or what is missing.
-pub fn check(root: &Utf8Path, requirement: Requirement, target: &Target) -> Result<String, String> {
+pub fn check(root: &Utf8Path, requirement: Requirement, target: &Target) -> Result<String, Missing> {
     let found = match requirement {
         Requirement::Git => git(),
         Requirement::Compiler => first_on_path(&["cc", "gcc", "clang"]),
@@ -48,7 +57,11 @@ pub fn check(root: &Utf8Path, requirement: Requirement, target: &Target) -> Resu
         Requirement::GitHub => answers(GITHUB),
         Requirement::Schedules => schedules(root, target),
     };
-    found.map_err(|error| format!("{error:#}").lines().next().unwrap_or_default().to_owned())
+    let is_down = matches!(requirement, Requirement::Engine | Requirement::Docker) && host::on_path("docker").is_some();
+    found.map_err(|error| Missing {
+        what: format!("{error:#}").lines().next().unwrap_or_default().to_owned(),
+        fix: is_down.then_some(START_DOCKER),
+    })
 }
 
 fn read(program: &str, arguments: &[&str]) -> Result<String> {
@@ -139,7 +152,12 @@ fn binfmt() -> Result<String> {
 }
 
 fn docker() -> Result<String> {
-    Ok(format!("Docker Engine {}", read("docker", &["version", "--format", "{{.Server.Version}}"])?))
+    let version = read("docker", &["version", "--format", "{{.Server.Version}}"]);
+    match version {
+        Ok(version) => Ok(format!("Docker Engine {version}")),
+        Err(_) if host::on_path("docker").is_some() => bail!("docker is installed, but no engine answers"),
+        Err(error) => Err(error),
+    }
 }
 
 fn engine() -> Result<String> {
@@ -147,9 +165,7 @@ fn engine() -> Result<String> {
         Ok(docker) => Ok(docker),
         Err(docker) => match read("podman", &["version", "--format", "{{.Client.Version}}"]) {
             Ok(version) => Ok(format!("podman {version}")),
-            Err(_) if host::on_path("docker").is_some() => {
-                Err(docker.context("docker is installed, but no engine answers"))
-            }
+            Err(_) if host::on_path("docker").is_some() => Err(docker),
             Err(_) => bail!("neither docker nor podman is on PATH"),
         },
     }
