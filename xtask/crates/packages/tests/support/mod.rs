@@ -121,6 +121,18 @@ pub fn has(test: &str, program: &str) -> bool {
     is_there
 }
 
+/// Whether a process can have mounts of its own; if not, a line says so.
+pub fn can_mount(test: &str) -> bool {
+    let mut unshare = Command::new("unshare");
+    let output = unshare.args(["--map-root-user", "--mount", "mount", "-t", "tmpfs", "tmpfs", "/run"]).output();
+    let can = output.is_ok_and(|output| output.status.success());
+    if !can {
+        let reason = "there are no namespaces of users and mounts here";
+        writeln!(std::io::stderr(), "SKIPPED {test}: {reason}").expect("takes a line");
+    }
+    can
+}
+
 /// What a command printed, which has to succeed.
 pub fn text(output: &Output) -> String {
     let [stdout, stderr] = [&output.stdout, &output.stderr].map(|bytes| String::from_utf8_lossy(bytes).into_owned());
