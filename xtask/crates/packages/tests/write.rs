@@ -1,126 +1,35 @@
 //! `packager write`, from a small build: the same bytes from two paths, and what the tools of Debian and RPM say of them.
 #![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "reads and writes files, starts processes")]
 
+mod support;
+
 use std::fs;
 use std::io::Write;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::Command;
 
-use camino::Utf8PathBuf;
-use packages::request::{Help, Module, Packages, Request};
-use packages::version::{Format, PackageVersion};
+use support::{DEB, PACKAGER, RPM, Scratch, text};
 
-const DEB: &str = "buildkit_0.32.2-1_riscv64.deb";
-const RPM: &str = "buildkit-0.32.2-1.riscv64.rpm";
-const HELP: &str = "NAME:\n   buildctl - build utility\n\nCOMMANDS:\n   build, b  build\n\nGLOBAL OPTIONS:\n   \
-                    --addr string  buildkitd address (default: \"unix:///run/buildkit/buildkitd.sock\")\n";
-const GO_LICENSE: &str = "Copyright 2009 The Go Authors.\n\nRedistribution and use in source and binary forms\n";
-
-/// A directory of one test, removed at its end.
-struct Scratch(PathBuf);
-
-impl Scratch {
-    /// With a small build, and upstream's sources, in it.
-    fn new(name: &str) -> Self {
-        let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}-{}", std::process::id()));
-        let scratch = Self(path);
-        for command in ["buildctl", "buildkitd"] {
-            scratch.write(&format!("dist/{command}"), "#!/bin/sh\nexit 0\n");
-        }
-        scratch.write("sources/LICENSE", include_str!("../../../../LICENSE"));
-        scratch.write("sources/vendor/golang.org/x/sys/LICENSE", GO_LICENSE);
-        scratch.write("sources/vendor/example.com/a/LICENSE.md", "Permission is hereby granted, free of charge\n");
-        scratch.write("sources/vendor/example.com/a/NOTICE", "This product has parts of others.\n");
-        fs::create_dir_all(scratch.path("out")).expect("is made");
-        scratch
-    }
-
-    fn path(&self, name: &str) -> Utf8PathBuf {
-        Utf8PathBuf::try_from(self.0.join(name)).expect("UTF-8")
-    }
-
-    fn write(&self, name: &str, text: &str) {
-        let path = self.path(name);
-        fs::create_dir_all(path.parent().expect("a parent")).expect("is made");
-        fs::write(&path, text).expect("is written");
-    }
-
-    fn packager(&self) -> Output {
-        self.packager_for("octo-riscv/docker-for-riscv64")
-    }
-
-    fn packager_for(&self, repository: &str) -> Output {
-        let module = |path: &str| Module { path: path.to_owned(), version: "v1.0.0".to_owned() };
-        let help = |command: &[&str], text: &str| Help {
-            command: command.iter().map(|word| (*word).to_owned()).collect(),
-            text: text.to_owned(),
-        };
-        let request = Request {
-            version: PackageVersion::of_version("v0.32.2").expect("a version"),
-            upstream_version: "v0.32.2".to_owned(),
-            commit: "991535e0973488b6a429096d21fa13f81f2d89d8".to_owned(),
-            repository: repository.to_owned(),
-            source_date_epoch: 1_785_846_460,
-            dist: self.path("dist"),
-            packaging: Utf8PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../../packaging"),
-            out: self.path("out"),
-            wanted: Packages {
-                sources: self.path("sources"),
-                modules: vec![module("example.com/a"), module("stdlib")],
-                help: vec![
-                    help(&["buildctl"], HELP),
-                    help(&["buildctl", "build"], "NAME:\n   buildctl build - build\n"),
-                    help(&["buildkitd"], "NAME:\n   buildkitd - build daemon\n"),
-                ],
-                formats: Format::ALL.to_vec(),
-            },
-        };
-        self.write("request.json", &serde_json::to_string(&request).expect("is JSON"));
-        let mut packager = Command::new(env!("CARGO_BIN_EXE_packager"));
-        packager.arg("write").arg(self.path("request.json")).output().expect("runs")
-    }
-
-    /// What `packager` prints of the package of this scratch, published, and that of `again`.
-    fn explain(&self, again: &Self, package: &str) -> String {
-        let mut packager = Command::new(env!("CARGO_BIN_EXE_packager"));
-        let packages = [self, again].map(|scratch| scratch.path("out").join(package));
-        text(&packager.arg("explain").args(packages).output().expect("runs"))
-    }
-
-    fn package(&self, name: &str) -> Vec<u8> {
-        fs::read(self.path("out").join(name)).expect("is there")
-    }
-
-    /// What a tool prints that is asked about a package; `None`, with a line that says so, if it is not installed.
-    fn tool(&self, test: &str, program: &str, arguments: &[&str], package: &str) -> Option<Output> {
-        let output = Command::new(program).args(arguments).arg(self.path("out").join(package)).output();
-        if output.is_err() {
-            writeln!(std::io::stderr(), "SKIPPED {test}: there is no {program} here").expect("takes a line");
-        }
-        output.ok()
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
-
-fn text(output: &Output) -> String {
-    let [stdout, stderr] = [&output.stdout, &output.stderr].map(|bytes| String::from_utf8_lossy(bytes).into_owned());
-    assert!(output.status.success(), "{}\n{stdout}{stderr}", output.status);
-    stdout
-}
-
+/// Another user, path, umask, home, language and zone, and other modes and times of the files.
 #[test]
-fn the_same_build_gives_the_same_bytes_from_two_paths() {
-    let [one, two] = ["one", "another-path"].map(|name| {
-        let scratch = Scratch::new(name);
-        text(&scratch.packager());
-        (scratch.package(DEB), scratch.package(RPM))
-    });
-    assert!(one == two, "a package depends on its path or on the clock");
+fn two_users_make_the_same_bytes_on_two_paths_with_two_umasks() {
+    let name = "two_users_make_the_same_bytes_on_two_paths_with_two_umasks";
+    let (one, two) = (Scratch::new("one"), Scratch::new("another-path"));
+    text(&one.packager());
+    let request = two.request("v0.32.2", "octo-riscv/docker-for-riscv64");
+    let script = "touch -d 2001-01-01 dist/* && chmod 600 dist/* && umask 077 && exec \"$0\" write \"$1\"";
+    // Without a mapping, nobody's number is what a process in a namespace of users has.
+    let mut other = Command::new("unshare");
+    other.args(["--user", "sh", "-c", script, PACKAGER]).arg(request).current_dir(two.path(""));
+    other.env_clear().env("PATH", "/usr/bin:/bin").env("HOME", "/nonexistent").env("LC_ALL", "tr_TR.UTF-8");
+    let output = other.env("TZ", "Asia/Kathmandu").output();
+    if output.as_ref().is_ok_and(|output| String::from_utf8_lossy(&output.stderr).starts_with("unshare:")) {
+        writeln!(std::io::stderr(), "SKIPPED {name}: there are no namespaces of users here").expect("takes a line");
+        return;
+    }
+    text(&output.expect("util-linux is there"));
+    for package in [DEB, RPM] {
+        assert!(one.package(package) == two.package(package), "{package} depends on who makes it, where and when");
+    }
 }
 
 #[test]
@@ -180,7 +89,7 @@ fn where_packages_differ_is_found_in_both_formats() {
     let again = Scratch::new("difference-again");
     text(&again.packager());
     let other = Scratch::new("difference-repository");
-    text(&other.packager_for("mallory/docker-for-riscv64"));
+    text(&other.packager_for("v0.32.2", "mallory/docker-for-riscv64"));
     let found = other.explain(&again, DEB);
     let line = "control.tar.xz: ./control has `Maintainer: mallory";
     assert!(found.starts_with(line) && found.contains("or with another --repo"), "{found}");
