@@ -13,8 +13,9 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use oci::image_name::ImageName;
 
-use crate::git::read_only;
+use crate::git;
 use crate::go::WantedGo;
+use crate::os::checkout;
 use crate::os::clock::Timestamp;
 use crate::os::files::{self, Staging};
 use crate::os::process::run;
@@ -54,8 +55,9 @@ impl Upstream {
     /// The upstream of the checkout at `root`; nothing is fetched yet.
     ///
     /// # Errors
-    /// If `root` is not a git checkout, or has no URL for the submodule.
+    /// If git is missing or too old, cannot read the checkout, or finds no URL for the submodule.
     pub fn of(root: &Utf8Path) -> Result<Self> {
+        git::version()?;
         let folder = main_worktree(root)?.join("target/upstream");
         Ok(Self { submodule: Submodule::of(root)?, folder })
     }
@@ -223,10 +225,13 @@ fn describe(mirror: &mut Mirror, commit: &CommitId) -> Result<Version> {
 
 /// The first worktree of the checkout at `root`, which may be another of its worktrees.
 fn main_worktree(root: &Utf8Path) -> Result<Utf8PathBuf> {
-    let common = read_only(root, run!("git rev-parse --path-format=absolute --git-common-dir")).read();
+    if !git::has_repository(root) {
+        return Ok(root.to_owned());
+    }
+    let common = git::read(root, run!("git rev-parse --path-format=absolute --git-common-dir"));
     let common = Utf8PathBuf::from(common.with_context(|| format!("git does not read {root} as a checkout"))?);
     let main = common.parent().filter(|_| common.file_name() == Some(".git"));
-    Ok(main.filter(|main| main.join(".gitmodules").is_file()).unwrap_or(root).to_owned())
+    Ok(main.filter(|main| checkout::is_root(main)).unwrap_or(root).to_owned())
 }
 
 /// A path as seen from the checkout, if it is inside.

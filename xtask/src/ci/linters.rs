@@ -10,7 +10,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::ci::{Outcome, Row, emulate, openapi, programs, readers, tools, workflows};
 use crate::dist::names;
-use crate::git::read_only;
+use crate::git;
 use crate::os::process::{Run, run};
 use crate::os::streams::write_stderr;
 
@@ -70,7 +70,7 @@ const LINTERS: [Linter; 10] = [
 ];
 
 pub fn run(root: &Utf8Path) -> Result<Vec<Row>> {
-    let listed = read_only(root, run!("git ls-files --cached --others --exclude-standard")).read()?;
+    let listed = git::read(root, run!("git ls-files --cached --others --exclude-standard"))?;
     let tracked: Vec<Utf8PathBuf> =
         listed.lines().map(Utf8PathBuf::from).filter(|path| root.join(path).is_file()).collect();
     let own = [workflows::check(root, &files_for(root, Reads::Workflows, &tracked)), openapi::run(root)];

@@ -8,7 +8,7 @@ use clap::Command;
 use clap::error::ErrorKind;
 
 use crate::cli::Global;
-use crate::git::read_only;
+use crate::git;
 use crate::os::process::run;
 use crate::os::streams::print_stdout;
 
@@ -20,7 +20,7 @@ pub fn run(root: &Utf8Path, global: &Global, mut command: Command) -> Result<Exi
     if !global.version {
         command.error(ErrorKind::MissingSubcommand, "name a task; `cargo xtask --help` lists them").exit();
     }
-    let commits = read_only(root, run!("git rev-parse HEAD HEAD:buildkit")).read()?;
+    let commits = git::read(root, run!("git rev-parse HEAD HEAD:buildkit"))?;
     let short = |commit: &str| commit.chars().take(SHORT_DIGITS).collect::<String>();
     let (checkout, buildkit) = commits.split_once('\n').context("git printed no second commit")?;
     print_stdout(format_args!(

@@ -4,13 +4,19 @@
 use anyhow::{Context, Result};
 use camino::{Utf8Path, Utf8PathBuf};
 
-/// The root of the checkout that contains the current directory.
+/// The root of the checkout that contains the current directory, or else of the one that cargo runs: with
+/// `cargo run --manifest-path`, the current directory can be anywhere.
 pub fn root() -> Result<Utf8PathBuf> {
     let here = std::env::current_dir().context("the current directory does not exist")?;
     let here = Utf8PathBuf::try_from(here).context("the name of the current directory is not UTF-8")?;
-    let is_root = |folder: &&Utf8Path| folder.join(".gitmodules").is_file() && folder.join("xtask").is_dir();
-    let root = here.ancestors().find(is_root).map(Utf8Path::to_owned);
-    root.with_context(|| {
+    let above = |folder: &Utf8Path| folder.ancestors().find(|folder| is_root(folder)).map(Utf8Path::to_owned);
+    let of_cargo = || above(&Utf8PathBuf::from(std::env::var("CARGO_MANIFEST_DIR").ok()?));
+    above(&here).or_else(of_cargo).with_context(|| {
         format!("{here} is not in a checkout of docker-for-riscv64 (a directory with .gitmodules and xtask/)")
     })
+}
+
+/// Whether this is the root of a checkout.
+pub fn is_root(folder: &Utf8Path) -> bool {
+    folder.join(".gitmodules").is_file() && folder.join("xtask").is_dir()
 }

@@ -273,8 +273,7 @@ impl Run {
             Some(lock) => Stdio::from(lock.try_clone().context("cannot pass the lock on")?),
             None => Stdio::null(),
         });
-        Running::start(&mut command, self.in_foreground, self.cleans_up)
-            .with_context(|| format!("cannot start `{self}`"))
+        Running::start(&mut command, self.in_foreground, self.cleans_up).map_err(|error| self.not_started(error))
     }
 }
 

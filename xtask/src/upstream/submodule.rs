@@ -5,7 +5,7 @@
 use anyhow::{Context, Result};
 use camino::{Utf8Path, Utf8PathBuf};
 
-use crate::git::read_only;
+use crate::git::{self, read_only};
 use crate::os::process::run;
 use crate::upstream::git_ref::CommitId;
 
@@ -28,7 +28,7 @@ impl Submodule {
         let modules = root.join(".gitmodules");
         let key = format!("submodule.{NAME}.url");
         let declared = read_only(root, run!("git config --file {modules} --get {key}")).output();
-        let declared = declared.context("git is needed; `cargo xtask doctor` says how to install it")?;
+        let declared = declared?;
         let url = String::from_utf8_lossy(&declared.stdout).trim().to_owned();
         anyhow::ensure!(declared.status.success() && !url.is_empty(), "{modules} has no URL for {NAME}");
         Ok(Self { root: root.to_owned(), url })
@@ -39,7 +39,8 @@ impl Submodule {
     /// # Errors
     /// If `root` is not a git checkout, or pins none.
     pub fn pinned(&self) -> Result<CommitId> {
-        let entry = read_only(&self.root, run!("git ls-files --stage -- {NAME}")).read()?;
+        let entry = git::read(&self.root, run!("git ls-files --stage -- {NAME}"));
+        let entry = entry.context("the commit of BuildKit to build is not known; name a version with --ref")?;
         // "160000 991535e… 0\tbuildkit"
         let commit = entry.strip_prefix("160000 ").and_then(|rest| rest.split(' ').next()?.parse().ok());
         commit.with_context(|| format!("{} pins no commit for the submodule {NAME}", self.root))

@@ -1,11 +1,12 @@
 //! A [`Run`] as the standard library's command, and a command that takes the place of this process.
-#![allow(clippy::disallowed_types, reason = "starts processes")]
+#![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "starts processes")]
 
 use std::ffi::OsStr;
+use std::io;
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 
-use anyhow::Error;
+use anyhow::{Error, anyhow};
 
 use crate::os::process::Run;
 
@@ -47,6 +48,19 @@ impl Run {
     /// Runs in the place of this process: with its terminal, its signals, and its exit status, and without a limit.
     /// Returns only if it cannot be started.
     pub fn replace_this_process(&self) -> Error {
-        Error::new(self.command().exec()).context(format!("cannot start `{self}`"))
+        self.not_started(self.command().exec())
+    }
+
+    /// Why it cannot be started. The system has the same words for a program and for a directory that is not there.
+    pub(super) fn not_started(&self, error: io::Error) -> Error {
+        let has_directory = self.directory.as_ref().is_none_or(|directory| directory.is_dir());
+        let is_on_path = error.kind() != io::ErrorKind::NotFound || self.program.contains('/') || !has_directory;
+        let error = if is_on_path {
+            Error::new(error)
+        } else {
+            let program = &self.program;
+            anyhow!("{program} is not on PATH; `cargo xtask doctor` prints the command that installs what is missing")
+        };
+        error.context(format!("cannot start `{self}`"))
     }
 }
