@@ -27,7 +27,7 @@ use crate::github::Repository;
 use crate::http::Endpoint;
 use crate::os::process::this_program;
 use crate::os::streams::print_json;
-use crate::os::terminal::{Progress, Unit, note, print_error, print_line, print_status};
+use crate::os::terminal::{Progress, Unit, note, print_error, print_status};
 
 mod baseline;
 mod canary;
@@ -205,7 +205,7 @@ pub fn run(root: &Utf8Path, arguments: &Rehearse) -> Result<ExitCode> {
     let is_clean = match (is_sound, &arguments.faults) {
         (false, _) => false,
         (true, Choice::None) => {
-            print_result(&baseline);
+            baseline.print();
             true
         }
         (true, choice) => {
@@ -235,30 +235,6 @@ fn report_json(scenario: Scenario, baseline: &Baseline) -> Value {
         "problems": baseline.problems,
         "repeats": baseline.repeats,
     })
-}
-
-/// Prints the final state: the page of our first release, the first lines of the others, and the tags.
-fn print_result(baseline: &Baseline) {
-    for (index, page) in baseline.pages.iter().enumerate() {
-        print_line("");
-        let head = if index == 0 { usize::MAX } else { 2 };
-        page.lines().take(head).for_each(|line| print_line(format_args!("    │ {line}")));
-    }
-    print_line(format_args!("\n    {}", baseline.image));
-    // Tags of the form sha256-… list what is attached to an image.
-    let (lists, tags): (Vec<_>, Vec<_>) = baseline.tags.iter().partition(|(tag, _)| tag.contains(":sha256-"));
-    for (tag, digest) in tags {
-        print_line(format_args!("      {:<20} {digest}", tag.rsplit(':').next().unwrap_or_default()));
-    }
-    print_line(format_args!(
-        "      and {} tags of the form sha256-…, which list what is attached to each image",
-        lists.len()
-    ));
-    let [github, registry] = baseline.requests.each_ref().map(Vec::len);
-    print_status(
-        "rehearsed",
-        format_args!("{} steps, {github} requests to GitHub, {registry} to the registry", baseline.states.len()),
-    );
 }
 
 fn faulty_runs(

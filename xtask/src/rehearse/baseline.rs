@@ -9,7 +9,7 @@ use camino::Utf8Path;
 use fakes::github::Exchange;
 use serde_json::Value;
 
-use crate::os::terminal::print_status;
+use crate::os::terminal::{print_line, print_status};
 use crate::registry::ImageRepository;
 use crate::rehearse::faults::{Fault, RecordedRequest, Schedule, Side};
 use crate::rehearse::pipeline::{Checkpoint, Config, Pipeline};
@@ -63,6 +63,30 @@ impl Baseline {
         let (exchanges, image) = (pipeline.exchanges(), pipeline.image()?);
         pipeline.clear()?;
         Ok(Self { exchanges, image, checkpoints, states, requests, problems, repeats, pages, tags })
+    }
+
+    /// Prints the final state: the page of our first release, the first lines of the others, and the tags.
+    pub fn print(&self) {
+        for (index, page) in self.pages.iter().enumerate() {
+            print_line("");
+            let head = if index == 0 { usize::MAX } else { 2 };
+            page.lines().take(head).for_each(|line| print_line(format_args!("    │ {line}")));
+        }
+        print_line(format_args!("\n    {}", self.image));
+        // Tags of the form sha256-… list what is attached to an image.
+        let (lists, tags): (Vec<_>, Vec<_>) = self.tags.iter().partition(|(tag, _)| tag.contains(":sha256-"));
+        for (tag, digest) in tags {
+            print_line(format_args!("      {:<20} {digest}", tag.rsplit(':').next().unwrap_or_default()));
+        }
+        print_line(format_args!(
+            "      and {} tags of the form sha256-…, which list what is attached to each image",
+            lists.len()
+        ));
+        let [github, registry] = self.requests.each_ref().map(Vec::len);
+        print_status(
+            "rehearsed",
+            format_args!("{} steps, {github} requests to GitHub, {registry} to the registry", self.states.len()),
+        );
     }
 
     /// Every fault at every request to which it applies, one at a time.
