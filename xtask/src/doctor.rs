@@ -11,7 +11,8 @@ use console::style;
 use serde_json::json;
 
 use crate::cli::Target;
-use crate::doctor::ephemeral::{Lifetime, Stated};
+use crate::doctor::checks::{Fix, Missing};
+use crate::doctor::ephemeral::Lifetime;
 use crate::doctor::requirements::{Family, Goal, Requirement};
 use crate::os::host;
 use crate::os::process::run;
@@ -47,15 +48,8 @@ pub struct Doctor {
     #[arg(default_missing_value = "here")]
     install: Option<Install>,
     /// Whether this machine is thrown away after the job, `true` or `false` [default: what GitHub and the runner say]
-    #[arg(
-        long,
-        value_name = "BOOL",
-        env = "BUILDKIT_RUNNER_IS_EPHEMERAL",
-        default_value = "",
-        hide_default_value = true
-    )]
-    #[arg(hide_env = true)]
-    ephemeral: Stated,
+    #[arg(long, value_name = "BOOL", env = "BUILDKIT_RUNNER_IS_EPHEMERAL", hide_env = true)]
+    ephemeral: Option<bool>,
     #[command(flatten)]
     target: Target,
     /// Print the findings as JSON
@@ -75,7 +69,26 @@ enum Install {
 struct Finding {
     requirement: Requirement,
     /// What is there, or what is missing.
-    found: Result<String, String>,
+    found: Result<String, Missing>,
+}
+
+impl Finding {
+    /// How to fix it if it is missing, each line with a prefix that names the distribution unless it is known.
+    fn fixes(&self, family: Option<Family>) -> Vec<String> {
+        match &self.found {
+            Err(Missing { fix: Fix::OfRequirement, .. }) => {
+                self.requirement.fixes(family).into_iter().map(|(place, line)| format!("{place}{line}")).collect()
+            }
+            Err(Missing { fix: Fix::Line(line), .. }) => vec![(*line).to_owned()],
+            Err(Missing { fix: Fix::InMessage, .. }) | Ok(_) => Vec::new(),
+        }
+    }
+
+    /// The packages of Debian that fix it.
+    fn packages(&self) -> Vec<&'static str> {
+        let is_of_requirement = matches!(self.found, Err(Missing { fix: Fix::OfRequirement, .. }));
+        if is_of_requirement { self.requirement.debian_packages().collect() } else { Vec::new() }
+    }
 }
 
 /// Runs the task in the checkout at `root`.
@@ -142,8 +155,7 @@ fn verdicts(findings: &[Finding]) -> String {
 /// Installs the missing packages. Meant for a workflow on a fresh runner; on a contributor's own machine, doctor
 /// only shows the commands.
 fn install(findings: &[Finding], family: Option<Family>) -> Result<()> {
-    let missing = findings.iter().filter(|finding| finding.found.is_err());
-    let packages: Vec<&str> = missing.flat_map(|finding| finding.requirement.debian_packages()).collect();
+    let packages: Vec<&str> = findings.iter().flat_map(Finding::packages).collect();
     if packages.is_empty() {
         return Ok(());
     }
@@ -164,7 +176,8 @@ fn install(findings: &[Finding], family: Option<Family>) -> Result<()> {
 fn as_table(findings: &[Finding], family: Option<Family>) -> String {
     let mut lines = Vec::new();
     let mut task = "";
-    for Finding { requirement, found } in findings {
+    for finding in findings {
+        let Finding { requirement, found } = finding;
         if requirement.task() != task {
             task = requirement.task();
             lines.push(format!("{}{}", if lines.is_empty() { "" } else { "\n" }, style(task).bold()));
@@ -173,8 +186,10 @@ fn as_table(findings: &[Finding], family: Option<Family>) -> String {
         match found {
             Ok(what) => lines.push(format!("  {} {name} {what}", style("found  ").green())),
             Err(missing) => {
-                lines.push(format!("  {} {name} {missing}", style("missing").yellow()));
-                lines.extend(requirement.fixes(family).iter().map(|(place, line)| format!("{:29}{place}{line}", "")));
+                let below = format!("\n{:29}", "");
+                let what = missing.what.replace('\n', &below);
+                lines.push(format!("  {} {name} {what}", style("missing").yellow()));
+                lines.extend(finding.fixes(family).iter().map(|line| format!("{:29}{line}", "")));
             }
         }
     }
@@ -186,14 +201,11 @@ fn as_json(findings: &[Finding], family: Option<Family>) -> serde_json::Value {
     let (can_build, can_run_workflow) = (can(Goal::Build), can(Goal::Workflow));
     let findings: Vec<_> = findings
         .iter()
-        .map(|Finding { requirement, found }| {
-            let fixes: Vec<String> = match found {
-                Ok(_) => Vec::new(),
-                Err(_) => requirement.fixes(family).into_iter().map(|(place, line)| format!("{place}{line}")).collect(),
-            };
+        .map(|finding| {
+            let Finding { requirement, found } = finding;
             json!({
                 "task": requirement.task(), "need": requirement.name(), "has": found.is_ok(),
-                "found": found.as_ref().map_or_else(Clone::clone, Clone::clone), "fixes": fixes,
+                "found": found.as_ref().unwrap_or_else(|missing| &missing.what), "fixes": finding.fixes(family),
             })
         })
         .collect();
@@ -207,7 +219,10 @@ mod tests {
     use super::*;
 
     fn without(missing: &[Requirement]) -> Vec<Finding> {
-        let found = |requirement| if missing.contains(&requirement) { Err(String::new()) } else { Ok(String::new()) };
+        let found = |requirement| {
+            let absent = || Missing { what: String::new(), fix: Fix::OfRequirement };
+            if missing.contains(&requirement) { Err(absent()) } else { Ok(String::new()) }
+        };
         Requirement::ALL.into_iter().map(|requirement| Finding { requirement, found: found(requirement) }).collect()
     }
 
