@@ -4,7 +4,6 @@
 use std::collections::BTreeSet;
 use std::fmt::Display;
 use std::process::ExitCode;
-use std::str::FromStr;
 
 use anyhow::{Error, Result, bail, ensure};
 use camino::Utf8Path;
@@ -12,7 +11,7 @@ use clap::Args;
 use lists::Lists;
 use serde_json::json;
 
-use crate::check_upstream::plan::{DEFAULT_LIMIT, Desired, Listed, Observed, State, Status, stable};
+use crate::check_upstream::plan::{Desired, Listed, Observed, State, Status, stable};
 use crate::cli::Target;
 use crate::dist::ReleaseName;
 use crate::github::{Executor, GitHub, GitHubStep, Issues, Releases, Repository, SWITCH_ISSUES_ON, Workflow};
@@ -62,9 +61,8 @@ pub struct CheckUpstream {
     #[command(flatten)]
     target: Target,
     /// Build every stable release from this one on [default: only what is newer than what we have published]
-    #[arg(long, value_name = "VERSION", env = "BUILDKIT_SINCE", default_value = "", hide_default_value = true)]
-    #[arg(hide_env = true)]
-    since: Since,
+    #[arg(long, value_name = "VERSION", env = "BUILDKIT_SINCE", hide_env = true)]
+    since: Option<ReleaseTag>,
     /// How many builds may be in progress at once, up to 50; the others are held back for a later pass
     #[arg(long, value_name = "N", env = "BUILDKIT_LIMIT", default_value = "2", hide_env = true, value_parser = limit)]
     limit: usize,
@@ -76,25 +74,9 @@ pub struct CheckUpstream {
     json: bool,
 }
 
-/// The oldest release of a backlog. An empty text is none: a workflow passes that for a variable that is not
-/// set.
-#[derive(Clone, Debug)]
-struct Since(Option<ReleaseTag>);
-
-impl FromStr for Since {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        if text.is_empty() { Ok(Self(None)) } else { text.parse().map(|tag| Self(Some(tag))) }
-    }
-}
-
-/// An empty text is the default, for the same reason.
 fn limit(text: &str) -> Result<usize, String> {
-    let limit = if text.is_empty() { Some(DEFAULT_LIMIT) } else { text.parse().ok() };
-    limit
-        .filter(|limit| *limit <= HIGHEST_LIMIT)
-        .ok_or_else(|| format!("{text:?} is not a number up to {HIGHEST_LIMIT}"))
+    let limit = text.parse().ok().filter(|limit| *limit <= HIGHEST_LIMIT);
+    limit.ok_or_else(|| format!("{text:?} is not a number up to {HIGHEST_LIMIT}"))
 }
 
 /// The two repositories under comparison.
@@ -122,7 +104,7 @@ pub fn run(root: &Utf8Path, arguments: &CheckUpstream) -> Result<ExitCode> {
 
 /// One pass, with the lists that the previous one cached at `path`.
 fn compare(github: GitHub, repository: Repository, path: &Utf8Path, arguments: &CheckUpstream) -> Result<()> {
-    let desired = Desired { since: arguments.since.0.clone(), limit: arguments.limit };
+    let desired = Desired { since: arguments.since.clone(), limit: arguments.limit };
     let (mut subject, is_unchanged) = Subject::open(github, repository, Lists::open(path), desired)?;
     // Another --since wants other versions than the pass that found everything done.
     let cached = is_unchanged.then(|| subject.evaluate_cached());

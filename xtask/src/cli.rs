@@ -1,12 +1,13 @@
 //! Arguments of every task, and arguments that several tasks share.
 #![allow(clippy::disallowed_methods, reason = "reads the environment")]
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 
 use anyhow::{Error, Result, anyhow};
 use camino::Utf8Path;
 use clap::builder::Resettable;
-use clap::{Arg, Args, Parser, ValueEnum};
+use clap::error::{ContextKind, ContextValue};
+use clap::{Arg, Args, Command, Parser, ValueEnum};
 
 use crate::credentials::{TOKEN_VARIABLES, token};
 use crate::git::read_only;
@@ -21,18 +22,41 @@ pub mod version;
 /// The command line, with the variables that stand for options. An empty variable is none: a workflow sets one to the
 /// empty string where it has no value.
 pub fn parse<T: Parser>() -> T {
-    let set = |argument: Arg| {
-        let is_empty = argument.get_env().and_then(std::env::var_os).is_some_and(|value| value.is_empty());
-        let argument = if is_empty { argument.env(Resettable::Reset) } else { argument };
-        argument.hide_env_values(true)
+    let with_variables = |counts: fn(&OsStr) -> bool| {
+        let set = move |argument: Arg| {
+            let is_ignored = argument.get_env().and_then(std::env::var_os).is_some_and(|value| !counts(&value));
+            let argument = if is_ignored { argument.env(Resettable::Reset) } else { argument };
+            argument.hide_env_values(true)
+        };
+        T::command().mut_args(set).mut_subcommands(|task| task.mut_args(set))
     };
-    let mut command = T::command().mut_args(set).mut_subcommands(|task| task.mut_args(set));
+    let mut command = with_variables(|value| !value.is_empty());
     let words: Vec<OsString> = std::env::args_os().collect();
-    let mut matches = command.clone().try_get_matches_from(&words).unwrap_or_else(|mut error| {
-        tips::add(&command, &words, &mut error);
+    let parsed = command.clone().try_get_matches_from(&words);
+    let parsed = parsed
+        .and_then(|mut matches| T::from_arg_matches_mut(&mut matches).map_err(|error| error.format(&mut command)));
+    parsed.unwrap_or_else(|mut error| {
+        // What is right without the variables is wrong because of one of them.
+        if with_variables(|_| false).try_get_matches_from(&words).is_ok() {
+            command.build();
+            blame_variable(&mut error, &command);
+        } else {
+            tips::add(&command, &words, &mut error);
+        }
         error.exit()
-    });
-    T::from_arg_matches_mut(&mut matches).unwrap_or_else(|error| error.format(&mut command).exit())
+    })
+}
+
+/// Names the variable in the place of the option that it stands for.
+fn blame_variable(error: &mut clap::Error, command: &Command) {
+    for kind in [ContextKind::InvalidArg, ContextKind::PriorArg] {
+        let Some(ContextValue::String(option)) = error.get(kind) else { continue };
+        let mut arguments = command.get_subcommands().flat_map(Command::get_arguments);
+        let variable = arguments.find(|argument| argument.to_string() == *option).and_then(Arg::get_env);
+        if let Some(variable) = variable.map(|name| name.to_string_lossy().into_owned()) {
+            error.insert(kind, ContextValue::String(variable));
+        }
+    }
 }
 
 /// Options that are accepted before or after any task.

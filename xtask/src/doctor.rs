@@ -11,8 +11,8 @@ use console::style;
 use serde_json::json;
 
 use crate::cli::Target;
-use crate::doctor::checks::Missing;
-use crate::doctor::ephemeral::{Lifetime, Stated};
+use crate::doctor::checks::{Fix, Missing};
+use crate::doctor::ephemeral::Lifetime;
 use crate::doctor::requirements::{Family, Goal, Requirement};
 use crate::os::host;
 use crate::os::process::run;
@@ -49,15 +49,8 @@ pub struct Doctor {
     #[arg(default_missing_value = "here")]
     install: Option<Install>,
     /// Whether this machine is thrown away after the job, `true` or `false` [default: what GitHub and the runner say]
-    #[arg(
-        long,
-        value_name = "BOOL",
-        env = "BUILDKIT_RUNNER_IS_EPHEMERAL",
-        default_value = "",
-        hide_default_value = true
-    )]
-    #[arg(hide_env = true)]
-    ephemeral: Stated,
+    #[arg(long, value_name = "BOOL", env = "BUILDKIT_RUNNER_IS_EPHEMERAL", hide_env = true)]
+    ephemeral: Option<bool>,
     #[command(flatten)]
     target: Target,
     /// Print the findings as JSON
@@ -76,22 +69,26 @@ enum Install {
 
 struct Finding {
     requirement: Requirement,
+    /// What is there, or what is missing.
     found: Result<String, Missing>,
 }
 
 impl Finding {
-    /// What is there, or what is missing.
-    fn text(&self) -> &str {
-        self.found.as_ref().map_or_else(|missing| missing.what.as_str(), String::as_str)
+    /// How to fix it if it is missing, each line with a prefix that names the distribution unless it is known.
+    fn fixes(&self, family: Option<Family>) -> Vec<String> {
+        match &self.found {
+            Err(Missing { fix: Fix::OfRequirement, .. }) => {
+                self.requirement.fixes(family).into_iter().map(|(place, line)| format!("{place}{line}")).collect()
+            }
+            Err(Missing { fix: Fix::Line(line), .. }) => vec![(*line).to_owned()],
+            Err(Missing { fix: Fix::InMessage, .. }) | Ok(_) => Vec::new(),
+        }
     }
 
-    /// The fixes if it is missing, each with a prefix that names the distribution.
-    fn fixes(&self, family: Option<Family>) -> Vec<(String, String)> {
-        match &self.found {
-            Ok(_) => Vec::new(),
-            Err(Missing { fix: Some(fix), .. }) => vec![(String::new(), (*fix).to_owned())],
-            Err(_) => self.requirement.fixes(family),
-        }
+    /// The packages of Debian that fix it.
+    fn packages(&self) -> Vec<&'static str> {
+        let is_of_requirement = matches!(self.found, Err(Missing { fix: Fix::OfRequirement, .. }));
+        if is_of_requirement { self.requirement.debian_packages().collect() } else { Vec::new() }
     }
 }
 
@@ -159,8 +156,7 @@ fn verdicts(findings: &[Finding]) -> String {
 /// Installs the missing packages. Meant for a workflow on a fresh runner; on a contributor's own machine, doctor
 /// only shows the commands.
 fn install(findings: &[Finding], family: Option<Family>) -> Result<()> {
-    let missing = findings.iter().filter(|finding| matches!(finding.found, Err(Missing { fix: None, .. })));
-    let packages: Vec<&str> = missing.flat_map(|finding| finding.requirement.debian_packages()).collect();
+    let packages: Vec<&str> = findings.iter().flat_map(Finding::packages).collect();
     if packages.is_empty() {
         return Ok(());
     }
@@ -182,15 +178,21 @@ fn as_table(findings: &[Finding], family: Option<Family>) -> String {
     let mut lines = Vec::new();
     let mut task = "";
     for finding in findings {
-        let requirement = finding.requirement;
+        let Finding { requirement, found } = finding;
         if requirement.task() != task {
             task = requirement.task();
             lines.push(format!("{}{}", if lines.is_empty() { "" } else { "\n" }, style(task).bold()));
         }
         let name = format!("{:<18}", requirement.name());
-        let verdict = if finding.found.is_ok() { style("found  ").green() } else { style("missing").yellow() };
-        lines.push(format!("  {verdict} {name} {}", finding.text()));
-        lines.extend(finding.fixes(family).iter().map(|(place, line)| format!("{:29}{place}{line}", "")));
+        match found {
+            Ok(what) => lines.push(format!("  {} {name} {what}", style("found  ").green())),
+            Err(missing) => {
+                let below = format!("\n{:29}", "");
+                let what = missing.what.replace('\n', &below);
+                lines.push(format!("  {} {name} {what}", style("missing").yellow()));
+                lines.extend(finding.fixes(family).iter().map(|line| format!("{:29}{line}", "")));
+            }
+        }
     }
     lines.join("\n") + "\n"
 }
@@ -201,10 +203,10 @@ fn as_json(findings: &[Finding], family: Option<Family>) -> serde_json::Value {
     let findings: Vec<_> = findings
         .iter()
         .map(|finding| {
-            let fixes = finding.fixes(family).into_iter().map(|(place, line)| format!("{place}{line}"));
+            let Finding { requirement, found } = finding;
             json!({
-                "task": finding.requirement.task(), "need": finding.requirement.name(), "has": finding.found.is_ok(),
-                "found": finding.text(), "fixes": fixes.collect::<Vec<_>>(),
+                "task": requirement.task(), "need": requirement.name(), "has": found.is_ok(),
+                "found": found.as_ref().unwrap_or_else(|missing| &missing.what), "fixes": finding.fixes(family),
             })
         })
         .collect();
@@ -219,11 +221,8 @@ mod tests {
 
     fn without(missing: &[Requirement]) -> Vec<Finding> {
         let found = |requirement| {
-            if missing.contains(&requirement) {
-                Err(Missing { what: String::new(), fix: None })
-            } else {
-                Ok(String::new())
-            }
+            let absent = || Missing { what: String::new(), fix: Fix::OfRequirement };
+            if missing.contains(&requirement) { Err(absent()) } else { Ok(String::new()) }
         };
         Requirement::ALL.into_iter().map(|requirement| Finding { requirement, found: found(requirement) }).collect()
     }

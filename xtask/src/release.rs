@@ -3,7 +3,6 @@
 
 use std::fmt::Display;
 use std::process::ExitCode;
-use std::str::FromStr;
 
 use anyhow::Result;
 use camino::{Utf8Path, Utf8PathBuf};
@@ -75,8 +74,7 @@ pub struct Release {
     adopt_latest: bool,
     /// Send this event (`repository_dispatch`) once a release of upstream's is published, and again with each run
     #[arg(long, value_name = "TYPE", env = "RELEASE_EVENT", hide_env = true)]
-    #[arg(default_value = "", hide_default_value = true)]
-    event: Event,
+    event: Option<EventType>,
     /// A Sigstore provenance bundle to attach to the image
     #[arg(long, value_name = "FILE", env = "PROVENANCE")]
     provenance: Option<Utf8PathBuf>,
@@ -85,25 +83,11 @@ pub struct Release {
     json: bool,
 }
 
-/// The event to send, if any. A workflow sets the variable to the empty string if it names none.
-#[derive(Clone, Debug)]
-struct Event(Option<EventType>);
-
-impl FromStr for Event {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        if text.is_empty() { Ok(Self(None)) } else { text.parse().map(|event| Self(Some(event))) }
-    }
-}
-
-impl Event {
-    /// The step that sends it. Nothing shows whether it was sent before, so that it is not part of the plan's
-    /// comparison. Packages are made of upstream's releases, not of master.
-    fn step(&self, release: &ReleaseName) -> Option<Step> {
-        let event = self.0.clone().filter(|_| release.upstream().is_some())?;
-        Some(GitHubStep::SendEvent { event, release: release.clone() }.into())
-    }
+/// The step that sends the event. Nothing shows whether it was sent before, so that it is not part of the plan's
+/// comparison. Packages are made of upstream's releases, not of master.
+fn send(event: &EventType, release: &ReleaseName) -> Option<Step> {
+    release.upstream()?;
+    Some(GitHubStep::SendEvent { event: event.clone(), release: release.clone() }.into())
 }
 
 /// Runs the task in the checkout at `root`.
@@ -126,7 +110,7 @@ pub fn run(root: &Utf8Path, arguments: &Release) -> Result<ExitCode> {
     );
     let observed = if arguments.execute { remotes.observe(&desired)? } else { remotes.observe_public(&desired)? };
     let mut plan = plan(&desired, &observed)?;
-    plan.steps.extend(arguments.event.step(&desired.name));
+    plan.steps.extend(arguments.event.as_ref().and_then(|event| send(event, &desired.name)));
     plan.same.iter().for_each(|what| print_status("same", what));
     plan.notes.iter().for_each(note);
     if plan.is_unchanged {

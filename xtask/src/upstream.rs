@@ -20,7 +20,7 @@ use crate::os::clock::Timestamp;
 use crate::os::files::{self, Staging};
 use crate::os::process::run;
 use crate::os::terminal::{note, print_status};
-use crate::upstream::errors::{UpstreamError, is_unreachable};
+use crate::upstream::errors::UpstreamError;
 use crate::upstream::mirror::Mirror;
 use crate::upstream::submodule::Submodule;
 
@@ -32,6 +32,7 @@ mod source;
 mod submodule;
 mod version;
 
+pub use errors::is_unreachable;
 pub use git_ref::{CommitId, Selection, UpstreamRef};
 pub use source::{MASTER, PACKAGE, Source, SourceRef};
 pub use version::{ReleaseTag, Version};

@@ -131,3 +131,30 @@ fn an_empty_variable_is_no_value() {
         assert!(output.status.code() == Some(1) && stderr.contains("is not in a checkout"), "{task}: {stderr}");
     }
 }
+
+#[test]
+fn a_wrong_value_is_blamed_on_the_variable_that_has_it() {
+    let with = |arguments: &[&str], variable: (&str, &str)| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
+        let output = command.args(arguments).env(variable.0, variable.1).output().expect("runs");
+        assert_eq!(output.status.code(), Some(2), "{variable:?}");
+        String::from_utf8_lossy(&output.stderr).into_owned()
+    };
+    for (task, name, value) in [
+        ("build", "BUILDKIT_REF", "a b"),
+        ("check-upstream", "BUILDKIT_SINCE", "new"),
+        ("check-upstream", "BUILDKIT_LIMIT", "many"),
+        ("doctor", "BUILDKIT_RUNNER_IS_EPHEMERAL", "maybe"),
+        ("release", "GITHUB_REPOSITORY", "x"),
+        ("release", "RELEASE_EVENT", "a b"),
+        ("smoke", "XTASK_MACHINE_LIMIT", "long"),
+    ] {
+        let stderr = with(&[task], (name, value));
+        assert!(stderr.contains(&format!("for '{name}'")), "{task}: {stderr}");
+        assert!(stderr.contains(&format!("'{value}'")), "{task}: {stderr}");
+    }
+    let stderr = with(&["build", "--again"], ("BUILDKIT_REF", "v0.1.0"));
+    assert!(stderr.contains("'BUILDKIT_REF'") && !stderr.contains("'--ref"), "{stderr}");
+    let stderr = with(&["build", "--ref", "a b"], ("BUILDKIT_REF", "v0.1.0"));
+    assert!(stderr.contains("for '--ref <REF>'"), "{stderr}");
+}

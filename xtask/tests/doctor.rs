@@ -70,20 +70,6 @@ fn podman_alone_is_an_engine_but_not_enough_for_the_workflow() {
     assert_eq!(["engine", "docker", "buildx", "qemu-system"].map(has), [true, false, false, false].map(Value::Bool));
 }
 
-/// No package fixes that.
-#[test]
-fn an_engine_that_is_installed_and_does_not_answer_is_to_be_started() {
-    let checkout = Checkout::new("down", &[("docker", "")]);
-    fs::write(checkout.0.join("bin/docker"), "#!/bin/sh\nexit 1\n").expect("is written");
-    let report = checkout.doctor(&[], &[]).1;
-    for need in ["engine", "docker"] {
-        let finding = finding(&report, need);
-        assert_eq!(finding["found"], "docker is installed, but no engine answers");
-        assert!(finding["fixes"][0].as_str().is_some_and(|fix| fix.starts_with("sudo systemctl start docker")));
-        assert_eq!(finding["fixes"].as_array().map(Vec::len), Some(1), "{finding}");
-    }
-}
-
 /// `apt-get` here is a program that only prints.
 #[test]
 fn packages_are_installed_only_on_a_machine_that_is_thrown_away() {
@@ -115,6 +101,36 @@ fn packages_are_installed_only_on_a_machine_that_is_thrown_away() {
     }
     let wrong = checkout.run(&[], &[("BUILDKIT_RUNNER_IS_EPHEMERAL", "maybe")]);
     assert_eq!(wrong.status.code(), Some(2), "{}", String::from_utf8_lossy(&wrong.stderr));
+}
+
+/// What is there but does not work is not installed again, and the message is whole.
+#[test]
+fn an_engine_that_does_not_answer_and_a_checkout_that_cannot_be_read_are_not_fixed_by_packages() {
+    let checkout = Checkout::new("no-answer", &[]);
+    let fail = |program: &str, says: &str| {
+        let path = checkout.0.join("bin").join(program);
+        fs::write(&path, format!("#!/bin/sh\necho '{says}' >&2\nexit 1\n")).expect("is written");
+        fs::set_permissions(path, Permissions::from_mode(0o755)).expect("is executable");
+    };
+    let findings = |environment: &[(&str, &str)]| checkout.doctor(&[], environment).1;
+    for (says, address, fix) in [
+        ("Cannot connect to the Docker daemon", "", "systemctl start docker"),
+        ("permission denied while trying to connect", "", "usermod -aG docker"),
+        ("Cannot connect to the Docker daemon", "unix:///nowhere", "set DOCKER_HOST"),
+    ] {
+        fail("docker", says);
+        let report = findings(&[("DOCKER_HOST", address)]);
+        for need in ["engine", "docker"] {
+            let finding = finding(&report, need);
+            assert!(finding["found"].as_str().is_some_and(|found| found.contains(says)), "{finding}");
+            assert!(finding["fixes"][0].as_str().is_some_and(|line| line.contains(fix)), "{finding}");
+        }
+    }
+    fs::create_dir(checkout.0.join(".git")).expect("is made");
+    fail("git", "fatal: detected dubious ownership\nTo add an exception");
+    let upstream = finding(&findings(&[]), "upstream").clone();
+    assert!(upstream["found"].as_str().is_some_and(|found| found.ends_with("To add an exception")), "{upstream}");
+    assert_eq!(upstream["fixes"], json!([]));
 }
 
 #[test]

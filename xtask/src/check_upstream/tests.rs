@@ -250,10 +250,10 @@ fn a_backlog_is_worked_off_after_everything_was_done() {
 }
 
 #[test]
-fn arguments_of_a_backlog_may_be_empty_variables() {
+fn arguments_of_a_backlog_are_a_release_and_a_small_number() {
     let parse = |arguments: &[&str]| Line::try_parse_from([&["check-upstream"], arguments].concat());
-    let task = parse(&["--since=", "--limit="]).map_err(|error| error.to_string()).expect("defaults").task;
-    assert!(task.since.0.is_none() && task.limit == DEFAULT_LIMIT);
+    let task = parse(&[]).map_err(|error| error.to_string()).expect("defaults").task;
+    assert!(task.since.is_none() && task.limit == plan::DEFAULT_LIMIT);
     for wrong in [["--since", "0.13.0"], ["--since", "master"], ["--limit", "51"], ["--limit", "two"]] {
         assert!(parse(&wrong).is_err(), "{wrong:?}");
     }

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Error, Result, bail};
 use camino::Utf8Path;
 
 use crate::cli::Target;
@@ -15,26 +15,34 @@ use crate::http::{Endpoint, Http};
 use crate::os::host::{self, Riscv64};
 use crate::os::process::run;
 use crate::os::terminal::size;
-use crate::upstream::Upstream;
+use crate::upstream::{Upstream, is_unreachable};
 
-/// Where docker is installed.
-const START_DOCKER: &str = "sudo systemctl start docker, or DOCKER_HOST=..., if the engine listens elsewhere";
 const LIMIT: Duration = Duration::from_secs(15);
 /// A build with its clone, its worktree, Go and Go's cache took 2.6 GB.
 const BUILD_NEEDS_BYTES: u64 = 4_000_000_000;
 const GITHUB: &str = "https://api.github.com";
 
+/// What is missing, and how to fix it.
+pub struct Missing {
+    /// One line or more.
+    pub what: String,
+    pub fix: Fix,
+}
+
+/// How to fix what is missing.
+pub enum Fix {
+    /// As the requirement says, which assumes that it is not installed.
+    OfRequirement,
+    /// With this command.
+    Line(&'static str),
+    /// As the message says.
+    InMessage,
+}
+
 /// The family of this distribution, if known.
 pub fn family() -> Option<Family> {
     let text = std::fs::read_to_string("/etc/os-release").ok()?;
     Family::of_os_release(&text)
-}
-
-/// What is missing.
-pub struct Missing {
-    pub what: String,
-    /// What fixes it, if no package does.
-    pub fix: Option<&'static str>,
 }
 
 /// What is there for a requirement, or what is missing.
@@ -56,11 +64,24 @@ pub fn check(root: &Utf8Path, requirement: Requirement, target: &Target) -> Resu
         Requirement::GitHub => answers(GITHUB),
         Requirement::Schedules => schedules(root, target),
     };
-    let is_down = matches!(requirement, Requirement::Engine | Requirement::Docker) && host::on_path("docker").is_some();
-    found.map_err(|error| Missing {
-        what: format!("{error:#}").lines().next().unwrap_or_default().to_owned(),
-        fix: is_down.then_some(START_DOCKER),
-    })
+    found.map_err(|error| Missing { what: format!("{error:#}").trim_end().to_owned(), fix: fix(requirement, &error) })
+}
+
+/// What is there but does not work is not fixed by installing it.
+fn fix(requirement: Requirement, error: &Error) -> Fix {
+    match requirement {
+        Requirement::Upstream if !is_unreachable(error) => Fix::InMessage,
+        Requirement::Engine | Requirement::Docker if host::on_path("docker").is_some() => {
+            let is_forbidden = format!("{error:#}").to_lowercase().contains("permission denied");
+            let is_named = std::env::var_os("DOCKER_HOST").is_some_and(|address| !address.is_empty());
+            Fix::Line(match (is_forbidden, is_named) {
+                (_, true) => "set DOCKER_HOST to an engine that runs, or unset it",
+                (true, false) => "sudo usermod -aG docker \"$USER\", then log in again",
+                (false, false) => "sudo systemctl start docker (Linux), or start Docker Desktop",
+            })
+        }
+        _ => Fix::OfRequirement,
+    }
 }
 
 fn read(program: &str, arguments: &[&str]) -> Result<String> {
@@ -80,7 +101,7 @@ fn first_on_path(names: &[&str]) -> Result<String> {
 /// A Go of the line that the pinned commit is built with, or a place to download one from.
 fn go(root: &Utf8Path) -> Result<String> {
     let wanted = Upstream::of(root).and_then(|upstream| upstream.pinned_go()).ok();
-    let page: Endpoint = PAGE.parse().map_err(anyhow::Error::msg)?;
+    let page: Endpoint = PAGE.parse().map_err(Error::msg)?;
     let here = wanted.and_then(|wanted| Sources::new(root, None, &page).find_here(wanted));
     let found = here.as_ref().map(|here| format!("{} ({})", here.record.version, here.reason));
     if let (Some(wanted), Some(here), Some(found)) = (wanted, &here, &found)
@@ -138,10 +159,9 @@ fn binfmt() -> Result<String> {
 
 fn docker() -> Result<String> {
     let version = read("docker", &["version", "--format", "{{.Server.Version}}"]);
-    match version {
-        Ok(version) => Ok(format!("Docker Engine {version}")),
-        Err(_) if host::on_path("docker").is_some() => bail!("docker is installed, but no engine answers"),
-        Err(error) => Err(error),
+    match host::on_path("docker") {
+        Some(_) => Ok(format!("Docker Engine {}", version.context("docker is installed, but no engine answers")?)),
+        None => bail!("docker is not on PATH"),
     }
 }
 
@@ -177,7 +197,7 @@ fn schedules(root: &Utf8Path, target: &Target) -> Result<String> {
 }
 
 fn answers(url: &str) -> Result<String> {
-    let endpoint: Endpoint = url.parse().map_err(anyhow::Error::msg)?;
+    let endpoint: Endpoint = url.parse().map_err(Error::msg)?;
     Http::default().reach(&endpoint.join("")).map(|()| format!("{url} answers"))
 }
 

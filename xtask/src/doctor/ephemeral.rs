@@ -3,30 +3,12 @@
 
 use std::fs::File;
 use std::io::Read;
-use std::str::FromStr;
 
 use camino::Utf8PathBuf;
 use serde_json::{Map, Value};
 
 /// A runner's settings take about 500 bytes.
 const MOST_SETTINGS_BYTES: u64 = 64 * 1024;
-
-/// What the owner of the machine says; nothing if it is empty, as a workflow passes for a variable that is not set.
-#[derive(Clone, Copy, Debug)]
-pub struct Stated(Option<bool>);
-
-impl FromStr for Stated {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        match text {
-            "" => Ok(Self(None)),
-            "true" => Ok(Self(Some(true))),
-            "false" => Ok(Self(Some(false))),
-            _ => Err(format!("{text:?} is neither true nor false")),
-        }
-    }
-}
 
 /// How long this machine lives, and how that is known.
 #[derive(Debug, PartialEq, Eq)]
@@ -36,8 +18,8 @@ pub enum Lifetime {
 }
 
 impl Lifetime {
-    /// The lifetime of this machine.
-    pub fn here(stated: Stated) -> Self {
+    /// The lifetime of this machine. `stated` is whether its owner says that it is ephemeral.
+    pub fn here(stated: Option<bool>) -> Self {
         let environment = std::env::var("RUNNER_ENVIRONMENT").ok();
         Self::of(stated, environment.as_deref(), runner_settings().as_deref())
     }
@@ -45,8 +27,8 @@ impl Lifetime {
     /// The statement of the owner counts before those of GitHub and the runner: a runner that takes one job can be on
     /// a machine that is used again.
     /// Source: GitHub, "Variables reference", `RUNNER_ENVIRONMENT`; "GitHub-hosted runners", a new machine for each job.
-    fn of(stated: Stated, environment: Option<&str>, settings: Option<&str>) -> Self {
-        match stated.0 {
+    fn of(stated: Option<bool>, environment: Option<&str>, settings: Option<&str>) -> Self {
+        match stated {
             Some(true) => Self::OneJob("it is said to be ephemeral"),
             Some(false) => Self::Longer("it is said not to be ephemeral"),
             None if environment == Some("github-hosted") => Self::OneJob("it is GitHub's own"),
@@ -90,8 +72,8 @@ mod tests {
         r#"{"AgentId":"7","AgentName":"a","Ephemeral":"True","ServerUrl":"https://x.example","WorkFolder":"_work"}"#;
     const CONFIGURED: &str = "\u{feff}{\n  \"agentId\": 7,\n  \"ephemeral\": true,\n  \"workFolder\": \"_work\"\n}";
 
-    fn lifetime(stated: &str, environment: Option<&str>, settings: Option<&str>) -> Lifetime {
-        Lifetime::of(stated.parse().unwrap(), environment, settings)
+    fn lifetime(stated: Option<bool>, environment: Option<&str>, settings: Option<&str>) -> Lifetime {
+        Lifetime::of(stated, environment, settings)
     }
 
     #[test]
@@ -102,9 +84,9 @@ mod tests {
             (Some("self-hosted"), Some(CONFIGURED)),
             (None, Some(JUST_IN_TIME)),
         ] {
-            let here = lifetime("", environment, settings);
+            let here = lifetime(None, environment, settings);
             assert!(matches!(here, Lifetime::OneJob(_)), "{environment:?} {settings:?}: {here:?}");
-            assert!(matches!(lifetime("false", environment, settings), Lifetime::Longer(_)));
+            assert!(matches!(lifetime(Some(false), environment, settings), Lifetime::Longer(_)));
         }
     }
 
@@ -118,11 +100,10 @@ mod tests {
             (Some("self-hosted"), Some("{}")),
             (Some("self-hosted"), Some("[true]")),
         ] {
-            let here = lifetime("", environment, settings);
+            let here = lifetime(None, environment, settings);
             assert!(matches!(here, Lifetime::Longer(_)), "{environment:?} {settings:?}: {here:?}");
-            assert!(matches!(lifetime("true", environment, settings), Lifetime::OneJob(_)));
+            assert!(matches!(lifetime(Some(true), environment, settings), Lifetime::OneJob(_)));
         }
-        assert!("yes".parse::<Stated>().is_err());
     }
 
     #[test]

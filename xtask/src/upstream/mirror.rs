@@ -17,7 +17,7 @@ use crate::git::{Transport, own, read_only};
 use crate::os::files::{self, Staging};
 use crate::os::process::{Run, run};
 use crate::os::terminal::{note, print_status};
-use crate::upstream::errors::explained;
+use crate::upstream::errors::{UpstreamError, explained};
 use crate::upstream::git_ref::CommitId;
 use crate::upstream::submodule::Submodule;
 use crate::upstream::version::ReleaseTag;
@@ -237,7 +237,8 @@ fn remove_if_there(path: &Utf8Path) -> Result<()> {
 pub fn answers(submodule: &Submodule, limit: Duration) -> Result<()> {
     let Submodule { root, url } = submodule;
     let run = Transport::of(root)?.allow(read_only(root, run!("git ls-remote --quiet {url} HEAD")));
-    run.limit(limit).read().map(|_| ()).with_context(|| format!("{url} does not answer"))
+    let answer = run.limit(limit).read();
+    answer.map(|_| ()).map_err(|error| UpstreamError::Unreachable(format!("{url} does not answer: {error:#}")).into())
 }
 
 /// Whether nothing was changed, added or removed in `files` since the commit's files were checked out.
