@@ -1,7 +1,7 @@
 //! A client of GitHub's REST API: reads, lists page by page, and writes. [`documents`] has the types, [`errors`]
 //! what a refusal means.
 
-use anyhow::{Context, Error, Result, anyhow};
+use anyhow::{Context, Error, Result, anyhow, ensure};
 use http::header::{ACCEPT, HeaderName};
 use http::{Method, StatusCode};
 use serde::Serialize;
@@ -9,6 +9,7 @@ use serde::de::DeserializeOwned;
 
 use crate::github::errors::{explain, explain_limit};
 use crate::http::{Authorization, Clock, Endpoint, Http, RateLimited, Request, Response, RetryReason, Url};
+use crate::os::shell::one_line;
 
 pub use changed_issue::{CHANGED_MARKER, CHANGED_TITLE};
 pub use documents::{
@@ -104,10 +105,19 @@ impl GitHub {
         self.http.send(&self.request(Method::GET, self.api.join(path)))
     }
 
-    /// The settings of a repository. Fails if it is not visible.
+    /// The settings of a repository. Fails if it is not visible, or has another name by now: GitHub leads reads of the
+    /// former name to the new one, but no writes, and pages and images would have the former one.
     pub fn settings(&self, repository: &Repository) -> Result<Settings> {
-        self.read(&format!("repos/{repository}"))?
-            .with_context(|| format!("the repository {repository} does not exist, or the token may not see it"))
+        let settings: Option<Settings> = self.read(&format!("repos/{repository}"))?;
+        let settings = settings
+            .with_context(|| format!("the repository {repository} does not exist, or the token may not see it"))?;
+        let name = one_line(&settings.full_name);
+        ensure!(
+            name.eq_ignore_ascii_case(&repository.to_string()),
+            "the repository {repository} is now {name}; use --repo {name}, or change the remote: \
+             git remote set-url origin https://github.com/{name}"
+        );
+        Ok(settings)
     }
 
     /// The clock to wait with until a list includes the last write.

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use serde_json::Value;
-use support::{on_path, skip};
+use support::{on_path, pages, skip};
 
 mod support;
 
@@ -168,9 +168,48 @@ fn a_repository_that_has_a_history_is_adopted() {
     ] {
         assert!(output.contains(words), "{words}: {output}");
     }
+    shows_what_the_page_shows(&output);
     let (passed, report, output) = rehearse(&["--adoption", "--faults", "each:41"]);
     assert!(passed && report["pipelines"]["diverged"] == 0, "{output}");
     assert!(report["pipelines"]["broken"].as_u64() >= Some(FEWEST_PIPELINES_OF_ADOPTION), "{report:#}");
+}
+
+/// The rehearsal prints each line that docs/ADOPTING.md shows as its output, or as that of `release`. `…` stands for any text.
+fn shows_what_the_page_shows(output: &str) {
+    let plain = |line: &str| {
+        let words = line.split_whitespace().filter(|word| *word != "--plain-http");
+        let named = words.map(|word| match word.split_once("/octo-riscv/") {
+            Some((host, image)) if host.starts_with("127.0.0.1:") => format!("ghcr.io/OWNER/{image}"),
+            _ => word.to_owned(),
+        });
+        named.collect::<Vec<_>>().join(" ")
+    };
+    let printed: Vec<String> = output.lines().map(plain).collect();
+    let has = |line: &String, shown: &str| {
+        let mut rest = line.as_str();
+        shown.split('…').all(|part| match rest.split_once(part) {
+            Some((_, after)) => {
+                rest = after;
+                true
+            }
+            None => false,
+        })
+    };
+    let page = pages::root().join("docs/ADOPTING.md");
+    let blocks = pages::blocks(&page, &fs::read_to_string(&page).expect("is read"));
+    let is_of_rehearsal =
+        |command: &String| ["cargo xtask rehearse", "cargo xtask release"].iter().any(|task| command.contains(task));
+    let mut shown = 0;
+    for block in blocks.iter().filter(|block| block.commands().iter().any(is_of_rehearsal)) {
+        let commands = block.commands().join("\n");
+        let is_typed = |line: &String| line.starts_with("$ ") || commands.lines().any(|typed| typed == line);
+        for line in block.lines.iter().filter(|line| !is_typed(line)) {
+            let line = plain(line);
+            assert!(printed.iter().any(|printed| has(printed, &line)), "{}: {line}\n{output}", block.place);
+            shown += 1;
+        }
+    }
+    assert!(shown >= 5, "only {shown} lines are shown");
 }
 
 /// Publishes the pinned release with its proofs, as `cargo xtask ci` leaves it in `dist/`, to the test

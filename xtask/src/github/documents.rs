@@ -34,6 +34,8 @@ pub struct Release {
 /// The settings of a repository that decide what can be done in it.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct Settings {
+    /// `OWNER/NAME`, as it is now.
+    pub full_name: String,
     pub default_branch: String,
     /// Whether there are issues at all; a fork begins without them.
     pub has_issues: bool,

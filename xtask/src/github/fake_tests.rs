@@ -77,31 +77,33 @@ fn an_immutable_release_is_recognized() {
 /// A draft of an earlier version, which named the commit of the run as its target.
 #[test]
 fn a_draft_whose_target_can_no_longer_be_used_is_published() {
-    let (_server, fake, github) = start(fake());
-    let (repository, commit) = ("o/n".parse().expect("is valid"), "5ca1ab1e".repeat(5));
     let name = ReleaseName::Upstream("v0.32.2".parse().expect("is valid"));
-    fake.lock().expect("no panic").push(&commit);
-    let document = json!({ "tag_name": name.to_string(), "draft": true, "target_commitish": commit, "body": "notes" });
-    let begun = github.create::<Release>("repos/o/n/releases", &document).expect("is not refused");
-    assert!(matches!(begun, Creation::Created(draft) if draft.target_commitish == commit));
-    fake.lock().expect("no panic").push_workflow_change(&"1a7e51a7".repeat(5));
-
-    let releases = Releases { github: &github, repository: &repository };
-    let draft = releases.find(&name).expect("answers").expect("exists");
-    releases.publish(draft.id, true).expect_err("its target has another workflow file");
-    let mut executor = Executor::new(&github, &repository);
-    let notes = || "notes".to_owned();
-    for step in [
+    let (release, notes) = (name.clone(), "notes".to_owned());
+    for prepare in [
         // Planned although the draft exists, from a list that did not show it yet.
-        GitHubStep::DraftRelease { release: name.clone(), notes: notes() },
-        GitHubStep::EditDraft { release: name.clone(), target: Some("main".to_owned()), notes: notes() },
-        GitHubStep::PublishRelease { release: name.clone(), is_latest: true },
+        GitHubStep::DraftRelease { release: release.clone(), notes: notes.clone() },
+        GitHubStep::EditDraft { release, target: Some("main".to_owned()), notes },
     ] {
-        executor.execute(&step).expect("is not refused");
+        let (_server, fake, github) = start(fake());
+        let (repository, commit) = ("o/n".parse().expect("is valid"), "5ca1ab1e".repeat(5));
+        fake.lock().expect("no panic").push(&commit);
+        let document =
+            json!({ "tag_name": name.to_string(), "draft": true, "target_commitish": commit, "body": "notes" });
+        let begun = github.create::<Release>("repos/o/n/releases", &document).expect("is not refused");
+        assert!(matches!(begun, Creation::Created(draft) if draft.target_commitish == commit));
+        fake.lock().expect("no panic").push_workflow_change(&"1a7e51a7".repeat(5));
+
+        let releases = Releases { github: &github, repository: &repository };
+        let draft = releases.find(&name).expect("answers").expect("exists");
+        releases.publish(draft.id, true).expect_err("its target has another workflow file");
+        let mut executor = Executor::new(&github, &repository);
+        for step in [prepare, GitHubStep::PublishRelease { release: name.clone(), is_latest: true }] {
+            executor.execute(&step).unwrap_or_else(|error| panic!("{step}: {error:#}"));
+        }
+        let fake = fake.lock().expect("no panic");
+        assert_eq!(fake.snapshot()["tags"][name.to_string()], "1a7e51a7".repeat(5));
+        assert!(fake.violations().is_empty(), "{:?}", fake.violations());
     }
-    let fake = fake.lock().expect("no panic");
-    assert_eq!(fake.snapshot()["tags"][name.to_string()], "1a7e51a7".repeat(5));
-    assert!(fake.violations().is_empty(), "{:?}", fake.violations());
 }
 
 /// A limit has the status of a missing permission. Source: "Rate limits for the REST API".

@@ -213,6 +213,9 @@ pub fn plan(desired: &Desired, observed: &Observed) -> Result<Plan, Refused> {
         plan.plan.is_unchanged = true;
         return Ok(plan.plan);
     }
+    if let Some(release) = foreign::of_the_same_name(desired, observed) {
+        return Err(Refused(vec![foreign::refusal(desired, release)]));
+    }
     proofs::require(desired, &mut plan);
     files::compare(desired, &mut plan);
     let state = release::fill(desired, observed, &mut plan);

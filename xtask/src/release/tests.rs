@@ -184,6 +184,18 @@ fn what_is_not_permitted_is_said_before_the_first_write() {
     }
 }
 
+/// GitHub leads reads of the former name to the new one, so that only a write would fail.
+#[test]
+fn a_repository_that_was_renamed_is_said_before_the_first_write() {
+    let scenario = Scenario::new(|_| ());
+    locked(&scenario.github).rename("o/new");
+    let snapshots = || (locked(&scenario.github).snapshot(), locked(&scenario.registry).snapshot());
+    let before = snapshots();
+    let error = scenario.publish().expect_err("is refused").to_string();
+    assert!(error.contains("o/n is now o/new; use --repo o/new"), "{error}");
+    assert_eq!(snapshots(), before);
+}
+
 #[test]
 fn what_asks_for_permission_leaves_nothing() {
     let scenario = Scenario::new(|_| ());

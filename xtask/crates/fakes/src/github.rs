@@ -58,6 +58,8 @@ pub struct FakeGitHub {
     state: State,
     /// `OWNER/NAME`.
     repository: String,
+    /// The name that it had before.
+    former_name: Option<String>,
     tokens: BTreeMap<String, Token>,
     requests: u64,
     used_requests: u64,
@@ -149,6 +151,7 @@ impl FakeGitHub {
         Self {
             state: State::default(),
             repository: repository.to_owned(),
+            former_name: None,
             tokens: BTreeMap::new(),
             requests: 0,
             used_requests: 0,
@@ -197,6 +200,9 @@ impl FakeGitHub {
         };
         let segments: Vec<String> = path.split('/').skip(1).map(decoded).collect();
         let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
+        if let Some(moved) = self.moved(host, request.uri()) {
+            return (moved, None);
+        }
         let Some((is_upstream, route)) = routes::find(request.method(), &segments, &self.repository) else {
             let violation = format!("{} {path} is not implemented: no task sends it", request.method());
             return (Response::not_found().violating(violation), None);

@@ -9,9 +9,16 @@ use crate::release::plan::{Desired, Observed, PlanBuilder, image};
 /// The first names of a longer list show what it is about.
 const MOST_NAMES: usize = 20;
 
-/// Refuses to publish the version again, and says how to go on. The tag of an immutable release is never free again.
+/// The published release of that name, if it was made in another way.
+pub(super) fn of_the_same_name<'a>(desired: &Desired, observed: &'a Observed) -> Option<&'a Release> {
+    let name = desired.name.to_string();
+    observed.releases.iter().find(|release| release.tag_name == name && is_foreign(release))
+}
+
+/// Why the version is not published again, and how to go on. It is the only reason: whatever else differs from what
+/// another way has published needs no answer. The tag of an immutable release is never free again.
 /// Source: GitHub Docs, "Immutable releases".
-pub(super) fn refuse(desired: &Desired, release: &Release, plan: &mut PlanBuilder) {
+pub(super) fn refusal(desired: &Desired, release: &Release) -> String {
     let (name, repository, tag) = (&desired.name, &desired.image.repository, &desired.image.tags[0]);
     let settings = match repository.is_github() {
         true => format!(", at {}", repository.settings_pages()),
@@ -24,10 +31,10 @@ pub(super) fn refuse(desired: &Desired, release: &Release, plan: &mut PlanBuilde
              {repository}:{tag}{settings}, and run this again."
         ),
     };
-    plan.refuse(format!(
+    format!(
         "{name} was published in another way, without {METADATA} and {SHA256SUMS}, and is left alone, as is its image. \
          Do nothing: later versions are published beside it.{replace} See docs/ADOPTING.md"
-    ));
+    )
 }
 
 /// Lists the releases that are left alone, until `latest` refers to an image of this project.

@@ -3,8 +3,7 @@
 use crate::dist::names::{METADATA, SHA256SUMS};
 use crate::dist::{Metadata, ReleaseName};
 use crate::github::{Asset, AssetState, GitHubStep, Release};
-use crate::published;
-use crate::release::plan::{Desired, File, Observed, PlanBuilder, foreign};
+use crate::release::plan::{Desired, File, Observed, PlanBuilder};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ReleaseState {
@@ -29,10 +28,6 @@ pub(super) fn fill(desired: &Desired, observed: &Observed, plan: &mut PlanBuilde
         Some(release) if release.draft => {
             complete(desired, release, &observed.settings.default_branch, plan);
             ReleaseState::Draft
-        }
-        Some(release) if published::is_foreign(release) => {
-            foreign::refuse(desired, release, plan);
-            ReleaseState::Published
         }
         Some(release) => {
             compare(desired, release, observed, plan);

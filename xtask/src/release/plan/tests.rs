@@ -16,7 +16,7 @@ mod rules;
 /// The settings of a new repository.
 impl Default for Settings {
     fn default() -> Self {
-        Self { default_branch: "main".to_owned(), has_issues: true }
+        Self { full_name: "o/n".to_owned(), default_branch: "main".to_owned(), has_issues: true }
     }
 }
 

@@ -1,8 +1,12 @@
 //! What differs from the usual on demand: a classic token, a description, no workflow, packages, and writes that
 //! fail or show late.
 
-use crate::github::FakeGitHub;
+use http::{StatusCode, Uri};
+
 use crate::github::access::Token;
+use crate::github::response::Response;
+use crate::github::site::Site;
+use crate::github::{FakeGitHub, REPOSITORY_IDS};
 
 impl FakeGitHub {
     /// Registers a classic personal access token with scopes of the form `repo`.
@@ -19,6 +23,22 @@ impl FakeGitHub {
     /// first sends one.
     pub fn archive(&mut self) {
         self.state.is_archived = true;
+    }
+
+    /// Renames the repository.
+    pub fn rename(&mut self, name: &str) {
+        self.former_name = Some(std::mem::replace(&mut self.repository, name.to_owned()));
+    }
+
+    /// What GitHub answers to a request for the former name, whatever the method: 301, with the address of the
+    /// repository by its id. Source: "Best practices for using the REST API", "Follow redirects".
+    pub(super) fn moved(&self, host: &str, uri: &Uri) -> Option<Response> {
+        let former = format!("/repos/{}", self.former_name.as_ref()?);
+        let rest = uri.path().strip_prefix(&former).filter(|rest| rest.is_empty() || rest.starts_with('/'))?;
+        let query = uri.query().map_or(String::new(), |query| format!("?{query}"));
+        let (ours, _) = REPOSITORY_IDS[1];
+        let url = format!("{}/repositories/{ours}{rest}{query}", Site::of(host).api);
+        Some(Response::message(StatusCode::MOVED_PERMANENTLY, "Moved Permanently").with("location", url))
     }
 
     /// Makes the repository one without the workflow.
