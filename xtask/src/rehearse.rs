@@ -58,6 +58,7 @@ Examples:
   cargo xtask rehearse --registry 127.0.0.1:5000
                                           push to a real registry
   cargo xtask rehearse --adoption         in a repository that has a history
+  cargo xtask rehearse --serve            and serve what was published
   cargo xtask rehearse --real-names       as api.github.com, ghcr.io and others,
                                           over TLS (Linux)
   cargo xtask rehearse --canary me/throw-away
@@ -90,6 +91,9 @@ pub struct Rehearse {
     /// Serve the fakes as api.github.com, ghcr.io and others, over TLS, in a network namespace of their own
     #[arg(long, conflicts_with_all = ["faults", "registry"])]
     real_names: bool,
+    /// After the last step: serve what was published until Ctrl-C, and print the command that verifies it
+    #[arg(long, conflicts_with_all = ["faults", "real_names", "canary"])]
+    serve: bool,
     /// How the task calls itself in namespaces of its own: the names of those that it was called from
     #[arg(long, value_name = "NAMESPACES", requires = "real_names", hide = true)]
     outside: Option<String>,
@@ -179,6 +183,7 @@ pub fn run(root: &Utf8Path, arguments: &Rehearse) -> Result<ExitCode> {
         repository: checkout::repository(arguments.registry.is_some())?,
         registry: arguments.registry.clone(),
         real_names: None,
+        is_served: arguments.serve,
         reader: arguments.reader.clone(),
         secrets: arguments.registry.as_ref().map_or_else(Secrets::made_up, |_| Secrets::for_a_real_registry()),
     };
@@ -205,7 +210,9 @@ pub fn run(root: &Utf8Path, arguments: &Rehearse) -> Result<ExitCode> {
     let is_clean = match (is_sound, &arguments.faults) {
         (false, _) => false,
         (true, Choice::None) => {
-            baseline.print();
+            if !arguments.serve {
+                baseline.print();
+            }
             true
         }
         (true, choice) => {

@@ -88,6 +88,13 @@ fn help_fits_into_80_columns() {
     assert!(count > 60, "only {count} lines of examples were found");
 }
 
+/// With `--quiet` the first `cargo xtask` compiled for over a minute, on a board for a quarter of an hour, without a word.
+#[test]
+fn the_alias_shows_that_it_compiles() {
+    let alias = include_str!("../../.cargo/config.toml");
+    assert!(alias.contains("xtask = \"run ") && !alias.contains("quiet") && !alias.contains("-q"), "{alias}");
+}
+
 #[test]
 fn help_is_a_task_too() {
     let [as_task, as_option] = [&["help", "build"], &["build", "--help"]].map(|arguments| stdout(&xtask(arguments)));

@@ -61,8 +61,13 @@ impl Baseline {
         pipeline.run_reader()?;
         let problems = pipeline.problems()?;
         let (exchanges, image) = (pipeline.exchanges(), pipeline.image()?);
+        let baseline = Self { exchanges, image, checkpoints, states, requests, problems, repeats, pages, tags };
+        if config.is_served && baseline.problems.is_empty() {
+            baseline.print();
+            pipeline.serve();
+        }
         pipeline.clear()?;
-        Ok(Self { exchanges, image, checkpoints, states, requests, problems, repeats, pages, tags })
+        Ok(baseline)
     }
 
     /// Prints the final state: the page of our first release, the first lines of the others, and the tags.

@@ -1,6 +1,5 @@
-//! One pipeline: two fakes behind servers, a small checkout, and the steps of the scenario, each done by
-//! the real task as a separate process. A task that fails is rerun, as a person or the schedule would;
-//! nothing else ever repairs anything.
+//! One pipeline: two fakes behind servers, a small checkout, and the steps of the scenario, each done by the real task as
+//! a separate process. A task that fails is rerun, as a person or the schedule would; nothing else ever repairs anything.
 #![allow(clippy::disallowed_methods, reason = "reads and writes files")]
 
 use std::fs;
@@ -27,6 +26,7 @@ use crate::upstream::SourceRef;
 mod adoption;
 mod observe;
 mod reader;
+mod serve;
 mod tasks;
 mod verification;
 
@@ -47,6 +47,8 @@ pub struct Config {
     pub registry: Option<String>,
     /// Whether the fakes are served under the real names, and with which certificates.
     pub real_names: Option<Certificates>,
+    /// Whether the fakes are served after the last step, until a signal arrives.
+    pub is_served: bool,
     /// A program that reads the fake GitHub after the last step.
     pub reader: Option<Utf8PathBuf>,
     /// What must never appear outside of a header.
@@ -245,9 +247,8 @@ impl<'a> Pipeline<'a> {
         Ok(())
     }
 
-    /// Releases the build of the oldest pending run, which succeeds once `release` has: until then a
-    /// person presses "Re-run failed jobs", which continues the same run (GitHub Docs, "Re-running
-    /// workflows and jobs").
+    /// Releases the build of the oldest pending run, which succeeds once `release` has: until then a person presses
+    /// "Re-run failed jobs", which continues the same run (GitHub Docs, "Re-running workflows and jobs").
     fn release(&mut self) -> Result<()> {
         let Some(run) = self.github.with(|github| github.pending_runs().into_iter().next()) else {
             self.problems.push("no run is pending".to_owned());
@@ -270,8 +271,7 @@ impl<'a> Pipeline<'a> {
         Ok(())
     }
 
-    /// The build of a run: of a tag or, for a scheduled run, of the next commit of master that is not
-    /// published.
+    /// The build of a run: of a tag or, for a scheduled run, of the next commit of master that is not published.
     fn build_of(&self, r#ref: Option<&str>) -> Option<Build> {
         let mut builds = self.config.fixtures.builds().iter();
         let Some(tag) = r#ref.filter(|name| *name != MASTER) else {

@@ -106,7 +106,8 @@ impl Console {
             _ if has_failure => Check::not_run(name, "the machine did not reach this phase"),
             (_, Ok(())) => Check::fail(name, "the machine powered off before this phase; see its console"),
             (_, Err(why)) if why.contains("took longer than") => {
-                Check::fail(name, format!("the machine hung: it was ended after {} s", limit.as_secs()))
+                let seconds = limit.as_secs();
+                Check::fail(name, format!("not reached in {seconds} s; if the machine is slow, raise --machine-limit"))
             }
             (_, Err(why)) => Check::fail(name, why),
         }

@@ -1,0 +1,29 @@
+//! After the last step, what was published stays there for a person to look at and to verify.
+#![allow(clippy::disallowed_methods, reason = "waits")]
+
+use std::time::Duration;
+
+use crate::os::interrupt::{self, Cleanup};
+use crate::os::terminal::{print_line, print_status};
+use crate::rehearse::fixtures::Build;
+use crate::rehearse::pipeline::Pipeline;
+
+const PAUSE: Duration = Duration::from_millis(100);
+
+impl Pipeline<'_> {
+    /// Prints the command that verifies the first release of the scenario, and serves the fakes until a signal arrives.
+    pub fn serve(&self) {
+        // The files of the rehearsal are then removed before the process ends by the signal.
+        let _files = Cleanup::announce();
+        let (url, repository) = (self.github.server.url(), &self.config.repository);
+        let is_released = |build: &&Build| !self.config.scenario.is_released_again(&build.source.r#ref.to_string());
+        let Some(build) = self.config.fixtures.builds().iter().find(is_released) else { return };
+        let version = &build.source.version;
+        print_status("serve", "GitHub and the registry until Ctrl-C; verify a release, in another terminal:");
+        let options = self.registry_option().join(" ");
+        print_line(format_args!("GITHUB_API_URL={url} cargo xtask verify {version} --repo {repository} {options}"));
+        while interrupt::received().is_none() {
+            std::thread::sleep(PAUSE);
+        }
+    }
+}
