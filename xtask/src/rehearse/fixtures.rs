@@ -10,7 +10,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use oci::digest::file_digest;
 use serde_json::Value;
 
-use crate::dist::{Dist, ReleaseName, image_sbom, names, proofs};
+use crate::dist::{Dist, ReleaseName, image_sbom, proofs};
 use crate::os::terminal::note;
 use crate::rehearse::fake_dist;
 use crate::rehearse::scenario::{MASTER, REPLACED, Scenario};
@@ -57,7 +57,7 @@ impl Fixtures {
                 let (_, sha256) = file_digest(&build.folder.join(&name))?;
                 Ok((name, sha256.to_string()))
             };
-            let assets = names::published(&build.source.version).into_iter().map(digest);
+            let assets = Dist::open(&build.folder, Some(&build.folder))?.record.published().into_iter().map(digest);
             if !scenario.is_released_again(r#ref) {
                 expected.insert(build.release()?.to_string(), assets.collect::<Result<_>>()?);
             }
