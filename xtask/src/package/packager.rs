@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use crate::dist::{Dist, names};
 use crate::os::cargo::cargo;
-use crate::os::process::Run;
+use crate::os::process::{Run, run};
 use crate::os::terminal::print_status;
 
 /// A request for what is `wanted` of the build in the directory `folder`.
@@ -56,9 +56,16 @@ pub fn explain(root: &Utf8Path, published: &Utf8Path, again: &Utf8Path) -> Resul
     packager(root).args(["explain", published.as_str(), again.as_str()]).read()
 }
 
-/// Writes the indexes of a repository with these packages into the directory `folder`.
-pub fn index(root: &Utf8Path, folder: &Utf8Path, packages: &[Utf8PathBuf]) -> Result<Index> {
-    let run = packager(root).args(["index", folder.as_str()]).args(packages.iter().map(|path| path.as_str()));
+/// Writes the indexes of a repository with these packages into the directory `folder`, with another `program` if one is
+/// given.
+pub fn index(
+    root: &Utf8Path,
+    program: Option<&Utf8Path>,
+    folder: &Utf8Path,
+    packages: &[Utf8PathBuf],
+) -> Result<Index> {
+    let packager = program.map_or_else(|| packager(root), |program| run!("{program}"));
+    let run = packager.args(["index", folder.as_str()]).args(packages.iter().map(|path| path.as_str()));
     serde_json::from_str(&run.read()?).context("packager printed something else than an index")
 }
 
