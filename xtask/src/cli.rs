@@ -126,6 +126,11 @@ pub struct Target {
 }
 
 impl Target {
+    /// The option that names the repository.
+    pub fn repository(&self) -> &RepositoryOption {
+        &self.repository
+    }
+
     /// Opens the API with the token from the environment, if any, and finds the repository.
     pub fn open(&self, root: &Utf8Path) -> Result<(GitHub, Repository)> {
         let github = GitHub::new(self.api.clone(), token()?);

@@ -16,7 +16,7 @@ use packages::request::{Module, Packages};
 use packages::version::Format;
 use serde_json::{Value, json};
 
-use crate::cli::RepositoryOption;
+use crate::cli::Target;
 use crate::dist::{Dist, FileRecord, names, sbom};
 use crate::os::files::{self, MODE_FILE, Staging};
 use crate::os::streams::{print_json, print_stdout};
@@ -48,6 +48,7 @@ Examples:
                                              write it, signed with the key of
                                              XTASK_SIGNING_KEY
   cargo xtask package --repository pages --from assets --execute --unsigned
+  cargo xtask package --repository pages --from-releases   of the packages of every published release
 
 Needs qemu-user, unless this machine is riscv64: the man pages and the shell completion are made from what the \
 commands print for --help. The same build gives the same bytes on every machine. `cargo xtask release` \
@@ -75,7 +76,7 @@ pub struct Package {
     #[arg(long, conflicts_with = "format")]
     again: bool,
     #[command(flatten)]
-    repository: RepositoryOption,
+    github: Target,
     /// Upstream's source archive of the release, for the ebuild that compiles it
     #[arg(long, value_name = "FILE", conflicts_with = "target")]
     source: Option<Utf8PathBuf>,
@@ -113,13 +114,12 @@ impl Choice {
 /// Runs the task in the checkout at `root`.
 pub fn run(root: &Utf8Path, arguments: &Package) -> Result<ExitCode> {
     if let Some(folder) = arguments.static_repository.folder() {
-        let url = || arguments.repository.find_or_project(root).pages();
-        return repository::run(root, folder, &arguments.static_repository, url, arguments.json);
+        return repository::run(root, folder, &arguments.static_repository, &arguments.github, arguments.json);
     }
     let dist = Dist::open(root, arguments.dist.as_deref())?;
     dist.verify()?;
     let folder = dist.folder.canonicalize_utf8().with_context(|| format!("{} is gone", dist.folder))?;
-    let repository = arguments.repository.find_or_project(root).to_string();
+    let repository = arguments.github.repository().find_or_project(root).to_string();
     if arguments.again {
         let (made, differences) = again::run(root, &dist, &folder, &repository)?;
         let is_same = differences.is_empty();

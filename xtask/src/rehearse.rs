@@ -167,7 +167,7 @@ impl Drop for WorkDirectory {
 /// Runs the task in the checkout at `root`. A pipeline that diverges is not an error, but exit status 1.
 pub fn run(root: &Utf8Path, arguments: &Rehearse) -> Result<ExitCode> {
     if arguments.real_names && arguments.outside.is_none() {
-        return real_names::run_in_namespaces(arguments);
+        return real_names::run_in_namespaces(root, arguments);
     }
     if let Some(repository) = &arguments.canary {
         return canary::run(root, repository, arguments);
@@ -178,6 +178,7 @@ pub fn run(root: &Utf8Path, arguments: &Rehearse) -> Result<ExitCode> {
     let scenario = if arguments.adoption { Scenario::Adoption } else { Scenario::New };
     let mut config = Config {
         program: arguments.program.clone().map_or_else(this_program, Ok)?.into_string(),
+        packager: fixtures::packager(root)?,
         fixtures: Arc::new(Fixtures::create(&folder.0.join("dist"), scenario, is_plain.then_some(root))?),
         scenario,
         repository: checkout::repository(arguments.registry.is_some())?,

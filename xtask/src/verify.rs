@@ -14,6 +14,7 @@ use serde_json::json;
 use crate::cli::Target;
 use crate::dist::{ReleaseName, Verdict, check_table};
 use crate::github::{GitHub, GitHubStep, Release, Releases, Repository};
+use crate::http::Url;
 use crate::os::streams::print_json;
 use crate::os::terminal::{note, print_error, print_status};
 use crate::registry::{ImageRepository, Registry};
@@ -22,6 +23,7 @@ use crate::verify::assets::{Place, Published};
 use crate::verify::findings::Findings;
 use crate::verify::image::Attested;
 use crate::verify::rebuild::Rebuild;
+use crate::verify::repositories::Repositories;
 
 mod all;
 mod archive;
@@ -32,6 +34,7 @@ mod image;
 mod issue;
 mod provenance;
 mod rebuild;
+mod repositories;
 
 /// What a release can be called.
 const NAMES: &str =
@@ -73,6 +76,9 @@ pub struct Verify {
     /// The registry that the image is in
     #[arg(long, value_name = "HOST", default_value = "ghcr.io")]
     registry: String,
+    /// Where the repositories of APT and DNF are [default: GitHub Pages of --repo]
+    #[arg(long, value_name = "URL")]
+    packages: Option<Url>,
     /// Make the files, the packages and the image again, from upstream's source and Debian's snapshot, and compare every byte
     #[arg(long)]
     rebuild: bool,
@@ -114,6 +120,8 @@ struct Verifier {
     github: GitHub,
     repository: Repository,
     images: ImageRepository,
+    /// What clients of APT and DNF find.
+    repositories: Result<Option<Repositories>>,
 }
 
 /// A directory for what is downloaded, removed at the end.
@@ -141,7 +149,9 @@ pub fn run(root: &Utf8Path, arguments: &Verify) -> Result<ExitCode> {
     let (github, repository) = arguments.target.open(root)?;
     ensure!(!arguments.execute || github.has_token(), "--execute needs a token: set GITHUB_TOKEN (issues: write)");
     let images = ImageRepository::of(&arguments.registry, repository.owner()).map_err(Error::msg)?;
-    let verifier = Verifier { anyone: github.anonymous(), github, repository, images };
+    let pages = || repository.pages().parse().map_err(Error::msg);
+    let repositories = Repositories::read(&arguments.packages.clone().map_or_else(pages, Ok)?);
+    let verifier = Verifier { anyone: github.anonymous(), github, repository, images, repositories };
     let found = if arguments.all { all::verify(&verifier) } else { one(root, &verifier, arguments) };
     let mut found = match found {
         Ok(found) => found,
@@ -204,7 +214,10 @@ impl Verifier {
     ) -> Option<(Published, Attested)> {
         let (anyone, github, repository) = (&self.anyone, &self.github, &self.repository);
         let Some(published) = (Place { anyone, github, repository, name, folder }).check(findings, listed) else {
-            findings.not_run(&["image", "binaries", "provenance"], "without a record there is nothing to compare with");
+            findings.not_run(
+                &["image", "binaries", "provenance", "repositories"],
+                "without a record there is nothing to compare with",
+            );
             return None;
         };
         let Published { release, record } = &published;
@@ -213,6 +226,7 @@ impl Verifier {
         let registry = Registry::new(self.images.clone(), None);
         let found = image::check(findings, &registry, record, release, folder.is_some());
         provenance::check(findings, folder, &found, repository, record);
+        repositories::check(findings, &self.repositories, record, folder.is_some());
         Some((published, found))
     }
 }

@@ -203,6 +203,8 @@ fn packages_are_added_and_nothing_that_was_published_changes() {
     stage.must_refuse(&["--execute"], "XTASK_SIGNING_KEY is not a key");
     stage.key = None;
     stage.must_refuse(&["--execute"], "XTASK_SIGNING_KEY is not set");
+    let skipped = text(&stage.must_package(&["--execute", "--skip-without-key"]));
+    assert!(skipped.contains("skipped: XTASK_SIGNING_KEY is not set"), "{skipped}");
     stage.must_refuse(&["--execute", "--unsigned"], "is signed, and its users expect it");
     stage.must_package(&[]);
     stage.key = right;

@@ -1,7 +1,9 @@
 //! Names and modes of the files in `dist/<version>/`.
 
+use packages::version::PackageVersion;
+
 use crate::os::files::{MODE_FILE, MODE_PROGRAM};
-use crate::upstream::Version;
+use crate::upstream::{Source, SourceRef, Version};
 
 /// The daemon.
 pub const BUILDKITD: &str = "buildkitd";
@@ -47,6 +49,14 @@ pub fn files(version: &Version) -> [String; 7] {
 pub fn published(version: &Version) -> [String; 8] {
     let [daemon, client, tarball, sbom, versions, metadata, sums] = files(version);
     [daemon, client, tarball, sbom, versions, image_sbom(version), metadata, sums]
+}
+
+/// The version of the packages: master has one for each day, as its releases have.
+pub fn package_version(source: &Source) -> Result<PackageVersion, String> {
+    match source.r#ref {
+        SourceRef::Master => PackageVersion::of_master(&source.source_date.day(), source.commit.as_str()),
+        _ => PackageVersion::of_version(&source.version.to_string()),
+    }
 }
 
 /// The mode of a file of a build.

@@ -6,8 +6,8 @@ use crate::dist::record::{Metadata, Proof};
 
 mod required;
 
-use required::{MULTI_PLATFORM, PACKAGES};
-pub use required::{REQUIRED, Required, SMOKE_BUILDER, SMOKE_MACHINE};
+use required::MULTI_PLATFORM;
+pub use required::{PACKAGES, REQUIRED, Required, SMOKE_BUILDER, SMOKE_MACHINE};
 
 /// The proofs that this record needs: that of packages only if it has some.
 pub fn required(record: &Metadata) -> impl Iterator<Item = Required> {

@@ -7,14 +7,12 @@ use anyhow::{Context, Error, Result};
 use camino::{Utf8Path, Utf8PathBuf};
 use packages::index::Index;
 use packages::request::{Overlay, Request};
-use packages::version::PackageVersion;
 use serde::Serialize;
 
-use crate::dist::Dist;
+use crate::dist::{Dist, names};
 use crate::os::cargo::cargo;
-use crate::os::process::Run;
+use crate::os::process::{Run, run};
 use crate::os::terminal::print_status;
-use crate::upstream::{Source, SourceRef};
 
 /// A request for what is `wanted` of the build in the directory `folder`.
 pub fn request<Wanted>(
@@ -27,7 +25,7 @@ pub fn request<Wanted>(
 ) -> Result<Request<Wanted>> {
     let source = &dist.record.source;
     Ok(Request {
-        version: version(source).map_err(Error::msg)?,
+        version: names::package_version(source).map_err(Error::msg)?,
         upstream_version: source.version.to_string(),
         commit: source.commit.to_string(),
         repository: repository.to_owned(),
@@ -58,9 +56,16 @@ pub fn explain(root: &Utf8Path, published: &Utf8Path, again: &Utf8Path) -> Resul
     packager(root).args(["explain", published.as_str(), again.as_str()]).read()
 }
 
-/// Writes the indexes of a repository with these packages into the directory `folder`.
-pub fn index(root: &Utf8Path, folder: &Utf8Path, packages: &[Utf8PathBuf]) -> Result<Index> {
-    let run = packager(root).args(["index", folder.as_str()]).args(packages.iter().map(|path| path.as_str()));
+/// Writes the indexes of a repository with these packages into the directory `folder`, with another `program` if one is
+/// given.
+pub fn index(
+    root: &Utf8Path,
+    program: Option<&Utf8Path>,
+    folder: &Utf8Path,
+    packages: &[Utf8PathBuf],
+) -> Result<Index> {
+    let packager = program.map_or_else(|| packager(root), |program| run!("{program}"));
+    let run = packager.args(["index", folder.as_str()]).args(packages.iter().map(|path| path.as_str()));
     serde_json::from_str(&run.read()?).context("packager printed something else than an index")
 }
 
@@ -76,23 +81,16 @@ fn with_file<Wanted: Serialize>(request: &Request<Wanted>, run: impl FnOnce(&Utf
     fs::remove_file(&path).with_context(|| format!("cannot remove {path}"))
 }
 
-/// The version of the packages: master has one for each day, as its releases have.
-fn version(source: &Source) -> Result<PackageVersion, String> {
-    match source.r#ref {
-        SourceRef::Master => PackageVersion::of_master(&source.source_date.day(), source.commit.as_str()),
-        _ => PackageVersion::of_version(&source.version.to_string()),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::dist::samples;
+    use crate::upstream::Source;
 
     fn version_of(r#ref: &str, stamped: &str) -> String {
         let r#ref = r#ref.parse().expect("a ref");
         let source = Source { r#ref, version: stamped.parse().expect("a version"), ..samples::source() };
-        version(&source).expect("a version").to_string()
+        names::package_version(&source).expect("a version").to_string()
     }
 
     #[test]

@@ -1,20 +1,20 @@
 //! `cargo xtask package --repository DIR`: adds packages to a repository of APT and DNF that any web server can serve.
 //!
-//! What is in DIR, as a checkout of the branch that GitHub Pages serves, stays; what is new comes from the builds or
-//! from downloaded assets. The indexes are a function of all packages together, so that there is no other state.
+//! What is in DIR stays; what is new comes from the builds, from downloaded assets, or from every published release, which
+//! makes the whole repository anew. The indexes are a function of all packages together, so that there is no other state.
 #![allow(clippy::disallowed_methods, reason = "reads and writes files")]
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::process::ExitCode;
 
 use anyhow::{Context, Error, Result, bail, ensure};
 use camino::{Utf8Path, Utf8PathBuf};
 use clap::Args;
-use oci::digest::{Sha256, file_digest, sha256};
+use oci::digest::{file_digest, sha256};
 use packages::index::{Index, SHA256SUMS};
 use serde_json::json;
 
+use crate::cli::Target;
 use crate::http::Url;
 use crate::os::files::{self, Staging};
 use crate::os::streams::print_json;
@@ -22,10 +22,13 @@ use crate::os::terminal::{self, note, print_status};
 use crate::package::packager;
 use crate::package::repository::plan::{Desired, File, Kind, Observed, PUBLIC_KEY, Step, plan, signatures};
 use crate::package::repository::signing_key::{SigningKey, VARIABLE};
+use crate::package::repository::site::{Site, published};
 
 mod clients;
 mod plan;
+mod releases;
 mod signing_key;
+mod site;
 
 /// Packages and indexes of one repository; a hundred versions have some thousand.
 const MOST_FILES: usize = 20_000;
@@ -47,9 +50,18 @@ pub struct RepositoryOptions {
     /// Make a repository without signatures, which users have to trust blindly
     #[arg(long, requires = "target")]
     unsigned: bool,
+    /// Add the packages of every published release of --repo, which are downloaded and checked
+    #[arg(long, requires = "target", conflicts_with = "from")]
+    from_releases: bool,
+    /// Without a key, say so and write nothing, instead of failing: for a workflow that runs in forks too
+    #[arg(long, requires = "target", conflicts_with = "unsigned")]
+    skip_without_key: bool,
     /// Where the directory is published [default: GitHub Pages of --repo]
     #[arg(long, value_name = "URL", requires = "target")]
     url: Option<Url>,
+    /// The program that writes the indexes, instead of the one that cargo compiles: for a rehearsal
+    #[arg(long, value_name = "PROGRAM", requires = "target", hide = true)]
+    packager: Option<Utf8PathBuf>,
 }
 
 impl RepositoryOptions {
@@ -59,23 +71,32 @@ impl RepositoryOptions {
     }
 }
 
-/// Makes the repository `folder`, which will be published at `pages` unless the options say where.
+/// Makes the repository `folder`, which will be published at the pages of the target's repository unless the options say
+/// where.
 pub fn run(
     root: &Utf8Path,
     folder: &Utf8Path,
     options: &RepositoryOptions,
-    pages: impl FnOnce() -> String,
+    target: &Target,
     as_json: bool,
 ) -> Result<ExitCode> {
     let key = SigningKey::from_environment()?;
     match &key {
         Some(_) if options.unsigned => bail!("{VARIABLE} is set; unset it, or leave out --unsigned"),
+        None if options.skip_without_key => {
+            note(format_args!(
+                "skipped: {VARIABLE} is not set, so {folder} is not written, and there is nothing to publish; \
+                 docs/REPOSITORIES.md says how to make the key"
+            ));
+            return Ok(ExitCode::SUCCESS);
+        }
         None if options.execute && !options.unsigned => {
             bail!("{VARIABLE} is not set; set it to a secret key in ASCII armor, or say --unsigned")
         }
         _ => {}
     }
-    let url = options.url.clone().map_or_else(|| pages().parse().map_err(Error::msg), Ok)?;
+    let pages = || target.repository().find_or_project(root).pages().parse().map_err(Error::msg);
+    let url = options.url.clone().map_or_else(pages, Ok)?;
     let default = [root.join("dist")];
     let from = if options.from.is_empty() { &default[..] } else { &options.from };
 
@@ -83,15 +104,26 @@ pub fn run(
     let on_wait = || print_status("package", "waiting for another run in this checkout");
     let _lock = files::lock(&stage.with_extension("lock"), on_wait)?;
     let mut packages = packages_in(folder)?;
-    for folder in from {
-        packages.extend(packages_in(folder)?);
+    let mut site = Site::default();
+    if options.from_releases {
+        let (github, repository) = target.open(root)?;
+        site = Site::read(&url)?;
+        packages.extend(releases::packages(&github, &repository, &root.join("target/released-packages"))?);
+        ensure!(!packages.is_empty(), "no release of {repository} has packages");
+    } else {
+        for from in from {
+            packages.extend(packages_in(from)?);
+        }
+        ensure!(!packages.is_empty(), "{folder} and {} have no package; run `cargo xtask package` first", from[0]);
     }
-    if packages.is_empty() {
-        bail!("there is no package in {folder} or {}; run `cargo xtask package` first", from[0]);
-    }
-    let index = index(root, &packages, &stage)?;
-    let observed = observe(folder)?;
-    let public_key = public_key(folder, key.as_ref())?;
+    let staging = Staging::new(&stage)?;
+    let index = packager::index(root, options.packager.as_deref(), staging.path(), &packages)?;
+    staging.publish()?;
+    let mut observed = observe(folder)?;
+    observed.published.extend(site.packages(&index, &url)?);
+    let is_lost = options.unsigned && site.public_key.is_some();
+    ensure!(!is_lost, "{url} is signed, and its users expect it; set {VARIABLE} instead of --unsigned");
+    let public_key = public_key(&site.key_file(folder, &stage)?, key.as_ref())?;
     let mut desired = Desired {
         folder: folder.to_owned(),
         files: desired_files(&index, &stage)?,
@@ -105,7 +137,8 @@ pub fn run(
     }
 
     let steps = plan(&desired, &observed)?;
-    let new = index.packages.iter().filter(|package| !observed.files.contains_key(&package.path)).count();
+    let is_new = |path| !observed.files.contains_key(path) && !observed.published.contains_key(path);
+    let new = index.packages.iter().filter(|package| is_new(&package.path)).count();
     if options.execute && !steps.is_empty() {
         apply(&desired, &steps, key.as_ref(), as_json)?;
         ensure!(plan(&desired, &observe(folder)?)?.is_empty(), "{folder} was changed by something else meanwhile");
@@ -166,14 +199,6 @@ fn files_in(folder: &Utf8Path) -> Result<Vec<Utf8PathBuf>> {
     Ok(files)
 }
 
-/// Has the indexes written into `stage`.
-fn index(root: &Utf8Path, packages: &[Utf8PathBuf], stage: &Utf8Path) -> Result<Index> {
-    let staging = Staging::new(stage)?;
-    let index = packager::index(root, staging.path(), packages)?;
-    staging.publish()?;
-    Ok(index)
-}
-
 /// What the directory has. Nothing, if it is not there.
 fn observe(folder: &Utf8Path) -> Result<Observed> {
     let mut observed = Observed::default();
@@ -187,15 +212,6 @@ fn observe(folder: &Utf8Path) -> Result<Observed> {
         observed.published = published(&text).with_context(|| format!("{sums} is not a list of packages"))?;
     }
     Ok(observed)
-}
-
-/// The packages in the text of `SHA256SUMS`.
-fn published(text: &str) -> Result<BTreeMap<Utf8PathBuf, Sha256>> {
-    let parse = |line: &str| {
-        let (digest, path) = line.split_once("  ").with_context(|| format!("{line:?} has no two spaces"))?;
-        Ok((path.into(), digest.parse().map_err(Error::msg)?))
-    };
-    text.lines().map(parse).collect()
 }
 
 fn desired_files(index: &Index, stage: &Utf8Path) -> Result<Vec<File>> {
@@ -218,10 +234,9 @@ fn desired_files(index: &Index, stage: &Utf8Path) -> Result<Vec<File>> {
 ///
 /// # Errors
 /// If ours is another one than the published one.
-fn public_key(folder: &Utf8Path, key: Option<&SigningKey>) -> Result<Option<String>> {
-    let published = folder.join(PUBLIC_KEY);
+fn public_key(published: &Utf8Path, key: Option<&SigningKey>) -> Result<Option<String>> {
     let Some(key) = key else { return Ok(fs::read_to_string(published).ok()) };
-    if published.is_file() && !key.fingerprints_in(&published)?.contains(&key.fingerprint) {
+    if published.is_file() && !key.fingerprints_in(published)?.contains(&key.fingerprint) {
         bail!(
             "{published} is another key than that of {VARIABLE} ({}), and users have it; sign with the old one, or remove \
              the file, and tell users to take the new one",
@@ -273,34 +288,4 @@ fn verify(desired: &Desired, key: &SigningKey) -> Result<()> {
     }
     print_status("verify", format_args!("every signature is by {}", key.fingerprint));
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::os::mutated_input;
-
-    #[test]
-    fn a_list_of_packages_is_read_as_sha256sum_reads_it() {
-        let digest = sha256(b"x");
-        let read = published(&format!("{digest}  apt/a b.deb\n")).expect("is read");
-        assert_eq!(read, BTreeMap::from([("apt/a b.deb".into(), digest)]));
-        for text in ["x", "x  y", "0a  y\n"] {
-            published(text).expect_err(text);
-        }
-    }
-
-    #[test]
-    fn a_mutated_list_is_refused_or_writes_itself_again() {
-        let sample = format!("{}  apt/a.deb\n{}  rpm/stable/b.rpm\n", sha256(b"a"), sha256(b"b"));
-        arbtest::arbtest(|source| {
-            let text = mutated_input::text(source, &sample)?;
-            if let Ok(found) = published(&text) {
-                for (path, digest) in &found {
-                    assert!(text.contains(&format!("{digest}  {path}")), "{path}");
-                }
-            }
-            Ok(())
-        });
-    }
 }

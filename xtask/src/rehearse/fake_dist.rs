@@ -1,4 +1,4 @@
-//! A fake `dist/<version>/`, made in milliseconds: every file that `build` and `image` write, small, with
+//! A fake `dist/<version>/`, made in milliseconds: every file that `build`, `image` and `package` write, small, with
 //! its real name and written by the same code, and a record whose proofs state that nothing was proved.
 //! The same source gives the same bytes.
 #![allow(clippy::disallowed_methods, reason = "reads and writes files and reads the environment")]
@@ -25,6 +25,7 @@ use crate::os::files;
 use crate::rehearse::checkout::OUR_COMMIT;
 use crate::upstream::{PACKAGE, ReleaseTag, Source};
 
+mod packages;
 mod program;
 
 const GO: &str = "1.26.3";
@@ -71,8 +72,9 @@ pub fn make(folder: &Utf8Path, source: &Source) -> Result<()> {
     assemble::assemble(folder, &mut record, COMMANDS.map(build_info))?;
     let mut image = image(&folder.join(LAYOUT), source)?;
     image.sbom = Some(image_sbom::write(folder, source, &image)?);
-    record.proofs = proofs::required(&record).map(|required| proof(required, source, &image.digest)).collect();
     record.image = Some(image);
+    record.packages = packages::write(folder, source)?;
+    record.proofs = proofs::required(&record).map(|required| proof(required, &record)).collect();
     Dist::create(folder, record)
 }
 
@@ -87,12 +89,16 @@ fn build_info(command: &str) -> BuildInfo {
     }
 }
 
-fn proof(required: Required, source: &Source, image_digest: &Digest) -> Proof {
+fn proof(required: Required, record: &Metadata) -> Proof {
     let nothing = "nothing was proved: this is a fake dist, made for a rehearsal";
+    let image_digest = record.image_digest().expect("the image was made").clone();
     Proof {
         name: required.name.to_owned(),
-        subject: Subject::Image { image_digest: image_digest.clone() },
-        began: source.source_date,
+        subject: match required.name {
+            proofs::PACKAGES => Subject::Packages { packages: record.packages.clone() },
+            _ => Subject::Image { image_digest },
+        },
+        began: record.source.source_date,
         seconds: 0,
         tools: vec![("fake dist".to_owned(), "no tool was used".to_owned())],
         checks: required.checks.iter().map(|name| Check::pass(name, nothing)).collect(),
@@ -163,6 +169,13 @@ fn labels(source: &Source) -> BTreeMap<String, String> {
 
 /// A layer with these files. Returns the digest of its archive, and its descriptor.
 fn layer(layout: &Utf8Path, contents: &[(&str, &str)], modified_epoch: i64) -> Result<(Digest, Descriptor)> {
+    let archive = archive(contents, modified_epoch)?;
+    let (digest, size_bytes) = put(layout, &gzip(&archive)?)?;
+    Ok((Digest::from(sha256(&archive)), Descriptor::layer(&digest, size_bytes)))
+}
+
+/// A tar archive with these files.
+fn archive(contents: &[(&str, &str)], modified_epoch: i64) -> Result<Vec<u8>> {
     let mut header = tar::Header::new_ustar();
     header.set_entry_type(tar::EntryType::Regular);
     header.set_mode(files::MODE_PROGRAM);
@@ -174,11 +187,13 @@ fn layer(layout: &Utf8Path, contents: &[(&str, &str)], modified_epoch: i64) -> R
         header.set_size(text.len() as u64);
         tar.append_data(&mut header, path, text.as_bytes())?;
     }
-    let archive = tar.into_inner()?;
+    Ok(tar.into_inner()?)
+}
+
+fn gzip(content: &[u8]) -> Result<Vec<u8>> {
     let mut gzip = GzBuilder::new().mtime(0).operating_system(255).write(Vec::new(), Compression::fast());
-    gzip.write_all(&archive)?;
-    let (digest, size_bytes) = put(layout, &gzip.finish()?)?;
-    Ok((Digest::from(sha256(&archive)), Descriptor::layer(&digest, size_bytes)))
+    gzip.write_all(content)?;
+    Ok(gzip.finish()?)
 }
 
 fn put_json(layout: &Utf8Path, document: &impl Serialize) -> Result<(Digest, u64)> {
@@ -215,7 +230,8 @@ mod tests {
         assert_eq!(one, two);
         let dist = Dist::open(&folders[0], Some(&folders[0])).expect("a dist");
         dist.verify().expect("is whole");
-        for name in names::published(&source.version) {
+        dist.verify_packages().expect("the packages are whole");
+        for name in dist.record.published() {
             assert!(folders[0].join(&name).is_file(), "{name}");
         }
         let image = Image::open(&folders[0].join(LAYOUT)).expect("an image");

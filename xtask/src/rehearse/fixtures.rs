@@ -10,7 +10,9 @@ use camino::{Utf8Path, Utf8PathBuf};
 use oci::digest::file_digest;
 use serde_json::Value;
 
-use crate::dist::{Dist, ReleaseName, image_sbom, names, proofs};
+use crate::dist::{Dist, ReleaseName, image_sbom, proofs};
+use crate::os::cargo::cargo;
+use crate::os::process::this_program;
 use crate::os::terminal::note;
 use crate::rehearse::fake_dist;
 use crate::rehearse::scenario::{MASTER, REPLACED, Scenario};
@@ -57,7 +59,7 @@ impl Fixtures {
                 let (_, sha256) = file_digest(&build.folder.join(&name))?;
                 Ok((name, sha256.to_string()))
             };
-            let assets = names::published(&build.source.version).into_iter().map(digest);
+            let assets = Dist::open(&build.folder, Some(&build.folder))?.record.published().into_iter().map(digest);
             if !scenario.is_released_again(r#ref) {
                 expected.insert(build.release()?.to_string(), assets.collect::<Result<_>>()?);
             }
@@ -126,6 +128,12 @@ fn proved_dist(folder: &Utf8Path) -> Option<Dist> {
         note(format_args!("{folder} has no SBOM of its image (`cargo xtask image`), so a fake dist is used instead"));
     }
     (has_sbom && dist.verify().is_ok()).then_some(dist)
+}
+
+/// The program that writes the indexes of packages, which cargo puts beside this one. It is compiled if it is new.
+pub fn packager(root: &Utf8Path) -> Result<Utf8PathBuf> {
+    cargo(root).args(["build", "--quiet", "--locked", "--package", "packages"]).read()?;
+    Ok(this_program()?.with_file_name("packager"))
 }
 
 /// Copies a directory recursively.

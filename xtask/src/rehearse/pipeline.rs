@@ -17,15 +17,16 @@ use crate::os::process::KillHandle;
 use crate::rehearse::checkout::{self, Secrets};
 use crate::rehearse::fault_injector::{Fake, FaultInjector, Monitor, Monitored};
 use crate::rehearse::faults::{Schedule, Side};
-use crate::rehearse::fixtures::{Build, Fixtures, copy_tree};
+use crate::rehearse::fixtures::{Fixtures, copy_tree};
 use crate::rehearse::history;
 use crate::rehearse::real_names::certificates::Certificates;
-use crate::rehearse::scenario::{BACKLOG, EVENT, MASTER, Published, Scenario, ScenarioStep};
-use crate::upstream::SourceRef;
+use crate::rehearse::scenario::{BACKLOG, MASTER, Scenario, ScenarioStep};
 
 mod adoption;
+mod builds;
 mod observe;
 mod reader;
+mod repositories;
 mod serve;
 mod tasks;
 mod verification;
@@ -39,6 +40,8 @@ const PAUSE: Duration = Duration::from_secs(5 * 60);
 /// What all pipelines of a rehearsal have in common.
 pub struct Config {
     pub program: String,
+    /// The program that writes the indexes of packages.
+    pub packager: Utf8PathBuf,
     pub fixtures: Arc<Fixtures>,
     pub scenario: Scenario,
     /// `OWNER/NAME` of our repository.
@@ -59,8 +62,8 @@ pub struct Config {
 pub struct Checkpoint {
     github: github::FakeGitHub,
     registry: FakeRegistry,
-    /// The host and port of the registry.
-    host: Option<String>,
+    /// The host and port of the registry, and the address of the pages.
+    addresses: Option<[String; 2]>,
     /// The number of requests so far, to GitHub and to the registry.
     pub requests: [u64; 2],
     /// A copy of the checkout; `None` at the beginning.
@@ -95,7 +98,7 @@ impl Checkpoint {
             let owner = config.repository.split('/').next().unwrap_or_default();
             history::fill(&mut github, &mut registry, &format!("{owner}/buildkit-riscv64"));
         }
-        Self { github, registry, host: None, requests: [0, 0], checkout: None }
+        Self { github, registry, addresses: None, requests: [0, 0], checkout: None }
     }
 }
 
@@ -177,8 +180,11 @@ impl<'a> Pipeline<'a> {
             repeats: 0,
             problems: Vec::new(),
         };
-        if let Some(host) = &at.host {
-            pipeline.github.with(|github| github.replace_text(host, &pipeline.registry_host()));
+        if let Some([host, pages]) = &at.addresses {
+            pipeline.github.with(|github| {
+                github.replace_text(host, &pipeline.registry_host());
+                github.replace_in_pages(pages, &pipeline.pages_url());
+            });
         }
         Ok(pipeline)
     }
@@ -218,6 +224,7 @@ impl<'a> Pipeline<'a> {
                 });
                 Ok(())
             }
+            ScenarioStep::PublishPackages => self.publish_packages(),
             ScenarioStep::Verify(version) => self.verify(version),
             ScenarioStep::Tamper => self.tamper(),
             ScenarioStep::VerifyTampered => self.verify_tampered(),
@@ -232,65 +239,13 @@ impl<'a> Pipeline<'a> {
         self.github.with(|github| github.advance(PAUSE));
     }
 
-    fn publish_upstream(&self, releases: &[Published]) -> Result<()> {
-        for release in releases {
-            let commit = self.config.fixtures.commit(release.tag, release.date_epoch)?;
-            let is_prerelease = release.tag.contains("-rc");
-            let onto = release.onto.map(|tag| self.config.fixtures.commit(tag, 0)).transpose()?;
-            self.github.with(|github| {
-                if let Some(parent) = &onto {
-                    github.commit_upstream(&commit, Some(parent));
-                }
-                github.publish_upstream(release.tag, &commit, is_prerelease);
-            });
-        }
-        Ok(())
-    }
-
-    /// Releases the build of the oldest pending run, which succeeds once `release` has: until then a person presses
-    /// "Re-run failed jobs", which continues the same run (GitHub Docs, "Re-running workflows and jobs").
-    fn release(&mut self) -> Result<()> {
-        let Some(run) = self.github.with(|github| github.pending_runs().into_iter().next()) else {
-            self.problems.push("no run is pending".to_owned());
-            return Ok(());
-        };
-        let Some(build) = self.build_of(run.buildkit_ref.as_deref()) else {
-            self.problems.push(format!("a run was started for {:?}, which should not be built", run.buildkit_ref));
-            return Ok(());
-        };
-        self.github.with(|github| github.set_run(run.id, "in_progress", None));
-        let kind = if build.is_fake { "a fake dist" } else { "the real build in dist/" };
-        self.print(&format!("the workflow builds {}: {kind}", build.source.version));
-        let mut arguments = self.release_arguments(&build.folder);
-        if self.config.scenario == Scenario::Adoption {
-            arguments.extend(["--event", EVENT].map(str::to_owned));
-        }
-        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-        self.run_until_success(&arguments, &self.config.secrets.release)?;
-        self.github.with(|github| github.set_run(run.id, "completed", Some("success")));
-        Ok(())
-    }
-
-    /// The build of a run: of a tag or, for a scheduled run, of the next commit of master that is not published.
-    fn build_of(&self, r#ref: Option<&str>) -> Option<Build> {
-        let mut builds = self.config.fixtures.builds().iter();
-        let Some(tag) = r#ref.filter(|name| *name != MASTER) else {
-            let published = |build: &&Build| self.page(build).is_some();
-            return builds
-                .filter(|build| build.source.r#ref == SourceRef::Master)
-                .find(|build| !published(build))
-                .cloned();
-        };
-        builds.find(|build| build.source.r#ref.to_string() == tag).cloned()
-    }
-
     /// Takes a checkpoint. The checkout is copied to `copy`.
     pub fn checkpoint(&self, copy: Utf8PathBuf) -> Result<Checkpoint> {
         copy_tree(&self.checkout, &copy)?;
         let (github, registry) =
             (self.github.with(|github| github.clone()), self.registry.with(|registry| registry.clone()));
-        let host = Some(self.registry_host());
-        Ok(Checkpoint { github, registry, host, requests: self.requests(), checkout: Some(copy) })
+        let addresses = Some([self.registry_host(), self.pages_url()]);
+        Ok(Checkpoint { github, registry, addresses, requests: self.requests(), checkout: Some(copy) })
     }
 
     /// Removes the pipeline's files.

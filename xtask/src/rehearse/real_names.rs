@@ -11,7 +11,7 @@ use std::process::ExitCode;
 use anyhow::{Context, Error, Result, bail, ensure};
 use camino::Utf8Path;
 use certificates::{Certificates, HTTPS};
-use fakes::names::{API, GITHUB_NAMES, REGISTRY, REGISTRY_NAMES, UPLOADS, WEB};
+use fakes::names::{API, GITHUB_NAMES, PAGES, REGISTRY, REGISTRY_NAMES, UPLOADS, WEB};
 use serde_json::{Value, json};
 
 use crate::os::host;
@@ -22,7 +22,7 @@ use crate::rehearse::baseline::{self, Baseline};
 use crate::rehearse::checkout::Secrets;
 use crate::rehearse::faults::RecordedRequest;
 use crate::rehearse::pipeline::Config;
-use crate::rehearse::{Rehearse, this_program};
+use crate::rehearse::{Rehearse, fixtures, this_program};
 
 pub mod certificates;
 
@@ -31,16 +31,18 @@ const HOSTS: &str = "/etc/hosts";
 const PROGRAMS: [(&str, &str); 4] =
     [("unshare", "util-linux"), ("mount", "mount"), ("ip", "iproute2"), ("openssl", "openssl")];
 /// The names that the scenario has to reach; downloads of blobs are not part of it.
-const REACHED: [&str; 4] = [API, UPLOADS, WEB, REGISTRY];
+const REACHED: [&str; 5] = [API, UPLOADS, WEB, PAGES, REGISTRY];
 
 /// Runs this task again in namespaces of its own, in the place of this process.
-pub fn run_in_namespaces(arguments: &Rehearse) -> Result<ExitCode> {
+pub fn run_in_namespaces(root: &Utf8Path, arguments: &Rehearse) -> Result<ExitCode> {
     if let Some(why) = why_unavailable() {
         if arguments.json {
             print_stdout(json!({ "passed": false, "skipped": why }));
         }
         bail!("the real names cannot be rehearsed on this machine: {why}");
     }
+    // Cargo may download what it compiles, and in the namespaces it could not.
+    fixtures::packager(root)?;
     let (program, outside) = (this_program()?, namespaces()?);
     let mut command = in_namespaces().args([program.as_str(), "rehearse", "--real-names", "--outside", &outside]);
     for (option, path) in [("--record", &arguments.record), ("--program", &arguments.program)] {
@@ -167,10 +169,10 @@ mod tests {
             path: "/".to_owned(),
             has_token: false,
         };
-        let requests = [[API, UPLOADS, WEB, API].map(to).to_vec(), [REGISTRY].map(to).to_vec()];
+        let requests = [[API, UPLOADS, WEB, PAGES, API].map(to).to_vec(), [REGISTRY].map(to).to_vec()];
         let counts = by_host(&requests);
         assert_eq!((counts[API], wrong_hosts(&counts)), (2, Vec::new()));
-        let requests = [[UPLOADS, WEB, "127.0.0.1:20000"].map(to).to_vec(), [REGISTRY].map(to).to_vec()];
+        let requests = [[UPLOADS, WEB, PAGES, "127.0.0.1:20000"].map(to).to_vec(), [REGISTRY].map(to).to_vec()];
         let expected = [
             "no request was sent to api.github.com",
             "127.0.0.1:20000, which is none of the real names, got 1 requests",

@@ -28,11 +28,13 @@ pub enum ScenarioStep {
     ScheduledBuild(i64),
     /// Anyone verifies the release of this version, with all that it consists of.
     Verify(&'static str),
-    /// An asset is replaced, a tag moved, and an image removed.
+    /// The last job of the workflow publishes the repositories of APT and DNF.
+    PublishPackages,
+    /// Two assets and a digest in an index are replaced, a tag moved, and an image removed.
     Tamper,
-    /// The daily `verify --all`, which finds all three.
+    /// The daily `verify --all`, which finds all five.
     VerifyTampered,
-    /// All three are put right.
+    /// All five are put right.
     PutRight,
     /// The daily `verify --all`, which finds nothing.
     VerifyAll,
@@ -81,6 +83,7 @@ const NEW: &[ScenarioStep] = &[
     ]),
     ScenarioStep::CheckUpstream,
     ScenarioStep::Release,
+    ScenarioStep::PublishPackages,
     ScenarioStep::MakePublic,
     ScenarioStep::SwitchIssuesOn,
     ScenarioStep::CheckUpstream,
@@ -104,6 +107,7 @@ const NEW: &[ScenarioStep] = &[
     ScenarioStep::Release,
     ScenarioStep::CheckBacklog,
     ScenarioStep::Release,
+    ScenarioStep::PublishPackages,
     ScenarioStep::Verify("v0.32.2"),
     ScenarioStep::Tamper,
     ScenarioStep::VerifyTampered,
@@ -131,6 +135,7 @@ const ADOPTION: &[ScenarioStep] = &[
     ScenarioStep::ScheduledBuild(BEGIN + 20 * DAY),
     ScenarioStep::Release,
     ScenarioStep::CheckUpstream,
+    ScenarioStep::PublishPackages,
     ScenarioStep::VerifyAll,
     ScenarioStep::NothingToDo,
 ];
@@ -161,9 +166,10 @@ impl ScenarioStep {
             Self::SwitchIssuesOn => "someone switches issues on, which a fork begins without".to_owned(),
             Self::ScheduledBuild(_) => "Sunday: the schedule starts a build of master".to_owned(),
             Self::Verify(version) => format!("anyone verifies the release of {version}"),
-            Self::Tamper => "somebody replaces an asset, moves a tag and removes an image".to_owned(),
-            Self::VerifyTampered => "the daily verify finds all three, and files an issue".to_owned(),
-            Self::PutRight => "somebody puts all three right".to_owned(),
+            Self::PublishPackages => "the last job of the workflow publishes the package repositories".to_owned(),
+            Self::Tamper => "somebody changes two assets and an index, moves a tag and removes an image".to_owned(),
+            Self::VerifyTampered => "the daily verify finds all five, and files an issue".to_owned(),
+            Self::PutRight => "somebody puts all five right".to_owned(),
             Self::VerifyAll => "the daily verify: all is as it was published".to_owned(),
             Self::NothingToDo => "every plan is made again, and is empty".to_owned(),
         }

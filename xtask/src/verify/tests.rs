@@ -47,6 +47,7 @@ impl World {
             github: remotes.github.anonymous(),
             repository: remotes.repository.clone(),
             images: self.scenario.desired.image.repository.clone(),
+            repositories: Ok(None),
         }
     }
 
@@ -84,8 +85,11 @@ fn what_is_published_is_right() {
     let not_run: Vec<&str> =
         verdicts.iter().filter(|(_, verdict)| **verdict == Verdict::NotRun).map(|(name, _)| *name).collect();
     // The bundle of the fake is none that gh or cosign could verify.
-    let expected =
-        if Riscv64::here() == Riscv64::Nowhere { vec!["binaries-version", "provenance"] } else { vec!["provenance"] };
+    let expected = if Riscv64::here() == Riscv64::Nowhere {
+        vec!["binaries-version", "provenance", "repositories"]
+    } else {
+        vec!["provenance", "repositories"]
+    };
     assert_eq!(not_run, expected, "{}", lines(&findings));
     expect!["buildkitd and buildctl are static riscv64 programs, built by Go 1.26.3"]
         .assert_eq(&name("binaries-gate").evidence);

@@ -20,6 +20,7 @@ use site::Site;
 
 use crate::message::{self, Content, Request, Service, decoded};
 
+pub use pages::Pages;
 pub use snapshot::PendingRun;
 
 mod access;
@@ -32,6 +33,7 @@ mod issues;
 mod labels;
 mod lists;
 mod notes;
+mod pages;
 mod paging;
 mod releases;
 mod removal;
@@ -104,6 +106,7 @@ struct State {
     is_archived: bool,
     /// Whether the workflow is missing from the repository.
     has_no_workflow: bool,
+    pages: Pages,
     /// The packages of the repository's owner.
     packages: BTreeSet<String>,
 }
@@ -193,6 +196,9 @@ impl FakeGitHub {
         };
         if let Some(id) = path.strip_prefix("/objects/") {
             return (self.state.object(id, headers, host), None);
+        }
+        if let Some(path) = path.strip_prefix("/pages/") {
+            return (self.state.page(&self.repository, &decoded(path), headers), None);
         }
         let token = match access::token(&self.tokens, headers) {
             Ok(token) => token.cloned(),

@@ -10,6 +10,8 @@ pub const WEB: &str = "github.com";
 /// Where the web site redirects a download of a release asset to. Source: GitHub Docs, "Self-hosted runners reference",
 /// "Needed for downloading release assets".
 pub const ASSETS: &str = "release-assets.githubusercontent.com";
+/// The pages of the repository of a rehearsal. Source: GitHub Docs, "About GitHub Pages".
+pub const PAGES: &str = "octo-riscv.github.io";
 /// The registry. Source: GitHub Docs, "Working with the Container registry".
 pub const REGISTRY: &str = "ghcr.io";
 /// Where the registry redirects a download of a blob to. Source: GitHub Docs, "Self-hosted runners reference", "Needed
@@ -17,6 +19,6 @@ pub const REGISTRY: &str = "ghcr.io";
 pub const BLOBS: &str = "pkg-containers.githubusercontent.com";
 
 /// The names of the fake GitHub.
-pub const GITHUB_NAMES: [&str; 4] = [API, UPLOADS, WEB, ASSETS];
+pub const GITHUB_NAMES: [&str; 5] = [API, UPLOADS, WEB, ASSETS, PAGES];
 /// The names of the fake registry.
 pub const REGISTRY_NAMES: [&str; 2] = [REGISTRY, BLOBS];

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use camino::Utf8PathBuf;
+use camino::{Utf8Path, Utf8PathBuf};
 use oci::digest::Sha256;
 use serde::{Deserialize, Serialize};
 
@@ -51,6 +51,11 @@ impl Channel {
             _ => Self::Stable,
         }
     }
+
+    /// That of the package at this path of a repository, whose name is that of dpkg-name(1) or of RPM.
+    pub fn of_path(path: &Utf8Path) -> Option<Self> {
+        path.file_name()?.split(['_', '-']).nth(1).map(Self::of)
+    }
 }
 
 impl fmt::Display for Channel {
@@ -76,5 +81,10 @@ mod tests {
         assert_eq!(of("v0.32.0-57-g73ed6825c"), Channel::Prerelease);
         let master = PackageVersion::of_master("20260804", "991535e0973488b6").expect("a version");
         assert_eq!(Channel::of(&master.with_revision()), Channel::Master);
+        let of = |path: &str| Channel::of_path(path.into());
+        assert_eq!(of("apt/pool/main/b/buildkit/buildkit_0.32.2-1_riscv64.deb"), Some(Channel::Stable));
+        assert_eq!(of("rpm/prerelease/packages/buildkit-0.33.0~rc1-1.riscv64.rpm"), Some(Channel::Prerelease));
+        assert_eq!(of("rpm/master/packages/buildkit-0~20260804.git991535e0973-1.riscv64.rpm"), Some(Channel::Master));
+        assert_eq!(of("SHA256SUMS"), None);
     }
 }

@@ -50,6 +50,7 @@ impl Pipeline<'_> {
         github.replace_text(&self.registry_host(), "REGISTRY");
         // The notes name the registry to verify only if it is not ghcr.io, which it is under the real names.
         github.replace_text(" --registry REGISTRY", "");
+        github.replace_in_pages(&self.pages_url(), "PAGES");
         json!({
             "github": github.snapshot(),
             "registry": self.registry.with(|registry| registry.snapshot()),

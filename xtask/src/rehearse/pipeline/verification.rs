@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use oci::documents::MANIFEST_TYPE;
 
 use crate::dist::names::BUILDCTL;
-use crate::dist::{Dist, ImageRecord};
+use crate::dist::{Dist, FileRecord, ImageRecord};
 use crate::rehearse::fixtures::Build;
 use crate::rehearse::pipeline::Pipeline;
 use crate::rehearse::scenario::{MASTER, REPLACED};
@@ -15,6 +15,10 @@ use crate::rehearse::scenario::{MASTER, REPLACED};
 /// The version whose asset is replaced, and the one whose tag moves to the image of the first.
 const REPLACED_IN: &str = "v0.32.2";
 const MOVED: &str = "v0.33.0";
+/// The version whose Debian package is replaced, and the one whose Debian package has another digest in APT's index.
+const REPACKED: &str = "v0.32.3";
+const INDEXED: &str = "v0.31.0";
+const OTHER_DIGEST: &str = "0000000000000000000000000000000000000000000000000000000000000000";
 
 impl Pipeline<'_> {
     /// Verifies one release, with all that it consists of. Nothing may differ.
@@ -33,8 +37,10 @@ impl Pipeline<'_> {
 
     /// Verifies everything. All that was tampered with has to be found, and nothing else.
     pub(super) fn verify_tampered(&mut self) -> Result<()> {
-        let mut expected =
-            vec![format!("buildkit-{REPLACED_IN}-riscv64 is not what its record says: sha256sums, metadata")];
+        let mut expected = [REPLACED_IN, REPACKED]
+            .map(|version| format!("buildkit-{version}-riscv64 is not what its record says: sha256sums, metadata"))
+            .to_vec();
+        expected.push(format!("buildkit-{INDEXED}-riscv64 is not what its record says: repositories"));
         if self.config.registry.is_none() {
             let (master, _) = self.image_of(MASTER)?;
             expected.push(format!("buildkit-{MOVED}-riscv64 is not what its record says: image-tag"));
@@ -51,10 +57,14 @@ impl Pipeline<'_> {
         self.retry_until(&arguments, &self.config.secrets.tracking, is_found).map(|_| ())
     }
 
-    /// Replaces an asset, moves a tag and removes an image; a registry that is real stays as it is.
+    /// Replaces two assets, of which one is a package, and a digest in an index, moves a tag and removes an image; a
+    /// registry that is real stays as it is.
     pub(super) fn tamper(&self) -> Result<()> {
         let (replaced, other) = self.image_of(REPLACED_IN)?;
-        self.put_asset(&replaced, REPLACED.to_vec())?;
+        self.put_asset(&replaced, BUILDCTL, REPLACED.to_vec())?;
+        let (repacked, package) = self.debian_package(REPACKED)?;
+        self.put_asset(&repacked, &package.name, REPLACED.to_vec())?;
+        self.replace_in_index(&self.debian_package(INDEXED)?.1.sha256.to_string(), OTHER_DIGEST);
         let (_, moved) = self.image_of(MOVED)?;
         let (_, gone) = self.image_of(MASTER)?;
         let name = self.image()?.path().to_owned();
@@ -68,7 +78,10 @@ impl Pipeline<'_> {
     /// Puts everything back as it was published.
     pub(super) fn put_right(&self) -> Result<()> {
         let (replaced, _) = self.image_of(REPLACED_IN)?;
-        self.put_asset(&replaced, read(&replaced, BUILDCTL)?)?;
+        self.put_asset(&replaced, BUILDCTL, read(&replaced, BUILDCTL)?)?;
+        let (repacked, package) = self.debian_package(REPACKED)?;
+        self.put_asset(&repacked, &package.name, read(&repacked, &package.name)?)?;
+        self.replace_in_index(OTHER_DIGEST, &self.debian_package(INDEXED)?.1.sha256.to_string());
         let (_, moved) = self.image_of(MOVED)?;
         let (master, gone) = self.image_of(MASTER)?;
         let manifest = read(&master, &format!("{}/{}", gone.layout, gone.digest.blob()))?;
@@ -80,10 +93,18 @@ impl Pipeline<'_> {
         Ok(())
     }
 
-    fn put_asset(&self, build: &Build, content: Vec<u8>) -> Result<()> {
+    fn put_asset(&self, build: &Build, name: &str, content: Vec<u8>) -> Result<()> {
         let release = build.release()?.to_string();
-        self.github.with(|github| github.put_asset(&release, BUILDCTL, content));
+        self.github.with(|github| github.put_asset(&release, name, content));
         Ok(())
+    }
+
+    /// The build of a version, and the record of its Debian package.
+    fn debian_package(&self, version: &str) -> Result<(Build, FileRecord)> {
+        let build = self.config.fixtures.build(version, None).with_context(|| format!("{version} was not built"))?;
+        let packages = Dist::open(&build.folder, Some(&build.folder))?.record.packages;
+        let package = packages.into_iter().find(|file| file.name.ends_with(".deb"));
+        Ok((build.clone(), package.with_context(|| format!("{version} has no Debian package"))?))
     }
 
     /// The first build of a ref, and the record of its image.
@@ -96,7 +117,7 @@ impl Pipeline<'_> {
 
     fn verify_arguments(&self, what: &[&str]) -> Vec<String> {
         let words = ["verify"].iter().chain(what).map(ToString::to_string);
-        words.chain(self.registry_option()).collect()
+        words.chain(self.registry_option()).chain(self.pages_option("--packages")).collect()
     }
 }
 

@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 
-use crate::names::{API, ASSETS, GITHUB_NAMES, UPLOADS, WEB};
+use crate::names::{API, ASSETS, GITHUB_NAMES, PAGES, UPLOADS, WEB};
 
 /// The addresses that a client is given.
 pub struct Site {
@@ -35,8 +35,12 @@ pub fn path_on_loopback<'a>(host: &str, path: &'a str) -> Option<Cow<'a, str>> {
     match host {
         API => is_api.then_some(path.into()),
         UPLOADS => is_api.then(|| format!("/uploads{path}").into()),
-        WEB => (!is_api && !is_object && !path.starts_with("/uploads/")).then_some(path.into()),
+        WEB => {
+            let is_elsewhere = ["/uploads/", "/pages/"].iter().any(|prefix| path.starts_with(prefix));
+            (!is_api && !is_object && !is_elsewhere).then_some(path.into())
+        }
         ASSETS => is_object.then_some(path.into()),
+        PAGES => Some(format!("/pages{path}").into()),
         _ => Some(path.into()),
     }
 }

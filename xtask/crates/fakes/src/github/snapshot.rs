@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 
 use serde_json::{Value, json};
 
+use crate::digest::sha256;
 use crate::github::FakeGitHub;
 use crate::github::assets::Asset;
 use crate::github::issues::Issue;
@@ -47,7 +48,9 @@ impl FakeGitHub {
         // An event may be sent twice, and what listens to it must bear that.
         let events: BTreeSet<String> =
             self.state.events.iter().map(|(kind, payload)| format!("{kind} {payload}")).collect();
+        let pages = self.state.pages.iter().map(|(path, content)| (path.clone(), sha256(content).into()));
         json!({
+            "pages": pages.collect::<serde_json::Map<_, Value>>(),
             "releases": self.state.releases.iter().map(release).collect::<Vec<_>>(),
             "issues": self.state.issues.iter().map(issue).collect::<Vec<_>>(),
             "labels": labels,

@@ -41,3 +41,27 @@ fn under_the_real_names_every_address_is_a_real_one() {
     }
     assert_eq!(fake.violations().len(), 6, "{:?}", fake.violations());
 }
+
+#[test]
+fn a_deployment_replaces_the_pages_and_they_take_no_token() {
+    let mut fake = fake();
+    fake.deploy_pages([("a".to_owned(), b"old".to_vec()), ("b/c~d".to_owned(), b"at URL".to_vec())].into());
+    let mut at = |host: &str, path: &str, token: Option<&str>| {
+        let mut request = request("GET", path, token, Vec::new());
+        request.headers_mut().insert("host", host.parse().expect("a host"));
+        let response = fake.handle(&request);
+        (response.status().as_u16(), fake.violations().len())
+    };
+    assert_eq!(at("127.0.0.1:9", "/pages/n/a", None), (200, 0));
+    assert_eq!(at("octo-riscv.github.io", "/n/b/c~d", None), (200, 0));
+    assert_eq!(at("octo-riscv.github.io", "/n/b/c%7Ed", None), (200, 0));
+    for path in ["/n/b", "/other/a", "/a", "/n"] {
+        assert_eq!(at("octo-riscv.github.io", path, None), (404, 0), "{path}");
+    }
+    assert_eq!(at("octo-riscv.github.io", "/n/a", Some(TOKEN)).1, 1);
+    assert_eq!(at("github.com", "/pages/n/a", None), (404, 2));
+    fake.replace_in_pages("URL", "PAGES");
+    assert_eq!(fake.pages()["b/c~d"], b"at PAGES");
+    fake.deploy_pages([("x".to_owned(), Vec::new())].into());
+    assert_eq!(fake.pages().keys().collect::<Vec<_>>(), ["x"]);
+}
