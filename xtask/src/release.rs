@@ -48,10 +48,10 @@ REGISTRY_USERNAME and REGISTRY_PASSWORD; for ghcr.io, GITHUB_ACTOR and the token
 the plan is based on public data only, which does not include drafts. ADOPT_LATEST and RELEASE_EVENT are the \
 same as --adopt-latest and --event.
 
-Before the first write it asks whether the tokens permit all of it, without a change. Whether a workflow's \
-token may write issues shows only at the end. A published release is never changed, a version tag never moves, \
-and `latest` only moves forward. What was published is then read without credentials. If those reads are \
-limited or lag, it is reported as not verified, with the command that verifies it later.
+Before the first write it asks whether the tokens permit all of it, without a change. A published release is \
+never changed, a version tag never moves, and `latest` only moves forward. What was published is then read \
+without credentials. If those reads are limited or lag, it is reported as not verified, with the command that \
+verifies it later.
 
 Exit status: 0 published or planned, 1 refused or failed, 2 bad arguments.")]
 pub struct Release {
@@ -126,9 +126,7 @@ pub fn run(root: &Utf8Path, arguments: &Release) -> Result<ExitCode> {
         print_status("release", plan.summary(&desired.name));
         return report(&desired, &plan, None, arguments.json);
     }
-    preflight::check(&remotes, &desired, &plan)?;
-    apply(&remotes, &plan, print)?;
-    let verified = verify::verify(&remotes, &desired)?;
+    let verified = publish(&remotes, &desired, &plan, print)?;
     print_status("release", format_args!("{} is published: {}", desired.name, desired.page()));
     for why in &verified.postponed {
         note(format_args!("PUBLISHED BUT NOT VERIFIED: {why}"));
@@ -149,6 +147,13 @@ impl Release {
         words.extend(self.unproved.then_some("--unproved"));
         words.into_iter().map(quoted).collect::<Vec<_>>().join(" ")
     }
+}
+
+/// Asks for permission, executes the plan, and verifies what is published.
+fn publish(remotes: &Remotes, desired: &Desired, plan: &Plan, print: impl Fn(&dyn Display)) -> Result<Verified> {
+    preflight::check(remotes, desired, plan)?;
+    apply(remotes, plan, print)?;
+    verify::verify(remotes, desired)
 }
 
 /// Executes the steps, and prints each one first, exactly as in the plan.

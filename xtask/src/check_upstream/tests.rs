@@ -224,6 +224,19 @@ fn a_release_that_upstream_withdraws_has_its_issue_closed_and_may_come_back() {
 }
 
 #[test]
+fn the_issue_of_a_release_that_a_list_leaves_out_stays_open() {
+    let scenario = Scenario::new("unlisted", Fault(0, 0));
+    scenario.pass();
+    let run = scenario.fake.lock().expect("no panic").pending_runs()[0].id;
+    scenario.fake.lock().expect("no panic").set_run(run, "completed", Some("failure"));
+    scenario.fake.lock().expect("no panic").list_upstream("v0.33.0", false);
+    scenario.pass();
+    let issue = scenario.fake.lock().expect("no panic").snapshot()["issues"][0].clone();
+    assert_eq!(issue["open"], true, "{issue:#}");
+    assert_eq!(scenario.fake.lock().expect("no panic").pending_runs().len(), 1, "it is built again");
+}
+
+#[test]
 fn a_backlog_is_worked_off_after_everything_was_done() {
     let scenario = Scenario::new("backlog", Fault(0, 0));
     for tag in ["v0.30.0", "v0.31.0", "v0.32.0"] {

@@ -3,7 +3,7 @@
 use anyhow::{Result, ensure};
 use http::{Method, StatusCode};
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::dist::ReleaseName;
 use crate::github::GitHub;
@@ -32,9 +32,13 @@ struct Permissions {
 
 impl GitHub {
     /// Why the token may not write to the repository, a sentence each; with `release`, also why it may not publish
-    /// that release. Nothing is changed. Whether the token of an app may write issues is not known before: no request
-    /// shows it.
-    pub fn refusals(&self, repository: &Repository, release: Option<&ReleaseName>) -> Result<Vec<String>> {
+    /// that release, and with `issue`, why it may not change that issue. Nothing is changed.
+    pub fn refusals(
+        &self,
+        repository: &Repository,
+        release: Option<&ReleaseName>,
+        issue: Option<u64>,
+    ) -> Result<Vec<String>> {
         let response = self.get(&format!("repos/{repository}"))?;
         let missing = || format!("the repository {repository} does not exist, or the token may not see it");
         ensure!(response.status != StatusCode::NOT_FOUND, missing());
@@ -47,8 +51,9 @@ impl GitHub {
             return Ok(classic_refusal(repository, &scopes, found.permissions).into_iter().collect());
         }
         // Of the token of an app, `permissions` does not say what its own permissions are.
-        let refused = release.map(|release| self.refuses_contents(repository, release, &found.default_branch));
-        Ok(refused.transpose()?.flatten().into_iter().collect())
+        let release = release.map(|release| self.refuses_contents(repository, release, &found.default_branch));
+        let issue = issue.map(|issue| self.refuses_issue(repository, issue));
+        Ok([release.transpose()?.flatten(), issue.transpose()?.flatten()].into_iter().flatten().collect())
     }
 
     /// Why the token may not write contents. To generate release notes needs that permission, and saves nothing.
@@ -57,15 +62,26 @@ impl GitHub {
     /// than a refusal says nothing about the permission.
     fn refuses_contents(&self, repository: &Repository, release: &ReleaseName, branch: &str) -> Result<Option<String>> {
         let document = json!({ "tag_name": release.to_string(), "target_commitish": branch });
-        let url = self.url(&format!("repos/{repository}/releases/generate-notes"));
-        let request = self.request(Method::POST, url).repeatable();
-        let response = self.http.send(&request.bytes("application/json", serde_json::to_vec(&document)?))?;
+        let path = format!("repos/{repository}/releases/generate-notes");
+        self.refuses(Method::POST, &path, &document, &format!("releases of {repository}"))
+    }
+
+    /// Why the token may not change an issue. It is sent a change of nothing. Source: "Update an issue", of whose fields
+    /// none is required, and which answers 403 to a token without the permission.
+    fn refuses_issue(&self, repository: &Repository, issue: u64) -> Result<Option<String>> {
+        let path = format!("repos/{repository}/issues/{issue}");
+        self.refuses(Method::PATCH, &path, &json!({}), &format!("the issue #{issue} of {repository}"))
+    }
+
+    fn refuses(&self, method: Method, path: &str, document: &Value, what: &str) -> Result<Option<String>> {
+        let request = self.request(method, self.url(path)).repeatable();
+        let response = self.http.send(&request.bytes("application/json", serde_json::to_vec(document)?))?;
         let is_limited = matches!(response.retry_reason(), Some(RetryReason::Later(_)));
         match response.status {
             _ if is_limited => Err(self.error(&response)),
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::NOT_FOUND => {
                 let why = self.error(&response).root_cause().to_string();
-                Ok(Some(format!("releases of {repository} cannot be written: {why}")))
+                Ok(Some(format!("{what} cannot be written: {why}")))
             }
             _ => Ok(None),
         }

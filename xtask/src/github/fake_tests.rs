@@ -120,7 +120,7 @@ fn a_limit_of_requests_is_no_missing_permission() {
         let token = Authorization::bearer(TOKEN).expect("is valid");
         let github = GitHub::new(script.url().parse().expect("is a URL"), Some(token));
         let name = ReleaseName::Upstream("v0.32.2".parse().expect("is valid"));
-        let found = match github.refusals(&"o/n".parse().expect("is valid"), Some(&name)) {
+        let found = match github.refusals(&"o/n".parse().expect("is valid"), Some(&name), None) {
             Ok(refusals) => refusals.join(" "),
             Err(error) => format!("{error:#}"),
         };

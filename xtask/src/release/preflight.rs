@@ -26,7 +26,8 @@ pub fn check(remotes: &Remotes, desired: &Desired, plan: &Plan) -> Result<()> {
     let mut refusals = Vec::new();
     if plan.steps.iter().any(|step| matches!(step, Step::GitHub(_))) {
         let release = plan.steps.iter().any(is_of_release).then_some(&desired.name);
-        refusals.extend(remotes.github.refusals(&remotes.repository, release)?);
+        let issue = plan.steps.iter().find_map(issue_of);
+        refusals.extend(remotes.github.refusals(&remotes.repository, release, issue)?);
     }
     if plan.steps.iter().any(|step| matches!(step, Step::Registry(_))) {
         match remotes.registry.check_push() {
@@ -39,4 +40,11 @@ pub fn check(remotes: &Remotes, desired: &Desired, plan: &Plan) -> Result<()> {
     }
     ensure!(refusals.is_empty(), "nothing was changed, because it could not be finished:\n  {}", refusals.join("\n  "));
     Ok(())
+}
+
+fn issue_of(step: &Step) -> Option<u64> {
+    match step {
+        Step::GitHub(GitHubStep::Comment { issue, .. } | GitHubStep::CloseIssue { issue }) => Some(*issue),
+        _ => None,
+    }
 }

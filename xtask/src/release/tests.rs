@@ -11,7 +11,7 @@ use fakes::server::{Faults, NoFaults, Server, locked};
 
 use super::*;
 use crate::dist::names;
-use crate::github::GitHub;
+use crate::github::{GitHub, Issues, issue_marker};
 use crate::http::Authorization;
 use crate::registry::Registry;
 use crate::rehearse::fake_dist;
@@ -86,9 +86,7 @@ impl Scenario {
     /// Publishes once, as `--execute` does.
     pub fn publish(&self) -> Result<Verified> {
         let plan = plan(&self.desired, &self.remotes.observe(&self.desired)?)?;
-        preflight::check(&self.remotes, &self.desired, &plan)?;
-        apply(&self.remotes, &plan, |_| ())?;
-        verify::verify(&self.remotes, &self.desired)
+        publish(&self.remotes, &self.desired, &plan, |_| ())
     }
 }
 
@@ -181,6 +179,31 @@ fn what_is_not_permitted_is_said_before_the_first_write() {
         let error = format!("{:#}", scenario.publish().expect_err("is refused"));
         assert_eq!(locked(&scenario.github).snapshot(), before, "{error}");
         assert!(error.contains("nothing was changed") && words.iter().all(|word| error.contains(word)), "{error}");
+    }
+}
+
+/// The last step is to close the issue that tracks the build.
+#[test]
+fn a_token_that_may_not_write_issues_is_refused_before_the_first_write() {
+    for (permissions, is_permitted) in [(&["contents=write"][..], false), (&["contents=write", "issues=write"], true)] {
+        let scenario = Scenario::new(|_| ());
+        let version = scenario.desired.name.upstream().expect("a version").clone();
+        let issues = Issues { github: &scenario.remotes.github, repository: &scenario.remotes.repository };
+        issues.file(&version, "Building", &issue_marker(&version)).expect("is filed");
+        locked(&scenario.github).allow(TOKEN, permissions);
+        let before = locked(&scenario.github).snapshot();
+        let published = scenario.publish();
+        if is_permitted {
+            published.expect("is published");
+            assert_eq!(locked(&scenario.github).snapshot()["issues"][0]["open"], false);
+        } else {
+            let error = published.expect_err("is refused").to_string();
+            assert!(
+                error.contains("the issue #1 of o/n cannot be written") && error.contains("issues=write"),
+                "{error}"
+            );
+            assert_eq!(locked(&scenario.github).snapshot(), before);
+        }
     }
 }
 

@@ -23,6 +23,7 @@ impl FakeGitHub {
             is_prerelease: false,
             published: Some(id),
             is_immutable: false,
+            is_unlisted: false,
             assets: Vec::new(),
         };
         for name in assets {

@@ -23,6 +23,8 @@ pub struct Release {
     pub published: Option<u64>,
     /// Whether neither its assets nor its tag can be changed any more.
     pub is_immutable: bool,
+    /// Whether lists leave it out, as a list may that was made a moment ago.
+    pub is_unlisted: bool,
     pub assets: Vec<Asset>,
 }
 
@@ -90,7 +92,8 @@ impl State {
 
     /// "List releases": newest first, which is not the order of versions.
     pub fn list_releases(&self, call: &Call) -> Response {
-        let all = self.visible(call).rev().map(|release| self.to_json(call, release)).collect();
+        let all = self.visible(call).rev();
+        let all = all.filter(|release| !release.is_unlisted).map(|release| self.to_json(call, release)).collect();
         call.list_response(all, "releases")
     }
 
@@ -135,6 +138,7 @@ impl State {
             is_prerelease: false,
             published: None,
             is_immutable: false,
+            is_unlisted: false,
             assets: Vec::new(),
         };
         let is_draft = edit.draft.unwrap_or(false);

@@ -36,8 +36,15 @@ impl FakeGitHub {
             is_prerelease,
             published: Some(id),
             is_immutable: false,
+            is_unlisted: false,
             assets: Vec::new(),
         });
+    }
+
+    /// Lists of upstream's releases do not show this one, or do again; by its tag it is always found.
+    pub fn list_upstream(&mut self, tag: &str, is_listed: bool) {
+        let release = self.state.upstream.iter_mut().find(|release| release.tag == tag);
+        release.expect("it is published").is_unlisted = !is_listed;
     }
 
     /// Upstream deletes a release and its tag: lists do not show it any more, and its page is 404.
