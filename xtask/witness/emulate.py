@@ -161,7 +161,8 @@ def task(work, *arguments):
     settings = json.loads((work / "settings.json").read_text())
     fake = os.environ["GITHUB_API_URL"]
     (work / "fake").write_text(fake)
-    if arguments[0] == "verify":
+    # Both download assets, whose addresses are wrong in emulate.
+    if arguments[0] in ("verify", "package"):
         return subprocess.run([settings["xtask"], *arguments], check=False).returncode
     publish_upstream(fake, settings["url"])
     # A checkout of its own: what a task remembers of one GitHub is not true of the other.

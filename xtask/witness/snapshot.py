@@ -13,8 +13,8 @@ REPOSITORY = os.environ["GITHUB_REPOSITORY"]
 TOKEN = os.environ["GITHUB_TOKEN"]
 VERSION = os.environ["GITHUB_API_VERSION"]
 WORKFLOW = "buildkit-weekly-build.yml"
-# Parts of the state that GitHub lets nobody read back.
-UNREADABLE = {"events"}
+# Parts of the state that GitHub's API lets nobody read back.
+UNREADABLE = {"events", "pages"}
 # So few that every list has several pages.
 PER_PAGE = 2
 

@@ -174,9 +174,155 @@ fn dnf_index(url: &Url, channel: &str) -> Result<Option<String>> {
     let packed = bytes_of(url, &format!("{folder}/repodata/{path}"), &digest)?;
     let mut list = String::new();
     let mut unpacked = GzDecoder::new(&*packed).take(LARGEST_INDEX_BYTES + 1);
-    unpacked
-        .read_to_string(&mut list)
-        .with_context(|| format!("{url}/{folder}/repodata/{path} is not gzip of text"))?;
+    // An error of reading would count as one of the network, and decide nothing.
+    let read = unpacked.read_to_string(&mut list);
+    read.map_err(|error| anyhow!("{url}/{folder}/repodata/{path} is not gzip of text: {error}"))?;
     ensure!(list.len() as u64 <= LARGEST_INDEX_BYTES, "{url}/{folder}/repodata/{path} is too large");
     Ok(Some(list))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::sync::{Arc, Mutex};
+
+    use fakes::script::{Script, response};
+    use fakes::server::locked;
+    use flate2::Compression;
+    use flate2::write::GzEncoder;
+
+    use super::*;
+    use crate::dist::{Verdict, samples};
+
+    type Files = BTreeMap<String, Vec<u8>>;
+
+    const DEB: &[u8] = b"a Debian package";
+    const RPM: &[u8] = b"an RPM";
+    const DEB_PATH: &str = "apt/pool/main/b/buildkit/buildkit_0.32.2-1_riscv64.deb";
+    const RPM_PATH: &str = "rpm/stable/packages/buildkit-0.32.2-1.riscv64.rpm";
+
+    fn record() -> Metadata {
+        let file = |name: &str, content: &[u8]| FileRecord {
+            name: name.to_owned(),
+            size_bytes: content.len() as u64,
+            sha256: sha256(content),
+        };
+        let packages = vec![file("buildkit-0.32.2-1.riscv64.rpm", RPM), file("buildkit_0.32.2-1_riscv64.deb", DEB)];
+        Metadata { packages, ..samples::proved_record() }
+    }
+
+    /// Repositories whose indexes name these digests.
+    fn site(sums: [&str; 2], apt: &str, dnf: &str) -> Files {
+        let list = format!("Package: buildkit\nFilename: {}\nSHA256: {apt}\n\n", DEB_PATH.replace("apt/", ""));
+        let entry = format!("<package><checksum>{dnf}</checksum><location href=\"{RPM_PATH}\"/></package>");
+        let mut packed = GzEncoder::new(Vec::new(), Compression::fast());
+        packed.write_all(entry.as_bytes()).expect("is packed");
+        let packed = packed.finish().expect("is packed");
+        let (of_list, of_packed) = (sha256(list.as_bytes()), sha256(&packed));
+        let release = format!("SHA256:\n {of_list}  1 main/binary-riscv64/Packages\n");
+        let repomd = format!(
+            "<data type=\"primary\"><checksum type=\"sha256\">{of_packed}</checksum>\
+             <location href=\"repodata/{of_packed}-primary.xml.gz\"/></data>"
+        );
+        let texts = [
+            ("SHA256SUMS".to_owned(), format!("{}  {DEB_PATH}\n{}  {RPM_PATH}\n", sums[0], sums[1]).into_bytes()),
+            ("apt/dists/stable/Release".to_owned(), release.into_bytes()),
+            (format!("apt/dists/stable/main/binary-riscv64/by-hash/SHA256/{of_list}"), list.into_bytes()),
+            ("rpm/stable/repodata/repomd.xml".to_owned(), repomd.into_bytes()),
+            (format!("rpm/stable/repodata/{of_packed}-primary.xml.gz"), packed),
+            (DEB_PATH.to_owned(), DEB.to_vec()),
+            (RPM_PATH.to_owned(), RPM.to_vec()),
+        ];
+        texts.into()
+    }
+
+    fn right() -> Files {
+        let [deb, rpm] = [DEB, RPM].map(|content| sha256(content).to_string());
+        site([&deb, &rpm], &deb, &rpm)
+    }
+
+    /// The verdict and the evidence, by the indexes alone and with the packages.
+    fn verify(files: Files) -> [(Verdict, String); 2] {
+        let files = Arc::new(Mutex::new(files));
+        let script = Script::start(move |request| {
+            let found = locked(&files).get(request.uri().path().trim_start_matches('/')).cloned();
+            found.map_or_else(|| response(404, &[], ""), |content| response(200, &[], content))
+        });
+        let repositories = Repositories::read(&script.url().parse().expect("a URL"));
+        [false, true].map(|has_downloads| {
+            let mut findings = Findings::default();
+            check(&mut findings, &repositories, &record(), has_downloads);
+            let check = findings.checks.pop().expect("a check");
+            (check.verdict, check.evidence)
+        })
+    }
+
+    #[test]
+    fn repositories_lead_to_the_recorded_packages_or_differ() {
+        let found = verify(right());
+        assert!(found.iter().all(|(verdict, _)| *verdict == Verdict::Pass), "{found:?}");
+        let [deb, rpm, other] = [DEB, RPM, b"another"].map(|content| sha256(content).to_string());
+        let without = |path: &str| right().into_iter().filter(|(name, _)| !name.contains(path)).collect::<Files>();
+        let with = |path: &str, content: &[u8]| {
+            let mut files = right();
+            files.iter_mut().filter(|(name, _)| name.contains(path)).for_each(|(_, text)| *text = content.to_vec());
+            files
+        };
+        for (files, why) in [
+            (site([&other, &rpm], &deb, &rpm), "SHA256SUMS has another digest of apt/pool"),
+            (site([&deb, &other], &deb, &rpm), "SHA256SUMS has another digest of rpm/stable"),
+            (
+                site([&deb, &rpm], &other, &rpm),
+                "the index of stable has another digest of buildkit_0.32.2-1_riscv64.deb",
+            ),
+            (
+                site([&deb, &rpm], &deb, &other),
+                "the index of stable has another digest of buildkit-0.32.2-1.riscv64.rpm",
+            ),
+            (with("by-hash", b"another"), "is not what leads to it says"),
+            (with("primary", b"another"), "is not what leads to it says"),
+            (without("by-hash"), "is not there"),
+            (without("Release"), "the index of stable does not have"),
+            (with("SHA256SUMS", b"<html>"), "is not a list of packages"),
+            (with("Release", b"SHA256:\n"), "has no digest of main/binary-riscv64/Packages"),
+            (with("SHA256SUMS", format!("{deb}  {DEB_PATH}\n").as_bytes()), "does not have buildkit-0.32.2-1"),
+        ] {
+            let found = verify(files);
+            let is_it = |(verdict, evidence): &(Verdict, String)| *verdict == Verdict::Fail && evidence.contains(why);
+            assert!(found.iter().all(is_it), "{why}: {found:?}");
+        }
+        // Only a download shows what the package itself is.
+        let found = verify(with(".deb", b"another package"));
+        assert_eq!([found[0].0, found[1].0], [Verdict::Pass, Verdict::Fail], "{found:?}");
+        for files in [Files::new(), with("SHA256SUMS", b"")] {
+            let found = verify(files);
+            assert!(found.iter().all(|(verdict, _)| *verdict == Verdict::NotRun), "{found:?}");
+        }
+    }
+
+    #[test]
+    fn any_index_is_refused_or_read_within_bounds() {
+        let mut packed = GzEncoder::new(Vec::new(), Compression::best());
+        packed.write_all(&vec![b' '; usize::try_from(LARGEST_INDEX_BYTES).expect("fits") + 2]).expect("is packed");
+        let packed = packed.finish().expect("is packed");
+        let digest = sha256(&packed).to_string();
+        let mut files = right();
+        let repomd = format!(
+            "<data type=\"primary\"><checksum type=\"sha256\">{digest}</checksum><location href=\"repodata/bomb\"/>"
+        );
+        files.insert("rpm/stable/repodata/repomd.xml".to_owned(), repomd.into_bytes());
+        files.insert("rpm/stable/repodata/bomb".to_owned(), packed);
+        let found = verify(files);
+        assert!(found[0].0 == Verdict::Fail && found[0].1.contains("is too large"), "{found:?}");
+
+        let repomd = format!(
+            "<data type=\"primary\"><checksum type=\"sha256\">{}</checksum><location href=\"repodata/bomb\"/>",
+            sha256(b"damaged")
+        );
+        let mut files = right();
+        files.insert("rpm/stable/repodata/repomd.xml".to_owned(), repomd.into_bytes());
+        files.insert("rpm/stable/repodata/bomb".to_owned(), b"damaged".to_vec());
+        let found = verify(files);
+        assert!(found[0].0 == Verdict::Fail && found[0].1.contains("is not gzip of text"), "{found:?}");
+    }
 }
