@@ -70,6 +70,16 @@ fn podman_alone_is_an_engine_but_not_enough_for_the_workflow() {
     assert_eq!(["engine", "docker", "buildx", "qemu-system"].map(has), [true, false, false, false].map(Value::Bool));
 }
 
+#[test]
+fn gpg_is_named_where_a_repository_is_to_be_signed() {
+    let without = Checkout::new("no-gpg", &[]).doctor(&[], &[]).1;
+    let gpg = finding(&without, "gpg");
+    assert_eq!((&gpg["has"], &gpg["task"]), (&json!(false), &json!("package --repository, signed")));
+    assert!(gpg["fixes"].to_string().contains("apt-get install gpg gpg-agent"), "{gpg}");
+    let with = Checkout::new("gpg", &[("gpg", "gpg (GnuPG) 2.2.40")]).doctor(&[], &[]).1;
+    assert_eq!(finding(&with, "gpg")["found"], "gpg (GnuPG) 2.2.40");
+}
+
 /// `apt-get` here is a program that only prints.
 #[test]
 fn packages_are_installed_only_on_a_machine_that_is_thrown_away() {

@@ -229,6 +229,20 @@ fn packages_are_added_and_nothing_that_was_published_changes() {
 }
 
 #[test]
+fn without_gpg_the_key_is_not_called_wrong() {
+    let scratch = Scratch::new("without_gpg_the_key_is_not_called_wrong");
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("is in a checkout");
+    let mut package = Command::new(env!("CARGO_BIN_EXE_xtask"));
+    package.current_dir(root).args(["package", "--repository"]).arg(scratch.path().join("pages"));
+    let output = package.env("XTASK_SIGNING_KEY", "a key").env("PATH", scratch.path()).output().expect("xtask starts");
+    assert!(
+        !output.status.success() && text(&output).contains("gpg is not installed; `cargo xtask doctor`"),
+        "{}",
+        text(&output)
+    );
+}
+
+#[test]
 fn apt_in_a_riscv64_debian_installs_and_upgrades() {
     let name = "apt_in_a_riscv64_debian_installs_and_upgrades";
     let container = format!("xtask-apt-{}", std::process::id());

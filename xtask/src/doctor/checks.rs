@@ -60,6 +60,7 @@ pub fn check(root: &Utf8Path, requirement: Requirement, target: &Target) -> Resu
         Requirement::Buildx => read("docker", &["buildx", "version"]),
         Requirement::Machine => first_line("qemu-system-riscv64", &["--version"]),
         Requirement::Xz => first_line("xz", &["--version"]),
+        Requirement::Gpg => first_line("gpg", &["--version"]),
         Requirement::Token => token(),
         Requirement::GitHub => answers(GITHUB),
         Requirement::Schedules => schedules(root, target),

@@ -85,6 +85,8 @@ pub enum Requirement {
     Machine,
     /// xz, to unpack Debian's kernel for it.
     Xz,
+    /// gpg, which signs a repository of packages.
+    Gpg,
     /// A token for GitHub.
     Token,
     /// GitHub's API.
@@ -95,7 +97,7 @@ pub enum Requirement {
 
 impl Requirement {
     /// In the order of the tasks.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::Git,
         Self::Compiler,
         Self::Go,
@@ -108,6 +110,7 @@ impl Requirement {
         Self::Buildx,
         Self::Machine,
         Self::Xz,
+        Self::Gpg,
         Self::Token,
         Self::GitHub,
         Self::Schedules,
@@ -120,6 +123,7 @@ impl Requirement {
             Self::Binfmt | Self::Engine => "image, verify-tini",
             Self::Docker | Self::Buildx => "smoke --level builder",
             Self::Machine | Self::Xz => "smoke --level machine",
+            Self::Gpg => "package --repository, signed",
             Self::Token | Self::GitHub | Self::Schedules => "release, check-upstream",
         }
     }
@@ -139,6 +143,7 @@ impl Requirement {
             Self::Buildx => "buildx",
             Self::Machine => "qemu-system",
             Self::Xz => "xz",
+            Self::Gpg => "gpg",
             Self::Token => "token",
             Self::GitHub => "GitHub",
             Self::Schedules => "schedules",
@@ -149,8 +154,8 @@ impl Requirement {
     pub fn blocks(self, goal: Goal) -> bool {
         match goal {
             Goal::Build => matches!(self, Self::Git | Self::Compiler | Self::Go | Self::Disk | Self::Upstream),
-            // The job `build` has no token: it publishes nothing.
-            Goal::Workflow => !matches!(self, Self::Token | Self::GitHub | Self::Schedules),
+            // The job `build` has neither token nor key: it publishes nothing.
+            Goal::Workflow => !matches!(self, Self::Gpg | Self::Token | Self::GitHub | Self::Schedules),
         }
     }
 
@@ -212,6 +217,7 @@ impl Requirement {
                 "qemu-system-riscv",
             ],
             Self::Xz => ["xz-utils", "xz", "xz", "xz"],
+            Self::Gpg => ["gpg gpg-agent", "gnupg2", "gnupg", "gnupg"],
             Self::Disk | Self::Upstream | Self::Token | Self::GitHub | Self::Schedules => {
                 unreachable!("these have one fix anywhere")
             }
@@ -266,7 +272,8 @@ mod tests {
         assert!(!job.contains(" if: "), "{job}");
         assert_eq!(tasks, ["build", "image", "package", "verify-tini", "smoke"]);
         for requirement in Requirement::ALL {
-            let is_needed = tasks.iter().any(|task| requirement.task().contains(task));
+            let is_needed =
+                tasks.iter().any(|task| requirement.task().contains(task)) && requirement != Requirement::Gpg;
             assert_eq!(requirement.blocks(Goal::Workflow), is_needed, "{requirement:?}");
             assert!(requirement.blocks(Goal::Workflow) || !requirement.blocks(Goal::Build), "{requirement:?}");
         }

@@ -10,9 +10,10 @@
 use std::fs::{self, DirBuilder, Permissions};
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use camino::{Utf8Path, Utf8PathBuf};
 
+use crate::os::host;
 use crate::os::process::{Run, run};
 use crate::package::repository::plan::Form;
 
@@ -35,6 +36,7 @@ impl SigningKey {
         let Some(armored) = std::env::var(VARIABLE).ok().filter(|value| !value.trim().is_empty()) else {
             return Ok(None);
         };
+        ensure!(host::on_path("gpg").is_some(), "gpg is not installed; `cargo xtask doctor` prints how to install it");
         let home = home()?;
         let mut key = Self { home, fingerprint: String::new() };
         // gpg reads a key from a file or from its standard input, and keeps it in its home either way.
