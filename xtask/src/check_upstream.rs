@@ -233,14 +233,15 @@ fn report(subject: &Subject, statuses: &[Status], steps: &[GitHubStep], argument
         print_json(&report);
     }
     let held_back = versions(statuses, |status| status.is_held_back);
+    let number = if steps.len() == 1 { "1 step".to_owned() } else { format!("{} steps", steps.len()) };
     terminal::print_status(
         "upstream",
         match (steps.len(), is_done, held_back.is_empty()) {
             (0, _, true) => "nothing to do".to_owned(),
             (0, _, false) => "nothing to do yet".to_owned(),
-            (count, true, true) => format!("{count} steps executed; nothing is left to do"),
-            (count, true, false) => format!("{count} steps executed"),
-            (count, false, _) => format!("{count} steps planned; --execute runs them"),
+            (_, true, true) => format!("{number} executed; nothing is left to do"),
+            (_, true, false) => format!("{number} executed"),
+            (_, false, _) => format!("{number} planned; --execute executes the plan"),
         },
     );
     if let [newest, ..] = &held_back[..] {

@@ -240,7 +240,10 @@ fn summary(verifier: &Verifier, found: &Found, as_json: bool) -> ExitCode {
     let outcome = Outcome::of(all());
     for (name, findings) in &found.releases {
         let failures: Vec<&str> = findings.failures().map(|check| check.name.as_str()).collect();
-        if !failures.is_empty() {
+        if failures == ["release"] {
+            let page = format!("https://github.com/{}/releases", verifier.repository);
+            print_error(&anyhow::anyhow!("there is no release {name} that anyone can see; {page} lists them"));
+        } else if !failures.is_empty() {
             print_error(&anyhow::anyhow!("{name} is not what its record says: {}", failures.join(", ")));
         }
         if !findings.undetermined.is_empty() {

@@ -81,6 +81,10 @@ fn what_is_served_can_be_verified_with_the_printed_command() {
     let output = shell.output().expect("sh starts");
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success() && stderr.contains("pass  image-blobs"), "{line}: {stderr}");
+    // A version that was never published is not one that was changed.
+    let output = Command::new("sh").args(["-c", &script.replace("verify v0.32.2", "verify v0.31.9")]).output();
+    let stderr = String::from_utf8_lossy(&output.expect("sh starts").stderr).into_owned();
+    assert!(stderr.contains("error there is no release buildkit-v0.31.9-riscv64 that anyone can see; "), "{stderr}");
     let files = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/rehearse").join(server.id().to_string());
     assert!(files.is_dir(), "{}", files.display());
     let killed = Command::new("kill").arg(server.id().to_string()).status().expect("kill starts");

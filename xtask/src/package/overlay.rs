@@ -28,7 +28,7 @@ pub fn write(
     print_status("package", format_args!("{overlay} is a Gentoo overlay"));
     if request.wanted.source_archive.is_none() {
         note(format_args!(
-            "it has app-containers/buildkit-bin alone; for app-containers/buildkit download \
+            "the overlay has app-containers/buildkit-bin alone; for app-containers/buildkit download \
              https://github.com/moby/buildkit/archive/refs/tags/{}.tar.gz, and name it with --source",
             request.upstream_version
         ));
