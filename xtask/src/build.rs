@@ -75,7 +75,7 @@ pub fn run(root: &Utf8Path, arguments: &Build) -> Result<ExitCode> {
             None => root.join("dist"),
         },
         go: Sources::new(root, arguments.go.as_deref(), &arguments.go_page),
-        settings: compile::Settings { jobs: arguments.jobs, cache: None },
+        settings: compile::Settings { jobs: arguments.jobs, ..Default::default() },
     };
     if let Some(original) = &arguments.again {
         let named = (!original.as_str().is_empty()).then_some(original.as_path());
@@ -166,8 +166,12 @@ impl Builder<'_> {
     /// Compiles, checks the binaries and packages them, all in the staging directory.
     fn make(&self, record: &mut Metadata, go: &Go, worktree: &Utf8Path, staging: &Staging, lock: &File) -> Result<()> {
         let cache = self.settings.cache.clone().or_else(|| go::cache(&go.program, &self.root.join("target/go-cache")));
-        let settings = compile::Settings { jobs: self.settings.jobs, cache };
+        // Beside the sources, as /tmp may be small or in memory, and a killed run leaves there what nobody removes.
+        let temporary = Staging::new(&self.upstream.folder().join("go-build"))?;
+        let settings =
+            compile::Settings { jobs: self.settings.jobs, cache, temporary: Some(temporary.path().to_owned()) };
         compile::compile(record, go, &settings, worktree, staging.path(), lock)?;
+        drop(temporary);
         // Compression takes longer than the checks: do both at once.
         let build_infos = std::thread::scope(|scope| {
             let archived = scope.spawn(|| assemble::archive(staging.path(), record));

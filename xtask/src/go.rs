@@ -134,6 +134,14 @@ impl<'a> Sources<'a> {
         wanted.best(on_path().into_iter().chain(self.downloaded()), |go| go.record.version)
     }
 
+    /// Whether the registry answers, and has the Go that is wanted, or any if that is not known.
+    pub fn registry_has(&self, wanted: Option<WantedGo>) -> bool {
+        match wanted {
+            Some(wanted) => self.offered(Remote::Registry, wanted).is_ok(),
+            None => pip::versions().is_ok_and(|versions| !versions.is_empty()),
+        }
+    }
+
     /// Earlier downloads.
     fn downloaded(&self) -> Vec<Go> {
         let folders = self.downloads.read_dir_utf8().into_iter().flatten().flatten();

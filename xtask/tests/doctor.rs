@@ -6,7 +6,7 @@
 )]
 
 use std::fs::{self, Permissions};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::PathBuf;
 use std::process::{Command, Output};
 
@@ -141,6 +141,33 @@ fn an_engine_that_does_not_answer_and_a_checkout_that_cannot_be_read_are_not_fix
     let upstream = finding(&findings(&[]), "upstream").clone();
     assert!(upstream["found"].as_str().is_some_and(|found| found.ends_with("To add an exception")), "{upstream}");
     assert_eq!(upstream["fixes"], json!([]));
+}
+
+#[test]
+fn a_directory_that_takes_no_files_and_a_registry_that_does_not_answer_are_found() {
+    // No user can write there.
+    let checkout = Checkout::new("read-only", &[]);
+    symlink("/proc/self", checkout.0.join("dist")).expect("is linked");
+    let script = "#!/bin/sh\n[ \"$*\" = '-m pip --version' ] && echo pip && exit\necho 'ERROR: No matching distribution' >&2\nexit 1\n";
+    let python = checkout.0.join("bin/python3");
+    fs::write(&python, script).expect("is written");
+    fs::set_permissions(python, Permissions::from_mode(0o755)).expect("is executable");
+    let report = checkout.doctor(&[], &[]).1;
+    let disk = finding(&report, "disk");
+    assert!(disk["found"].as_str().is_some_and(|found| found.contains("dist takes no files")), "{disk}");
+    assert_eq!((&disk["has"], &disk["fixes"]), (&json!(false), &json!([])));
+    let go = finding(&report, "Go");
+    assert!(go["found"].as_str().is_some_and(|found| !found.contains("install Go with pip")), "{go}");
+}
+
+/// Busybox has one that takes short options alone.
+#[test]
+fn any_xz_will_do() {
+    let checkout = Checkout::new("xz", &[]);
+    let xz = checkout.0.join("bin/xz");
+    fs::write(&xz, "#!/bin/sh\nexit 1\n").expect("is written");
+    fs::set_permissions(xz, Permissions::from_mode(0o755)).expect("is executable");
+    assert_eq!(finding(&checkout.doctor(&[], &[]).1, "xz")["has"], json!(true));
 }
 
 #[test]

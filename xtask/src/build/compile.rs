@@ -36,6 +36,8 @@ pub struct Settings {
     pub jobs: Option<NonZeroU32>,
     /// A directory for Go's cache, if not the user's own.
     pub cache: Option<Utf8PathBuf>,
+    /// A directory for Go's temporary files, if not the system's.
+    pub temporary: Option<Utf8PathBuf>,
 }
 
 /// Compiles the commands of `record` from `worktree` into `folder`.
@@ -90,6 +92,10 @@ impl Settings {
         let run = match &self.cache {
             Some(cache) => run.env("GOCACHE", cache.as_str()).env_remove("GOCACHEPROG"),
             None => run,
+        };
+        let run = match &self.temporary {
+            Some(temporary) if !is_set("GOTMPDIR") => run.env("GOTMPDIR", temporary.as_str()),
+            _ => run,
         };
         let processors = std::thread::available_parallelism().map_or(1, NonZeroUsize::get) as u64;
         let programs = self.jobs.map_or(processors, |jobs| u64::from(jobs.get()));

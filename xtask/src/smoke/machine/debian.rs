@@ -99,7 +99,7 @@ impl Archive {
         let unpack = || -> Result<()> {
             let mut content = files_of(File::open(&deb)?).map_err(Error::msg)?;
             copy(&mut content, &mut File::create(&compressed)?)?;
-            run!("xz --decompress {compressed}").limit(UNPACK_LIMIT).read()?;
+            run!("xz -d {compressed}").limit(UNPACK_LIMIT).read()?;
             Ok(fs::remove_file(&deb)?)
         };
         unpack().with_context(|| format!("cannot unpack Debian's package {}", package.name))?;

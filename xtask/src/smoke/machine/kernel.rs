@@ -172,7 +172,7 @@ fn modules(tar: &Utf8Path, folder: &Utf8Path) -> Result<Vec<String>> {
         for name in std::mem::take(&mut missing) {
             let file = folder.join(module_file(&name));
             ensure!(file.is_file(), "Debian's kernel has no module {name}");
-            let output = run!("xz --decompress --stdout {file}").limit(XZ_LIMIT).output()?;
+            let output = run!("xz -d -c {file}").limit(XZ_LIMIT).output()?;
             let depends = kernel_module::depends(&output.stdout).map_err(Error::msg).context(file)?;
             needs.insert(name, depends);
         }
