@@ -92,7 +92,8 @@ esac
         let path = std::env::join_paths([self.0.join("bin"), "/usr/bin".into(), "/bin".into()]).expect("a PATH");
         let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
         command.args(arguments).arg("--json").arg(self.0.join("image")).env("PATH", path);
-        let output = command.env_remove("GITHUB_ACTIONS").current_dir(checkout(&self.0)).output().expect("it starts");
+        command.env_remove("GITHUB_ACTIONS").env("A_TOKEN", "secret");
+        let output = command.current_dir(checkout(&self.0)).output().expect("it starts");
         let stderr = String::from_utf8_lossy(&output.stderr);
         let report: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {stderr}"));
         let check = find(&report, name).unwrap_or_else(|| panic!("there is no {name} in {report}"));
@@ -130,6 +131,21 @@ fn find<'a>(value: &'a Value, name: &str) -> Option<&'a Value> {
         Value::Object(values) => values.values().find_map(|value| find(value, name)),
         _ => None,
     }
+}
+
+/// What runs the programs of the image here may hang with several threads of Go, and may come from anyone.
+#[test]
+fn smoke_runs_each_command_with_one_thread_of_go_and_without_the_users_variables() {
+    if cfg!(target_arch = "riscv64") {
+        return support::skip("hang", "nothing is emulated here");
+    }
+    let stub = Stub::new("exec", ":");
+    let qemu = "#!/bin/sh\necho \"threads ${GOMAXPROCS-of any number}, token ${A_TOKEN-none}\"\n";
+    stub.write("bin/qemu-riscv64-static", qemu);
+    let path = stub.0.join("bin/qemu-riscv64-static");
+    fs::set_permissions(path, Permissions::from_mode(0o755)).expect("is made executable");
+    let (verdict, evidence) = stub.check(&["smoke", "--level", "exec"], "tini-runs");
+    assert_eq!((verdict.as_str(), evidence.as_str()), ("pass", "threads 1, token none"));
 }
 
 const VERIFY: [&str; 3] = ["verify-tini", "--engine", "docker"];

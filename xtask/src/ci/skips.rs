@@ -76,7 +76,7 @@ mod tests {
     fn each_allowed_skip_names_a_test() {
         let sources = [
             include_str!("../registry/tests.rs"),
-            include_str!("../../tests/image.rs"),
+            include_str!("../../tests/image/engines.rs"),
             include_str!("../../tests/leftovers.rs"),
             include_str!("../../tests/rehearse.rs"),
             include_str!("../../tests/tls.rs"),

@@ -3,6 +3,11 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::os::shell::abridged;
+
+/// Evidence is printed and recorded, and an image may choose what is in it.
+const MOST_EVIDENCE_BYTES: usize = 4 << 10;
+
 /// The outcome of one check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -26,14 +31,20 @@ pub struct Check {
 }
 
 impl Check {
+    /// A check with that verdict.
+    pub fn new(name: &str, verdict: Verdict, evidence: impl Into<String>) -> Self {
+        let evidence = abridged(&evidence.into(), MOST_EVIDENCE_BYTES).into_owned();
+        Self { name: name.to_owned(), verdict, evidence }
+    }
+
     /// A check that holds.
     pub fn pass(name: &str, evidence: impl Into<String>) -> Self {
-        Self { name: name.to_owned(), verdict: Verdict::Pass, evidence: evidence.into() }
+        Self::new(name, Verdict::Pass, evidence)
     }
 
     /// A check that does not hold.
     pub fn fail(name: &str, evidence: impl Into<String>) -> Self {
-        Self { name: name.to_owned(), verdict: Verdict::Fail, evidence: evidence.into() }
+        Self::new(name, Verdict::Fail, evidence)
     }
 
     /// Whether it does not hold.
@@ -43,6 +54,6 @@ impl Check {
 
     /// A check that could not be run.
     pub fn not_run(name: &str, why: impl Into<String>) -> Self {
-        Self { name: name.to_owned(), verdict: Verdict::NotRun, evidence: why.into() }
+        Self::new(name, Verdict::NotRun, why)
     }
 }

@@ -1,15 +1,15 @@
 //! Facts about this machine: its platform in Go's terms, programs on PATH, and how it runs riscv64 programs.
-#![allow(clippy::disallowed_methods, reason = "reads and writes files and reads the environment")]
+#![allow(clippy::disallowed_methods, reason = "reads and writes files, reads the environment and asks the clock")]
 
 use std::env::consts::{ARCH, OS};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use camino::{Utf8Path, Utf8PathBuf};
 
-use crate::os::process::{Run, run};
+use crate::os::process::{Output, Run, run};
 use crate::os::terminal::note;
 
 /// The directory in which Linux lists interpreters.
@@ -144,19 +144,38 @@ impl Riscv64 {
         }
     }
 
-    /// Runs a riscv64 command that answers at once, and returns what it prints. Tries again, as upstream's Dockerfile
-    /// does: under emulation it sometimes hangs. With one thread of Go at a time it seldom does, and needs no more:
-    /// docs/upstream/qemu-user-hang.md has the cause and the figures.
+    /// Runs a riscv64 command that answers at once, and returns what it prints.
+    ///
+    /// # Errors
+    /// As [`Riscv64::output`], and if the exit status is not zero.
     pub fn answer(&self, run: &Run) -> Result<String> {
-        let run = run.clone().env("GOMAXPROCS", "1").limit(ANSWER_LIMIT);
-        let mut printed = run.read();
-        for attempt in 2..=ANSWER_ATTEMPTS {
-            if let Err(error) = &printed {
-                note(format_args!("trying again ({attempt} of {ANSWER_ATTEMPTS}): {error:#}"));
-                printed = run.read();
+        let answer = self.output(run).and_then(|output| run.text_of(output));
+        answer.with_context(|| format!("a riscv64 program does not run {}", self.describe()))
+    }
+
+    /// Runs a riscv64 command that answers at once, whatever its exit status. Under emulation it sometimes hangs, and
+    /// is run again then, but for no other reason. With one thread of Go at a time it seldom does, and needs no more:
+    /// docs/upstream/qemu-user-hang.md has the cause and the figures.
+    ///
+    /// # Errors
+    /// If it cannot be started, or hangs each time.
+    pub fn output(&self, run: &Run) -> Result<Output> {
+        self.output_within(ANSWER_LIMIT, run)
+    }
+
+    fn output_within(&self, limit: Duration, run: &Run) -> Result<Output> {
+        let run = run.clone().env("GOMAXPROCS", "1").limit(limit);
+        let attempts = if *self == Self::Natively { 1 } else { ANSWER_ATTEMPTS };
+        for attempt in 2..=attempts {
+            let started = Instant::now();
+            match run.output() {
+                Err(error) if started.elapsed() >= limit => {
+                    note(format_args!("trying again ({attempt} of {attempts}): {error:#}"));
+                }
+                ended => return ended,
             }
         }
-        printed.with_context(|| format!("a riscv64 program does not run {}", self.describe()))
+        run.output()
     }
 
     /// Ends a sentence: "runs natively", "runs under qemu-riscv64".
@@ -227,6 +246,27 @@ mod tests {
     fn a_program_that_answers_has_one_thread_of_go() {
         let printed = Riscv64::Natively.answer(&run!("printenv GOMAXPROCS").bare()).expect("is set");
         assert_eq!(printed, "1");
+    }
+
+    #[test]
+    fn an_emulated_program_is_run_again_if_it_hangs_and_for_no_other_reason() {
+        let starts = Utf8PathBuf::try_from(std::env::temp_dir()).expect("UTF-8");
+        let starts = starts.join(format!("xtask-answer-{}", std::process::id()));
+        let count_of = |host: &Riscv64, then: &str| {
+            fs::write(&starts, "").expect("is written");
+            let script = format!("echo >>{starts}; {then}");
+            let ended = host.output_within(Duration::from_millis(300), &run!("sh -c {script}"));
+            let count = fs::read_to_string(&starts).expect("is read").len();
+            (count, ended.map(|output| output.status.code()).map_err(|error| error.to_string()))
+        };
+        let hangs_once = format!("test $(wc -l <{starts}) != 1 || exec sleep 60");
+        assert_eq!(count_of(&Riscv64::Registered, &hangs_once), (2, Ok(Some(0))));
+        assert_eq!(count_of(&Riscv64::Registered, "exit 3"), (1, Ok(Some(3))));
+        for (host, expected) in [(Riscv64::Registered, 3), (Riscv64::Natively, 1)] {
+            let (count, ended) = count_of(&host, "exec sleep 60");
+            assert!(count == expected && ended.expect_err("hangs").contains("took longer"), "{host:?}");
+        }
+        fs::remove_file(&starts).expect("is removed");
     }
 
     #[test]

@@ -206,7 +206,11 @@ impl Run {
     /// As [`Run::output`], and if the exit status is not zero; the message then ends with what
     /// the child printed on standard error.
     pub fn read(&self) -> Result<String> {
-        let output = self.output()?;
+        self.text_of(self.output()?)
+    }
+
+    /// Standard output of a run that has ended, without its last line end. Fails if its exit status is not zero.
+    pub fn text_of(&self, output: Output) -> Result<String> {
         self.must_succeed(&output)?;
         let text = String::from_utf8(output.stdout).with_context(|| format!("`{self}` printed what is not UTF-8"))?;
         Ok(text.trim_end_matches('\n').to_owned())

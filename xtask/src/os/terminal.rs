@@ -11,10 +11,14 @@ use std::time::{Duration, Instant};
 use console::{style, user_attended_stderr};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+use crate::os::shell::abridged;
 use crate::os::streams::{print_stderr, print_stdout};
 
 /// Time between two lines of progress if there is no terminal.
 const LINE_EVERY: Duration = Duration::from_secs(15);
+
+/// A message may quote what is not ours, an image or the output of a program.
+const MOST_ERROR_BYTES: usize = 16 << 10;
 
 /// Whether status and progress are omitted. Set once, before a task begins.
 static IS_QUIET: AtomicBool = AtomicBool::new(false);
@@ -94,6 +98,7 @@ fn on_github_actions() -> bool {
 pub fn print_error(error: &anyhow::Error) -> ExitCode {
     let causes: String = error.chain().skip(1).map(|cause| format!("\n  because: {cause}")).collect();
     let message = format!("{error}{causes}");
+    let message = abridged(&message, MOST_ERROR_BYTES);
     print_stderr(format_args!("{} {message}", style("    error").for_stderr().red().bold()));
     if on_github_actions() {
         let escaped = message.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A");

@@ -99,12 +99,13 @@ fn find(tree: &FileTree, command: &'static str, argument: &'static str) -> Resul
         Some(loader) => Some(tree.resolve(loader).map_err(|error| anyhow::anyhow!("{error}"))?.0),
         None => None,
     };
-    let libraries = names_of(tree, linkage, &loaded);
+    let libraries = names_of(tree, linkage, &loaded).with_context(|| path.clone())?;
     Ok(Program { command, argument, path, loader, libraries })
 }
 
-/// The name under which each library is requested: usually a link in the directory of the real file.
-fn names_of(tree: &FileTree, program: &Linkage, loaded: &[String]) -> BTreeMap<String, String> {
+/// The name under which each library is requested: usually a link in the directory of the real file. Fails if one is
+/// requested by a path, which here would be this host's file, to write and to load.
+fn names_of(tree: &FileTree, program: &Linkage, loaded: &[String]) -> Result<BTreeMap<String, String>> {
     let mut names: Vec<&String> = program.needed.iter().collect();
     for path in loaded {
         if let Ok((_, node)) = tree.resolve(path)
@@ -113,13 +114,16 @@ fn names_of(tree: &FileTree, program: &Linkage, loaded: &[String]) -> BTreeMap<S
             names.extend(&linkage.needed);
         }
     }
+    if let Some(name) = names.iter().find(|name| name.contains('/')) {
+        bail!("the library {name} is asked for by its path, which cannot be tested outside the image");
+    }
     let place_of = |name: &String| {
         loaded.iter().find(|path| {
             let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder);
             tree.resolve(&format!("{folder}/{name}")).is_ok_and(|(real, _)| real == **path)
         })
     };
-    names.into_iter().filter_map(|name| Some((name.clone(), place_of(name)?.clone()))).collect()
+    Ok(names.into_iter().filter_map(|name| Some((name.clone(), place_of(name)?.clone()))).collect())
 }
 
 /// Writes the programs, their libraries and their loader to `folder`, under the names that are used there.
@@ -173,7 +177,9 @@ fn print_version(program: &Program, emulation: &Riscv64, folder: &Utf8Path, sour
         }),
         None => emulation.run(&file),
     };
-    let output = run.context("this host cannot run riscv64 programs")?.arg(*argument).output()?;
+    // The image may come from anyone: its programs see no variable, and no token.
+    let run = run.context("this host cannot run riscv64 programs")?.arg(*argument).bare();
+    let output = emulation.output(&run)?;
     let text = format!("{}{}", String::from_utf8_lossy(&output.stdout), output.stderr);
     // The image decides what it prints; a terminal must not obey it.
     let first = one_line(text.lines().find(|line| !line.trim().is_empty()).unwrap_or_default().trim());
@@ -188,11 +194,32 @@ fn print_version(program: &Program, emulation: &Riscv64, folder: &Utf8Path, sour
 
 #[cfg(test)]
 mod tests {
+    use fakes::sample_image::{Item, LOADER, RISCV, elf, good, layer};
+
     use super::*;
     use crate::dist::proofs::REQUIRED;
 
     #[test]
     fn every_command_is_required() {
         assert_eq!(COMMANDS.map(|(command, _)| format!("{command}-runs")), REQUIRED[1].checks);
+    }
+
+    /// Libraries are written under the names by which programs ask for them, and those are the image's.
+    #[test]
+    fn a_library_that_is_named_by_a_path_is_not_written() {
+        let named = |name: &str| {
+            let mut items = good();
+            items.push(Item::File("usr/bin/tini", 0o755, elf(RISCV, Some(LOADER), &[name])));
+            items.push(Item::File("home/me/.profile", 0o644, elf(RISCV, None, &[])));
+            items.push(Item::Symlink("home/me/home", "/home"));
+            let mut tree = FileTree::default();
+            tree.apply(layer(&items).as_slice()).expect("an honest layer");
+            find(&tree, "tini", "--version").map(|program| program.libraries.into_keys().collect::<Vec<_>>())
+        };
+        assert_eq!(named("libc.so.6").expect("is found"), ["libc.so.6"]);
+        for name in ["/home/me/.profile", "../home/me/.profile"] {
+            let message = format!("{:#}", named(name).expect_err("is a path"));
+            assert!(message.contains(&format!("the library {name} is asked for by its path")), "{message}");
+        }
     }
 }

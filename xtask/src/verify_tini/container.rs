@@ -101,7 +101,7 @@ impl<'a> Containers<'a> {
             };
             let is_first_failure = done.is_empty() && check.is_failure();
             if let Some((verdict, why)) = is_first_failure.then(|| self.obstacle(init)).flatten() {
-                let stopped = CHECKS.map(|(name, _)| Check { name: named(name, init), verdict, evidence: why.clone() });
+                let stopped = CHECKS.map(|(name, _)| Check::new(&named(name, init), verdict, why.as_str()));
                 report(&stopped);
                 return stopped.to_vec();
             }

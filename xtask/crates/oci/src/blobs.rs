@@ -88,6 +88,7 @@ impl Store {
     /// A blob as a stream, with its length in bytes.
     pub fn reader(&self, name: &str) -> Result<(Box<dyn Read>, u64)> {
         // Names come from the image, and the store may be a folder: nothing outside it is opened.
+        ensure!(!name.contains(char::is_control), "{name:?} is not the name of a blob");
         ensure!(!name.split('/').any(|part| part == "..") && !name.starts_with('/'), "{name} leads out of the image");
         let (offset, size_bytes) = self.find(name).with_context(|| format!("{name} is missing"))?;
         let path = match self {

@@ -5,7 +5,7 @@ use std::fmt;
 use std::ops::Bound;
 
 use crate::file_tree::{FileTree, Kind, Node, below};
-use crate::limits::{LOOKUP_COST_BYTES, PATH_LOOKUP_BYTES, SYMLINKS};
+use crate::limits::{LOOKUP_COST_BYTES, PATH_BYTES, PATH_LOOKUP_BYTES, SYMLINKS};
 
 /// A path that cannot be resolved, and how far it could.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -87,6 +87,10 @@ impl FileTree {
     /// Walks a path. The result is a name of this tree, or, if only its last part is missing, a
     /// name that can be given.
     pub(super) fn follow(&self, path: &str, follows_last: bool, left_bytes: &mut usize) -> Result<String, DeadEnd> {
+        // Nothing is at a path that Linux does not open (ENAMETOOLONG), and each link on the way would copy it.
+        if path.len() > PATH_BYTES {
+            return Err(DeadEnd::Missing(vec![format!("{path:.80}… ({} bytes)", path.len())]));
+        }
         let shown = if path.starts_with('/') { path.to_owned() } else { format!("/{path}") };
         let mut way = vec![shown];
         let mut at: Vec<String> = Vec::new();

@@ -112,7 +112,12 @@ pub(crate) fn read_file(
 }
 
 fn unreadable(error: &std::io::Error) -> String {
-    format!("it cannot be read as a tar archive: {error}")
+    format!("it cannot be read as a tar archive: {}", on_one_line(error))
+}
+
+/// The tar crate quotes names and numbers as they are in the header.
+fn on_one_line(error: &std::io::Error) -> String {
+    error.to_string().replace(char::is_control, " ")
 }
 
 fn read_entries<R: Read>(
@@ -207,7 +212,7 @@ impl Extensions {
 const SPARSE: &str = "the layer has a sparse file, which engines read differently; it is refused";
 
 fn member(header: &tar::Header, extensions: Extensions, ordinal: usize) -> Result<Member, String> {
-    let malformed = |error: std::io::Error| format!("a header of the layer is malformed: {error}");
+    let malformed = |error: std::io::Error| format!("a header of the layer is malformed: {}", on_one_line(&error));
     let raw = header.as_old();
     // Go's tar reads a blank field as 0, and so do engines.
     let is_blank = |field: &[u8]| field.iter().all(|byte| b"\0 ".contains(byte));
@@ -255,7 +260,8 @@ fn text(bytes: &[u8]) -> Result<String, String> {
     let text = std::str::from_utf8(bytes)
         .map_err(|_| format!("the name {:?} is not UTF-8", String::from_utf8_lossy(bytes)))?;
     if text.len() > PATH_BYTES || text.contains('\0') {
-        return Err(format!("a name in the layer is not a path ({} bytes): {:.40}…", text.len(), text));
+        let head: String = text.chars().take(40).collect();
+        return Err(format!("a name in the layer is not a path ({} bytes): {head:?}…", text.len()));
     }
     Ok(text.to_owned())
 }
