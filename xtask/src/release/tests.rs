@@ -207,6 +207,15 @@ fn a_token_that_may_not_write_issues_is_refused_before_the_first_write() {
     }
 }
 
+/// As in a new fork. No request is about issues: the fake would object.
+#[test]
+fn a_repository_without_issues_is_published_to() {
+    let scenario = Scenario::new(|_| ());
+    locked(&scenario.github).switch_issues(false);
+    scenario.publish().expect("is published");
+    assert_eq!(scenario.left(), [""; 0]);
+}
+
 /// GitHub leads reads of the former name to the new one, so that only a write would fail.
 #[test]
 fn a_repository_that_was_renamed_is_said_before_the_first_write() {

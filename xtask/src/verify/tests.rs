@@ -207,6 +207,9 @@ fn everything_is_verified_and_one_issue_says_what_has_changed() {
     assert_eq!(run(), (Outcome::Right, Vec::new(), none.clone()));
     let original = fs::read(world.scenario.folder.join("dist").join(BUILDCTL)).expect("is read");
     world.tamper(|github, _, _| github.put_asset(RELEASE, BUILDCTL, b"another".to_vec()));
+    world.tamper(|github, _, _| github.switch_issues(false));
+    assert_eq!(run(), (Outcome::Differs, Vec::new(), none.clone()), "there is nowhere to say it");
+    world.tamper(|github, _, _| github.switch_issues(true));
     assert_eq!(run(), (Outcome::Differs, vec![json!("report-change")], none.clone()));
     assert_eq!(run(), (Outcome::Differs, Vec::new(), none.clone()));
     world.tamper(|github, _, _| github.put_asset(RELEASE, BUILDCTL, original.clone()));

@@ -132,7 +132,10 @@ impl State {
                 && labels.iter().all(|label| has(issue, label))
         };
         let wanted = self.issues.iter().rev().filter(is_wanted);
-        call.list_response(wanted.map(|issue| self.issue_json(call, issue)).collect(), "issues")
+        let response = call.list_response(wanted.map(|issue| self.issue_json(call, issue)).collect(), "issues");
+        // Reports have 410 for this operation too.
+        let is_ours = !call.is_upstream && self.are_issues_off;
+        if is_ours { response.violating("a list of issues where there are none".to_owned()) } else { response }
     }
 
     pub fn get_issue(&mut self, call: &Call, number: &str) -> Outcome {

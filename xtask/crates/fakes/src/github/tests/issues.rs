@@ -65,8 +65,9 @@ fn a_repository_without_issues_answers_410() {
     assert_eq!(ask(&mut fake, "PATCH", "issues/2", &json!({"state": "closed"})).0, 410);
     assert_eq!(ask(&mut fake, "POST", "issues/2/comments", &json!({"body": "c"})).0, 410);
     assert_eq!((get(&mut fake, "issues/2").0, get(&mut fake, "issues/2/comments").0), (410, 410));
+    assert!(fake.violations().is_empty());
     assert_eq!(get(&mut fake, "issues").1.as_array().map(Vec::len), Some(1), "the pull request");
     fake.switch_issues(true);
     assert_eq!(get(&mut fake, "issues").1.as_array().map(Vec::len), Some(2));
-    assert!(fake.violations().is_empty());
+    assert_eq!(fake.violations(), ["a list of issues where there are none"]);
 }
