@@ -10,6 +10,21 @@ const MAX_EXCERPT_CHARS: usize = 1000;
 /// Where a person switches issues on.
 pub const SWITCH_ISSUES_ON: &str = "Settings > General > Features > Issues";
 
+/// What to do about refusals that are known by their words, the final one first: GitHub lists both for the same tag.
+/// Sources: github-community-projects/ospo-reusable-workflows issue 83, safe-global/safe-deployments issue 682.
+const HINTS: [(&str, &str); 2] = [
+    (
+        "was used by an immutable release",
+        "; GitHub never gives away that tag again, also after the release is deleted: this version cannot be published \
+         in this repository",
+    ),
+    (
+        "Repository rule violations",
+        "; a rule about tags, under Settings > Rules > Rulesets or of the organization, stops the token: let it create \
+         the tag, and run this again",
+    ),
+];
+
 /// The body of an error response.
 #[derive(Debug, Default, Deserialize)]
 struct ApiError {
@@ -42,7 +57,9 @@ pub fn explain(status: u16, body: &[u8], permissions: Option<&str>, has_token: b
         }
         _ => {
             let errors: String = error.errors.iter().take(MAX_ERRORS).map(|error| format!("; {error}")).collect();
-            format!("GitHub answered {status}{message}{}", excerpt(&errors))
+            let errors = excerpt(&errors);
+            let hint = HINTS.iter().find(|(words, _)| errors.contains(words)).map_or("", |(_, hint)| *hint);
+            format!("GitHub answered {status}{message}{errors}{hint}")
         }
     }
 }
@@ -78,6 +95,20 @@ mod tests {
         let body = br#"{"message":"Validation Failed","errors":[{"resource":"Release","code":"already_exists","field":"tag_name"}]}"#;
         assert!(explain(422, body, None, true).contains("already_exists"));
         assert_eq!(explain(500, b"<html>", None, true), "GitHub answered 500");
+    }
+
+    /// The answers that the sources of [`HINTS`] quote.
+    #[test]
+    fn a_tag_that_may_not_be_created_is_explained() {
+        let rule = r#"{"resource":"Release","code":"custom","field":"pre_receive","message":"pre_receive Repository rule violations found\n\nCannot create ref due to creations being restricted.\n\n"}"#;
+        let used = r#"{"resource":"Release","code":"custom","field":"tag_name","message":"tag_name was used by an immutable release"}"#;
+        let explained = |errors: &str| {
+            let body = format!(r#"{{"message":"Validation Failed","errors":[{errors}]}}"#);
+            explain(422, body.as_bytes(), None, true)
+        };
+        assert!(explained(rule).ends_with("let it create the tag, and run this again"), "{}", explained(rule));
+        let both = explained(&format!("{rule},{used}"));
+        assert!(both.ends_with("this version cannot be published in this repository"), "{both}");
     }
 
     #[test]
