@@ -109,3 +109,16 @@ fn notes_on_github_name_tests_that_exist() {
     }
     assert!(count > 40, "only {count} rows were found");
 }
+
+/// Each test that docs/dev/ON-GITHUB.md names exists.
+#[test]
+fn what_holds_on_github_names_tests_that_exist() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("a checkout");
+    let text = fs::read_to_string(root.join("docs/dev/ON-GITHUB.md")).expect("is read");
+    let sources = sources();
+    let is_test = |name: &str| sources.iter().any(|(_, text)| text.contains(&format!("fn {name}()")));
+    let names: Vec<&str> =
+        text.split('`').filter(|word| word.matches('_').count() > 3 && !word.contains(' ')).collect();
+    let missing: Vec<&&str> = names.iter().filter(|name| !is_test(name)).collect();
+    assert!(missing.is_empty() && names.len() > 40, "{missing:?} of {}", names.len());
+}
