@@ -1,6 +1,6 @@
 //! The picture in the README is what a rehearsal prints: the test runs one, draws some of its lines, and compares the
 //! drawing with the file. `UPDATE_EXPECT=1 cargo test -p xtask --test picture` draws it again.
-#![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "starts a process")]
+#![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "starts processes and reads the environment")]
 
 use std::fmt::Write;
 use std::process::Command;
@@ -106,6 +106,10 @@ fn the_picture_is_what_a_rehearsal_prints() {
     let checkout = std::env::temp_dir().join(format!("xtask-picture-{}", std::process::id()));
     std::fs::create_dir_all(checkout.join("xtask")).expect("is made");
     std::fs::write(checkout.join(".gitmodules"), "").expect("is written");
+    let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
+    let mut packager = Command::new(cargo);
+    packager.args(["build", "--quiet", "--package", "packages"]).current_dir(env!("CARGO_MANIFEST_DIR"));
+    assert!(packager.status().expect("cargo starts").success(), "the program packager is not compiled");
     let mut rehearsal = Command::new(env!("CARGO_BIN_EXE_xtask"));
     rehearsal.args(["rehearse", "--color", "always"]).current_dir(&checkout);
     let output = rehearsal.env_remove("GITHUB_ACTIONS").env_remove("GITHUB_REPOSITORY").output().expect("starts");

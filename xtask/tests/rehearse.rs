@@ -106,6 +106,7 @@ fn the_scenario_passes_under_the_real_names() {
         "api.github.com",
         "ghcr.io",
         "github.com",
+        "octo-riscv.github.io",
         "pkg-containers.githubusercontent.com",
         "release-assets.githubusercontent.com",
         "uploads.github.com",

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::fs;
 
-use anyhow::{Context, Error, Result};
+use anyhow::{Context, Error, Result, ensure};
 use camino::{Utf8Path, Utf8PathBuf};
 use oci::digest::file_digest;
 use serde_json::Value;
@@ -130,10 +130,15 @@ fn proved_dist(folder: &Utf8Path) -> Option<Dist> {
     (has_sbom && dist.verify().is_ok()).then_some(dist)
 }
 
-/// The program that writes the indexes of packages, which cargo puts beside this one. It is compiled if it is new.
+/// The program that writes the indexes of packages, which cargo puts beside this one. It is compiled if it is new; in a
+/// checkout without sources, as a test makes one, it has to be there.
 pub fn packager(root: &Utf8Path) -> Result<Utf8PathBuf> {
-    cargo(root).args(["build", "--quiet", "--locked", "--package", "packages"]).read()?;
-    Ok(this_program()?.with_file_name("packager"))
+    if root.join("Cargo.toml").is_file() {
+        cargo(root).args(["build", "--quiet", "--locked", "--package", "packages"]).read()?;
+    }
+    let program = this_program()?.with_file_name("packager");
+    ensure!(program.is_file(), "there is no {program}; `cargo build --package packages` compiles it");
+    Ok(program)
 }
 
 /// Copies a directory recursively.

@@ -31,6 +31,10 @@ impl Pipeline<'_> {
         let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
         self.run_until_success(&arguments, &self.config.secrets.tracking)?;
         let site = self.checkout.join(SITE);
+        if !site.is_dir() {
+            self.problems.push("the last job of the workflow wrote no repositories".to_owned());
+            return Ok(());
+        }
         let mut files = fakes::github::Pages::new();
         for path in files_below(&site)? {
             let content = fs::read(&path).with_context(|| format!("cannot read {path}"))?;

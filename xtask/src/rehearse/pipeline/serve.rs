@@ -20,7 +20,7 @@ impl Pipeline<'_> {
         let Some(build) = self.config.fixtures.builds().iter().find(is_released) else { return };
         let version = &build.source.version;
         print_status("serve", "GitHub and the registry until Ctrl-C; verify a release, in another terminal:");
-        let options = self.registry_option().join(" ");
+        let options = [self.registry_option(), self.pages_option("--packages")].concat().join(" ");
         print_line(format_args!("GITHUB_API_URL={url} cargo xtask verify {version} --repo {repository} {options}"));
         while interrupt::received().is_none() {
             std::thread::sleep(PAUSE);

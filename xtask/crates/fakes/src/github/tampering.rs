@@ -3,6 +3,7 @@
 use crate::digest::sha256;
 use crate::github::FakeGitHub;
 use crate::github::assets::Asset;
+use crate::github::releases::Release;
 use crate::message::Content;
 
 impl FakeGitHub {
@@ -55,8 +56,10 @@ impl FakeGitHub {
         release.into_iter().for_each(|release| release.is_prerelease = is_prerelease);
     }
 
+    /// That of the published release: a draft of the same name may be left over.
     fn asset(&mut self, tag: &str, name: &str) -> Option<&mut Asset> {
-        let release = self.state.releases.iter_mut().find(|release| release.tag == tag)?;
+        let is_it = |release: &&mut Release| release.tag == tag && !release.is_draft;
+        let release = self.state.releases.iter_mut().find(is_it)?;
         release.assets.iter_mut().find(|asset| asset.name == name)
     }
 }
