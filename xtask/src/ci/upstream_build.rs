@@ -60,7 +60,7 @@ pub fn image(root: &Utf8Path) -> Result<Vec<Row>> {
 }
 
 /// Why upstream's pinned commit cannot be fetched, if it cannot.
-fn unreachable(root: &Utf8Path) -> Option<String> {
+pub fn unreachable(root: &Utf8Path) -> Option<String> {
     let at_hand = Upstream::of(root).and_then(|upstream| upstream.at_hand(UPSTREAM_LIMIT));
     at_hand.err().map(|error| first_line(&error))
 }
@@ -70,7 +70,7 @@ fn first_line(error: &anyhow::Error) -> String {
 }
 
 /// Runs `build`; returns its directory if it succeeds.
-fn built(root: &Utf8Path, arguments: &[&str]) -> Result<Option<Utf8PathBuf>> {
+pub fn built(root: &Utf8Path, arguments: &[&str]) -> Result<Option<Utf8PathBuf>> {
     let output = cargo(root).args(["xtask", "build"]).args(arguments.iter().copied()).echoed()?;
     let folder = String::from_utf8_lossy(&output.stdout).trim().into();
     Ok(output.status.success().then_some(folder))

@@ -193,6 +193,13 @@ impl<'a> Mirror<'a> {
         self.with_objects(run)?.effect(&self.lock).map_err(|error| explained(&error, &self.submodule.url, "files"))
     }
 
+    /// Writes a file of a commit into an archive that names the commit, as GitHub's source archives do.
+    pub fn archive(&self, commit: &CommitId, path: &str, to: &Utf8Path) -> Result<()> {
+        let archive = run!("git archive --format=tar.gz --prefix=buildkit/ --output={to} {commit} {path}");
+        let run = self.with_objects(own(&self.git_dir, archive))?;
+        run.read().map(drop).map_err(|error| explained(&error, &self.submodule.url, path))
+    }
+
     /// Lets `run` read the submodule's objects, and fetch what neither has.
     fn with_objects(&self, run: Run) -> Result<Run> {
         let run = self.with_transport(run)?;

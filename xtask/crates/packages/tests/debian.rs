@@ -22,7 +22,7 @@ fn scripts_keep_to_their_root_run_twice_and_delete_through_no_mount() {
     for mounted in ["none", "below", "at"] {
         let mut dpkg = Command::new("unshare");
         dpkg.args(["--map-root-user", "--mount", "sh", concat!(env!("CARGO_MANIFEST_DIR"), "/tests/dpkg.sh")]);
-        dpkg.arg(scratch.path(mounted)).args(&packages).arg(mounted);
+        dpkg.arg(scratch.path(&format!("root {mounted}"))).args(&packages).arg(mounted);
         text(&dpkg.output().expect("was there"));
     }
 }

@@ -53,12 +53,12 @@ again postrm remove
 
 # Of the state: a file system, and a directory of the same file system, which is no other device.
 state=$root/var/lib/buildkit
-mkdir -p "$state/cache" "$state/disk" "$state/a directory" "$root/elsewhere"
+mkdir -p "$state/cache" "$state/disk" "$state/directory" "$root/elsewhere"
 : >"$root/elsewhere/data"
 mount -t tmpfs tmpfs "$state/disk"
 : >"$state/disk/data"
 case ${4:-below} in
-below) mount --bind "$root/elsewhere" "$state/a directory" ;;
+below) mount --bind "$root/elsewhere" "$state/directory" ;;
 at) mount --bind "$root/elsewhere" "$state" ;;
 none) umount "$state/disk" ;;
 esac

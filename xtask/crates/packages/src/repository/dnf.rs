@@ -1,6 +1,6 @@
 //! The indexes of one repository of DNF, as `createrepo_c` writes them: `primary` with what the solver needs, `filelists`
 //! with every file, `other` with the changelogs, and `repomd.xml` with their digests. Of the same packages it writes the
-//! very same bytes; `tests/createrepo.rs` compares them.
+//! very same bytes; `tests/witnesses.rs` compares them.
 
 use std::collections::HashSet;
 
