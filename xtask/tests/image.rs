@@ -14,7 +14,7 @@ mod made;
 mod support;
 
 use std::fs::{self, Permissions};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -226,4 +226,20 @@ fn a_build_that_is_not_as_recorded_never_gets_into_an_image() {
     checkout.write("dist/v0.32.2/buildkitd", "another");
     let message = checkout.refusal(&["--engine", "docker"]);
     assert!(message.contains("is not what was built") && !message.contains("reached"), "{message}");
+}
+
+/// As one of root's is after a run with sudo.
+#[test]
+fn a_state_directory_that_takes_no_files_is_not_used() {
+    let checkout = Checkout::new("state");
+    checkout.stub("docker", &docker("27.3.1", "linux/amd64, linux/riscv64", "echo began >&2; exit 1"));
+    let runs = "docker-for-riscv64/runs";
+    checkout.write("state/docker-for-riscv64/x", "");
+    symlink("/proc/self", checkout.0.join("state").join(runs)).expect("is linked");
+    let mut run = xtask(&checkout.0, &["--base", "127.0.0.1:1/debian:trixie-slim"]);
+    run.env("PATH", checkout.0.join("bin")).env("DOCKER_HOST", "tcp://127.0.0.1:1").env_remove("XTASK_EMULATORS");
+    let output = run.env("XDG_STATE_HOME", checkout.0.join("state")).output().expect("xtask runs");
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(!stderr.contains("cannot open the lock") && stderr.contains("began"), "{stderr}");
+    assert!(checkout.0.join("target").join(runs).is_dir(), "{stderr}");
 }

@@ -53,7 +53,7 @@ impl Session {
     /// If the engine does not answer, or no file can be written. What cannot be removed is no error.
     pub fn begin(engine: &Engine, root: &Utf8Path) -> Result<Self> {
         let of_user = host::state_folder().map(|folder| folder.join(FOLDER));
-        let folder = of_user.filter(|folder| fs::create_dir_all(folder).is_ok());
+        let folder = of_user.filter(|folder| files::is_writable(folder));
         let folder = folder.unwrap_or_else(|| root.join("target").join(FOLDER));
         fs::create_dir_all(&folder).with_context(|| format!("cannot create {folder}"))?;
         let identity = engine.identity()?;
