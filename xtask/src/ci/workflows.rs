@@ -286,11 +286,12 @@ jobs:
         let text = fs::read_to_string(path).expect("is read");
         assert_eq!(faults(name, &text), [""; 0]);
         for line in [
-            "      - rebuild\n",
+            "    needs: rebuild\n",
             "      - run: cargo xtask build --again\n",
             "      - run: cargo xtask package --again\n",
             "          XTASK_MACHINE_LIMIT: ${{ vars.BUILDKIT_MACHINE_LIMIT }} # seconds, for a slow board\n",
-            "      - run: cargo xtask doctor --for workflow --install=ephemeral\n        env:\n",
+            "      - run: cargo xtask doctor --for workflow --install=ephemeral # what is missing fails here, and not after the \
+             build\n        env:\n",
         ] {
             assert!(text.contains(line), "{line}");
             let found = faults(name, &text.replacen(line, "", 1));
