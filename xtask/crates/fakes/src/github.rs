@@ -14,12 +14,12 @@ use labels::Label;
 use lists::{Collection, Lag, Stale};
 use releases::Release;
 use response::Response;
-use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use site::Site;
 
 use crate::message::{self, Content, Request, Service, decoded};
 
+pub use exchange::Exchange;
 pub use pages::Pages;
 pub use snapshot::PendingRun;
 
@@ -28,6 +28,7 @@ mod actions;
 mod assets;
 mod earlier;
 mod events;
+mod exchange;
 mod history;
 mod issues;
 mod labels;
@@ -109,24 +110,6 @@ struct State {
     pages: Pages,
     /// The packages of the repository's owner.
     packages: BTreeSet<String>,
-}
-
-/// A JSON request to `api.github.com` with its response, to be checked against GitHub's OpenAPI
-/// description.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Exchange {
-    pub method: String,
-    /// The path as in the description: `/repos/{owner}/{repo}/releases`.
-    pub template: String,
-    /// The version of the API that the request names.
-    pub version: Option<String>,
-    /// The names of the query's parameters.
-    pub query: BTreeSet<String>,
-    pub status: u16,
-    /// The request's body, if it is JSON.
-    pub request: Option<Value>,
-    /// The response's body, if it is JSON.
-    pub response: Option<Value>,
 }
 
 /// A parsed request.
@@ -268,23 +251,7 @@ impl Service for FakeGitHub {
         let (mut response, template) = self.respond(request);
         self.violations.extend(response.violation.take());
         if let (Some(record), Some(template)) = (&mut self.record, template) {
-            let body = |content: &Content| match content {
-                Content::Memory(bytes) => serde_json::from_slice(bytes).ok(),
-                Content::File { .. } => None,
-            };
-            record.push(Exchange {
-                method: request.method().to_string(),
-                template: format!("/repos/{{owner}}/{{repo}}{template}"),
-                version: request
-                    .headers()
-                    .get("x-github-api-version")
-                    .and_then(|version| version.to_str().ok())
-                    .map(str::to_owned),
-                query: message::query(request.uri()).into_iter().map(|pair| pair.0).collect(),
-                status: response.status.as_u16(),
-                request: body(request.body()),
-                response: body(&response.content),
-            });
+            record.push(Exchange::new(template, request, &response));
         }
         if request.method() == Method::GET && response.status == StatusCode::OK {
             response = response.with_etag(request.headers());
