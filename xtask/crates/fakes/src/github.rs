@@ -47,11 +47,9 @@ mod tampering;
 mod upstream;
 
 const UPSTREAM: &str = "moby/buildkit";
-/// The ids of the two repositories at GitHub, which its links to further pages use, and whether each is
-/// upstream's.
+/// The ids of the two repositories at GitHub, which its links to further pages use, and whether each is upstream's.
 const REPOSITORY_IDS: [(u64, bool); 2] = [(87_987_343, true), (1_000_000_001, false)];
-/// Requests per hour with a workflow's token and without one. Source: GitHub REST API, "Rate limits for
-/// the REST API".
+/// Requests per hour with a workflow's token and without one. Source: GitHub REST API, "Rate limits for the REST API".
 const REQUESTS_AN_HOUR: (u64, u64) = (1_000, 60);
 
 /// A fake GitHub.
@@ -111,8 +109,7 @@ struct State {
     packages: BTreeSet<String>,
 }
 
-/// A JSON request to `api.github.com` with its response, to be checked against GitHub's OpenAPI
-/// description.
+/// A JSON request to `api.github.com` with its response, to be checked against GitHub's OpenAPI description.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Exchange {
     pub method: String,
