@@ -18,10 +18,9 @@ impl Pipeline<'_> {
         let (url, repository) = (self.github.server.url(), &self.config.repository);
         let is_released = |build: &&Build| !self.config.scenario.is_released_again(&build.source.r#ref.to_string());
         let Some(build) = self.config.fixtures.builds().iter().find(is_released) else { return };
-        let version = &build.source.version;
+        let task = self.verify_arguments(&[&build.source.version.to_string()]).join(" ");
         print_status("serve", "GitHub and the registry until Ctrl-C; verify a release, in another terminal:");
-        let options = [self.registry_option(), self.pages_option("--packages")].concat().join(" ");
-        print_line(format_args!("GITHUB_API_URL={url} cargo xtask verify {version} --repo {repository} {options}"));
+        print_line(format_args!("GITHUB_API_URL={url} cargo xtask {task} --repo {repository}"));
         while interrupt::received().is_none() {
             std::thread::sleep(PAUSE);
         }

@@ -115,7 +115,7 @@ impl Pipeline<'_> {
         Ok((build.clone(), image))
     }
 
-    fn verify_arguments(&self, what: &[&str]) -> Vec<String> {
+    pub(super) fn verify_arguments(&self, what: &[&str]) -> Vec<String> {
         let words = ["verify"].iter().chain(what).map(ToString::to_string);
         words.chain(self.registry_option()).chain(self.pages_option("--packages")).collect()
     }
