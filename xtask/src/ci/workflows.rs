@@ -286,15 +286,14 @@ jobs:
         let text = fs::read_to_string(path).expect("is read");
         assert_eq!(faults(name, &text), [""; 0]);
         for line in [
-            "    needs: rebuild\n",
-            "      - run: cargo xtask build --again\n",
-            "      - run: cargo xtask package --again\n",
-            "          XTASK_MACHINE_LIMIT: ${{ vars.BUILDKIT_MACHINE_LIMIT }} # seconds, for a slow board\n",
-            "      - run: cargo xtask doctor --for workflow --install=ephemeral # what is missing fails here, and not after the \
-             build\n        env:\n",
+            "needs: rebuild",
+            "run: cargo xtask build --again",
+            "run: cargo xtask package --again",
+            "XTASK_MACHINE_LIMIT:",
+            "run: cargo xtask doctor --for workflow",
         ] {
             assert!(text.contains(line), "{line}");
-            let found = faults(name, &text.replacen(line, "", 1));
+            let found = faults(name, &text.replacen(line, "was: gone", 1));
             assert!(found.iter().any(|fault| fault.contains("needs `jobs.")), "{line}: {found:?}");
         }
     }
