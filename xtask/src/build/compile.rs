@@ -6,7 +6,7 @@
     reason = "reads and writes files and reads the environment"
 )]
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use std::fs::File;
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::ops::RangeInclusive;
@@ -59,16 +59,10 @@ pub fn compile(
     let jobs = settings.jobs.map_or_else(Vec::new, |jobs| vec!["-p".to_owned(), jobs.to_string()]);
     let build_form = ["-v", "-o", &format!("{folder}/")].map(str::to_owned);
     let build = run(&[vec![verb.clone()], jobs, build_form.to_vec(), flags.to_vec()].concat());
-    let list_form = ["-deps", "-f", "{{if .Stale}}{{.ImportPath}}{{end}}"].map(str::to_owned);
+    let list_form = ["-deps", "-f", "{{.Stale}} {{.ImportPath}}"].map(str::to_owned);
     let list = run(&[vec!["list".to_owned()], list_form.to_vec(), flags.to_vec()].concat());
 
-    let mut shown = Shown {
-        stale: listed(list),
-        packages: None,
-        waiting: VecDeque::new(),
-        progress: Progress::new("compile", Unit::Count("packages")),
-        compiled: 0,
-    };
+    let mut shown = Shown::new(listed(list));
     let status = build.follow(Some(lock), |event| shown.take(event))?.status;
     let (compiled, took) = shown.end();
     if !status.success() {
@@ -115,34 +109,50 @@ fn heap_bytes(available: u64, programs: u64) -> Option<u64> {
     HEAP_BYTES.contains(&share).then_some(share)
 }
 
-/// Lists the packages that will be compiled, on another thread: it takes a second, during which Go
-/// already compiles.
-fn listed(list: Run) -> Receiver<HashSet<String>> {
+/// The names of all packages, and whether each has to be compiled.
+type Packages = HashMap<String, bool>;
+
+/// Lists the packages on another thread: it takes a second or more, during which Go already compiles.
+fn listed(list: Run) -> Receiver<Packages> {
     let (sender, receiver) = channel();
     std::thread::spawn(move || {
         // If this fails, the build fails too and prints why; no line counts as a package then.
-        let packages = list.read().unwrap_or_default();
-        let _ = sender.send(packages.lines().filter(|line| !line.is_empty()).map(str::to_owned).collect());
+        let _ = sender.send(packages(&list.read().unwrap_or_default()));
     });
     receiver
 }
 
+/// Lines of the form `true cmp`.
+fn packages(text: &str) -> Packages {
+    text.lines()
+        .filter_map(|line| line.split_once(' '))
+        .map(|(stale, name)| (name.to_owned(), stale == "true"))
+        .collect()
+}
+
 /// Separates the names of packages in the output of Go from errors, once the packages are known.
 struct Shown {
-    stale: Receiver<HashSet<String>>,
-    packages: Option<HashSet<String>>,
+    listed: Receiver<Packages>,
+    packages: Option<Packages>,
     waiting: VecDeque<String>,
     progress: Progress,
     compiled: u64,
+    /// How many packages there are to compile.
+    total: u64,
 }
 
 impl Shown {
+    fn new(listed: Receiver<Packages>) -> Self {
+        let progress = Progress::new("compile", Unit::Count("packages"));
+        Self { listed, packages: None, waiting: VecDeque::new(), progress, compiled: 0, total: 0 }
+    }
+
     fn take(&mut self, event: Event<'_>) {
         if let Event::Line(line) = event {
             self.waiting.push_back(line.to_owned());
         }
         if self.packages.is_none() {
-            match self.stale.try_recv() {
+            match self.listed.try_recv() {
                 Ok(packages) => self.set_packages(packages),
                 Err(TryRecvError::Empty | TryRecvError::Disconnected) => {}
             }
@@ -157,26 +167,32 @@ impl Shown {
     /// were compiled, and how long that took.
     fn end(mut self) -> (u64, Duration) {
         if self.packages.is_none() {
-            let packages = self.stale.recv().unwrap_or_default();
+            let packages = self.listed.recv().unwrap_or_default();
             self.set_packages(packages);
         }
         self.show_waiting();
         (self.compiled, self.progress.elapsed())
     }
 
-    fn set_packages(&mut self, packages: HashSet<String>) {
-        self.progress.set_total(packages.len() as u64);
+    fn set_packages(&mut self, packages: Packages) {
+        self.total = packages.values().filter(|is_stale| **is_stale).count() as u64;
+        self.progress.set_total(self.total);
         self.packages = Some(packages);
     }
 
     fn show_waiting(&mut self) {
         while let Some(line) = self.waiting.pop_front() {
-            if self.packages.as_ref().is_some_and(|packages| packages.contains(&line)) {
-                self.compiled += 1;
-                self.progress.advance(1);
-            } else {
+            let Some(is_stale) = self.packages.as_ref().and_then(|packages| packages.get(&line)) else {
                 self.progress.print(&line);
+                continue;
+            };
+            // What Go had compiled before it was listed was in the cache by then.
+            if !is_stale {
+                self.total += 1;
+                self.progress.set_total(self.total);
             }
+            self.compiled += 1;
+            self.progress.advance(1);
         }
     }
 }
@@ -184,6 +200,19 @@ impl Shown {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_package_that_is_compiled_before_it_is_listed_counts_and_is_not_printed() {
+        let (sender, receiver) = channel();
+        let mut shown = Shown::new(receiver);
+        shown.take(Event::Line("cmp"));
+        assert_eq!((shown.compiled, shown.waiting.len()), (0, 1));
+        sender.send(packages("false cmp\ntrue a/b\nfalse c\n")).expect("is received");
+        shown.take(Event::Line("a/b"));
+        assert_eq!((shown.compiled, shown.total), (2, 2));
+        shown.take(Event::Line("# a/b"));
+        assert_eq!(shown.end().0, 2);
+    }
 
     #[test]
     fn the_heap_is_half_of_a_program_s_share_of_the_memory_within_bounds() {
