@@ -2,6 +2,8 @@
 # Our Debian package in a root of its own, by the real dpkg with the scripts outside of that root (DPKG_ROOT), on a machine that
 # has BuildKit too: `dpkg.sh ROOT DEB OLDER`, run by tests/debian.rs in namespaces of its own. Each script runs twice.
 set -eu
+# dpkg looks for programs of administrators, which a user's PATH does not have.
+PATH=${PATH}:/usr/local/sbin:/usr/sbin:/sbin
 root=$1 deb=$2 older=$3 control=$1.control
 
 fail() {
