@@ -63,3 +63,22 @@ pub fn package_version(source: &Source) -> Result<PackageVersion, String> {
 pub fn mode(name: &str) -> u32 {
     if COMMANDS.contains(&name) { MODE_PROGRAM } else { MODE_FILE }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dist::samples;
+
+    fn version_of(r#ref: &str, stamped: &str) -> String {
+        let r#ref = r#ref.parse().expect("a ref");
+        let source = Source { r#ref, version: stamped.parse().expect("a version"), ..samples::source() };
+        package_version(&source).expect("a version").to_string()
+    }
+
+    #[test]
+    fn master_is_named_after_its_day_and_all_else_after_its_version() {
+        assert_eq!(version_of("v0.32.2", "v0.32.2"), "0.32.2");
+        assert_eq!(version_of("master", "v0.32.2"), "0~20260804.git991535e0973");
+        assert_eq!(version_of("v0.30", "v0.30.1-2-gabcdef012"), "0.30.1+2.gabcdef012");
+    }
+}

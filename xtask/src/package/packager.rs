@@ -80,23 +80,3 @@ fn with_file<Wanted: Serialize>(request: &Request<Wanted>, run: impl FnOnce(&Utf
     run(&path)?;
     fs::remove_file(&path).with_context(|| format!("cannot remove {path}"))
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::dist::samples;
-    use crate::upstream::Source;
-
-    fn version_of(r#ref: &str, stamped: &str) -> String {
-        let r#ref = r#ref.parse().expect("a ref");
-        let source = Source { r#ref, version: stamped.parse().expect("a version"), ..samples::source() };
-        names::package_version(&source).expect("a version").to_string()
-    }
-
-    #[test]
-    fn master_is_named_after_its_day_and_all_else_after_its_version() {
-        assert_eq!(version_of("v0.32.2", "v0.32.2"), "0.32.2");
-        assert_eq!(version_of("master", "v0.32.2"), "0~20260804.git991535e0973");
-        assert_eq!(version_of("v0.30", "v0.30.1-2-gabcdef012"), "0.30.1+2.gabcdef012");
-    }
-}
