@@ -98,18 +98,27 @@ pub fn make(root: &Utf8Path) -> Result<()> {
     make().with_context(|| format!("cannot create {root}"))
 }
 
+/// The files in a directory and below.
+pub fn files_below(folder: &Utf8Path) -> Result<Vec<Utf8PathBuf>> {
+    let mut files = Vec::new();
+    for entry in folder.read_dir_utf8().with_context(|| format!("cannot list {folder}"))? {
+        let path = entry.with_context(|| format!("cannot list {folder}"))?.into_path();
+        if path.is_dir() {
+            files.extend(files_below(&path)?);
+        } else {
+            files.push(path);
+        }
+    }
+    Ok(files)
+}
+
 /// Finds the files below `folder` that contain a secret.
 pub fn leaks(folder: &Utf8Path, secrets: &Secrets) -> Result<Vec<String>> {
     let mut found = Vec::new();
-    for entry in folder.read_dir_utf8().with_context(|| format!("cannot list {folder}"))? {
-        let entry = entry.with_context(|| format!("cannot list {folder}"))?;
-        if entry.path().is_dir() {
-            found.extend(leaks(entry.path(), secrets)?);
-        } else {
-            let content = fs::read(entry.path()).with_context(|| format!("cannot read {}", entry.path()))?;
-            if secrets.occur_in(&content) {
-                found.push(format!("{} contains a secret", entry.path()));
-            }
+    for path in files_below(folder)? {
+        let content = fs::read(&path).with_context(|| format!("cannot read {path}"))?;
+        if secrets.occur_in(&content) {
+            found.push(format!("{path} contains a secret"));
         }
     }
     Ok(found)

@@ -5,10 +5,10 @@
 use std::fs;
 
 use anyhow::{Context, Result};
-use camino::{Utf8Path, Utf8PathBuf};
 use fakes::names::PAGES;
 use oci::digest::sha256;
 
+use crate::rehearse::checkout::files_below;
 use crate::rehearse::pipeline::Pipeline;
 
 /// Where the job makes the site, and where actions/upload-pages-artifact takes it from.
@@ -81,18 +81,4 @@ impl Pipeline<'_> {
             github.deploy_pages(pages);
         });
     }
-}
-
-/// The files in a directory and below. None if it is not there.
-fn files_below(folder: &Utf8Path) -> Result<Vec<Utf8PathBuf>> {
-    let mut files = Vec::new();
-    for entry in folder.read_dir_utf8().with_context(|| format!("cannot list {folder}"))? {
-        let path = entry.with_context(|| format!("cannot list {folder}"))?.into_path();
-        if path.is_dir() {
-            files.extend(files_below(&path)?);
-        } else {
-            files.push(path);
-        }
-    }
-    Ok(files)
 }
