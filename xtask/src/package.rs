@@ -48,7 +48,9 @@ Examples:
                                              write it, signed with the key of
                                              XTASK_SIGNING_KEY
   cargo xtask package --repository pages --from assets --execute --unsigned
-  cargo xtask package --repository pages --from-releases   of the packages of every published release
+  cargo xtask package --repository pages --from-releases
+                                             of every published release's
+                                             packages
 
 Needs qemu-user, unless this machine is riscv64: the man pages and the shell completion are made from what the \
 commands print for --help. The same build gives the same bytes on every machine. `cargo xtask release` \
