@@ -1,9 +1,11 @@
 //! What is published, as anyone can read it: shared by `release`, which reads back what it wrote, and by `verify`. All
 //! of it may be hostile, and is bounded.
 
+use std::collections::BTreeMap;
 use std::io::{self, Read, Write};
 
 use anyhow::{Context, Error, Result, anyhow, ensure};
+use camino::Utf8PathBuf;
 use http::StatusCode;
 use oci::digest::{HashingWriter, Sha256, copy};
 
@@ -46,6 +48,30 @@ pub fn is_foreign(release: &Release) -> bool {
 /// Downloads a small asset from its public URL.
 pub fn small_asset(asset: &Asset, limit_bytes: u64) -> Result<Vec<u8>> {
     Http::default().get(&url_of(asset)?, limit_bytes)
+}
+
+/// A file at a path of the pages, where repositories of packages are; `None` if there is none.
+pub fn page(url: &Url, path: &str, limit_bytes: u64) -> Result<Option<Vec<u8>>> {
+    match Http::default().get(&url.join(path), limit_bytes) {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(error) if is_status(&error, &[StatusCode::NOT_FOUND]) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// The same, as text.
+pub fn text_page(url: &Url, path: &str, limit_bytes: u64) -> Result<Option<String>> {
+    let bytes = page(url, path, limit_bytes)?;
+    bytes.map(|bytes| String::from_utf8(bytes).with_context(|| format!("{url}/{path} is not text"))).transpose()
+}
+
+/// The packages in the `SHA256SUMS` of a repository of packages, by their paths in it.
+pub fn package_sums(text: &str) -> Result<BTreeMap<Utf8PathBuf, Sha256>> {
+    let parse = |line: &str| {
+        let (digest, path) = line.split_once("  ").with_context(|| format!("{line:?} has no two spaces"))?;
+        Ok((path.into(), digest.parse().map_err(Error::msg)?))
+    };
+    text.lines().map(parse).collect()
 }
 
 /// The public URL of an asset.
@@ -109,7 +135,10 @@ pub fn is_unreachable(error: &Error) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use oci::digest::sha256;
+
     use super::*;
+    use crate::os::mutated_input;
 
     #[test]
     fn what_is_in_the_way_is_told_from_what_is_there() {
@@ -132,6 +161,30 @@ mod tests {
         }
     }
 
+    #[test]
+    fn a_list_of_packages_is_read_as_sha256sum_reads_it() {
+        let digest = sha256(b"x");
+        let read = package_sums(&format!("{digest}  apt/a b.deb\n")).expect("is read");
+        assert_eq!(read, BTreeMap::from([("apt/a b.deb".into(), digest)]));
+        for text in ["x", "x  y", "0a  y\n"] {
+            package_sums(text).expect_err(text);
+        }
+    }
+
+    #[test]
+    fn a_mutated_list_is_refused_or_writes_itself_again() {
+        let sample = format!("{}  apt/a.deb\n{}  rpm/stable/b.rpm\n", sha256(b"a"), sha256(b"b"));
+        arbtest::arbtest(|source| {
+            let text = mutated_input::text(source, &sample)?;
+            if let Ok(found) = package_sums(&text) {
+                for (path, digest) in &found {
+                    assert!(text.contains(&format!("{digest}  {path}")), "{path}");
+                }
+            }
+            Ok(())
+        });
+    }
+
     struct Broken;
     impl Read for Broken {
         fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
@@ -152,7 +205,7 @@ mod tests {
             Ok(Box::new((&b"ab"[..]).chain(rest)) as Box<dyn Read>)
         };
         let found = download("a", 4, || open(2), || Ok(Vec::new())).expect("arrives");
-        assert_eq!((found.size_bytes, found.sha256), (4, oci::digest::sha256(b"abcd")));
+        assert_eq!((found.size_bytes, found.sha256), (4, sha256(b"abcd")));
         attempts.set(0);
         let error = download("a", 4, || open(9), || Ok(Vec::new())).expect_err("breaks off");
         assert!(is_unreachable(&error) && attempts.get() == 3, "{error:#}");

@@ -22,7 +22,8 @@ use crate::os::terminal::{self, note, print_status};
 use crate::package::packager;
 use crate::package::repository::plan::{Desired, File, Kind, Observed, PUBLIC_KEY, Step, plan, signatures};
 use crate::package::repository::signing_key::{SigningKey, VARIABLE};
-use crate::package::repository::site::{Site, published};
+use crate::package::repository::site::Site;
+use crate::published::package_sums;
 
 mod clients;
 mod plan;
@@ -209,7 +210,7 @@ fn observe(folder: &Utf8Path) -> Result<Observed> {
     let sums = folder.join(SHA256SUMS);
     if sums.is_file() {
         let text = fs::read_to_string(&sums).with_context(|| format!("cannot read {sums}"))?;
-        observed.published = published(&text).with_context(|| format!("{sums} is not a list of packages"))?;
+        observed.published = package_sums(&text).with_context(|| format!("{sums} is not a list of packages"))?;
     }
     Ok(observed)
 }

@@ -5,15 +5,15 @@ use std::collections::BTreeMap;
 use std::io::{self, Read};
 
 use anyhow::{Context, Error, Result, anyhow, bail, ensure};
+use camino::Utf8PathBuf;
 use flate2::read::GzDecoder;
-use http::StatusCode;
 use oci::digest::{Sha256, sha256};
 use packages::index::{Channel, SHA256SUMS};
-use packages::version::{ARCHITECTURE, Format, NAME};
+use packages::version::{ARCHITECTURE, Format};
 
 use crate::dist::{FileRecord, Metadata, names};
 use crate::http::{Http, Url};
-use crate::published::{self, is_status, is_unreachable};
+use crate::published::{self, is_unreachable, package_sums, page, text_page};
 use crate::verify::findings::Findings;
 
 /// Ours have some kilobytes for each version.
@@ -25,10 +25,10 @@ const REPOSITORIES: &str = "repositories";
 pub struct Repositories {
     url: Url,
     /// Of each package, by its path.
-    sums: BTreeMap<String, Sha256>,
+    sums: BTreeMap<Utf8PathBuf, Sha256>,
     /// APT's and DNF's index of each channel that there is.
-    apt: BTreeMap<&'static str, String>,
-    dnf: BTreeMap<&'static str, String>,
+    apt: BTreeMap<Channel, String>,
+    dnf: BTreeMap<Channel, String>,
 }
 
 impl Repositories {
@@ -38,14 +38,9 @@ impl Repositories {
     /// If an index is not what leads to it says, or cannot be read.
     pub fn read(url: &Url) -> Result<Option<Self>> {
         let Some(sums) = text(url, SHA256SUMS)? else { return Ok(None) };
-        let parse = |line: &str| {
-            let (digest, path) = line.split_once("  ").with_context(|| format!("{line:?} has no two spaces"))?;
-            Ok((path.to_owned(), digest.parse().map_err(Error::msg)?))
-        };
-        let sums: Result<_> = sums.lines().map(parse).collect();
-        let sums = sums.with_context(|| format!("{url}/{SHA256SUMS} is not a list of packages"))?;
+        let sums = package_sums(&sums).with_context(|| format!("{url}/{SHA256SUMS} is not a list of packages"))?;
         let mut found = Self { url: url.clone(), sums, apt: BTreeMap::new(), dnf: BTreeMap::new() };
-        for channel in Channel::ALL.map(name_of) {
+        for channel in Channel::ALL {
             found.apt.extend(apt_index(url, channel)?.map(|index| (channel, index)));
             found.dnf.extend(dnf_index(url, channel)?.map(|index| (channel, index)));
         }
@@ -55,16 +50,18 @@ impl Repositories {
     /// Compares the packages of a record; `has_downloads` downloads them too. None if none of them is there.
     fn check(&self, record: &Metadata, has_downloads: bool) -> Result<Option<String>> {
         let version = names::package_version(&record.source).map_err(Error::msg)?;
-        let channel = name_of(Channel::of(&version.with_revision()));
+        let channel = Channel::of(&version.with_revision());
         let mut missing = Vec::new();
         for package in &record.packages {
             let is_deb = package.name == version.file_name(Format::Deb);
-            let (name, index, end) = if is_deb {
-                (format!("{NAME}_{}_{ARCHITECTURE}.deb", version.with_revision()), self.apt.get(channel), "\n\n")
+            let (format, index, end) = if is_deb {
+                (Format::Deb, self.apt.get(&channel), "\n\n")
             } else {
-                (format!("{NAME}-{}.{ARCHITECTURE}.rpm", version.with_revision()), self.dnf.get(channel), "</package>")
+                (Format::Rpm, self.dnf.get(&channel), "</package>")
             };
-            let Some((path, sha256)) = self.sums.iter().find(|(path, _)| path.ends_with(&format!("/{name}"))) else {
+            let name = version.name_in_repository(format);
+            let Some((path, sha256)) = self.sums.iter().find(|(path, _)| path.as_str().ends_with(&format!("/{name}")))
+            else {
                 missing.push(name);
                 continue;
             };
@@ -76,7 +73,7 @@ impl Repositories {
                 "the index of {channel} has another digest of {name} than its record"
             );
             if has_downloads {
-                self.download(path, package)?;
+                self.download(path.as_str(), package)?;
             }
         }
         match missing.as_slice() {
@@ -115,37 +112,20 @@ pub fn check(findings: &mut Findings, found: &Result<Option<Repositories>>, reco
     }
 }
 
-fn name_of(channel: Channel) -> &'static str {
-    match channel {
-        Channel::Stable => "stable",
-        Channel::Prerelease => "prerelease",
-        Channel::Master => "master",
-    }
-}
-
 /// The text at a path; `None` if there is none.
 fn text(url: &Url, path: &str) -> Result<Option<String>> {
-    let bytes = bytes(url, path)?;
-    bytes.map(|bytes| String::from_utf8(bytes).with_context(|| format!("{url}/{path} is not text"))).transpose()
-}
-
-fn bytes(url: &Url, path: &str) -> Result<Option<Vec<u8>>> {
-    match Http::default().get(&url.join(path), LARGEST_INDEX_BYTES) {
-        Ok(bytes) => Ok(Some(bytes)),
-        Err(error) if is_status(&error, &[StatusCode::NOT_FOUND]) => Ok(None),
-        Err(error) => Err(error),
-    }
+    text_page(url, path, LARGEST_INDEX_BYTES)
 }
 
 /// A file whose digest something else names.
 fn bytes_of(url: &Url, path: &str, digest: &str) -> Result<Vec<u8>> {
-    let bytes = bytes(url, path)?.with_context(|| format!("{url}/{path} is not there"))?;
+    let bytes = page(url, path, LARGEST_INDEX_BYTES)?.with_context(|| format!("{url}/{path} is not there"))?;
     ensure!(sha256(&bytes).to_string() == digest, "{url}/{path} is not what leads to it says");
     Ok(bytes)
 }
 
 /// APT's list of packages, through what is signed or, if nothing is, through `Release`.
-fn apt_index(url: &Url, channel: &str) -> Result<Option<String>> {
+fn apt_index(url: &Url, channel: Channel) -> Result<Option<String>> {
     let folder = format!("apt/dists/{channel}");
     let signed = text(url, &format!("{folder}/InRelease"))?;
     let release = signed.map_or_else(|| text(url, &format!("{folder}/Release")), |text| Ok(Some(text)))?;
@@ -162,7 +142,7 @@ fn apt_index(url: &Url, channel: &str) -> Result<Option<String>> {
 }
 
 /// DNF's list of packages.
-fn dnf_index(url: &Url, channel: &str) -> Result<Option<String>> {
+fn dnf_index(url: &Url, channel: Channel) -> Result<Option<String>> {
     let folder = format!("rpm/{channel}");
     let Some(repomd) = text(url, &format!("{folder}/repodata/repomd.xml"))? else { return Ok(None) };
     let between = |from: &str, to: &str| {

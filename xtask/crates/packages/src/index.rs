@@ -31,7 +31,7 @@ pub struct PackageFile {
 }
 
 /// A suite of APT, and a repository of DNF. A machine gets a release candidate or master only if it asks for it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Channel {
     Stable,

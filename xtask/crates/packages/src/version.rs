@@ -80,7 +80,12 @@ impl PackageVersion {
     /// The name of the file: a dot where the version has a tilde, because GitHub puts one there in the names of
     /// assets. No tool takes the version from the name.
     pub fn file_name(&self, format: Format) -> String {
-        let version = self.with_revision().replace('~', ".");
+        self.name_in_repository(format).replace('~', ".")
+    }
+
+    /// The name in a repository, which is that of dpkg-name(1) or of RPM.
+    pub fn name_in_repository(&self, format: Format) -> String {
+        let version = self.with_revision();
         match format {
             Format::Deb => format!("{NAME}_{version}_{ARCHITECTURE}.{}", format.name()),
             Format::Rpm => format!("{NAME}-{version}.{ARCHITECTURE}.{}", format.name()),

@@ -4,15 +4,14 @@
 use std::collections::BTreeMap;
 use std::fs;
 
-use anyhow::{Context, Error, Result};
+use anyhow::{Context, Result};
 use camino::{Utf8Path, Utf8PathBuf};
-use http::StatusCode;
 use oci::digest::Sha256;
 use packages::index::{Channel, Index, SHA256SUMS};
 
-use crate::http::{Http, Url};
+use crate::http::Url;
 use crate::package::repository::plan::PUBLIC_KEY;
-use crate::published::{LARGEST_SUMS_BYTES, is_status};
+use crate::published::{LARGEST_SUMS_BYTES, package_sums, text_page};
 
 /// Ours has one key, of some hundred bytes.
 const LARGEST_KEY_BYTES: u64 = 1 << 16;
@@ -29,20 +28,15 @@ pub struct Site {
 impl Site {
     /// Reads what is published at `url`.
     pub fn read(url: &Url) -> Result<Self> {
-        let read = |name: &str, limit_bytes| match Http::default().get(&url.join(name), limit_bytes) {
-            Ok(text) => String::from_utf8(text).map(Some).with_context(|| format!("{url}/{name} is not text")),
-            Err(error) if is_status(&error, &[StatusCode::NOT_FOUND]) => Ok(None),
-            Err(error) => Err(error),
-        };
-        let sums = read(SHA256SUMS, LARGEST_SUMS_BYTES)?;
-        let public_key = if sums.is_some() { read(PUBLIC_KEY, LARGEST_KEY_BYTES)? } else { None };
+        let sums = text_page(url, SHA256SUMS, LARGEST_SUMS_BYTES)?;
+        let public_key = if sums.is_some() { text_page(url, PUBLIC_KEY, LARGEST_KEY_BYTES)? } else { None };
         Ok(Self { sums, public_key })
     }
 
     /// The packages that have to stay. Of master the older ones go.
     pub fn packages(&self, index: &Index, url: &Url) -> Result<BTreeMap<Utf8PathBuf, Sha256>> {
         let sums = self.sums.as_deref().unwrap_or_default();
-        let mut there = published(sums).with_context(|| format!("{url}/{SHA256SUMS} is not a list of packages"))?;
+        let mut there = package_sums(sums).with_context(|| format!("{url}/{SHA256SUMS} is not a list of packages"))?;
         let is_wanted = |path: &Utf8PathBuf| index.packages.iter().any(|package| package.path == *path);
         there.retain(|path, _| is_wanted(path) || Channel::of_path(path) != Some(Channel::Master));
         Ok(there)
@@ -58,45 +52,11 @@ impl Site {
     }
 }
 
-/// The packages in the text of `SHA256SUMS`.
-pub fn published(text: &str) -> Result<BTreeMap<Utf8PathBuf, Sha256>> {
-    let parse = |line: &str| {
-        let (digest, path) = line.split_once("  ").with_context(|| format!("{line:?} has no two spaces"))?;
-        Ok((path.into(), digest.parse().map_err(Error::msg)?))
-    };
-    text.lines().map(parse).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use oci::digest::sha256;
 
     use super::*;
-    use crate::os::mutated_input;
-
-    #[test]
-    fn a_list_of_packages_is_read_as_sha256sum_reads_it() {
-        let digest = sha256(b"x");
-        let read = published(&format!("{digest}  apt/a b.deb\n")).expect("is read");
-        assert_eq!(read, BTreeMap::from([("apt/a b.deb".into(), digest)]));
-        for text in ["x", "x  y", "0a  y\n"] {
-            published(text).expect_err(text);
-        }
-    }
-
-    #[test]
-    fn a_mutated_list_is_refused_or_writes_itself_again() {
-        let sample = format!("{}  apt/a.deb\n{}  rpm/stable/b.rpm\n", sha256(b"a"), sha256(b"b"));
-        arbtest::arbtest(|source| {
-            let text = mutated_input::text(source, &sample)?;
-            if let Ok(found) = published(&text) {
-                for (path, digest) in &found {
-                    assert!(text.contains(&format!("{digest}  {path}")), "{path}");
-                }
-            }
-            Ok(())
-        });
-    }
 
     #[test]
     fn what_the_pages_have_stays_except_for_older_packages_of_master() {
