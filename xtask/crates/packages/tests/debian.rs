@@ -4,9 +4,7 @@
 
 mod support;
 
-use std::process::Command;
-
-use support::{DEB, Scratch, can_mount, has, text};
+use support::{DEB, OLDER_DEB, Scratch, can_mount, has, text, with_own_mounts};
 
 #[test]
 fn scripts_keep_to_their_root_run_twice_and_delete_through_no_mount() {
@@ -15,13 +13,10 @@ fn scripts_keep_to_their_root_run_twice_and_delete_through_no_mount() {
         return;
     }
     let scratch = Scratch::new("dpkg");
-    for version in ["v0.31.0", "v0.32.2"] {
-        text(&scratch.packager_for(version, "octo-riscv/docker-for-riscv64"));
-    }
-    let packages = [DEB, "buildkit_0.31.0-1_riscv64.deb"].map(|name| scratch.path("out").join(name));
+    scratch.write_two_versions();
+    let packages = [DEB, OLDER_DEB].map(|name| scratch.path("out").join(name));
     for mounted in ["none", "below", "at"] {
-        let mut dpkg = Command::new("unshare");
-        dpkg.args(["--map-root-user", "--mount", "sh", concat!(env!("CARGO_MANIFEST_DIR"), "/tests/dpkg.sh")]);
+        let mut dpkg = with_own_mounts("dpkg.sh");
         dpkg.arg(scratch.path(&format!("root {mounted}"))).args(&packages).arg(mounted);
         text(&dpkg.output().expect("was there"));
     }

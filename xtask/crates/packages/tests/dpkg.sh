@@ -1,10 +1,11 @@
 #!/bin/sh
 # Our Debian package in a root of its own, by the real dpkg with the scripts outside of that root (DPKG_ROOT), on a machine that
-# has BuildKit too: `dpkg.sh ROOT DEB OLDER`, run by tests/debian.rs in namespaces of its own. Each script runs twice.
+# has BuildKit too: `dpkg.sh ROOT DEB OLDER none|below|at`, where something is mounted at the purge: nowhere, below the state of the
+# daemon, or at it. Run by tests/debian.rs in namespaces of its own. Each script runs twice.
 set -eu
 # dpkg looks for programs of administrators, which a user's PATH does not have.
 PATH=${PATH}:/usr/local/sbin:/usr/sbin:/sbin
-root=$1 deb=$2 older=$3 control=$1.control
+root=$1 deb=$2 older=$3 mounted=$4 control=$1.control
 
 fail() {
   echo "$*" >&2
@@ -59,7 +60,7 @@ mkdir -p "$state/cache" "$state/disk" "$state/directory" "$root/elsewhere"
 : >"$root/elsewhere/data"
 mount -t tmpfs tmpfs "$state/disk"
 : >"$state/disk/data"
-case ${4:-below} in
+case $mounted in
 below) mount --bind "$root/elsewhere" "$state/directory" ;;
 at) mount --bind "$root/elsewhere" "$state" ;;
 none) umount "$state/disk" ;;
@@ -67,7 +68,7 @@ esac
 dpkg_in_root --purge buildkit
 again postrm purge
 is_kept "$root/elsewhere/data"
-case ${4:-below} in
+case $mounted in
 none) [ ! -e "$state" ] || fail "$state is still there" ;;
 *) grep -q 'is not removed' "$root.log" || fail "purge does not say what it leaves: $(cat "$root.log")" ;;
 esac

@@ -3,10 +3,8 @@
 
 mod support;
 
-use std::process::Command;
-
 use expect_test::expect;
-use support::{RPM, Scratch, can_mount, has, text};
+use support::{OLDER_RPM, RPM, Scratch, can_mount, has, text, with_own_mounts};
 
 #[test]
 fn rpm_installs_upgrades_and_removes() {
@@ -15,12 +13,9 @@ fn rpm_installs_upgrades_and_removes() {
         return;
     }
     let scratch = Scratch::new("rpm-root");
-    for version in ["v0.31.0", "v0.32.2"] {
-        text(&scratch.packager_for(version, "octo-riscv/docker-for-riscv64"));
-    }
-    let packages = [RPM, "buildkit-0.31.0-1.riscv64.rpm"].map(|name| scratch.path("out").join(name));
-    let mut rpm = Command::new("unshare");
-    rpm.args(["--map-root-user", "--mount", "sh", concat!(env!("CARGO_MANIFEST_DIR"), "/tests/rpm.sh")]);
+    scratch.write_two_versions();
+    let packages = [RPM, OLDER_RPM].map(|name| scratch.path("out").join(name));
+    let mut rpm = with_own_mounts("rpm.sh");
     rpm.arg(scratch.path("root")).args(&packages);
     // The state of the daemon stays, and a changed configuration.
     expect![[r#"

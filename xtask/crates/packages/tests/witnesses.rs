@@ -15,9 +15,7 @@ use support::{Scratch, has, text};
 /// Two versions of our packages and their indexes, and each package at its place in the directory `out`.
 fn repository(scratch: &Scratch, extension: &str) {
     let mut packages: Vec<Utf8PathBuf> = Vec::new();
-    for version in ["v0.31.0", "v0.32.2"] {
-        text(&scratch.packager_for(version, "octo-riscv/docker-for-riscv64"));
-    }
+    scratch.write_two_versions();
     for entry in scratch.path("out").read_dir_utf8().expect("lists") {
         let path = entry.expect("an entry").into_path();
         packages.extend((path.extension() == Some(extension)).then_some(path));

@@ -7,7 +7,7 @@ use std::fs;
 use std::io::Write;
 use std::process::Command;
 
-use support::{DEB, PACKAGER, RPM, Scratch, text};
+use support::{DEB, PACKAGER, REPOSITORY, RPM, Scratch, text};
 
 /// Another user, path, umask, home, language and zone, and other modes and times of the files.
 #[test]
@@ -15,7 +15,7 @@ fn two_users_make_the_same_bytes_on_two_paths_with_two_umasks() {
     let name = "two_users_make_the_same_bytes_on_two_paths_with_two_umasks";
     let (one, two) = (Scratch::new("one"), Scratch::new("another-path"));
     text(&one.packager());
-    let request = two.request("v0.32.2", "octo-riscv/docker-for-riscv64");
+    let request = two.request("v0.32.2", REPOSITORY);
     let script = "touch -d 2001-01-01 dist/* && chmod 600 dist/* && umask 077 && exec \"$0\" write \"$1\"";
     // Without a mapping, nobody's number is what a process in a namespace of users has.
     let mut other = Command::new("unshare");

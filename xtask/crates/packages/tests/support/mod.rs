@@ -14,6 +14,9 @@ use packages::version::{Format, PackageVersion};
 pub const PACKAGER: &str = env!("CARGO_BIN_EXE_packager");
 pub const DEB: &str = "buildkit_0.32.2-1_riscv64.deb";
 pub const RPM: &str = "buildkit-0.32.2-1.riscv64.rpm";
+pub const OLDER_DEB: &str = "buildkit_0.31.0-1_riscv64.deb";
+pub const OLDER_RPM: &str = "buildkit-0.31.0-1.riscv64.rpm";
+pub const REPOSITORY: &str = "octo-riscv/docker-for-riscv64";
 const HELP: &str = "NAME:\n   buildctl - build utility\n\nCOMMANDS:\n   build, b  build\n\nGLOBAL OPTIONS:\n   \
                     --addr string  buildkitd address (default: \"unix:///run/buildkit/buildkitd.sock\")\n";
 const GO_LICENSE: &str = "Copyright 2009 The Go Authors.\n\nRedistribution and use in source and binary forms\n";
@@ -48,7 +51,14 @@ impl Scratch {
     }
 
     pub fn packager(&self) -> Output {
-        self.packager_for("v0.32.2", "octo-riscv/docker-for-riscv64")
+        self.packager_for("v0.32.2", REPOSITORY)
+    }
+
+    /// Writes the packages of a version and of an older one.
+    pub fn write_two_versions(&self) {
+        for version in ["v0.31.0", "v0.32.2"] {
+            text(&self.packager_for(version, REPOSITORY));
+        }
     }
 
     pub fn packager_for(&self, version: &str, repository: &str) -> Output {
@@ -116,21 +126,36 @@ impl Drop for Scratch {
 pub fn has(test: &str, program: &str) -> bool {
     let is_there = Command::new(program).arg("--version").output().is_ok();
     if !is_there {
-        writeln!(std::io::stderr(), "SKIPPED {test}: there is no {program} here").expect("takes a line");
+        skip(test, &format!("there is no {program} here"));
     }
     is_there
 }
 
+fn skip(test: &str, reason: &str) {
+    writeln!(std::io::stderr(), "SKIPPED {test}: {reason}").expect("takes a line");
+}
+
 /// Whether a process can have mounts of its own; if not, a line says so.
 pub fn can_mount(test: &str) -> bool {
-    let mut unshare = Command::new("unshare");
-    let output = unshare.args(["--map-root-user", "--mount", "mount", "-t", "tmpfs", "tmpfs", "/run"]).output();
+    let output = namespaces().args(["mount", "-t", "tmpfs", "tmpfs", "/run"]).output();
     let can = output.is_ok_and(|output| output.status.success());
     if !can {
-        let reason = "there are no namespaces of users and mounts here";
-        writeln!(std::io::stderr(), "SKIPPED {test}: {reason}").expect("takes a line");
+        skip(test, "there are no namespaces of users and mounts here");
     }
     can
+}
+
+/// A script of this directory, run as root with mounts of its own.
+pub fn with_own_mounts(script: &str) -> Command {
+    let mut command = namespaces();
+    command.arg("sh").arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests").join(script));
+    command
+}
+
+fn namespaces() -> Command {
+    let mut unshare = Command::new("unshare");
+    unshare.args(["--map-root-user", "--mount"]);
+    unshare
 }
 
 /// What a command printed, which has to succeed.
