@@ -24,11 +24,16 @@ impl Checkout {
         }
         fs::write(checkout.0.join(".gitmodules"), "").expect("is written");
         for (program, prints) in programs {
-            let path = checkout.0.join("bin").join(program);
-            fs::write(&path, format!("#!/bin/sh\necho '{prints}'\n")).expect("is written");
-            fs::set_permissions(path, Permissions::from_mode(0o755)).expect("is executable");
+            checkout.script(program, &format!("echo '{prints}'"));
         }
         checkout
+    }
+
+    /// Puts a program on PATH, in place of one that is there.
+    fn script(&self, program: &str, script: &str) {
+        let path = self.0.join("bin").join(program);
+        fs::write(&path, format!("#!/bin/sh\n{script}\n")).expect("is written");
+        fs::set_permissions(path, Permissions::from_mode(0o755)).expect("is executable");
     }
 
     fn run(&self, arguments: &[&str], environment: &[(&str, &str)]) -> Output {
@@ -117,11 +122,7 @@ fn packages_are_installed_only_on_a_machine_that_is_thrown_away() {
 #[test]
 fn an_engine_that_does_not_answer_and_a_checkout_that_cannot_be_read_are_not_fixed_by_packages() {
     let checkout = Checkout::new("no-answer", &[]);
-    let fail = |program: &str, says: &str| {
-        let path = checkout.0.join("bin").join(program);
-        fs::write(&path, format!("#!/bin/sh\necho '{says}' >&2\nexit 1\n")).expect("is written");
-        fs::set_permissions(path, Permissions::from_mode(0o755)).expect("is executable");
-    };
+    let fail = |program: &str, says: &str| checkout.script(program, &format!("echo '{says}' >&2\nexit 1"));
     let findings = |environment: &[(&str, &str)]| checkout.doctor(&[], environment).1;
     for (says, address, fix) in [
         ("Cannot connect to the Docker daemon", "", "systemctl start docker"),
@@ -148,10 +149,9 @@ fn a_directory_that_takes_no_files_and_a_registry_that_does_not_answer_are_found
     // No user can write there.
     let checkout = Checkout::new("read-only", &[]);
     symlink("/proc/self", checkout.0.join("dist")).expect("is linked");
-    let script = "#!/bin/sh\n[ \"$*\" = '-m pip --version' ] && echo pip && exit\necho 'ERROR: No matching distribution' >&2\nexit 1\n";
-    let python = checkout.0.join("bin/python3");
-    fs::write(&python, script).expect("is written");
-    fs::set_permissions(python, Permissions::from_mode(0o755)).expect("is executable");
+    let pip_alone =
+        "[ \"$*\" = '-m pip --version' ] && echo pip && exit\necho 'ERROR: No matching distribution' >&2\nexit 1";
+    checkout.script("python3", pip_alone);
     let report = checkout.doctor(&[], &[]).1;
     let disk = finding(&report, "disk");
     assert!(disk["found"].as_str().is_some_and(|found| found.contains("dist takes no files")), "{disk}");
@@ -164,9 +164,7 @@ fn a_directory_that_takes_no_files_and_a_registry_that_does_not_answer_are_found
 #[test]
 fn any_xz_will_do() {
     let checkout = Checkout::new("xz", &[]);
-    let xz = checkout.0.join("bin/xz");
-    fs::write(&xz, "#!/bin/sh\nexit 1\n").expect("is written");
-    fs::set_permissions(xz, Permissions::from_mode(0o755)).expect("is executable");
+    checkout.script("xz", "exit 1");
     assert_eq!(finding(&checkout.doctor(&[], &[]).1, "xz")["has"], json!(true));
 }
 

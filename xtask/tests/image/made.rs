@@ -33,6 +33,12 @@ fn layer(entries: &[(&str, &str)], modified_epoch: u64) -> Vec<u8> {
     tar.into_inner().expect("is whole")
 }
 
+/// A docker with buildx whose build is `build`, and whose image is what the file `saved` has.
+fn docker_that_saves(build: &str, saved: &Path) -> String {
+    let save = format!("image) case $2 in save) /bin/cp {} \"$4\" ;; *) exit 1 ;; esac", saved.display());
+    docker("28.0.0", "linux/riscv64", build).replace("image) exit 1", &save)
+}
+
 /// What `docker save` gives of an image with these layers.
 fn archive(place: &Path, layers: &[Vec<u8>], architecture: &str) {
     let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
@@ -62,9 +68,7 @@ fn archive(place: &Path, layers: &[Vec<u8>], architecture: &str) {
 fn what_engines_and_clocks_add_is_not_in_the_layout() {
     let checkout = Checkout::new("layout");
     let saved = checkout.0.join("saved.tar");
-    let save = format!("case $2 in save) /bin/cp {} \"$4\" ;; *) exit 1 ;; esac", saved.display());
-    checkout
-        .stub("docker", &docker("28.0.0", "linux/riscv64", ":").replace("image) exit 1", &format!("image) {save}")));
+    checkout.stub("docker", &docker_that_saves(":", &saved));
     let base = layer(&[&DEBIAN[..], &[("etc/", ""), ("etc/old", "x"), ("usr/", ""), ("usr/same", "s")]].concat(), 1);
     let rest = |time| [(); 4].map(|()| layer(&[("usr/", ""), ("usr/b", "b")], time));
     let make = |packages: Vec<u8>, time: u64| {
@@ -98,8 +102,7 @@ fn what_engines_and_clocks_add_is_not_in_the_layout() {
 fn the_sbom_of_the_image_is_written_and_recorded_and_made_again_if_it_is_lost() {
     let checkout = Checkout::new("sbom");
     let saved = checkout.0.join("saved.tar");
-    let save = format!("image) case $2 in save) /bin/cp {} \"$4\" ;; *) exit 1 ;; esac", saved.display());
-    checkout.stub("docker", &docker("28.0.0", "linux/riscv64", ":").replace("image) exit 1", &save));
+    checkout.stub("docker", &docker_that_saves(":", &saved));
     archive(&saved, &[(); 6].map(|()| layer(&DEBIAN, 1)), "riscv64");
     let make = || {
         let output = checkout.image(&["--engine", "docker", "--json"]);
@@ -137,9 +140,7 @@ fn the_sbom_of_the_image_is_written_and_recorded_and_made_again_if_it_is_lost() 
 fn packages_of_a_snapshot_are_taken_from_the_cache_of_buildx() {
     let checkout = Checkout::new("cache");
     let (saved, log) = (checkout.0.join("saved.tar"), checkout.0.join("log"));
-    let save = format!("image) case $2 in save) /bin/cp {} \"$4\" ;; *) exit 1 ;; esac", saved.display());
-    let with_buildx = docker("28.0.0", "linux/riscv64", &format!("echo \"$*\" >{}", log.display()));
-    let with_buildx = with_buildx.replace("image) exit 1", &save);
+    let with_buildx = docker_that_saves(&format!("echo \"$*\" >{}", log.display()), &saved);
     let classic = with_buildx.replace("version) echo 'github.com", "version) exit 1; echo 'github.com");
     let classic = format!("case $1 in build) echo \"$*\" >{}; exit ;; esac; {classic}", log.display());
     archive(&saved, &[(); 6].map(|()| layer(&DEBIAN, 1)), "riscv64");
@@ -161,10 +162,9 @@ fn packages_of_a_snapshot_are_taken_from_the_cache_of_buildx() {
 fn the_emulators_are_those_that_are_named_or_none() {
     let checkout = Checkout::new("emulators");
     let (saved, log) = (checkout.0.join("saved.tar"), checkout.0.join("log"));
-    let save = format!("image) case $2 in save) /bin/cp {} \"$4\" ;; *) exit 1 ;; esac", saved.display());
     // The Dockerfile is in the folder of this run.
     let build = format!("echo \"$*\" >{0}; while [ $1 != --file ]; do shift; done; /bin/cat $2 >>{0}", log.display());
-    checkout.stub("docker", &docker("28.0.0", "linux/riscv64", &build).replace("image) exit 1", &save));
+    checkout.stub("docker", &docker_that_saves(&build, &saved));
     let make = |arguments: &[&str], layers: usize| {
         archive(&saved, &vec![layer(&DEBIAN, 1); layers], "riscv64");
         let output = checkout.image(&[&["--engine", "docker", "--json"], arguments].concat());
@@ -185,9 +185,8 @@ fn the_emulators_are_those_that_are_named_or_none() {
 fn the_labels_name_the_repository_that_builds() {
     let checkout = Checkout::new("labels");
     let (saved, log) = (checkout.0.join("saved.tar"), checkout.0.join("log"));
-    let save = format!("image) case $2 in save) /bin/cp {} \"$4\" ;; *) exit 1 ;; esac", saved.display());
     let build = format!("echo \"$*\" >{}", log.display());
-    checkout.stub("docker", &docker("28.0.0", "linux/riscv64", &build).replace("image) exit 1", &save));
+    checkout.stub("docker", &docker_that_saves(&build, &saved));
     archive(&saved, &[(); 6].map(|()| layer(&DEBIAN, 1)), "riscv64");
     let make = |arguments: &[&str], is_new: bool| {
         let output = checkout.image(&[&["--engine", "docker", "--json"], arguments].concat());

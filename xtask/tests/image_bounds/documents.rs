@@ -11,6 +11,15 @@ use crate::support::image::{INDEX_TYPE, MANIFEST_TYPE, blob, hex, layout_of_laye
 use crate::written::{Layer, image, image_of_layers};
 use crate::{assert_bounded, assert_refused};
 
+/// Asserts that an image with this value in its configuration, and this layer, is judged within the bounds.
+fn assert_configured(name: &str, key: &str, value: Value, fill: fn(&mut Layer)) {
+    assert_bounded(name, "", |folder| {
+        let mut config = config(&ENTRYPOINT, &[]);
+        config["config"][key] = value;
+        image_of_layers(folder, config, vec![fill]);
+    });
+}
+
 #[test]
 fn many_platforms_and_words() {
     let judged = |name: &str, fill: &dyn Fn(&Path)| assert_bounded(name, "", fill);
@@ -70,19 +79,11 @@ fn documents() {
         fs::write(folder.join("index.json"), json!({ "manifests": inner }).to_string()).expect("is written");
     });
     let configured = |name: &str, key: &str, value: Value| {
-        assert_bounded(name, "", |folder| {
-            let mut config = config(&ENTRYPOINT, &[]);
-            config["config"][key] = value;
-            image_of_layers(
-                folder,
-                config,
-                vec![|layer: &mut Layer| {
-                    for number in 0..38 {
-                        let target = format!("{}l{}", "./".repeat(40), number + 1);
-                        layer.member(EntryType::Symlink, &format!("l{number}"), &target, &[]);
-                    }
-                }],
-            );
+        assert_configured(name, key, value, |layer| {
+            for number in 0..38 {
+                let target = format!("{}l{}", "./".repeat(40), number + 1);
+                layer.member(EntryType::Symlink, &format!("l{number}"), &target, &[]);
+            }
         });
     };
     configured("a long PATH", "Env", json!([format!("PATH={}", ":".repeat(4_000_000))]));
@@ -197,20 +198,12 @@ fn deep_and_wide_json() {
 #[test]
 fn long_words() {
     let configured = |name: &str, key: &str, value: Value| {
-        assert_bounded(name, "", |folder| {
-            let mut config = config(&ENTRYPOINT, &[]);
-            config["config"][key] = value;
-            image_of_layers(
-                folder,
-                config,
-                vec![|layer: &mut Layer| {
-                    for number in 0..38 {
-                        let (name, target) = (format!("l{number}"), format!("l{}", number + 1));
-                        layer.member(EntryType::Symlink, &name, &target, &[]);
-                    }
-                    layer.member(EntryType::Directory, "l38", "", &[]);
-                }],
-            );
+        assert_configured(name, key, value, |layer| {
+            for number in 0..38 {
+                let (name, target) = (format!("l{number}"), format!("l{}", number + 1));
+                layer.member(EntryType::Symlink, &name, &target, &[]);
+            }
+            layer.member(EntryType::Directory, "l38", "", &[]);
         });
     };
     let tini = |words: &[&str]| json!([&["/usr/bin/tini"], words].concat());
