@@ -21,6 +21,7 @@ use crate::message::{self, Content, Request, Service, decoded};
 
 pub use exchange::Exchange;
 pub use pages::Pages;
+pub use rulesets::TagRuleset;
 pub use snapshot::PendingRun;
 
 mod access;
@@ -40,6 +41,7 @@ mod releases;
 mod removal;
 mod response;
 mod routes;
+mod rulesets;
 mod settings;
 mod shapes;
 mod site;
@@ -108,6 +110,8 @@ struct State {
     /// Whether the workflow is missing from the repository.
     has_no_workflow: bool,
     pages: Pages,
+    rulesets: Vec<TagRuleset>,
+    hides_rulesets: bool,
     /// The packages of the repository's owner.
     packages: BTreeSet<String>,
 }

@@ -180,6 +180,7 @@ impl State {
             return Err(Response::invalid("Release", "tag_name", "already_exists"));
         }
         if release.published.is_none() {
+            self.check_tag_rules(&release.tag)?;
             release.published = Some(self.tick());
             release.is_immutable = self.has_immutable_releases;
             self.tags.entry(release.tag.clone()).or_insert(commit);

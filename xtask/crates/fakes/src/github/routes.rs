@@ -109,6 +109,10 @@ fn of_releases<'a>(method: &str, below: &[&'a str]) -> Option<Route<'a>> {
         ("DELETE", ["releases", "assets", id]) => {
             ("/releases/assets/{asset_id}", "contents=write", Some(Assets), Box::new(|state, _| state.delete_asset(id)))
         }
+        ("GET", ["rulesets"]) => ("/rulesets", "metadata=read", None, Box::new(State::list_rulesets)),
+        ("GET", ["rulesets", id]) => {
+            ("/rulesets/{ruleset_id}", "metadata=read", None, Box::new(|state, call| state.get_ruleset(call, id)))
+        }
         ("GET", ["compare", basehead]) => {
             ("/compare/{basehead}", "contents=read", None, Box::new(|state, call| state.compare(call, basehead)))
         }

@@ -12,6 +12,7 @@ mod issues;
 mod lists;
 mod notes;
 mod removal;
+mod rulesets;
 mod site;
 
 const TOKEN: &str = "secret";
