@@ -39,6 +39,7 @@ mod issues;
 mod lists;
 mod releases;
 mod repository;
+mod rulesets;
 mod step;
 mod tracking_issue;
 mod workflow_runs;

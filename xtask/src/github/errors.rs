@@ -20,8 +20,8 @@ const HINTS: [(&str, &str); 2] = [
     ),
     (
         "Repository rule violations",
-        "; a rule about tags, under Settings > Rules > Rulesets or of the organization, stops the token: let it create \
-         the tag, and run this again",
+        "; a rule about tags, under Settings > Rules > Rulesets or of the organization, stops the token; exclude the tags \
+         `buildkit-*` from it, and run this again",
     ),
 ];
 
@@ -106,7 +106,11 @@ mod tests {
             let body = format!(r#"{{"message":"Validation Failed","errors":[{errors}]}}"#);
             explain(422, body.as_bytes(), None, true)
         };
-        assert!(explained(rule).ends_with("let it create the tag, and run this again"), "{}", explained(rule));
+        assert!(
+            explained(rule).ends_with("exclude the tags `buildkit-*` from it, and run this again"),
+            "{}",
+            explained(rule)
+        );
         let both = explained(&format!("{rule},{used}"));
         assert!(both.ends_with("this version cannot be published in this repository"), "{both}");
     }

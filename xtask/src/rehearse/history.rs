@@ -2,7 +2,7 @@
 //! as its earlier workflow `buildkit-weekly-build.yml` published them until August 2026. Source: the git tags, and
 //! the workflows, of that repository.
 
-use fakes::github::FakeGitHub;
+use fakes::github::{FakeGitHub, TagRuleset};
 use fakes::registry::FakeRegistry;
 
 use crate::github::issue_title;
@@ -37,8 +37,12 @@ pub fn has(tag: &str) -> bool {
     VERSIONS.contains(&tag)
 }
 
+/// Its tags of Docker are protected, which stops nothing of ours.
+const PROTECTED: &[&str] = &["refs/tags/v*"];
+
 /// Fills the fakes. `image` is the name of the package in the registry.
 pub fn fill(github: &mut FakeGitHub, registry: &mut FakeRegistry, image: &str) {
+    github.add_tag_ruleset(TagRuleset { include: PROTECTED, ..TagRuleset::default() });
     OTHERS.iter().for_each(|tag| github.publish_earlier(tag, tag, &["docker.riscv64.deb"]));
     for day in DAYS {
         let title = format!("BuildKit RISC-V64 Development Build {day}");

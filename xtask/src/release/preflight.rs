@@ -4,6 +4,7 @@
 use anyhow::{Result, ensure};
 
 use crate::github::GitHubStep;
+use crate::os::terminal::note;
 use crate::reconcile::Step;
 use crate::registry::RegistryError;
 use crate::release::plan::{Desired, Plan};
@@ -28,6 +29,11 @@ pub fn check(remotes: &Remotes, desired: &Desired, plan: &Plan) -> Result<()> {
         let release = plan.steps.iter().any(is_of_release).then_some(&desired.name);
         let issue = plan.steps.iter().find_map(issue_of);
         refusals.extend(remotes.github.refusals(&remotes.repository, release, issue)?);
+    }
+    if plan.steps.iter().any(|step| matches!(step, Step::GitHub(GitHubStep::PublishRelease { .. }))) {
+        let rules = remotes.github.tag_rules(&remotes.repository, &desired.name)?;
+        rules.notes.iter().for_each(note);
+        refusals.extend(rules.refusals);
     }
     if plan.steps.iter().any(|step| matches!(step, Step::Registry(_))) {
         match remotes.registry.check_push() {
