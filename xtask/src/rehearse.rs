@@ -176,12 +176,18 @@ pub fn run(root: &Utf8Path, arguments: &Rehearse) -> Result<ExitCode> {
     let is_plain = matches!(arguments.faults, Choice::None);
     ensure!(is_plain || arguments.registry.is_none(), "faults need the fake registry; remove --registry");
     let scenario = if arguments.adoption { Scenario::Adoption } else { Scenario::New };
+    let fixtures = Fixtures::create(&folder.0.join("dist"), scenario, is_plain.then_some(root))?;
+    // What anyone makes again has the names of the repository that it is served in.
+    let made_for = fixtures.repository().filter(|_| arguments.serve && arguments.registry.is_none());
     let mut config = Config {
         program: arguments.program.clone().map_or_else(this_program, Ok)?.into_string(),
         packager: fixtures::packager(root)?,
-        fixtures: Arc::new(Fixtures::create(&folder.0.join("dist"), scenario, is_plain.then_some(root))?),
         scenario,
-        repository: checkout::repository(arguments.registry.is_some())?,
+        repository: match made_for {
+            Some(repository) => repository.to_string(),
+            None => checkout::repository(arguments.registry.is_some())?,
+        },
+        fixtures: Arc::new(fixtures),
         registry: arguments.registry.clone(),
         real_names: None,
         is_served: arguments.serve,

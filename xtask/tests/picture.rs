@@ -7,6 +7,8 @@ use std::process::Command;
 
 use expect_test::expect_file;
 
+mod support;
+
 const COLUMNS: usize = 112;
 /// Sizes in pixels. A character of a monospaced font is about 0.6 of its size wide.
 const FONT: usize = 14;
@@ -106,10 +108,7 @@ fn the_picture_is_what_a_rehearsal_prints() {
     let checkout = std::env::temp_dir().join(format!("xtask-picture-{}", std::process::id()));
     std::fs::create_dir_all(checkout.join("xtask")).expect("is made");
     std::fs::write(checkout.join(".gitmodules"), "").expect("is written");
-    let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
-    let mut packager = Command::new(cargo);
-    packager.args(["build", "--quiet", "--package", "packages"]).current_dir(env!("CARGO_MANIFEST_DIR"));
-    assert!(packager.status().expect("cargo starts").success(), "the program packager is not compiled");
+    support::compile_packager();
     let mut rehearsal = Command::new(env!("CARGO_BIN_EXE_xtask"));
     rehearsal.args(["rehearse", "--color", "always"]).current_dir(&checkout);
     let output = rehearsal.env_remove("GITHUB_ACTIONS").env_remove("GITHUB_REPOSITORY").output().expect("starts");

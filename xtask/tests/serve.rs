@@ -5,47 +5,138 @@
     reason = "reads and writes files, starts processes and reads the environment"
 )]
 
+use std::fs;
 use std::io::{BufRead, BufReader};
 use std::os::unix::process::ExitStatusExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::thread::JoinHandle;
+
+use serde_json::Value;
+use support::Scratch;
+use support::page::sha256;
+
+mod support;
 
 const XTASK: &str = env!("CARGO_BIN_EXE_xtask");
 
-/// A process that does not outlive the test, also if that fails.
-struct Server(Child);
+/// A rehearsal that serves what it published. It does not outlive the test, also if that fails.
+struct Served {
+    process: Child,
+    /// The command that verifies a release.
+    command: String,
+    /// What was printed before it.
+    before: Vec<String>,
+    /// What comes after it is read, so that the process never waits for its reader.
+    after: Option<JoinHandle<usize>>,
+}
 
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
+impl Served {
+    /// Starts one in a checkout, and waits for the command.
+    fn start(root: &Path) -> Self {
+        let mut command = Command::new(XTASK);
+        command.args(["rehearse", "--serve"]).current_dir(root).env_remove("GITHUB_ACTIONS");
+        let mut process = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("xtask starts");
+        let mut lines = BufReader::new(process.stderr.take().expect("is piped")).lines().map_while(Result::ok);
+        let mut before = Vec::new();
+        let command = lines.by_ref().find(|line| {
+            before.push(line.clone());
+            line.starts_with("GITHUB_API_URL=")
+        });
+        let after = Some(std::thread::spawn(move || lines.count()));
+        let served = Self { process, command: command.unwrap_or_default(), before, after };
+        assert!(!served.command.is_empty(), "no command is printed: {:#?}", served.before);
+        served
+    }
+
+    /// As a person does in another terminal: the printed command, with nothing but these words replaced. Returns whether
+    /// it succeeded, and its standard error.
+    fn verify(&self, root: &Path, replaced: (&str, &str)) -> (bool, String) {
+        let script = self.command.replace("cargo xtask", XTASK).replace(replaced.0, replaced.1);
+        let mut shell = Command::new("env");
+        shell.args(["-u", "GITHUB_TOKEN", "-u", "GH_TOKEN", "sh", "-c", &script]).current_dir(root);
+        let output = shell.output().expect("sh starts");
+        (output.status.success(), String::from_utf8_lossy(&output.stderr).into_owned())
+    }
+
+    fn files(&self, root: &Path) -> PathBuf {
+        root.join("target/rehearse").join(self.process.id().to_string())
     }
 }
 
-/// As a person does in another terminal: the printed command, with nothing added.
+impl Drop for Served {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+    }
+}
+
 #[test]
 fn what_is_served_can_be_verified_with_the_printed_command() {
-    let mut command = Command::new(XTASK);
-    command.args(["rehearse", "--serve"]).current_dir(env!("CARGO_MANIFEST_DIR")).env_remove("GITHUB_ACTIONS");
-    let server = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("xtask starts");
-    let mut server = Server(server);
-    let mut lines = BufReader::new(server.0.stderr.take().expect("is piped")).lines().map_while(Result::ok);
-    let line = lines.find(|line| line.starts_with("GITHUB_API_URL=")).expect("the command is printed");
-    // What comes after it is read, so that the server never waits for its reader.
-    let rest = std::thread::spawn(move || lines.count());
-    let script = line.replace("cargo xtask", XTASK);
-    let mut shell = Command::new("env");
-    shell.args(["-u", "GITHUB_TOKEN", "-u", "GH_TOKEN", "sh", "-c", &script]).current_dir(env!("CARGO_MANIFEST_DIR"));
-    let output = shell.output().expect("sh starts");
-    let stderr = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success() && stderr.contains("pass  image-blobs"), "{line}: {stderr}");
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("a checkout");
+    let mut served = Served::start(root);
+    let (is_right, stderr) = served.verify(root, ("", ""));
+    assert!(is_right && stderr.contains("pass  image-blobs"), "{}: {stderr}", served.command);
     // A version that was never published is not one that was changed.
-    let output = Command::new("sh").args(["-c", &script.replace("verify v0.32.2", "verify v0.31.9")]).output();
-    let stderr = String::from_utf8_lossy(&output.expect("sh starts").stderr).into_owned();
+    let (_, stderr) = served.verify(root, ("verify v0.32.2", "verify v0.31.9"));
     assert!(stderr.contains("error there is no release buildkit-v0.31.9-riscv64 that anyone can see; "), "{stderr}");
-    let files = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/rehearse").join(server.0.id().to_string());
+    let files = served.files(root);
     assert!(files.is_dir(), "{}", files.display());
-    let killed = Command::new("kill").arg(server.0.id().to_string()).status().expect("kill starts");
-    assert!(killed.success() && server.0.wait().expect("ends").signal() == Some(15));
-    rest.join().expect("the last lines are read");
+    let killed = Command::new("kill").arg(served.process.id().to_string()).status().expect("kill starts");
+    assert!(killed.success() && served.process.wait().expect("ends").signal() == Some(15));
+    served.after.take().expect("is started once").join().expect("the last lines are read");
     assert!(!files.exists(), "{} is left", files.display());
+}
+
+/// What is made again for another repository has other labels, and other packages.
+#[test]
+fn a_build_is_served_in_the_repository_that_it_was_made_for() {
+    let scratch = Scratch::new("a_build_is_served_in_the_repository_that_it_was_made_for");
+    let root = scratch.path();
+    support::compile_packager();
+    fs::create_dir_all(root.join("xtask")).expect("is made");
+    fs::write(root.join(".gitmodules"), "").expect("is written");
+    let served = Served::start(root);
+    assert!(served.command.ends_with(" --repo octo-riscv/docker-for-riscv64"), "{}", served.command);
+    let note = "v0.32.2 is a fake dist, of which --rebuild can make nothing again";
+    assert!(served.before.iter().any(|line| line.contains(note)), "{:#?}", served.before);
+
+    fs::create_dir_all(root.join("dist")).expect("is made");
+    let dist = root.join("dist/v0.32.2");
+    let mut copy = Command::new("cp");
+    copy.arg("-r").arg(served.files(root).join("dist/v0.32.2")).arg(&dist);
+    assert!(copy.status().expect("cp starts").success());
+    drop(served);
+    name_repository(&dist, "someone/else");
+    let served = Served::start(root);
+    assert!(served.command.ends_with(" --repo someone/else"), "{}", served.command);
+    let is_real = |line: &String| line.contains("the workflow builds v0.32.2: the real build in dist/");
+    assert!(served.before.iter().any(is_real), "{:#?}", served.before);
+    assert!(!served.before.iter().any(|line| line.contains(note)), "{:#?}", served.before);
+    let (is_right, stderr) = served.verify(root, ("", ""));
+    assert!(is_right && stderr.contains("buildkit-v0.32.2-riscv64 of someone/else"), "{stderr}");
+}
+
+/// Adds the label with the repository to the image of a fake dist, and makes all that has its digest fit.
+fn name_repository(dist: &Path, repository: &str) {
+    let [record, index, sums] = ["metadata.json", "image/index.json", "SHA256SUMS"].map(|name| dist.join(name));
+    let text = |path: &Path| fs::read_to_string(path).expect("is read");
+    let json = |text: &str| serde_json::from_str::<Value>(text).expect("is JSON");
+    let old_record = text(&record);
+    let digest =
+        json(&old_record)["image"]["digest"].as_str().expect("an image").trim_start_matches("sha256:").to_owned();
+    let blobs = dist.join("image/blobs/sha256");
+    let mut manifest = json(&text(&blobs.join(&digest)));
+    let url = format!("https://github.com/{repository}/pkgs/container/buildkit-riscv64");
+    manifest["annotations"]["org.opencontainers.image.url"] = url.into();
+    let manifest = manifest.to_string();
+    let new_digest = sha256(manifest.as_bytes());
+    fs::rename(blobs.join(&digest), blobs.join(&new_digest)).expect("is renamed");
+    fs::write(blobs.join(&new_digest), &manifest).expect("is written");
+    let mut listed = json(&text(&index).replace(&digest, &new_digest));
+    listed["manifests"][0]["size"] = manifest.len().into();
+    fs::write(&index, listed.to_string()).expect("is written");
+    let new_record = old_record.replace(&digest, &new_digest);
+    fs::write(&record, &new_record).expect("is written");
+    let [old, new] = [&old_record, &new_record].map(|record| sha256(record.as_bytes()));
+    fs::write(&sums, text(&sums).replace(&old, &new)).expect("is written");
 }

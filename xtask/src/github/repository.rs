@@ -32,6 +32,12 @@ impl Repository {
         format!("https://github.com/{self}")
     }
 
+    /// That of a page below its own, such as that of a package.
+    pub fn of_page(url: &str) -> Option<Self> {
+        let mut parts = url.strip_prefix("https://github.com/")?.split('/');
+        format!("{}/{}", parts.next()?, parts.next()?).parse().ok()
+    }
+
     /// Where GitHub Pages serves the repository.
     pub fn pages(&self) -> String {
         let host = format!("{}.github.io", self.owner.to_ascii_lowercase());
@@ -100,6 +106,19 @@ mod tests {
         }
         for url in ["", "/srv/git/x.git", "file:///srv/git", "https://github.com/a/b/c", "https://github.com/../b"] {
             Repository::of_remote(url).expect_err(url);
+        }
+    }
+
+    #[test]
+    fn a_page_is_below_that_of_its_repository() {
+        let page = Repository::of_project().page();
+        for below in ["", "/", "/pkgs/container/buildkit-riscv64"] {
+            assert_eq!(Repository::of_page(&format!("{page}{below}")), Some(Repository::of_project()), "{below}");
+        }
+        for url in
+            ["", "https://github.com/", "https://github.com/a", "https://github.com/../b", "https://example.org/a/b"]
+        {
+            assert_eq!(Repository::of_page(url), None, "{url}");
         }
     }
 

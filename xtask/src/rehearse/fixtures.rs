@@ -10,7 +10,9 @@ use camino::{Utf8Path, Utf8PathBuf};
 use oci::digest::file_digest;
 use serde_json::Value;
 
+use crate::dist::image_config::URL;
 use crate::dist::{Dist, ReleaseName, image_sbom, proofs};
+use crate::github::Repository;
 use crate::os::cargo::cargo;
 use crate::os::process::this_program;
 use crate::os::terminal::note;
@@ -24,6 +26,8 @@ pub struct Build {
     pub folder: Utf8PathBuf,
     /// Whether it is a fake dist rather than a real one.
     pub is_fake: bool,
+    /// The repository that a real one was made for, as the labels of its image say.
+    pub repository: Option<Repository>,
 }
 
 impl Build {
@@ -48,11 +52,14 @@ impl Fixtures {
             let source = fake_dist::source(r#ref, date_epoch)?;
             let found = real.and_then(|root| proved_dist(&root.join("dist").join(r#ref)));
             let build = match found {
-                Some(dist) => Build { source: dist.record.source, folder: dist.folder, is_fake: false },
+                Some(dist) => {
+                    let repository = repository_of(&dist)?;
+                    Build { source: dist.record.source, folder: dist.folder, is_fake: false, repository }
+                }
                 None => {
                     let folder = folder.join(source.version.to_string());
                     fake_dist::make(&folder, &source)?;
-                    Build { source, folder, is_fake: true }
+                    Build { source, folder, is_fake: true, repository: None }
                 }
             };
             let digest = |name: String| -> Result<_> {
@@ -71,6 +78,11 @@ impl Fixtures {
     /// All builds, in the order in which they are built.
     pub fn builds(&self) -> &[Build] {
         &self.builds
+    }
+
+    /// The repository that the first real build was made for.
+    pub fn repository(&self) -> Option<&Repository> {
+        self.builds.iter().find_map(|build| build.repository.as_ref())
     }
 
     /// The build of a tag, or of master at a date.
@@ -128,6 +140,12 @@ fn proved_dist(folder: &Utf8Path) -> Option<Dist> {
         note(format_args!("{folder} has no SBOM of its image (`cargo xtask image`), so a fake dist is used instead"));
     }
     (has_sbom && dist.verify().is_ok()).then_some(dist)
+}
+
+fn repository_of(dist: &Dist) -> Result<Option<Repository>> {
+    let Some(image) = &dist.record.image else { return Ok(None) };
+    let manifest = oci::layout::verify(&dist.folder.join(&image.layout), &image.digest)?;
+    Ok(manifest.annotations.get(URL).and_then(|url| Repository::of_page(url)))
 }
 
 /// The program that writes the indexes of packages, which cargo puts beside this one. It is compiled if it is new; in a

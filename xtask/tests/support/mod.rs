@@ -53,6 +53,14 @@ pub fn skip(name: &str, reason: &str) {
     writeln!(std::io::stderr(), "SKIPPED {name}: {reason}").expect("standard error takes a line");
 }
 
+/// Compiles the program that packs, which a checkout without sources cannot.
+pub fn compile_packager() {
+    let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
+    let mut packager = Command::new(cargo);
+    packager.args(["build", "--quiet", "--package", "packages"]).current_dir(env!("CARGO_MANIFEST_DIR"));
+    assert!(packager.status().expect("cargo starts").success(), "the program packager is not compiled");
+}
+
 /// Copies the files of a directory, and none of its directories: of a build, all but the image.
 pub fn copy_files(from: &Path, to: &Path) {
     for entry in fs::read_dir(from).expect("lists").flatten().filter(|entry| entry.path().is_file()) {
