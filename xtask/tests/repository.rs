@@ -14,6 +14,7 @@ use std::process::{Command, Output};
 use fakes::script::{Script, response};
 use flate2::Compression;
 use flate2::write::GzEncoder;
+use support::served::{Served, empty_checkout};
 use support::{Scratch, skip};
 
 const DEBIAN: &str = "debian:trixie-slim";
@@ -226,6 +227,58 @@ fn packages_are_added_and_nothing_that_was_published_changes() {
     assert!(sums.expect("sha256sum starts").status.success());
     let left = Command::new("grep").args(["-r", "-l", SECRET]).arg(stage.scratch.path()).output().expect("grep starts");
     assert!(left.stdout.is_empty(), "the key was left in {}", text(&left));
+}
+
+/// The job of the workflow starts on a new machine each time: what was published is at the pages alone.
+#[test]
+fn the_repositories_of_all_releases_are_signed_with_the_published_key_or_not_at_all() {
+    let name = "the_repositories_of_all_releases_are_signed_with_the_published_key_or_not_at_all";
+    let Some(stage) = Stage::new(name) else { return };
+    let root = stage.path("checkout");
+    empty_checkout(&root);
+    let released = Served::start(&root);
+    let github = released.command.split(' ').next().and_then(|word| word.split_once('=')).expect("names GitHub").1;
+    let pages = stage.serve();
+    let packager = Path::new(env!("CARGO_BIN_EXE_xtask")).with_file_name("packager");
+    let package = |key: Option<&str>, folder: &str, more: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
+        command.current_dir(&root).args(["package", "--from-releases", "--repo", "octo-riscv/docker-for-riscv64"]);
+        command.args(["--execute", "--url", &pages.url(), "--packager"]).arg(&packager).args(more);
+        command.arg("--repository").arg(stage.path(folder)).env("GITHUB_API_URL", github);
+        let variables = ["XTASK_SIGNING_KEY", "GITHUB_TOKEN", "GH_TOKEN"];
+        let command = variables.iter().fold(&mut command, |command, name| command.env_remove(name));
+        let output = key.iter().fold(command, |command, key| command.env("XTASK_SIGNING_KEY", key)).output();
+        let output = output.expect("xtask starts");
+        assert!(!text(&output).contains(SECRET), "the key was printed");
+        (output.status.success(), text(&output))
+    };
+    let ours = stage.key.as_deref();
+    let another = secret_key(stage.scratch.path(), "another").expect("gpg is there");
+    let (is_done, printed) = package(ours, "pages", &[]);
+    assert!(
+        is_done && stage.path("pages/apt/pool/main/b/buildkit/buildkit_0.32.2-1_riscv64.deb").is_file(),
+        "{printed}"
+    );
+
+    for (key, more, why) in [
+        (Some(another.as_str()), &[][..], &*format!("{}/buildkit.asc is another key than that", pages.url())),
+        (None, &["--unsigned"], "is signed, and its users expect it"),
+        (None, &[], "XTASK_SIGNING_KEY is not set"),
+    ] {
+        let (is_done, printed) = package(key, "new", more);
+        assert!(!is_done && printed.contains(why) && !stage.path("new/SHA256SUMS").exists(), "{why}: {printed}");
+    }
+    let (is_done, printed) = package(None, "new", &["--skip-without-key"]);
+    assert!(is_done && !stage.path("new/SHA256SUMS").exists(), "{printed}");
+    let (is_done, printed) = package(ours, "new", &[]);
+    let of = |folder: &str| fs::read(stage.path(folder)).expect("is read");
+    assert!(is_done && of("new/SHA256SUMS") == of("pages/SHA256SUMS"), "{printed}");
+    assert_eq!(of("new/buildkit.asc"), of("pages/buildkit.asc"));
+
+    // The indexes of a signed repository are verified as those of one that is not.
+    let of_rehearsal = released.command.split(' ').skip_while(|word| *word != "--packages").nth(1).expect("an address");
+    let (is_right, stderr) = released.verify(&root, (of_rehearsal, &pages.url()));
+    assert!(is_right && stderr.contains("pass  repositories"), "{stderr}");
 }
 
 #[test]

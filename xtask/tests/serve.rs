@@ -6,69 +6,16 @@
 )]
 
 use std::fs;
-use std::io::{BufRead, BufReader};
 use std::os::unix::process::ExitStatusExt;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::thread::JoinHandle;
+use std::path::Path;
+use std::process::Command;
 
 use serde_json::Value;
 use support::Scratch;
 use support::page::sha256;
+use support::served::{Served, empty_checkout};
 
 mod support;
-
-const XTASK: &str = env!("CARGO_BIN_EXE_xtask");
-
-/// A rehearsal that serves what it published. It does not outlive the test, also if that fails.
-struct Served {
-    process: Child,
-    /// The command that verifies a release.
-    command: String,
-    /// What was printed before it.
-    before: Vec<String>,
-    /// What comes after it is read, so that the process never waits for its reader.
-    after: Option<JoinHandle<usize>>,
-}
-
-impl Served {
-    /// Starts one in a checkout, and waits for the command.
-    fn start(root: &Path) -> Self {
-        let mut command = Command::new(XTASK);
-        command.args(["rehearse", "--serve"]).current_dir(root).env_remove("GITHUB_ACTIONS");
-        let mut process = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("xtask starts");
-        let mut lines = BufReader::new(process.stderr.take().expect("is piped")).lines().map_while(Result::ok);
-        let mut before = Vec::new();
-        let command = lines.by_ref().find(|line| {
-            before.push(line.clone());
-            line.starts_with("GITHUB_API_URL=")
-        });
-        let after = Some(std::thread::spawn(move || lines.count()));
-        let served = Self { process, command: command.unwrap_or_default(), before, after };
-        assert!(!served.command.is_empty(), "no command is printed: {:#?}", served.before);
-        served
-    }
-
-    /// As a person does in another terminal: the printed command, with nothing but these words replaced. Returns whether
-    /// it succeeded, and its standard error.
-    fn verify(&self, root: &Path, replaced: (&str, &str)) -> (bool, String) {
-        let script = self.command.replace("cargo xtask", XTASK).replace(replaced.0, replaced.1);
-        let mut shell = Command::new("env");
-        shell.args(["-u", "GITHUB_TOKEN", "-u", "GH_TOKEN", "sh", "-c", &script]).current_dir(root);
-        let output = shell.output().expect("sh starts");
-        (output.status.success(), String::from_utf8_lossy(&output.stderr).into_owned())
-    }
-
-    fn files(&self, root: &Path) -> PathBuf {
-        root.join("target/rehearse").join(self.process.id().to_string())
-    }
-}
-
-impl Drop for Served {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-    }
-}
 
 #[test]
 fn what_is_served_can_be_verified_with_the_printed_command() {
@@ -92,9 +39,7 @@ fn what_is_served_can_be_verified_with_the_printed_command() {
 fn a_build_is_served_in_the_repository_that_it_was_made_for() {
     let scratch = Scratch::new("a_build_is_served_in_the_repository_that_it_was_made_for");
     let root = scratch.path();
-    support::compile_packager();
-    fs::create_dir_all(root.join("xtask")).expect("is made");
-    fs::write(root.join(".gitmodules"), "").expect("is written");
+    empty_checkout(root);
     let served = Served::start(root);
     assert!(served.command.ends_with(" --repo octo-riscv/docker-for-riscv64"), "{}", served.command);
     let note = "v0.32.2 is a fake dist, of which --rebuild can make nothing again";

@@ -124,7 +124,8 @@ pub fn run(
     observed.published.extend(site.packages(&index, &url)?);
     let is_lost = options.unsigned && site.public_key.is_some();
     ensure!(!is_lost, "{url} is signed, and its users expect it; set {VARIABLE} instead of --unsigned");
-    let public_key = public_key(&site.key_file(folder, &stage)?, key.as_ref())?;
+    let (file, place) = site.key_file(folder, &stage, &url)?;
+    let public_key = public_key(&file, &place, key.as_ref())?;
     let mut desired = Desired {
         folder: folder.to_owned(),
         files: desired_files(&index, &stage)?,
@@ -231,16 +232,17 @@ fn desired_files(index: &Index, stage: &Utf8Path) -> Result<Vec<File>> {
     Ok(index.packages.iter().map(of_package).chain(indexes).collect())
 }
 
-/// The key that users have or will have: ours, or the published one if we have none.
+/// The key that users have or will have: ours, or the published one if we have none. That is in a file, which is at
+/// `place`.
 ///
 /// # Errors
 /// If ours is another one than the published one.
-fn public_key(published: &Utf8Path, key: Option<&SigningKey>) -> Result<Option<String>> {
+fn public_key(published: &Utf8Path, place: &str, key: Option<&SigningKey>) -> Result<Option<String>> {
     let Some(key) = key else { return Ok(fs::read_to_string(published).ok()) };
     if published.is_file() && !key.fingerprints_in(published)?.contains(&key.fingerprint) {
         bail!(
-            "{published} is another key than that of {VARIABLE} ({}), and users have it; sign with the old one, or remove \
-             the file, and tell users to take the new one",
+            "{place} is another key than that of {VARIABLE} ({}), and users have it; sign with the old one, or see \
+             docs/REPOSITORIES.md on how to replace it",
             key.fingerprint
         );
     }

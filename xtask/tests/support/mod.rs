@@ -20,6 +20,7 @@ pub mod image;
 pub mod page;
 pub mod pages;
 pub mod schema;
+pub mod served;
 mod world;
 
 pub use world::{Checkout, URL, World};

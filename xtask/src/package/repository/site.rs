@@ -42,13 +42,17 @@ impl Site {
         Ok(there)
     }
 
-    /// The file with the public key that users have: in the directory, or else what the pages have, as a file of `stage`.
-    pub fn key_file(&self, folder: &Utf8Path, stage: &Utf8Path) -> Result<Utf8PathBuf> {
+    /// The file with the public key that users have, and where they find it: in the directory, or else at the pages, of
+    /// which it is a copy in `stage`.
+    pub fn key_file(&self, folder: &Utf8Path, stage: &Utf8Path, url: &Url) -> Result<(Utf8PathBuf, String)> {
         let in_folder = folder.join(PUBLIC_KEY);
-        let Some(key) = self.public_key.as_ref().filter(|_| !in_folder.is_file()) else { return Ok(in_folder) };
+        let Some(key) = self.public_key.as_ref().filter(|_| !in_folder.is_file()) else {
+            let place = in_folder.to_string();
+            return Ok((in_folder, place));
+        };
         let path = stage.join("published.asc");
         fs::write(&path, key).with_context(|| format!("cannot write {path}"))?;
-        Ok(path)
+        Ok((path, format!("{url}/{PUBLIC_KEY}")))
     }
 }
 
