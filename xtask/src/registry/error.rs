@@ -91,6 +91,16 @@ impl RegistryError {
         self.repository.is_github() && self.details.iter().any(|detail| is_it(message(detail)))
     }
 
+    /// Whether the credentials themselves are refused, rather than what they may do. GitHub answers 403 to an expired
+    /// token, with no other word than this. Sources: openai/tart issue 277, devcontainers/cli pull request 515.
+    fn is_about_credentials(&self) -> bool {
+        let is_denied = |detail: &ErrorDetail| detail.code == "UNAUTHORIZED" || detail.message == "denied";
+        let is_of_github = self.repository.is_github() && self.details.iter().any(is_denied);
+        self.is_about_access()
+            && !self.has_insufficient_scope
+            && (self.status == StatusCode::UNAUTHORIZED || is_of_github)
+    }
+
     fn advice(&self) -> Option<String> {
         let on_github = self.repository.is_github();
         let variables = if on_github {
@@ -106,7 +116,7 @@ impl RegistryError {
                  because no API can: Package settings, Danger Zone, Change visibility, at {pages}"
             ),
             _ if self.is_about_access() && self.is_anonymous => format!("credentials are required: set {variables}"),
-            StatusCode::UNAUTHORIZED if !self.has_insufficient_scope => {
+            _ if self.is_about_credentials() => {
                 format!("the credentials are wrong or expired: check {variables}")
             }
             _ if self.is_about_creation() => format!(
@@ -193,6 +203,20 @@ mod tests {
         assert!(elsewhere.to_string().ends_with("check REGISTRY_USERNAME and REGISTRY_PASSWORD"), "{elsewhere}");
         let nobody = RegistryError { is_anonymous: true, ..elsewhere };
         assert!(nobody.to_string().contains("credentials are required"), "{nobody}");
+    }
+
+    /// The answers to a revoked token: of the token service (openai/tart issue 277), and in the words of another one
+    /// (autc04/Retro68 issue 274).
+    #[test]
+    fn an_expired_token_is_not_taken_for_a_missing_permission() {
+        let denied = r#"{"errors":[{"code":"DENIED","message":"denied"}]}"#;
+        let unknown = r#"{"errors":[{"code":"UNAUTHORIZED","message":"unauthenticated: User cannot be authenticated with the token provided."}]}"#;
+        for (status, body) in [(403, denied), (401, unknown), (403, unknown)] {
+            let printed = error("ghcr.io/me/b", status, body).to_string();
+            assert!(printed.contains("the credentials are wrong or expired: check GITHUB_ACTOR"), "{printed}");
+        }
+        let anonymous = RegistryError { is_anonymous: true, is_write: false, ..error("ghcr.io/me/b", 403, denied) };
+        assert!(anonymous.is_private(), "{anonymous}");
     }
 
     /// There is no page of a package that does not exist.

@@ -64,7 +64,8 @@ impl Registry {
     pub fn check_push(&self) -> Result<()> {
         let session = self.open("push".to_owned())?;
         // Source: CNCF Distribution, "HTTP API V2", "Canceling an Upload". A registry that does not know the request
-        // drops the session later.
+        // drops the session later: ghcr.io answers 405, and the upload session itself as here (radius-project/radius
+        // pull request 12623).
         let _ = self.send(&Request::new(Method::DELETE, session.location).once(), None);
         Ok(())
     }
