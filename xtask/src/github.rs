@@ -7,7 +7,7 @@ use http::{Method, StatusCode};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::github::errors::{explain, explain_limit};
+use crate::github::errors::{Refused, explain, explain_limit};
 use crate::http::{Authorization, Clock, Endpoint, Http, RateLimited, Request, Response, RetryReason, Url};
 use crate::os::shell::one_line;
 
@@ -201,7 +201,7 @@ impl GitHub {
             Some(RetryReason::Later(_)) => explain_limit(&response.body, self.has_token()),
             _ => explain(response.status.as_u16(), &response.body, permissions, self.has_token()),
         };
-        Error::msg(explanation).context(format!("{} was refused", response.url))
+        Error::new(Refused::new(response.status, explanation)).context(format!("{} was refused", response.url))
     }
 
     /// Creates what must not exist twice: looks for it, creates it, and if the response does not show it, looks

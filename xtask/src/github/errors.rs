@@ -1,6 +1,9 @@
 //! What GitHub says when it refuses a request, as one line that says what to do.
 //! Source: GitHub's REST API, version 2026-03-10.
 
+use std::fmt;
+
+use http::StatusCode;
 use serde::Deserialize;
 
 use crate::os::shell::one_line;
@@ -24,6 +27,38 @@ const HINTS: [(&str, &str); 2] = [
          `buildkit-*` from it, and run this again",
     ),
 ];
+
+/// A response that refuses, explained.
+#[derive(Debug)]
+pub struct Refused {
+    status: StatusCode,
+    explanation: String,
+}
+
+impl Refused {
+    pub fn new(status: StatusCode, explanation: String) -> Self {
+        Self { status, explanation }
+    }
+
+    /// Whether the issue of the request is in another repository now, or nowhere. Source: "Get an issue".
+    pub fn is_gone(&self) -> bool {
+        [StatusCode::MOVED_PERMANENTLY, StatusCode::NOT_FOUND, StatusCode::GONE].contains(&self.status)
+    }
+
+    /// Whether the page of a list is beyond the entries that GitHub shows. Sources: MeltanoLabs/tap-github issue 182,
+    /// iree-org/iree pull request 16506.
+    pub fn is_beyond_results(&self) -> bool {
+        self.status == StatusCode::UNPROCESSABLE_ENTITY && self.explanation.contains("(Only the first ")
+    }
+}
+
+impl fmt::Display for Refused {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(&self.explanation)
+    }
+}
+
+impl std::error::Error for Refused {}
 
 /// The body of an error response.
 #[derive(Debug, Default, Deserialize)]

@@ -6,10 +6,11 @@ use http::{Method, StatusCode};
 use serde::de::DeserializeOwned;
 
 use crate::github::GitHub;
+use crate::github::errors::Refused;
 use crate::http::Url;
 
-/// At a hundred entries per page, no list used here is longer.
-pub const MAX_PAGES: usize = 50;
+/// GitHub shows ten thousand entries of a list, a hundred per page. Source: MeltanoLabs/tap-github issue 182.
+pub const MAX_PAGES: usize = 100;
 
 /// The response to a conditional request.
 pub enum Page<T> {
@@ -23,8 +24,16 @@ pub enum Page<T> {
     },
 }
 
+/// What is behind the pages that were read.
+enum Rest {
+    Nothing,
+    /// Entries that GitHub does not show.
+    Hidden,
+    Page(Url),
+}
+
 impl GitHub {
-    /// All entries of a list, page by page. `path` may have a query. Fails after [`MAX_PAGES`] pages.
+    /// All entries of a list that GitHub shows, page by page. `path` may have a query. Fails after [`MAX_PAGES`] pages.
     pub fn list<T: DeserializeOwned>(&self, path: &str) -> Result<Vec<T>> {
         self.follow(Some(self.api.join(path).with("per_page", "100")))
     }
@@ -32,29 +41,34 @@ impl GitHub {
     /// All entries of a list from the page `next` on.
     pub fn follow<T: DeserializeOwned>(&self, next: Option<Url>) -> Result<Vec<T>> {
         match self.pages(next, MAX_PAGES)? {
-            (all, None) => Ok(all),
-            (_, Some(url)) => bail!("a list has more than {MAX_PAGES} pages: {url}"),
+            (all, Rest::Nothing | Rest::Hidden) => Ok(all),
+            (_, Rest::Page(url)) => bail!("a list has more than {MAX_PAGES} pages: {url}"),
         }
     }
 
     /// The entries of the first `most` pages of a list, and whether there are more.
     pub fn begin<T: DeserializeOwned>(&self, path: &str, most: usize) -> Result<(Vec<T>, bool)> {
-        let (entries, next) = self.pages(Some(self.api.join(path).with("per_page", "100")), most)?;
-        Ok((entries, next.is_some()))
+        let (entries, rest) = self.pages(Some(self.api.join(path).with("per_page", "100")), most)?;
+        Ok((entries, !matches!(rest, Rest::Nothing)))
     }
 
-    /// The entries of up to `most` pages from the page `next` on, and the page after these.
-    fn pages<T: DeserializeOwned>(&self, mut next: Option<Url>, most: usize) -> Result<(Vec<T>, Option<Url>)> {
+    /// The entries of up to `most` pages from the page `next` on, and what is behind them.
+    fn pages<T: DeserializeOwned>(&self, mut next: Option<Url>, most: usize) -> Result<(Vec<T>, Rest)> {
         let mut all = Vec::new();
         for _ in 0..most {
             let Some(url) = next else { break };
-            let Page::Changed { entries, next: following, .. } = self.page(&url, None)? else {
-                bail!("{url} was reported as unchanged, but the request was not conditional");
+            let (entries, following) = match self.page(&url, None) {
+                Ok(Page::Changed { entries, next, .. }) => (entries, next),
+                Ok(Page::Unchanged) => bail!("{url} was reported as unchanged, but the request was not conditional"),
+                Err(error) if error.downcast_ref().is_some_and(Refused::is_beyond_results) => {
+                    return Ok((all, Rest::Hidden));
+                }
+                Err(error) => return Err(error),
             };
             all.extend(entries);
             next = following;
         }
-        Ok((all, next))
+        Ok((all, next.map_or(Rest::Nothing, Rest::Page)))
     }
 
     /// One page of a list, if it has changed since `etag`. Fails if the next page is on another site, where the

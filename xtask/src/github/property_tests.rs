@@ -140,7 +140,7 @@ fn a_list_without_end_stops_at_the_page_limit() {
     let server = Script::start(|_| response(200, &[("Link", r#"</repos/o/n/issues?page=2>; rel="next""#)], "[1]"));
     let github = GitHub::new(server.url().parse().expect("a URL"), None);
     let error = github.list::<Value>("repos/o/n/issues").expect_err("no end");
-    assert!(error.to_string().starts_with("a list has more than 50 pages: "), "{error}");
+    assert!(error.to_string().starts_with("a list has more than 100 pages: "), "{error}");
     assert_eq!(server.requests().len(), MAX_PAGES);
 }
 

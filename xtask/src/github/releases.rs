@@ -8,6 +8,7 @@ use serde_json::json;
 
 use crate::dist::ReleaseName;
 use crate::github::documents::{Asset, CompareStatus, Comparison, Release};
+use crate::github::lists::MAX_PAGES;
 use crate::github::repository::Repository;
 use crate::github::{Creation, GitHub};
 use crate::http::Url;
@@ -26,9 +27,19 @@ impl Releases<'_> {
         format!("repos/{}/releases{rest}", self.repository)
     }
 
-    /// All releases, including drafts if the token has push access.
+    /// All releases that GitHub lists, including drafts if the token has push access.
     pub fn all(&self) -> Result<Vec<Release>> {
         self.github.list(&self.path(""))
+    }
+
+    /// The same, and the published one of that name if there are so many releases that no list shows it.
+    pub fn all_with(&self, release: &ReleaseName) -> Result<Vec<Release>> {
+        let (mut all, has_more) = self.github.begin::<Release>(&self.path(""), MAX_PAGES)?;
+        let name = release.to_string();
+        if has_more && !all.iter().any(|found| found.tag_name == name && !found.draft) {
+            all.extend(self.published(release)?);
+        }
+        Ok(all)
     }
 
     /// The published release of a git tag.
@@ -44,7 +55,7 @@ impl Releases<'_> {
     /// The release of that name: the published one, or else the oldest draft.
     pub fn find(&self, release: &ReleaseName) -> Result<Option<Release>> {
         let name = release.to_string();
-        let found = self.all()?.into_iter().filter(|found| found.tag_name == name);
+        let found = self.all_with(release)?.into_iter().filter(|found| found.tag_name == name);
         Ok(found.min_by_key(|found| (found.draft, found.id)))
     }
 

@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use crate::dist::ReleaseName;
 use crate::github::changed_issue::CHANGED_LABEL;
+use crate::github::errors::Refused;
 use crate::github::repository::Repository;
 use crate::github::tracking_issue::{
     BUILD_INPUT, BUILD_WORKFLOW, LABELS, RUN_MARKER, STARTED, comment_body, issue_marker, issue_title, run_comment,
@@ -17,6 +18,7 @@ use crate::github::tracking_issue::{
 };
 use crate::github::{EventType, GitHub, Issues, Releases, Workflow};
 use crate::os::shell::{one_line, quoted};
+use crate::os::terminal::note;
 use crate::upstream::{CommitId, ReleaseTag};
 
 /// One change. Its `Display` is shell code that makes the same change with GitHub's own `gh`, run in
@@ -173,6 +175,18 @@ fn new_issue(out: &mut fmt::Formatter<'_>, title: &str, body: &str, labels: &[&s
     labels.iter().try_for_each(|label| write!(out, " -f 'labels[]={label}'"))
 }
 
+/// An issue that was transferred or deleted since it was listed is nobody's: what it is about is done without it, and a
+/// write does not follow it to another repository.
+fn skip_if_gone(issue: u64, written: Result<()>) -> Result<()> {
+    match written {
+        Err(error) if error.downcast_ref().is_some_and(Refused::is_gone) => {
+            note(format_args!("the issue #{issue} was transferred or deleted meanwhile; it is left alone: {error:#}"));
+            Ok(())
+        }
+        other => other,
+    }
+}
+
 /// Executes steps in one repository, and passes results of earlier steps to later ones.
 ///
 /// A step ensures a state: if GitHub is already in it, nothing happens.
@@ -219,8 +233,8 @@ impl<'a> Executor<'a> {
                 let (marker, text) = run_comment(*run_id, url);
                 issues.comment(issue, &marker, &text)
             }
-            GitHubStep::Comment { issue, marker, text } => issues.comment(*issue, marker, text),
-            GitHubStep::CloseIssue { issue } => issues.close(*issue),
+            GitHubStep::Comment { issue, marker, text } => skip_if_gone(*issue, issues.comment(*issue, marker, text)),
+            GitHubStep::CloseIssue { issue } => skip_if_gone(*issue, issues.close(*issue)),
             GitHubStep::DraftRelease { release, notes } => {
                 let draft = releases.draft(release, notes)?;
                 // The list may have been out of date when this was planned.

@@ -88,7 +88,7 @@ impl Remotes {
     }
 
     fn with(&self, desired: &Desired, registry: plan::Registry) -> Result<Observed> {
-        let releases = Releases { github: &self.github, repository: &self.repository }.all()?;
+        let releases = Releases { github: &self.github, repository: &self.repository }.all_with(&desired.name)?;
         let (published_record, unread_record) = match published_record(desired, &releases) {
             Err(error) if is_temporary(&error) => (None, Some(format!("{error:#}"))),
             found => (found?, None),

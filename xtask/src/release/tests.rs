@@ -16,6 +16,7 @@ use crate::http::Authorization;
 use crate::registry::Registry;
 use crate::rehearse::fake_dist;
 
+mod limits;
 mod rulesets;
 mod verification;
 

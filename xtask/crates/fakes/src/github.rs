@@ -53,6 +53,8 @@ const UPSTREAM: &str = "moby/buildkit";
 /// The ids of the two repositories at GitHub, which its links to further pages use, and whether each is
 /// upstream's.
 const REPOSITORY_IDS: [(u64, bool); 2] = [(87_987_343, true), (1_000_000_001, false)];
+/// The repository that an issue is transferred to.
+const OTHER_REPOSITORY_ID: u64 = 1_000_000_002;
 /// Requests per hour with a workflow's token and without one. Source: GitHub REST API, "Rate limits for
 /// the REST API".
 const REQUESTS_AN_HOUR: (u64, u64) = (1_000, 60);
@@ -72,6 +74,8 @@ pub struct FakeGitHub {
     lag: Lag,
     violations: Vec<String>,
     record: Option<Vec<Exchange>>,
+    /// How many entries of a list are shown.
+    most_results: usize,
 }
 
 /// Everything that GitHub stores.
@@ -133,6 +137,7 @@ struct Call<'a> {
     login: &'a str,
     description: Option<String>,
     is_archived: bool,
+    most_results: usize,
 }
 
 impl FakeGitHub {
@@ -149,6 +154,7 @@ impl FakeGitHub {
             lag: Lag::default(),
             violations: Vec::new(),
             record: None,
+            most_results: paging::MOST_RESULTS,
         }
     }
 
@@ -216,6 +222,7 @@ impl FakeGitHub {
             login: "github-actions[bot]",
             is_archived: self.state.is_archived && !is_upstream,
             description: self.state.description.clone().filter(|_| !is_upstream),
+            most_results: self.most_results,
         };
         let (template, permission) = (route.template, route.permission);
         let response =

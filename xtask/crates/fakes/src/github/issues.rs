@@ -24,6 +24,8 @@ pub struct Issue {
     pub is_pull_request: bool,
     /// Whether its author has no access to the repository, as anyone on GitHub may open an issue.
     pub is_by_stranger: bool,
+    /// Whether it is in another repository now.
+    pub is_transferred: bool,
 }
 
 #[derive(Clone)]
@@ -73,6 +75,12 @@ impl FakeGitHub {
         self.state.issues.push(issue);
     }
 
+    /// Transfers an issue to a repository of the same owner.
+    pub fn transfer_issue(&mut self, number: u64) {
+        let found = self.state.issues.iter_mut().find(|issue| issue.number == number);
+        found.expect("there is such an issue").is_transferred = true;
+    }
+
     /// Opens an issue as somebody without access to the repository, who cannot set labels.
     pub fn open_issue_by_stranger(&mut self, title: &str, body: &str) {
         let mut issue = self.state.blank_issue(title.to_owned());
@@ -103,6 +111,7 @@ impl State {
             comments: Vec::new(),
             is_pull_request: false,
             is_by_stranger: false,
+            is_transferred: false,
         }
     }
 
@@ -128,6 +137,7 @@ impl State {
         let has = |issue: &Issue, label: &str| issue.labels.iter().any(|name| name.eq_ignore_ascii_case(label));
         let is_wanted = |issue: &&Issue| {
             (issue.is_pull_request || !self.are_issues_off)
+                && !issue.is_transferred
                 && (state == "all" || (state == "open") == issue.is_open)
                 && labels.iter().all(|label| has(issue, label))
         };

@@ -6,7 +6,7 @@ use http::Method;
 use crate::github::Collection::{self, Assets, Comments, Issues, Labels, Releases, Runs};
 use crate::github::access::DELETE_PACKAGES;
 use crate::github::response::{Outcome, Response};
-use crate::github::{Call, REPOSITORY_IDS, State, UPSTREAM, shapes};
+use crate::github::{Call, OTHER_REPOSITORY_ID, REPOSITORY_IDS, State, UPSTREAM, shapes};
 
 type Handler<'a> = Box<dyn FnOnce(&mut State, &Call<'_>) -> Outcome + 'a>;
 
@@ -31,6 +31,11 @@ pub fn find<'a>(method: &Method, segments: &[&'a str], ours: &str) -> Option<(bo
     };
     match *segments {
         ["repos", owner, name, ref below @ ..] => Some((named(owner, name)?, route(method, below)?)),
+        // The comments of an issue that was transferred. Nothing is to be written there.
+        ["repositories", id, "issues", _, "comments"] if method == "GET" && id == OTHER_REPOSITORY_ID.to_string() => {
+            let handler: Handler = Box::new(|_, _| Ok(Response::ok(&serde_json::json!([]))));
+            Some((false, Route { template: None, permission: "issues=read", collection: None, handler }))
+        }
         ["repositories", id, ref below @ ..] => {
             let known = REPOSITORY_IDS.into_iter().find(|known| known.0.to_string() == *id)?;
             Some((known.1, route(method, below)?))

@@ -6,7 +6,7 @@ use http::{StatusCode, Uri};
 use crate::github::access::Token;
 use crate::github::response::Response;
 use crate::github::site::Site;
-use crate::github::{FakeGitHub, REPOSITORY_IDS};
+use crate::github::{FakeGitHub, OTHER_REPOSITORY_ID, REPOSITORY_IDS};
 
 impl FakeGitHub {
     /// Registers a classic personal access token with scopes of the form `repo`.
@@ -30,15 +30,30 @@ impl FakeGitHub {
         self.former_name = Some(std::mem::replace(&mut self.repository, name.to_owned()));
     }
 
-    /// What GitHub answers to a request for the former name, whatever the method: 301, with the address of the
-    /// repository by its id. Source: "Best practices for using the REST API", "Follow redirects".
+    /// What GitHub answers to a request for the former name, or for an issue that was transferred, whatever the
+    /// method: 301, with the address of the repository by its id. Sources: "Best practices for using the REST API",
+    /// "Follow redirects"; "Get an issue".
     pub(super) fn moved(&self, host: &str, uri: &Uri) -> Option<Response> {
-        let former = format!("/repos/{}", self.former_name.as_ref()?);
-        let rest = uri.path().strip_prefix(&former).filter(|rest| rest.is_empty() || rest.starts_with('/'))?;
+        let below = |name: &str| {
+            let rest = uri.path().strip_prefix("/repos/")?.strip_prefix(name)?;
+            (rest.is_empty() || rest.starts_with('/')).then_some(rest)
+        };
+        let is_transferred = |rest: &&str| {
+            let number = rest.strip_prefix("/issues/").and_then(|rest| rest.split('/').next());
+            let found = self.state.issues.iter().find(|issue| Some(issue.number.to_string().as_str()) == number);
+            found.is_some_and(|issue| issue.is_transferred)
+        };
+        let renamed = self.former_name.as_deref().and_then(below).map(|rest| (REPOSITORY_IDS[1].0, rest));
+        let transferred = below(&self.repository).filter(is_transferred).map(|rest| (OTHER_REPOSITORY_ID, rest));
+        let (id, rest) = renamed.or(transferred)?;
         let query = uri.query().map_or(String::new(), |query| format!("?{query}"));
-        let (ours, _) = REPOSITORY_IDS[1];
-        let url = format!("{}/repositories/{ours}{rest}{query}", Site::of(host).api);
+        let url = format!("{}/repositories/{id}{rest}{query}", Site::of(host).api);
         Some(Response::message(StatusCode::MOVED_PERMANENTLY, "Moved Permanently").with("location", url))
+    }
+
+    /// Makes a token expire.
+    pub fn expire(&mut self, token: &str) {
+        self.tokens.remove(token);
     }
 
     /// Makes the repository one without the workflow.

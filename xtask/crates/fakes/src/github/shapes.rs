@@ -44,6 +44,9 @@ impl Call<'_> {
 
     /// One page of a list. `path` is its path below the repository.
     pub fn list_response(&self, items: Vec<Value>, path: &str) -> Response {
+        if let Some(refused) = self.beyond_the_results() {
+            return refused;
+        }
         let (page, link) = self.page(items, path);
         let response = Response::ok(&Value::Array(page));
         if link.is_empty() { response } else { response.with("link", link) }

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::github::tests::{OURS, ask, fake, get, read, request};
+use crate::github::tests::{OURS, TOKEN, ask, fake, get, header, read, request};
 use crate::message::Service;
 
 #[test]
@@ -70,4 +70,20 @@ fn a_repository_without_issues_answers_410() {
     fake.switch_issues(true);
     assert_eq!(get(&mut fake, "issues").1.as_array().map(Vec::len), Some(2));
     assert_eq!(fake.violations(), ["a list of issues where there are none"]);
+}
+
+#[test]
+fn an_issue_that_was_transferred_leads_to_another_repository_and_is_not_listed() {
+    let mut fake = fake();
+    ask(&mut fake, "POST", "issues", &json!({"title": "t"}));
+    fake.transfer_issue(1);
+    assert_eq!(get(&mut fake, "issues?state=all").1, json!([]));
+    let moved = fake.handle(&request("PATCH", "/repos/o/n/issues/1", Some(TOKEN), b"{}".to_vec()));
+    assert_eq!((moved.status().as_u16(), header(&moved, "location").ends_with("/issues/1")), (301, true));
+    let moved = fake.handle(&request("POST", "/repos/o/n/issues/1/comments", Some(TOKEN), b"{}".to_vec()));
+    let there = header(&moved, "location").replace("http://127.0.0.1:9", "");
+    assert_eq!(fake.handle(&request("GET", &there, Some(TOKEN), Vec::new())).status(), 200);
+    assert_eq!(fake.violations(), [""; 0]);
+    assert_eq!(fake.handle(&request("POST", &there, Some(TOKEN), b"{}".to_vec())).status(), 404);
+    assert_eq!(fake.violations().len(), 1, "a write to another repository");
 }

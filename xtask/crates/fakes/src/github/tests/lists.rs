@@ -53,3 +53,14 @@ fn a_dispatch_may_be_answered_without_the_run() {
     let response = fake.handle(&dispatch);
     assert_eq!((read(&response), fake.pending_runs().len()), ((204, Value::Null), 1));
 }
+
+#[test]
+fn pages_beyond_the_results_that_are_shown_are_refused() {
+    let mut fake = fake();
+    (0..3).for_each(|number| fake.publish_earlier(&format!("v{number}"), "t", &[]));
+    fake.limit_results(2);
+    let shown = get(&mut fake, "releases?per_page=2").1;
+    assert_eq!(shown.as_array().map(Vec::len), Some(2));
+    let (status, refused) = get(&mut fake, "releases?per_page=2&page=2");
+    assert_eq!((status, &refused["message"]), (422, &"Only the first 2 results are available.".into()));
+}
