@@ -2,11 +2,12 @@
 //! as they were recorded. Signatures are left to APT and DNF, which have the key from before.
 
 use std::collections::BTreeMap;
+use std::fmt::Display;
 use std::io::{self, Read};
 
 use anyhow::{Context, Error, Result, anyhow, bail, ensure};
-use camino::Utf8PathBuf;
-use flate2::read::GzDecoder;
+use camino::{Utf8Path, Utf8PathBuf};
+use flate2::read::MultiGzDecoder;
 use oci::digest::{Sha256, sha256};
 use packages::index::{Channel, SHA256SUMS};
 use packages::version::{ARCHITECTURE, Format};
@@ -15,6 +16,9 @@ use crate::dist::{FileRecord, Metadata, names};
 use crate::http::{Http, Url};
 use crate::published::{self, is_unreachable, package_sums, page, text_page};
 use crate::verify::findings::Findings;
+use crate::verify::repositories::indexes::{Packages, apt_packages, digest_in_release, dnf_packages, repomd};
+
+mod indexes;
 
 /// Ours have some kilobytes for each version.
 const LARGEST_INDEX_BYTES: u64 = 16 << 20;
@@ -26,9 +30,9 @@ pub struct Repositories {
     url: Url,
     /// Of each package, by its path.
     sums: BTreeMap<Utf8PathBuf, Sha256>,
-    /// APT's and DNF's index of each channel that there is.
-    apt: BTreeMap<Channel, String>,
-    dnf: BTreeMap<Channel, String>,
+    /// What APT's and DNF's index of each channel have, if there is one.
+    apt: BTreeMap<Channel, Packages>,
+    dnf: BTreeMap<Channel, Packages>,
 }
 
 impl Repositories {
@@ -44,6 +48,10 @@ impl Repositories {
             found.apt.extend(apt_index(url, channel)?.map(|index| (channel, index)));
             found.dnf.extend(dnf_index(url, channel)?.map(|index| (channel, index)));
         }
+        let indexes = found.apt.values().chain(found.dnf.values());
+        if let Some(path) = indexes.flat_map(Packages::keys).find(|path| !found.sums.contains_key(*path)) {
+            bail!("an index has {path}, and {url}/{SHA256SUMS} does not");
+        }
         Ok(Some(found))
     }
 
@@ -54,11 +62,8 @@ impl Repositories {
         let mut missing = Vec::new();
         for package in &record.packages {
             let is_deb = package.name == version.file_name(Format::Deb);
-            let (format, index, end) = if is_deb {
-                (Format::Deb, self.apt.get(&channel), "\n\n")
-            } else {
-                (Format::Rpm, self.dnf.get(&channel), "</package>")
-            };
+            let (format, index) =
+                if is_deb { (Format::Deb, self.apt.get(&channel)) } else { (Format::Rpm, self.dnf.get(&channel)) };
             let name = version.name_in_repository(format);
             let Some((path, sha256)) = self.sums.iter().find(|(path, _)| path.as_str().ends_with(&format!("/{name}")))
             else {
@@ -66,12 +71,9 @@ impl Repositories {
                 continue;
             };
             ensure!(*sha256 == package.sha256, "{SHA256SUMS} has another digest of {path}");
-            let entry = index.and_then(|index| index.split(end).find(|entry| entry.contains(&name)));
-            let entry = entry.with_context(|| format!("the index of {channel} does not have {name}"))?;
-            ensure!(
-                entry.contains(&package.sha256.to_string()),
-                "the index of {channel} has another digest of {name} than its record"
-            );
+            let listed = index.and_then(|index| index.get(path));
+            let listed = listed.with_context(|| format!("the index of {channel} does not have {name}"))?;
+            ensure!(*listed == package.sha256, "the index of {channel} has another digest of {name} than its record");
             if has_downloads {
                 self.download(path.as_str(), package)?;
             }
@@ -118,47 +120,48 @@ fn text(url: &Url, path: &str) -> Result<Option<String>> {
 }
 
 /// A file whose digest something else names.
-fn bytes_of(url: &Url, path: &str, digest: &str) -> Result<Vec<u8>> {
+fn bytes_of(url: &Url, path: &str, digest: &Sha256) -> Result<Vec<u8>> {
     let bytes = page(url, path, LARGEST_INDEX_BYTES)?.with_context(|| format!("{url}/{path} is not there"))?;
-    ensure!(sha256(&bytes).to_string() == digest, "{url}/{path} is not what leads to it says");
+    ensure!(sha256(&bytes) == *digest, "{url}/{path} is not what leads to it says");
     Ok(bytes)
 }
 
+/// The context of an index that cannot be read.
+fn unreadable(url: &Url, path: impl Display) -> String {
+    format!("{url}/{path} is not an index of ours")
+}
+
 /// APT's list of packages, through what is signed or, if nothing is, through `Release`.
-fn apt_index(url: &Url, channel: Channel) -> Result<Option<String>> {
+fn apt_index(url: &Url, channel: Channel) -> Result<Option<Packages>> {
     let folder = format!("apt/dists/{channel}");
     let signed = text(url, &format!("{folder}/InRelease"))?;
     let release = signed.map_or_else(|| text(url, &format!("{folder}/Release")), |text| Ok(Some(text)))?;
     let Some(release) = release else { return Ok(None) };
     let component = format!("main/binary-{ARCHITECTURE}");
-    let name = format!("{component}/Packages");
-    let line = release.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
-    let digest =
-        line.filter(|line| line.last() == Some(&name.as_str())).find(|line| line.len() == 3).map(|line| line[0]);
-    let digest = digest.with_context(|| format!("{url}/{folder} has no digest of {name}"))?;
-    digest.parse::<Sha256>().map_err(Error::msg).with_context(|| format!("{url}/{folder} has {digest:?}"))?;
-    let list = bytes_of(url, &format!("{folder}/{component}/by-hash/SHA256/{digest}"), digest)?;
-    String::from_utf8(list).map(Some).with_context(|| format!("{url}/{folder}/{name} is not text"))
+    let digest = digest_in_release(&release, &format!("{component}/Packages"));
+    let digest = digest.with_context(|| unreadable(url, format!("{folder}/Release")))?;
+    let path = format!("{folder}/{component}/by-hash/SHA256/{digest}");
+    let list =
+        String::from_utf8(bytes_of(url, &path, &digest)?).with_context(|| format!("{url}/{path} is not text"))?;
+    apt_packages(Utf8Path::new("apt"), &list).map(Some).with_context(|| unreadable(url, path))
 }
 
 /// DNF's list of packages.
-fn dnf_index(url: &Url, channel: Channel) -> Result<Option<String>> {
+fn dnf_index(url: &Url, channel: Channel) -> Result<Option<Packages>> {
     let folder = format!("rpm/{channel}");
-    let Some(repomd) = text(url, &format!("{folder}/repodata/repomd.xml"))? else { return Ok(None) };
-    let between = |from: &str, to: &str| {
-        let primary = repomd.split("<data type=\"primary\">").nth(1)?;
-        Some(primary.split_once(from)?.1.split_once(to)?.0.to_owned())
-    };
-    let digest = between("<checksum type=\"sha256\">", "<").with_context(|| format!("{url}/{folder} has no index"))?;
-    let path = between("<location href=\"repodata/", "\"").with_context(|| format!("{url}/{folder} has no index"))?;
-    let packed = bytes_of(url, &format!("{folder}/repodata/{path}"), &digest)?;
+    let path = format!("{folder}/repodata/repomd.xml");
+    let Some(leads) = text(url, &path)? else { return Ok(None) };
+    let primary = repomd(&leads).with_context(|| unreadable(url, path))?;
+    let path = format!("{folder}/{}", primary.path());
+    let packed = bytes_of(url, &path, &primary.packed)?;
     let mut list = String::new();
-    let mut unpacked = GzDecoder::new(&*packed).take(LARGEST_INDEX_BYTES + 1);
+    let mut unpacked = MultiGzDecoder::new(&*packed).take(LARGEST_INDEX_BYTES + 1);
     // An error of reading would count as one of the network, and decide nothing.
     let read = unpacked.read_to_string(&mut list);
-    read.map_err(|error| anyhow!("{url}/{folder}/repodata/{path} is not gzip of text: {error}"))?;
-    ensure!(list.len() as u64 <= LARGEST_INDEX_BYTES, "{url}/{folder}/repodata/{path} is too large");
-    Ok(Some(list))
+    read.map_err(|error| anyhow!("{url}/{path} is not gzip of text: {error}"))?;
+    ensure!(list.len() as u64 <= LARGEST_INDEX_BYTES, "{url}/{path} is too large");
+    ensure!(sha256(list.as_bytes()) == primary.open, "what is in {url}/{path} is not what leads to it says");
+    dnf_packages(Utf8Path::new(&folder), &list).map(Some).with_context(|| unreadable(url, path))
 }
 
 #[cfg(test)]
@@ -171,6 +174,7 @@ mod tests {
     use flate2::Compression;
     use flate2::write::GzEncoder;
 
+    use super::indexes::tests::{dnf_list, repomd_of};
     use super::*;
     use crate::dist::{Verdict, samples};
 
@@ -191,19 +195,20 @@ mod tests {
         Metadata { packages, ..samples::proved_record() }
     }
 
+    fn gzip(content: &[u8]) -> Vec<u8> {
+        let mut packed = GzEncoder::new(Vec::new(), Compression::best());
+        packed.write_all(content).expect("is packed");
+        packed.finish().expect("is packed")
+    }
+
     /// Repositories whose indexes name these digests.
     fn site(sums: [&str; 2], apt: &str, dnf: &str) -> Files {
         let list = format!("Package: buildkit\nFilename: {}\nSHA256: {apt}\n\n", DEB_PATH.replace("apt/", ""));
-        let entry = format!("<package><checksum>{dnf}</checksum><location href=\"{RPM_PATH}\"/></package>");
-        let mut packed = GzEncoder::new(Vec::new(), Compression::fast());
-        packed.write_all(entry.as_bytes()).expect("is packed");
-        let packed = packed.finish().expect("is packed");
+        let of_dnf = dnf_list(&[(RPM_PATH.trim_start_matches("rpm/stable/"), &dnf.parse().expect("a digest"))]);
+        let packed = gzip(of_dnf.as_bytes());
         let (of_list, of_packed) = (sha256(list.as_bytes()), sha256(&packed));
         let release = format!("SHA256:\n {of_list}  1 main/binary-riscv64/Packages\n");
-        let repomd = format!(
-            "<data type=\"primary\"><checksum type=\"sha256\">{of_packed}</checksum>\
-             <location href=\"repodata/{of_packed}-primary.xml.gz\"/></data>"
-        );
+        let repomd = repomd_of(&of_packed, &sha256(of_dnf.as_bytes()));
         let texts = [
             ("SHA256SUMS".to_owned(), format!("{}  {DEB_PATH}\n{}  {RPM_PATH}\n", sums[0], sums[1]).into_bytes()),
             ("apt/dists/stable/Release".to_owned(), release.into_bytes()),
@@ -265,7 +270,7 @@ mod tests {
             (without("Release"), "the index of stable does not have"),
             (with("SHA256SUMS", b"<html>"), "is not a list of packages"),
             (with("Release", b"SHA256:\n"), "has no digest of main/binary-riscv64/Packages"),
-            (with("SHA256SUMS", format!("{deb}  {DEB_PATH}\n").as_bytes()), "does not have buildkit-0.32.2-1"),
+            (without("repomd"), "the index of stable does not have buildkit-0.32.2-1.riscv64.rpm"),
         ] {
             let found = verify(files);
             let is_it = |(verdict, evidence): &(Verdict, String)| *verdict == Verdict::Fail && evidence.contains(why);
@@ -274,7 +279,8 @@ mod tests {
         // Only a download shows what the package itself is.
         let found = verify(with(".deb", b"another package"));
         assert_eq!([found[0].0, found[1].0], [Verdict::Pass, Verdict::Fail], "{found:?}");
-        for files in [Files::new(), with("SHA256SUMS", b"")] {
+        let nothing = |files: Files| files.into_iter().filter(|(name, _)| name == "SHA256SUMS").collect::<Files>();
+        for files in [Files::new(), nothing(with("SHA256SUMS", b""))] {
             let found = verify(files);
             assert!(found.iter().all(|(verdict, _)| *verdict == Verdict::NotRun), "{found:?}");
         }
@@ -282,27 +288,30 @@ mod tests {
 
     #[test]
     fn any_index_is_refused_or_read_within_bounds() {
-        let mut packed = GzEncoder::new(Vec::new(), Compression::best());
-        packed.write_all(&vec![b' '; usize::try_from(LARGEST_INDEX_BYTES).expect("fits") + 2]).expect("is packed");
-        let packed = packed.finish().expect("is packed");
-        let digest = sha256(&packed).to_string();
-        let mut files = right();
-        let repomd = format!(
-            "<data type=\"primary\"><checksum type=\"sha256\">{digest}</checksum><location href=\"repodata/bomb\"/>"
-        );
-        files.insert("rpm/stable/repodata/repomd.xml".to_owned(), repomd.into_bytes());
-        files.insert("rpm/stable/repodata/bomb".to_owned(), packed);
-        let found = verify(files);
-        assert!(found[0].0 == Verdict::Fail && found[0].1.contains("is too large"), "{found:?}");
+        let with = |packed: &[u8], open: &Sha256| {
+            let (mut files, digest) = (right(), sha256(packed));
+            files.insert("rpm/stable/repodata/repomd.xml".to_owned(), repomd_of(&digest, open).into_bytes());
+            files.insert(format!("rpm/stable/repodata/{digest}-primary.xml.gz"), packed.to_vec());
+            let [found, _] = verify(files);
+            assert_eq!(found.0, Verdict::Fail, "{}", found.1);
+            found.1
+        };
+        let bomb = gzip(&vec![b' '; usize::try_from(LARGEST_INDEX_BYTES).expect("fits") + 2]);
+        assert!(with(&bomb, &sha256(b"")).contains("is too large"));
+        assert!(with(b"damaged", &sha256(b"")).contains("is not gzip of text"));
+        // A client reads both members of such a file.
+        let [one, two] = [&b"one"[..], b"two"].map(gzip);
+        assert!(with(&[one, two].concat(), &sha256(b"one")).contains("is not what leads to it says"));
+        assert!(with(&gzip(b"one"), &sha256(b"one")).contains("is not an index of ours"));
+    }
 
-        let repomd = format!(
-            "<data type=\"primary\"><checksum type=\"sha256\">{}</checksum><location href=\"repodata/bomb\"/>",
-            sha256(b"damaged")
-        );
-        let mut files = right();
-        files.insert("rpm/stable/repodata/repomd.xml".to_owned(), repomd.into_bytes());
-        files.insert("rpm/stable/repodata/bomb".to_owned(), b"damaged".to_vec());
-        let found = verify(files);
-        assert!(found[0].0 == Verdict::Fail && found[0].1.contains("is not gzip of text"), "{found:?}");
+    #[test]
+    fn an_index_has_no_package_that_the_list_of_all_has_not() {
+        let [deb, rpm] = [DEB, RPM].map(|content| sha256(content).to_string());
+        let mut files = site([&deb, &rpm], &deb, &rpm);
+        files.insert("SHA256SUMS".to_owned(), format!("{rpm}  {RPM_PATH}\n").into_bytes());
+        let [found, _] = verify(files);
+        assert_eq!(found.0, Verdict::Fail);
+        assert!(found.1.contains(&format!("an index has {DEB_PATH}, and ")), "{}", found.1);
     }
 }
