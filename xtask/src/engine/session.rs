@@ -31,8 +31,9 @@ const IMAGES: &str = "localhost/xtask-";
 const FOLDER: &str = "docker-for-riscv64/runs";
 /// A daemon that does not end on its own is killed after ten seconds.
 const REMOVE_LIMIT: Duration = Duration::from_secs(60);
-/// How often it is looked for what appears after a signal, and how long apart.
-const LOOKS: u32 = 10;
+/// How often it is looked for what appears after a signal, and how long apart. A busy engine has been seen to need more
+/// than ten seconds; an idle one needs one look.
+const LOOKS: u32 = 30;
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
 /// The part of an engine that this run uses. Everything in it is removed on drop.

@@ -70,10 +70,13 @@ done
 status daemon "$(awk 'NR == 2 { print $2 }' /workers)"
 
 build() {
-  client build --progress plain --frontend dockerfile.v0 --local context=/mnt --local dockerfile=/mnt \
-    --opt "platform=$2" --output "type=oci,dest=/mnt/$1.tar,compression=uncompressed" >/build.log 2>&1
-  exit_status=$?
-  cat /build.log
+  # Shown as it comes, so that the console of a machine that ran out of time says where it was.
+  {
+    client build --progress plain --frontend dockerfile.v0 --local context=/mnt --local dockerfile=/mnt \
+      --opt "platform=$2" --output "type=oci,dest=/mnt/$1.tar,compression=uncompressed" 2>&1
+    echo "$?" >/exit_status
+  } | tee /build.log
+  read -r exit_status </exit_status
   [ "$exit_status" = 0 ] || fail "$1" "$(tail -n 1 /build.log)"
   status "$1" "$2"
 }
