@@ -7,6 +7,7 @@ use std::fs;
 use anyhow::{Context, Result};
 use camino::{Utf8Path, Utf8PathBuf};
 use fakes::registry::TOKEN_PREFIX;
+use memchr::memmem;
 
 use crate::http::Authorization;
 use crate::os::clock::Timestamp;
@@ -74,8 +75,7 @@ impl Secrets {
 
     /// Whether any secret occurs in these bytes.
     pub fn occur_in(&self, bytes: &[u8]) -> bool {
-        let has = |form: &String| bytes.windows(form.len()).any(|window| window == form.as_bytes());
-        self.forms().iter().any(has)
+        self.forms().iter().any(|form| memmem::find(bytes, form.as_bytes()).is_some())
     }
 }
 
