@@ -53,7 +53,7 @@ impl Baseline {
             }
             states.push(pipeline.state());
             if !is_verbose {
-                checkpoints.push(pipeline.checkpoint(folder.join(format!("after-step-{}", index + 1)))?);
+                checkpoints.push(pipeline.checkpoint());
             }
         }
         let pages = config.fixtures.builds().iter().filter_map(|build| pipeline.page(build)).collect();

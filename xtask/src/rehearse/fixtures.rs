@@ -3,9 +3,8 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Display;
-use std::fs;
 
-use anyhow::{Context, Error, Result, ensure};
+use anyhow::{Error, Result, ensure};
 use camino::{Utf8Path, Utf8PathBuf};
 use oci::digest::file_digest;
 use serde_json::Value;
@@ -159,23 +158,10 @@ pub fn packager(root: &Utf8Path) -> Result<Utf8PathBuf> {
     Ok(program)
 }
 
-/// Copies a directory recursively.
-pub fn copy_tree(from: &Utf8Path, to: &Utf8Path) -> Result<()> {
-    fs::create_dir_all(to).with_context(|| format!("cannot create {to}"))?;
-    for entry in from.read_dir_utf8().with_context(|| format!("cannot list {from}"))? {
-        let entry = entry.with_context(|| format!("cannot list {from}"))?;
-        let place = to.join(entry.file_name());
-        if entry.path().is_dir() {
-            copy_tree(entry.path(), &place)?;
-        } else {
-            fs::copy(entry.path(), &place).with_context(|| format!("cannot copy {}", entry.path()))?;
-        }
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
     use serde_json::json;
 

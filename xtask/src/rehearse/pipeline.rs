@@ -17,7 +17,7 @@ use crate::os::process::KillHandle;
 use crate::rehearse::checkout::{self, Secrets};
 use crate::rehearse::fault_injector::{Fake, FaultInjector, Monitor, Monitored};
 use crate::rehearse::faults::{Schedule, Side};
-use crate::rehearse::fixtures::{Fixtures, copy_tree};
+use crate::rehearse::fixtures::Fixtures;
 use crate::rehearse::history;
 use crate::rehearse::real_names::certificates::Certificates;
 use crate::rehearse::scenario::{BACKLOG, MASTER, Scenario, ScenarioStep};
@@ -66,8 +66,6 @@ pub struct Checkpoint {
     addresses: Option<[String; 2]>,
     /// The number of requests so far, to GitHub and to the registry.
     pub requests: [u64; 2],
-    /// A copy of the checkout; `None` at the beginning.
-    checkout: Option<Utf8PathBuf>,
 }
 
 impl Checkpoint {
@@ -98,7 +96,7 @@ impl Checkpoint {
             let owner = config.repository.split('/').next().unwrap_or_default();
             history::fill(&mut github, &mut registry, &format!("{owner}/buildkit-riscv64"));
         }
-        Self { github, registry, addresses: None, requests: [0, 0], checkout: None }
+        Self { github, registry, addresses: None, requests: [0, 0] }
     }
 }
 
@@ -153,9 +151,6 @@ impl<'a> Pipeline<'a> {
         is_verbose: bool,
     ) -> Result<Self> {
         let (checkout, spool) = (folder.join("checkout"), folder.join("spool"));
-        if let Some(earlier) = &at.checkout {
-            copy_tree(earlier, &checkout)?;
-        }
         checkout::make(&checkout)?;
         fs::create_dir_all(&spool).with_context(|| format!("cannot create {spool}"))?;
         let kill_handle = KillHandle::default();
@@ -239,13 +234,13 @@ impl<'a> Pipeline<'a> {
         self.github.with(|github| github.advance(PAUSE));
     }
 
-    /// Takes a checkpoint. The checkout is copied to `copy`.
-    pub fn checkpoint(&self, copy: Utf8PathBuf) -> Result<Checkpoint> {
-        copy_tree(&self.checkout, &copy)?;
+    /// Takes a checkpoint. It has nothing of the checkout: the next job has a new machine, and the answers that
+    /// `check-upstream` keeps for it are of a fake at another address.
+    pub fn checkpoint(&self) -> Checkpoint {
         let (github, registry) =
             (self.github.with(|github| github.clone()), self.registry.with(|registry| registry.clone()));
         let addresses = Some([self.registry_host(), self.pages_url()]);
-        Ok(Checkpoint { github, registry, addresses, requests: self.requests(), checkout: Some(copy) })
+        Checkpoint { github, registry, addresses, requests: self.requests() }
     }
 
     /// Removes the pipeline's files.
