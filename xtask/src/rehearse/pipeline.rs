@@ -225,7 +225,7 @@ impl<'a> Pipeline<'a> {
             ScenarioStep::VerifyTampered => self.verify_tampered(),
             ScenarioStep::PutRight => self.put_right(),
             ScenarioStep::VerifyAll => self.verify_all(),
-            ScenarioStep::NothingToDo => self.check_nothing_to_do(),
+            ScenarioStep::NothingToDo(plan) => self.check_plan(plan),
         }
     }
 

@@ -38,8 +38,18 @@ pub enum ScenarioStep {
     PutRight,
     /// The daily `verify --all`, which finds nothing.
     VerifyAll,
-    /// Every plan is made again, and is empty.
-    NothingToDo,
+    /// This plan is made again, and is empty. Each is a step of its own, so that a fault in one does not run the others.
+    NothingToDo(Plan),
+}
+
+/// A plan that is empty at the end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Plan {
+    CheckUpstream,
+    /// With [`BACKLOG`].
+    CheckBacklog,
+    /// To release the build at this index of [`Scenario::built`].
+    Release(usize),
 }
 
 /// An upstream release.
@@ -113,7 +123,15 @@ const NEW: &[ScenarioStep] = &[
     ScenarioStep::VerifyTampered,
     ScenarioStep::PutRight,
     ScenarioStep::VerifyAll,
-    ScenarioStep::NothingToDo,
+    ScenarioStep::NothingToDo(Plan::CheckUpstream),
+    ScenarioStep::NothingToDo(Plan::CheckBacklog),
+    ScenarioStep::NothingToDo(Plan::Release(0)),
+    ScenarioStep::NothingToDo(Plan::Release(1)),
+    ScenarioStep::NothingToDo(Plan::Release(2)),
+    ScenarioStep::NothingToDo(Plan::Release(3)),
+    ScenarioStep::NothingToDo(Plan::Release(4)),
+    ScenarioStep::NothingToDo(Plan::Release(5)),
+    ScenarioStep::NothingToDo(Plan::Release(6)),
 ];
 
 /// What was released before is left alone, what follows is published beside it, and `latest` moves once somebody says so.
@@ -137,7 +155,11 @@ const ADOPTION: &[ScenarioStep] = &[
     ScenarioStep::CheckUpstream,
     ScenarioStep::PublishPackages,
     ScenarioStep::VerifyAll,
-    ScenarioStep::NothingToDo,
+    ScenarioStep::NothingToDo(Plan::CheckUpstream),
+    ScenarioStep::NothingToDo(Plan::CheckBacklog),
+    ScenarioStep::NothingToDo(Plan::Release(1)),
+    ScenarioStep::NothingToDo(Plan::Release(2)),
+    ScenarioStep::NothingToDo(Plan::Release(3)),
 ];
 
 /// The event that the adopted workflow sends for a release.
@@ -171,7 +193,7 @@ impl ScenarioStep {
             Self::VerifyTampered => "the daily verify finds all five, and files an issue".to_owned(),
             Self::PutRight => "somebody puts all five right".to_owned(),
             Self::VerifyAll => "the daily verify: all is as it was published".to_owned(),
-            Self::NothingToDo => "every plan is made again, and is empty".to_owned(),
+            Self::NothingToDo(_) => "a plan is made again, and is empty".to_owned(),
         }
     }
 }
@@ -222,5 +244,20 @@ mod tests {
         assert_eq!(refs, ["v0.32.2", "v0.33.0", "v0.32.3", "master", "master", "v0.30.0", "v0.31.0"]);
         let refs: Vec<&str> = Scenario::Adoption.built().into_iter().map(|(tag, _)| tag).collect();
         assert_eq!(refs, ["v0.32.2", "v0.33.0", "master", "master"]);
+    }
+
+    #[test]
+    fn at_the_end_every_plan_is_empty() {
+        for scenario in [Scenario::New, Scenario::Adoption] {
+            let built = scenario.built();
+            let released =
+                (0..built.len()).filter(|index| !scenario.is_released_again(built[*index].0)).map(Plan::Release);
+            let expected: Vec<Plan> = [Plan::CheckUpstream, Plan::CheckBacklog].into_iter().chain(released).collect();
+            let plan =
+                |step: &ScenarioStep| if let ScenarioStep::NothingToDo(plan) = step { Some(*plan) } else { None };
+            let (first, last) = scenario.steps().split_at(scenario.steps().len() - expected.len());
+            assert_eq!(last.iter().filter_map(plan).collect::<Vec<_>>(), expected, "{scenario:?}");
+            assert_eq!(first.iter().filter_map(plan).next(), None, "{scenario:?}");
+        }
     }
 }

@@ -11,32 +11,33 @@ use serde_json::Value;
 use crate::os::process::{Event, Output, run};
 use crate::os::terminal::print_line;
 use crate::rehearse::checkout::{self, Services};
-use crate::rehearse::fixtures::Build;
 use crate::rehearse::pipeline::Pipeline;
-use crate::rehearse::scenario::BACKLOG;
+use crate::rehearse::scenario::{BACKLOG, Plan};
 
 /// How often a task is run before the pipeline gives up.
 const MAX_ATTEMPTS: u32 = 4;
 const LIMIT: Duration = Duration::from_secs(120);
 
 impl Pipeline<'_> {
-    /// Makes every plan again: each must be empty.
-    pub(super) fn check_nothing_to_do(&mut self) -> Result<()> {
-        let registry = self.registry_option();
-        self.check_plan_is_empty(&["check-upstream", "--json"], &self.config.secrets.tracking)?;
-        let backlog = [&["check-upstream", "--json"], &BACKLOG[..]].concat();
-        self.check_plan_is_empty(&backlog, &self.config.secrets.tracking)?;
-        let scenario = self.config.scenario;
-        let is_refused = |build: &&Build| scenario.is_released_again(&build.source.r#ref.to_string());
-        for build in self.config.fixtures.builds().iter().filter(|build| !is_refused(build)) {
-            let mut arguments = vec!["release", "--json", "--dist", build.folder.as_str()];
-            arguments.extend(registry.iter().map(String::as_str));
-            self.check_plan_is_empty(&arguments, &self.config.secrets.release)?;
-        }
+    /// Makes a plan again, which must be empty.
+    pub(super) fn check_plan(&mut self, plan: Plan) -> Result<()> {
         if !self.github.with(|github| github.pending_runs()).is_empty() {
             self.problems.push("at the end a run is still pending".to_owned());
         }
-        Ok(())
+        let (arguments, token) = match plan {
+            Plan::CheckUpstream => (vec!["check-upstream", "--json"], &self.config.secrets.tracking),
+            Plan::CheckBacklog => {
+                ([&["check-upstream", "--json"], &BACKLOG[..]].concat(), &self.config.secrets.tracking)
+            }
+            Plan::Release(index) => {
+                let folder = self.config.fixtures.builds()[index].folder.as_str();
+                (vec!["release", "--json", "--dist", folder], &self.config.secrets.release)
+            }
+        };
+        let registry = self.registry_option();
+        let registry = registry.iter().map(String::as_str).filter(|_| matches!(plan, Plan::Release(_)));
+        let arguments: Vec<&str> = arguments.into_iter().chain(registry).collect();
+        self.check_plan_is_empty(&arguments, token)
     }
 
     /// Runs a task without `--execute`: its plan must be empty.
