@@ -14,7 +14,7 @@ use crate::dist::{Dist, ReleaseName, image_sbom, proofs};
 use crate::github::Repository;
 use crate::os::cargo::cargo;
 use crate::os::process::this_program;
-use crate::os::terminal::note;
+use crate::os::terminal::{note, print_status};
 use crate::rehearse::fake_dist;
 use crate::rehearse::scenario::{MASTER, REPLACED, Scenario};
 use crate::upstream::Source;
@@ -151,6 +151,7 @@ fn repository_of(dist: &Dist) -> Result<Option<Repository>> {
 /// checkout without sources, as a test makes one, it has to be there.
 pub fn packager(root: &Utf8Path) -> Result<Utf8PathBuf> {
     if root.join("Cargo.toml").is_file() {
+        print_status("compile", "the program that writes the indexes of packages, if it is new");
         cargo(root).args(["build", "--quiet", "--locked", "--package", "packages"]).read()?;
     }
     let program = this_program()?.with_file_name("packager");
