@@ -8,7 +8,7 @@ use http::{Method, StatusCode};
 use oci::digest::Digest;
 use oci::documents::{Descriptor, INDEX_TYPE, MANIFEST_TYPE};
 use oci::reference::Reference;
-use oci::referrers::{Attachment, EMPTY, EMPTY_TYPE, fallback_tag, of_type, with_referrer};
+use oci::referrers::{Attachment, EMPTY, EMPTY_TYPE, fallback_tag, of_types, with_referrer};
 
 use crate::github::next_of;
 use crate::http::{Request, Url, look_until_found};
@@ -30,26 +30,26 @@ pub struct Listed {
 impl Registry {
     /// Where an attachment of an image is listed.
     pub fn where_listed(&self, subject: &Digest, attachment: &Descriptor) -> Result<Listed> {
-        let artifact_type = attachment.artifact_type.as_deref().unwrap_or_default();
+        let types = [attachment.artifact_type.as_deref().unwrap_or_default()];
         let has_it = |list: &[Descriptor]| list.iter().any(|known| known.digest == attachment.digest);
         let index = self.manifest(&Reference::from(&fallback_tag(subject)))?;
         Ok(Listed {
-            by_api: self.listed(subject, artifact_type)?.map(|list| has_it(&list)),
-            by_tag: index.and_then(|index| of_type(&index.bytes, artifact_type)).is_some_and(|list| has_it(&list)),
+            by_api: self.listed(subject, &types)?.map(|list| has_it(&list)),
+            by_tag: index.and_then(|index| of_types(&index.bytes, &types)).is_some_and(|list| has_it(&list)),
         })
     }
 
-    /// The referrers of an image that have this type.
+    /// The referrers of an image that have one of these types.
     ///
     /// Both lists are read. The API does not list what was pushed without an `OCI-Subject` in the response: such a
     /// referrer is in the index only, and a registry may answer 200 with an empty list beside it.
     /// Source: the OCI distribution specification 1.1, "Referrers Tag Schema". A registry should list what is
     /// in the index too ("Enabling the Referrers API"), so that entries are told apart by their digest.
-    pub fn referrers(&self, subject: &Digest, artifact_type: &str) -> Result<Vec<Descriptor>> {
-        let mut found = self.listed(subject, artifact_type)?.unwrap_or_default();
+    pub fn referrers(&self, subject: &Digest, artifact_types: &[&str]) -> Result<Vec<Descriptor>> {
+        let mut found = self.listed(subject, artifact_types)?.unwrap_or_default();
         let index = self.manifest(&Reference::from(&fallback_tag(subject)))?;
         // "[…] the client SHOULD assume there are no referrers to the manifest."
-        let indexed = index.and_then(|index| of_type(&index.bytes, artifact_type)).unwrap_or_default();
+        let indexed = index.and_then(|index| of_types(&index.bytes, artifact_types)).unwrap_or_default();
         for referrer in indexed {
             if !found.iter().any(|known| known.digest == referrer.digest) {
                 found.push(referrer);
@@ -63,8 +63,10 @@ impl Registry {
     /// Such a registry should answer 404. ghcr.io answers 303 with an address of GitHub's web site
     /// (artifacthub/hub#4785), Artifactory 406 (google/go-containerregistry#1962), so that any
     /// response but a list of the right type counts as none.
-    fn listed(&self, subject: &Digest, artifact_type: &str) -> Result<Option<Vec<Descriptor>>> {
-        let mut next = Some(self.repository.url(&format!("referrers/{subject}")).with("artifactType", artifact_type));
+    fn listed(&self, subject: &Digest, artifact_types: &[&str]) -> Result<Option<Vec<Descriptor>>> {
+        let all = self.repository.url(&format!("referrers/{subject}"));
+        // A registry can filter by one type, and need not.
+        let mut next = Some(if let [one] = artifact_types { all.with("artifactType", one) } else { all });
         let mut found = Vec::new();
         for _ in 0..MOST_PAGES {
             let Some(url) = next else { return Ok(Some(found)) };
@@ -78,7 +80,7 @@ impl Registry {
                 _ => return Err(self.refused(false, format!("list the referrers of {subject}"), &response)),
             }
             self.check_size(&response)?;
-            let page = of_type(&response.body, artifact_type);
+            let page = of_types(&response.body, artifact_types);
             found.extend(page.with_context(|| format!("{url} sent an invalid index"))?);
             next = next_page(&url, response.header("link"))?;
         }
@@ -113,9 +115,9 @@ impl Registry {
     /// Whether the registry's own list has a referrer whose push it acknowledged. The list may lag. Without this look, a
     /// registry that acknowledges and never lists would be sent the same attachment with each run.
     fn shows(&self, subject: &Digest, referrer: &Descriptor) -> Result<bool> {
-        let artifact_type = referrer.artifact_type.as_deref().unwrap_or_default();
+        let types = [referrer.artifact_type.as_deref().unwrap_or_default()];
         let found = look_until_found(self.repository.endpoint(), || {
-            Ok(match self.listed(subject, artifact_type)? {
+            Ok(match self.listed(subject, &types)? {
                 Some(list) => list.iter().any(|known| known.digest == referrer.digest).then_some(true),
                 None => Some(false),
             })
@@ -184,10 +186,10 @@ mod tests {
         };
         let manifests = [listed("application/spdx+json"), listed("application/x"), subject];
         let sample = json!({ "schemaVersion": 2, "mediaType": INDEX_TYPE, "manifests": manifests }).to_string();
-        assert_eq!(of_type(sample.as_bytes(), "application/x").expect("an index"), [listed("application/x")]);
+        assert_eq!(of_types(sample.as_bytes(), &["application/x"]).expect("an index"), [listed("application/x")]);
         arbtest::arbtest(|source| {
             let page = mutated_input::bytes(source, sample.as_bytes())?;
-            let found = of_type(&page, "application/x").unwrap_or_default();
+            let found = of_types(&page, &["application/x"]).unwrap_or_default();
             assert!(found.iter().all(|one| one.artifact_type.as_deref() == Some("application/x")), "{found:?}");
             assert!(found.iter().map(|one| one.digest.to_string().len()).sum::<usize>() <= page.len(), "{found:?}");
             Ok(())

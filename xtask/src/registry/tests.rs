@@ -117,14 +117,14 @@ fn publish(name: &str, registry: &Registry, login: Option<&str>) {
     assert_eq!(push(registry, &scratch), (subject.clone(), vec![Pushed::AlreadyThere; 2]));
 
     let (sbom, file) = attachment(&scratch);
-    assert_eq!(registry.referrers(&subject.digest, &sbom.artifact_type).expect("is answered"), []);
+    assert_eq!(registry.referrers(&subject.digest, &[&sbom.artifact_type]).expect("is answered"), []);
     let attached = registry.attach(&subject, &sbom, &file).expect("is attached");
     assert_eq!(attached, Registry::attached(&subject, &sbom).1);
     let index = registry.manifest(&Reference::from(&fallback_tag(&subject.digest))).expect("is answered");
     assert_eq!(registry.attach(&subject, &sbom, &file).expect("is attached again"), attached);
     assert_eq!(registry.manifest(&Reference::from(&fallback_tag(&subject.digest))).expect("is answered"), index);
-    assert_eq!(registry.referrers(&subject.digest, &sbom.artifact_type).expect("is answered"), [attached]);
-    assert_eq!(registry.referrers(&subject.digest, "application/x").expect("is answered"), []);
+    assert_eq!(registry.referrers(&subject.digest, &[&sbom.artifact_type]).expect("is answered"), [attached]);
+    assert_eq!(registry.referrers(&subject.digest, &["application/x"]).expect("is answered"), []);
 
     by_skopeo(name, registry.repository(), &subject, login);
 }

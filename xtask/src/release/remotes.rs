@@ -115,7 +115,7 @@ impl Remotes {
         };
         if found.has_manifest {
             for attachment in &image.attachments {
-                if !registry.referrers(digest, &attachment.artifact_type)?.is_empty() {
+                if !registry.referrers(digest, &[&attachment.artifact_type])?.is_empty() {
                     found.attached.push(attachment.artifact_type.clone());
                 }
             }

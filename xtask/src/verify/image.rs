@@ -74,15 +74,23 @@ pub fn check(
             findings.not_run(&OF_MANIFEST[2..], "the configuration could not be read");
         }
     }
-    findings.add_evidence("image-sbom", sbom(registry, image));
-    let bundles = attached(registry, &image.digest, SIGSTORE);
+    let referrers = match registry.referrers(&image.digest, &[SPDX, SIGSTORE]) {
+        Ok(referrers) => referrers,
+        Err(error) => {
+            findings.add_evidence(ATTACHED[0], Err(error));
+            findings.not_run(&ATTACHED[1..], "what is attached could not be listed");
+            return Attested { manifest: bytes, bundle: None };
+        }
+    };
+    findings.add_evidence(ATTACHED[0], sbom(registry, image, &referrers));
+    let bundles = attached(registry, &referrers, SIGSTORE);
     let is_promised = release.body.as_ref().is_some_and(|body| body.contains(PROMISE));
     let bundle = match bundles {
         Ok(bundles) if bundles.is_empty() && !is_promised => {
             findings.not_run(&ATTACHED[1..], "published without one, which its page does not hide");
             None
         }
-        bundles => findings.add("image-provenance", bundles.and_then(|bundles| bundle(registry, &bundles))),
+        bundles => findings.add(ATTACHED[1], bundles.and_then(|bundles| bundle(registry, &bundles))),
     };
     Attested { manifest: bytes, bundle }
 }
@@ -158,10 +166,10 @@ fn labels(config: &[u8], manifest: &Manifest, record: &Metadata, image: &ImageRe
 }
 
 /// What is attached to the image as that type: the first blob of each document.
-fn attached(registry: &Registry, image: &Digest, artifact_type: &str) -> Result<Vec<Descriptor>> {
-    let referrers = registry.referrers(image, artifact_type)?;
+fn attached(registry: &Registry, referrers: &[Descriptor], artifact_type: &str) -> Result<Vec<Descriptor>> {
+    let is_of_type = |referrer: &&Descriptor| referrer.artifact_type.as_deref() == Some(artifact_type);
     let mut blobs = Vec::new();
-    for referrer in referrers.iter().take(MOST_REFERRERS) {
+    for referrer in referrers.iter().filter(is_of_type).take(MOST_REFERRERS) {
         let Some(found) = registry.manifest(&Reference::from(&referrer.digest))? else {
             bail!("{} is listed as attached, and is gone", referrer.digest)
         };
@@ -172,9 +180,9 @@ fn attached(registry: &Registry, image: &Digest, artifact_type: &str) -> Result<
 }
 
 /// The SBOM that is attached is the one that is published, and there is no other that a scanner could take.
-fn sbom(registry: &Registry, image: &ImageRecord) -> Result<String> {
+fn sbom(registry: &Registry, image: &ImageRecord, referrers: &[Descriptor]) -> Result<String> {
     let recorded = image.sbom.as_ref().context("the record names no SBOM of the image")?;
-    let blobs = attached(registry, &image.digest, SPDX)?;
+    let blobs = attached(registry, referrers, SPDX)?;
     ensure!(!blobs.is_empty(), "no SBOM ({SPDX}) is attached");
     let ours = blobs.iter().find(|blob| *blob.digest.sha256() == recorded.sha256);
     let ours = ours.with_context(|| format!("{} are attached, none of which is {}", blobs.len(), recorded.name))?;

@@ -97,7 +97,7 @@ fn a_damaged_list_of_referrers_keeps_what_it_lists() {
     let list = json!({ "manifests": [{ "digest": "sha512:00", "size": 1 }, { "x": [] }] }).to_string();
     check(|u| {
         let bytes = mutated_input::bytes(u, list.as_bytes())?;
-        let _ = referrers::of_type(&bytes, "application/spdx+json");
+        let _ = referrers::of_types(&bytes, &["application/spdx+json"]);
         if let Ok(Some(after)) = referrers::with_referrer(Some(&bytes), &referrer) {
             let count = |bytes: &[u8]| {
                 let list: serde_json::Value = serde_json::from_slice(bytes).expect("is JSON");

@@ -66,12 +66,14 @@ pub fn fallback_tag(subject: &Digest) -> ImageTag {
     format!("sha256-{}", subject.sha256()).parse().expect("a digest is made of what a tag may have")
 }
 
-/// The referrers of one type in a list, which need not be filtered already; `None` if it is not a list.
+/// The referrers of these types in a list, which need not be filtered already; `None` if it is not a list.
 /// Entries with a digest of another algorithm are not ours and are skipped.
-pub fn of_type(index: &[u8], artifact_type: &str) -> Option<Vec<Descriptor>> {
+pub fn of_types(index: &[u8], artifact_types: &[&str]) -> Option<Vec<Descriptor>> {
     let index: Value = serde_json::from_slice(index).ok()?;
     let known = index.get("manifests")?.as_array()?.iter().filter_map(|entry| Descriptor::deserialize(entry).ok());
-    Some(known.filter(|referrer| referrer.artifact_type.as_deref() == Some(artifact_type)).collect())
+    let is_wanted =
+        |referrer: &Descriptor| referrer.artifact_type.as_deref().is_some_and(|it| artifact_types.contains(&it));
+    Some(known.filter(is_wanted).collect())
 }
 
 /// The index with one more referrer, or `None` if it is listed already. What others wrote into it is
@@ -148,9 +150,9 @@ mod tests {
         assert_eq!(both["manifests"][1]["artifactType"], "application/spdx+json");
         assert_eq!(both["manifests"][1]["annotations"]["org.opencontainers.image.created"], "2026");
         let with_sha512 = json!({ "manifests": [{ "digest": "sha512:00", "size": 1 }, referrer] }).to_string();
-        assert_eq!(of_type(with_sha512.as_bytes(), "application/spdx+json"), Some(vec![referrer.clone()]));
-        assert_eq!(of_type(&first, "application/x"), Some(Vec::new()));
-        assert_eq!(of_type(b"404 page not found", "application/x"), None);
+        assert_eq!(of_types(with_sha512.as_bytes(), &["application/spdx+json"]), Some(vec![referrer.clone()]));
+        assert_eq!(of_types(&first, &["application/x"]), Some(Vec::new()));
+        assert_eq!(of_types(b"404 page not found", &["application/x"]), None);
         for bad in ["", "[]", "{}", r#"{"mediaType":"x","manifests":[]}"#] {
             with_referrer(Some(bad.as_bytes()), &referrer).expect_err(bad);
         }

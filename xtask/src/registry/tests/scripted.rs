@@ -169,7 +169,7 @@ fn the_referrers_api_is_read_page_by_page() {
             _ => response(500, &[], ""),
         }
     });
-    let found = client(&server.address(), None).referrers(&subject.digest, "application/spdx+json");
+    let found = client(&server.address(), None).referrers(&subject.digest, &["application/spdx+json"]);
     assert_eq!(found.expect("is answered"), [ours]);
 }
 
@@ -190,7 +190,7 @@ fn the_referrers_api_and_the_fallback_tag_are_merged_by_digest() {
             let body = if request.uri().path().contains("/referrers/") { &api } else { &tag };
             response(200, &[("Content-Type", INDEX_TYPE)], body.clone())
         });
-        let found = client(&server.address(), None).referrers(&subject.digest, "application/spdx+json");
+        let found = client(&server.address(), None).referrers(&subject.digest, &["application/spdx+json"]);
         assert_eq!(found.expect("is answered"), expected);
     }
 }
@@ -208,7 +208,7 @@ fn a_registry_that_redirects_elsewhere_has_no_referrers_api() {
             response(303, &[("Location", "https://site.invalid/packages")], "")
         }
     });
-    let found = client(&server.address(), None).referrers(&subject.digest, "application/spdx+json");
+    let found = client(&server.address(), None).referrers(&subject.digest, &["application/spdx+json"]);
     assert_eq!(found.expect("is answered"), [ours]);
 }
 
@@ -231,7 +231,7 @@ fn a_manifest_and_a_page_of_referrers_have_a_largest_size() {
         let server = Script::start(move |_| response(200, &[("Content-Type", INDEX_TYPE)], page.clone()));
         let registry = client(&server.address(), None);
         assert_eq!(registry.manifest(&Reference::from(&tag("latest"))).is_ok(), is_taken);
-        assert_eq!(registry.referrers(&described("", b"").digest, "application/x").is_ok(), is_taken);
+        assert_eq!(registry.referrers(&described("", b"").digest, &["application/x"]).is_ok(), is_taken);
     }
 }
 
@@ -244,7 +244,7 @@ fn a_list_of_referrers_has_a_largest_number_of_pages() {
             let link = if is_last { "" } else { "</next>; rel=\"next\"" };
             response(200, &[("Content-Type", INDEX_TYPE), ("Link", link)], r#"{"manifests":[]}"#)
         });
-        let found = client(&server.address(), None).referrers(&described("", b"").digest, "application/x");
+        let found = client(&server.address(), None).referrers(&described("", b"").digest, &["application/x"]);
         assert_eq!(found.is_ok(), is_taken, "{found:?}");
     }
 }
