@@ -89,13 +89,32 @@ pub fn repository(has_real_registry: bool) -> Result<String> {
     Ok(REPOSITORY.replace('/', &format!("-{now}-{}/", std::process::id())))
 }
 
-/// Creates an empty checkout: just what `root()` looks for.
+/// What an empty checkout has: just what `root()` looks for.
+const EMPTY: [&str; 2] = ["xtask", ".gitmodules"];
+
+/// Creates an empty checkout, unless it is there.
 pub fn make(root: &Utf8Path) -> Result<()> {
     let make = || {
-        fs::create_dir_all(root.join("xtask"))?;
-        fs::write(root.join(".gitmodules"), "")
+        fs::create_dir_all(root.join(EMPTY[0]))?;
+        fs::write(root.join(EMPTY[1]), "")
     };
     make().with_context(|| format!("cannot create {root}"))
+}
+
+/// Empties a checkout. To remove and create it again would take longer: a file system may not use an inode again for
+/// minutes, and look for another among thousands of such.
+pub fn clear(root: &Utf8Path) -> Result<()> {
+    for entry in root.read_dir_utf8().with_context(|| format!("cannot list {root}"))? {
+        let entry = entry.with_context(|| format!("cannot list {root}"))?;
+        let path = entry.path();
+        let removed = match EMPTY.contains(&entry.file_name()) {
+            true => Ok(()),
+            false if path.is_dir() => fs::remove_dir_all(path),
+            false => fs::remove_file(path),
+        };
+        removed.with_context(|| format!("cannot remove {path}"))?;
+    }
+    Ok(())
 }
 
 /// The files in a directory and below.

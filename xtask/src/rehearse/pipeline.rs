@@ -37,6 +37,9 @@ const TOKEN_REQUESTS: u32 = 12;
 /// Between two tasks, or before one is run again: more than any lag.
 const PAUSE: Duration = Duration::from_secs(5 * 60);
 
+/// The directory of the large bodies that the fakes received.
+const SPOOL: &str = "spool";
+
 /// What all pipelines of a rehearsal have in common.
 pub struct Config {
     pub program: String,
@@ -150,7 +153,7 @@ impl<'a> Pipeline<'a> {
         schedule: &Schedule,
         is_verbose: bool,
     ) -> Result<Self> {
-        let (checkout, spool) = (folder.join("checkout"), folder.join("spool"));
+        let (checkout, spool) = (folder.join("checkout"), folder.join(SPOOL));
         checkout::make(&checkout)?;
         fs::create_dir_all(&spool).with_context(|| format!("cannot create {spool}"))?;
         let kill_handle = KillHandle::default();
@@ -243,8 +246,12 @@ impl<'a> Pipeline<'a> {
         Checkpoint { github, registry, addresses, requests: self.requests() }
     }
 
-    /// Removes the pipeline's files.
+    /// Removes what the tasks and the fakes left. The next pipeline in this folder begins with the rest.
     pub fn clear(self) -> Result<()> {
-        fs::remove_dir_all(&self.folder).with_context(|| format!("cannot remove {}", self.folder))
+        checkout::clear(&self.checkout)?;
+        let spool = self.folder.join(SPOOL);
+        checkout::files_below(&spool)?
+            .iter()
+            .try_for_each(|path| fs::remove_file(path).with_context(|| format!("cannot remove {path}")))
     }
 }
