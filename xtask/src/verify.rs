@@ -119,7 +119,8 @@ struct Verifier {
     anyone: GitHub,
     github: GitHub,
     repository: Repository,
-    images: ImageRepository,
+    /// Reads without credentials; what the registry asked for once is sent for all releases.
+    registry: Registry,
     /// What clients of APT and DNF find.
     repositories: Result<Option<Repositories>>,
 }
@@ -149,9 +150,10 @@ pub fn run(root: &Utf8Path, arguments: &Verify) -> Result<ExitCode> {
     let (github, repository) = arguments.target.open(root)?;
     ensure!(!arguments.execute || github.has_token(), "--execute needs a token: set GITHUB_TOKEN (issues: write)");
     let images = ImageRepository::of(&arguments.registry, repository.owner()).map_err(Error::msg)?;
+    let registry = Registry::new(images, None);
     let pages = || repository.pages().parse().map_err(Error::msg);
     let repositories = Repositories::read(&arguments.packages.clone().map_or_else(pages, Ok)?);
-    let verifier = Verifier { anyone: github.anonymous(), github, repository, images, repositories };
+    let verifier = Verifier { anyone: github.anonymous(), github, repository, registry, repositories };
     let found = if arguments.all { all::verify(&verifier) } else { one(root, &verifier, arguments) };
     let mut found = match found {
         Ok(found) => found,
@@ -223,8 +225,7 @@ impl Verifier {
         let Published { release, record } = &published;
         archive::check(findings, folder, record);
         binaries::check(findings, folder, record);
-        let registry = Registry::new(self.images.clone(), None);
-        let found = image::check(findings, &registry, record, release, folder.is_some());
+        let found = image::check(findings, &self.registry, record, release, folder.is_some());
         provenance::check(findings, folder, &found, repository, record);
         repositories::check(findings, &self.repositories, record, folder.is_some());
         Some((published, found))
@@ -253,7 +254,7 @@ fn summary(verifier: &Verifier, found: &Found, as_json: bool) -> ExitCode {
     if as_json {
         let of = |(name, findings): &(ReleaseName, Findings)| json!({ "release": name, "checks": findings.checks, "undetermined": findings.undetermined });
         let report = json!({
-            "repository": verifier.repository.to_string(), "image": verifier.images.to_string(),
+            "repository": verifier.repository.to_string(), "image": verifier.registry.repository().to_string(),
             "outcome": outcome.word(), "releases": found.releases.iter().map(of).collect::<Vec<_>>(),
             "foreign": found.foreign, "steps": found.steps,
         });

@@ -46,7 +46,7 @@ impl World {
             anyone: remotes.github.anonymous(),
             github: remotes.github.anonymous(),
             repository: remotes.repository.clone(),
-            images: self.scenario.desired.image.repository.clone(),
+            registry: Registry::new(self.scenario.desired.image.repository.clone(), None),
             repositories: Ok(None),
         }
     }

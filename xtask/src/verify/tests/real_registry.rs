@@ -37,7 +37,7 @@ fn an_image_in_a_real_registry_is_verified_and_damage_to_it_is_found() {
     client.attach(&found.expect("is there").descriptor, &attachment, &sbom.path).expect("is attached");
     // The page of the fake release promises a provenance, which nobody attached here.
     world.tamper(|github, _, _| github.rewrite_page(RELEASE, |page| page.replace("gh attestation verify", "x")));
-    let verifier = Verifier { images, ..world.verifier() };
+    let verifier = Verifier { registry: Registry::new(images, None), ..world.verifier() };
     let verify = || {
         let mut findings = Findings::default();
         verifier.verify(&mut findings, &RELEASE.parse().expect("a name"), None, Some(&world.downloads));
