@@ -84,7 +84,8 @@ fn svg(lines: &[String]) -> String {
     svg + "</g>\n</svg>\n"
 }
 
-/// Every headline; below those of the first release, what leads from upstream's tag to it.
+/// Every headline, but one alone of the plans of `release` that are empty at the end; below those of the first release,
+/// what leads from upstream's tag to it.
 fn chosen(output: &str) -> Vec<String> {
     let is_told = |line: &str| {
         let facts = ["gh workflow run ", "  missing  ", "  building  ", "all was compared again", " is published: "];
@@ -93,7 +94,8 @@ fn chosen(output: &str) -> Vec<String> {
     let mut lines = vec!["$ cargo xtask rehearse".to_owned()];
     let mut headlines = 0;
     for line in output.lines() {
-        let is_headline = line.starts_with("\x1b[");
+        let is_another_plan = line.contains("the plan of release, ") && !line.contains("for build 1,");
+        let is_headline = line.starts_with("\x1b[") && !is_another_plan;
         headlines += usize::from(is_headline);
         if is_headline || headlines <= 3 && is_told(line) {
             lines.push(line.to_owned());

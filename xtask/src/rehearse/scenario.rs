@@ -1,5 +1,7 @@
 //! The scenarios: three weeks of a repository's life, in steps that are also the checkpoints.
 
+use std::fmt;
+
 use crate::rehearse::history;
 use crate::upstream::ReleaseTag;
 
@@ -50,6 +52,16 @@ pub enum Plan {
     CheckBacklog,
     /// To release the build at this index of [`Scenario::built`].
     Release(usize),
+}
+
+impl fmt::Display for Plan {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::CheckUpstream => out.write_str("check-upstream"),
+            Self::CheckBacklog => write!(out, "check-upstream {}", BACKLOG.join(" ")),
+            Self::Release(index) => write!(out, "release, for build {},", index + 1),
+        }
+    }
 }
 
 /// An upstream release.
@@ -193,7 +205,7 @@ impl ScenarioStep {
             Self::VerifyTampered => "the daily verify finds all five, and files an issue".to_owned(),
             Self::PutRight => "somebody puts all five right".to_owned(),
             Self::VerifyAll => "the daily verify: all is as it was published".to_owned(),
-            Self::NothingToDo(_) => "a plan is made again, and is empty".to_owned(),
+            Self::NothingToDo(plan) => format!("the plan of {plan} is made again, and is empty"),
         }
     }
 }
