@@ -21,8 +21,8 @@ use fakes::github::FakeGitHub;
 use fakes::registry::{Account, FakeRegistry, Referrers};
 use fakes::server::{Action, Faults, NoFaults, Server, locked};
 use serde_json::{Value, json};
-use support::Scratch;
 use support::schema::must_match;
+use support::{Scratch, empty_checkout};
 
 const CANARY: &str = "me/throw-away";
 const TOKEN: &str = "ghp_0123456789abcdefSECRET";
@@ -68,8 +68,7 @@ impl World {
     fn new(name: &str) -> Self {
         let scratch = Scratch::new(name);
         let root = scratch.path();
-        fs::create_dir_all(root.join("xtask")).expect("is created");
-        fs::write(root.join(".gitmodules"), "").expect("is written");
+        empty_checkout(root);
         git(root, &["init", "--quiet"]);
         git(root, &["remote", "add", "origin", "git@github.com:me/docker-for-riscv64.git"]);
         let mut github = FakeGitHub::new(CANARY);

@@ -116,8 +116,7 @@ impl Drop for Stub {
 /// A checkout of its own, so that a run of the same task in this one is not waited for.
 fn checkout(folder: &Path) -> PathBuf {
     let checkout = folder.join("checkout");
-    fs::create_dir_all(checkout.join("xtask")).expect("is made");
-    fs::write(checkout.join(".gitmodules"), "").expect("is written");
+    support::empty_checkout(&checkout);
     checkout
 }
 

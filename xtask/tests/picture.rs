@@ -108,8 +108,7 @@ fn chosen(output: &str) -> Vec<String> {
 fn the_picture_is_what_a_rehearsal_prints() {
     // In a checkout of its own: a build in dist/ would be shown.
     let checkout = std::env::temp_dir().join(format!("xtask-picture-{}", std::process::id()));
-    std::fs::create_dir_all(checkout.join("xtask")).expect("is made");
-    std::fs::write(checkout.join(".gitmodules"), "").expect("is written");
+    support::empty_checkout(&checkout);
     support::compile_packager();
     let mut rehearsal = Command::new(env!("CARGO_BIN_EXE_xtask"));
     rehearsal.args(["rehearse", "--color", "always"]).current_dir(&checkout);

@@ -14,8 +14,8 @@ use std::process::{Command, Output};
 use fakes::script::{Script, response};
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use support::served::{Served, empty_checkout};
-use support::{Scratch, skip};
+use support::served::Served;
+use support::{Scratch, empty_checkout, skip};
 
 const DEBIAN: &str = "debian:trixie-slim";
 /// The name of a key is no secret, and neither is its public part.

@@ -14,14 +14,13 @@ use std::path::Path;
 use std::process::Command;
 
 use fakes::script::{Script, header, response, silence};
-use support::Scratch;
+use support::{Scratch, empty_checkout};
 
 const TOKEN: &str = "ghs_0123456789abcdefSECRET";
 
 /// The command for a task in a directory that passes for a checkout.
 fn xtask(root: &Path, arguments: &[&str]) -> Command {
-    fs::create_dir_all(root.join("xtask")).expect("is created");
-    fs::write(root.join(".gitmodules"), "").expect("is written");
+    empty_checkout(root);
     let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
     command.current_dir(root).args(arguments).env_clear().env("PATH", std::env::var_os("PATH").expect("a PATH"));
     command.env("GITHUB_TOKEN", TOKEN).env("REGISTRY_PASSWORD", TOKEN).env("GITHUB_REPOSITORY", "someone/fork");

@@ -11,9 +11,9 @@ use std::path::Path;
 use std::process::Command;
 
 use serde_json::Value;
-use support::Scratch;
 use support::page::sha256;
-use support::served::{Served, empty_checkout};
+use support::served::Served;
+use support::{Scratch, empty_checkout};
 
 mod support;
 

@@ -19,10 +19,9 @@ use serde_json::{Value, json};
 use crate::support::Scratch;
 
 /// A checkout without downloads.
-fn empty_checkout(name: &str) -> Scratch {
+fn new_checkout(name: &str) -> Scratch {
     let scratch = Scratch::new(name);
-    fs::create_dir_all(scratch.path().join("xtask")).expect("is made");
-    fs::write(scratch.path().join(".gitmodules"), "").expect("is written");
+    support::empty_checkout(scratch.path());
     scratch
 }
 
@@ -138,7 +137,7 @@ fn assert_check(output: &Output, beginning: &str, containing: &str) {
 
 #[test]
 fn missing_tools_are_named_with_their_packages_before_anything_is_written() {
-    let scratch = empty_checkout("missing-tools");
+    let scratch = new_checkout("missing-tools");
     let run = |level: &str| {
         let mut command = smoke(&["--level", level, "nothing-here"]);
         command.current_dir(scratch.path()).env("PATH", scratch.path()).env("DOCKER_HOST", "unix:///nowhere.sock");
@@ -161,7 +160,7 @@ fn missing_tools_are_named_with_their_packages_before_anything_is_written() {
 
 #[test]
 fn the_time_limit_of_the_machine_comes_from_the_environment_unless_that_is_empty() {
-    let scratch = empty_checkout("machine-limit");
+    let scratch = new_checkout("machine-limit");
     let run = |limit: &str| {
         let mut command = smoke(&["--level", "machine", "nothing-here"]);
         command.current_dir(scratch.path()).env("PATH", scratch.path()).env("XTASK_MACHINE_LIMIT", limit);
@@ -183,7 +182,7 @@ fn the_time_limit_of_the_machine_comes_from_the_environment_unless_that_is_empty
 
 #[test]
 fn a_path_that_is_not_an_image_is_refused_in_one_sentence() {
-    let scratch = empty_checkout("no-image");
+    let scratch = new_checkout("no-image");
     if !is_on_path("qemu-riscv64-static") && !is_on_path("qemu-riscv64") {
         return skipped("qemu-user is not installed");
     }
@@ -206,7 +205,7 @@ fn a_kernel_from_an_archive_without_debians_signature_is_refused() {
         return skipped("debian-archive-keyring is not installed");
     }
     let archive = Script::start(|_| response(200, &[], UNSIGNED));
-    let scratch = empty_checkout("unsigned");
+    let scratch = new_checkout("unsigned");
     let mut command =
         smoke(&["--level", "machine", "--debian-archive", &archive.url(), image.to_str().expect("UTF-8")]);
     let output = command.current_dir(scratch.path()).output().expect("runs");

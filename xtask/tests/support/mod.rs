@@ -54,6 +54,12 @@ pub fn skip(name: &str, reason: &str) {
     writeln!(std::io::stderr(), "SKIPPED {name}: {reason}").expect("standard error takes a line");
 }
 
+/// Makes an empty checkout at a path, in which nothing of the real one, such as its `dist/`, decides.
+pub fn empty_checkout(root: &Path) {
+    fs::create_dir_all(root.join("xtask")).expect("is made");
+    fs::write(root.join(".gitmodules"), "").expect("is written");
+}
+
 /// Compiles the program that packs, which a checkout without sources cannot.
 pub fn compile_packager() {
     let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());

@@ -1,18 +1,10 @@
 //! A rehearsal that serves what it published to fakes, as a process of its own.
 #![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "makes files and starts processes")]
 
-use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread::JoinHandle;
-
-/// Makes an empty checkout at a path: what is in the `dist/` of the real one decides nothing there.
-pub fn empty_checkout(root: &Path) {
-    super::compile_packager();
-    fs::create_dir_all(root.join("xtask")).expect("is made");
-    fs::write(root.join(".gitmodules"), "").expect("is written");
-}
 
 /// A rehearsal that serves what it published. It does not outlive the test, also if that fails.
 pub struct Served {
@@ -28,6 +20,7 @@ pub struct Served {
 impl Served {
     /// Starts one in a checkout, and waits for the command.
     pub fn start(root: &Path) -> Self {
+        super::compile_packager();
         let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
         command.args(["rehearse", "--serve"]).current_dir(root).env_remove("GITHUB_ACTIONS");
         let mut process = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("xtask starts");
