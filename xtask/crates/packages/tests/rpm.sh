@@ -10,7 +10,7 @@ fail() {
   exit 1
 }
 
-# Of another architecture, and without its dependencies and signature. The plugins of rpm need rights that a namespace lacks.
+# Of another architecture, and without its dependencies and signature. The plugins of rpm need rights that are missing in a namespace.
 rpm_in_root() {
   rpm --root "$root" --noplugins "$@" >"$root.log" 2>&1 || fail "rpm $*: $(cat "$root.log")"
   # rpm goes on after some scripts that fail.
