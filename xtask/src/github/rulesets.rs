@@ -22,7 +22,7 @@ const HARMLESS: [&str; 3] = ["update", "deletion", "non_fast_forward"];
 const MOST_RULESETS: usize = 100;
 /// What to do about a rule that stops the tag. Actions cannot be let past it: GitHub refuses it as a bypass actor
 /// (artifact-keeper/artifact-keeper issue 4071, M4i-Imaging-Mass-Spectrometry/thyra pull request 149).
-pub const EXCLUDE_TAGS: &str = "exclude the tags `buildkit-*` from it, or publish with the token of somebody who may bypass it; GITHUB_TOKEN of a \
+const EXCLUDE_TAGS: &str = "exclude the tags `buildkit-*` from it, or publish with the token of somebody who may bypass it; GITHUB_TOKEN of a \
      workflow cannot";
 
 /// What rulesets have against a tag that does not exist yet.

@@ -125,9 +125,8 @@ fn blobs(registry: &Registry, manifest: &Manifest, known: Option<&Digest>, reads
     ensure!(manifest.layers.len() <= LAYERS, "it has {} layers; {LAYERS} is the limit", manifest.layers.len());
     let total = manifest.blobs().fold(0_u64, |sum, blob| sum.saturating_add(blob.size));
     ensure!(total <= IMAGE_BYTES, "its blobs have {total} bytes; {IMAGE_BYTES} is the limit");
-    let mut seen = BTreeSet::new();
-    let unknown = manifest.blobs().filter(|blob| known != Some(&blob.digest));
-    for blob in unknown.filter(|blob| seen.insert(blob.digest.to_string())) {
+    let mut seen: BTreeSet<String> = known.iter().map(ToString::to_string).collect();
+    for blob in manifest.blobs().filter(|blob| seen.insert(blob.digest.to_string())) {
         if reads {
             whole(registry, blob)?;
         } else {

@@ -24,6 +24,7 @@ impl Pipeline<'_> {
         if !self.github.with(|github| github.pending_runs()).is_empty() {
             self.problems.push("at the end a run is still pending".to_owned());
         }
+        let registry = self.registry_option();
         let (arguments, token) = match plan {
             Plan::CheckUpstream => (vec!["check-upstream", "--json"], &self.config.secrets.tracking),
             Plan::CheckBacklog => {
@@ -31,12 +32,11 @@ impl Pipeline<'_> {
             }
             Plan::Release(index) => {
                 let folder = self.config.fixtures.builds()[index].folder.as_str();
-                (vec!["release", "--json", "--dist", folder], &self.config.secrets.release)
+                let mut arguments = vec!["release", "--json", "--dist", folder];
+                arguments.extend(registry.iter().map(String::as_str));
+                (arguments, &self.config.secrets.release)
             }
         };
-        let registry = self.registry_option();
-        let registry = registry.iter().map(String::as_str).filter(|_| matches!(plan, Plan::Release(_)));
-        let arguments: Vec<&str> = arguments.into_iter().chain(registry).collect();
         self.check_plan_is_empty(&arguments, token)
     }
 
